@@ -1,0 +1,254 @@
+"""Every error lowmem raises on purpose, with its wording.
+
+Each class takes the facts as keyword arguments and writes its own message, so the
+wording of the whole package can be read, and tested, in one place. The exit codes are
+those of the README.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+EXIT_DONE = 0
+EXIT_USAGE = 2
+EXIT_DATA = 65
+EXIT_UNAVAILABLE = 69
+EXIT_JOB = 70
+EXIT_BUDGET = 73
+EXIT_STORAGE = 74
+EXIT_STOPPED = 75
+
+
+class LowmemError(Exception):
+    """Base of all errors lowmem raises on purpose."""
+
+    exit_code: ClassVar[int] = EXIT_JOB
+
+
+# --- wrong usage (2): the command line or the configuration -----------------------
+
+
+class UsageError(LowmemError, ValueError):
+    """Raised when what was asked for cannot be meant.
+
+    It is *not* about the content of data files: see `DataError`.
+    """
+
+    exit_code = EXIT_USAGE
+
+
+class QuantityError(UsageError):
+    """Raised when a size or a duration cannot be read."""
+
+    def __init__(self, *, text: str, expected: str) -> None:
+        self.text = text
+        super().__init__(f"{text!r} is not {expected}.")
+
+
+class UnknownJobError(UsageError):
+    """Raised when no job has the name that was given."""
+
+    def __init__(self, *, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        super().__init__(
+            f"job {name!r} is unknown, expected one of {', '.join(known)}, `all`, or a "
+            "file FILE.py. `lowmem jobs` lists them."
+        )
+
+
+class UnknownOptionError(UsageError):
+    """Raised when a job does not have the option that was given."""
+
+    def __init__(self, *, option: str, job: str, known: Iterable[str]) -> None:
+        self.option = option
+        super().__init__(
+            f"option {option} is unknown to job {job}, expected one of "
+            f"{', '.join(known)}. `lowmem run {job} --help` explains them."
+        )
+
+
+class OptionValueError(UsageError):
+    """Raised when the value of an option is outside its rule."""
+
+    def __init__(self, *, option: str, value: object, expected: str) -> None:
+        self.option = option
+        super().__init__(f"{option} is {value!r}, expected {expected}.")
+
+
+class ConfigError(UsageError):
+    """Raised when lowmem.toml cannot be used."""
+
+    def __init__(self, *, path: Path, problem: str, expected: str) -> None:
+        super().__init__(f"{path} {problem}, expected {expected}.")
+
+
+class WorkspaceLockedError(UsageError):
+    """Raised when another live run holds the workspace."""
+
+    def __init__(self, *, path: Path, pid: int | None) -> None:
+        self.pid = pid
+        holder = f"process {pid}" if pid else "another process"
+        super().__init__(
+            f"workspace {path} is in use by {holder}, expected no other run in it. "
+            "Wait for that run, stop it, or give another --workspace."
+        )
+
+
+class RecipeChangedError(UsageError):
+    """Raised when a job would continue with another recipe or other data."""
+
+    def __init__(self, *, job: str, changes: Mapping[str, tuple[object, object]]) -> None:
+        self.changes = dict(changes)
+        listed = "; ".join(
+            f"{key} was {old!r}, now {new!r}" for key, (old, new) in changes.items()
+        )
+        super().__init__(
+            f"job {job} was begun with another recipe ({listed}), expected the same, "
+            "since mixing two would spoil the result. Give the former values to go on, "
+            "--restart to forget this job's progress, or another --workspace."
+        )
+
+
+# --- bad or corrupt data (65) -----------------------------------------------------
+
+
+class DataError(LowmemError, ValueError):
+    """Raised when input data are missing, unreadable or corrupt.
+
+    Parameters
+    ----------
+    thing
+        What is wrong: a path, a chunk, a row.
+    problem
+        How it is wrong, with the offending value.
+    expected
+        The rule that it breaks.
+    todo
+        What the user can do.
+    """
+
+    exit_code = EXIT_DATA
+
+    def __init__(
+        self, *, thing: object, problem: str, expected: str, todo: str = ""
+    ) -> None:
+        self.thing = thing
+        tail = f" {todo}" if todo else ""
+        super().__init__(f"{thing} {problem}, expected {expected}.{tail}")
+
+
+class MissingArtefactError(DataError):
+    """Raised when a job needs what another job has not made yet."""
+
+    def __init__(self, *, path: Path, job: str) -> None:
+        super().__init__(
+            thing=path,
+            problem="is missing",
+            expected=f"the output of job {job}",
+            todo=f"Run `lowmem run {job}` in this workspace first.",
+        )
+
+
+class CorruptFileError(DataError):
+    """Raised when a file of the workspace does not match its checksum."""
+
+    def __init__(self, *, path: Path, problem: str) -> None:
+        super().__init__(
+            thing=path,
+            problem=problem,
+            expected="what was written",
+            todo="The disk or a copy damaged it: restore it, or run its job with "
+            "--restart.",
+        )
+
+
+# --- a demanded device or dependency is missing (69) ------------------------------
+
+
+class MissingDeviceError(LowmemError, RuntimeError):
+    """Raised when the demanded device is not there."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, *, device: str, found: str) -> None:
+        super().__init__(
+            f"device {device} was demanded, found {found}. Use --device auto to take "
+            "what is there, or --device cpu."
+        )
+
+
+class MissingDependencyError(LowmemError, ImportError):
+    """Raised when a package that the job needs cannot be imported."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, *, package: str, purpose: str) -> None:
+        super().__init__(
+            f"package {package} is not installed, expected it for {purpose}. "
+            f"Install it: pip install {package}"
+        )
+
+
+# --- the job's own code (70) ------------------------------------------------------
+
+
+class JobError(LowmemError, RuntimeError):
+    """Raised by the supervisor when the job's own code failed."""
+
+    exit_code = EXIT_JOB
+
+
+class InternalError(LowmemError, RuntimeError):
+    """Raised when lowmem itself is wrong. Never the user's fault."""
+
+    exit_code = EXIT_JOB
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(
+            f"{problem}. This is a bug in lowmem: report it with .lowmem/journal.jsonl "
+            "of the workspace."
+        )
+
+
+# --- the budget (73) --------------------------------------------------------------
+
+
+class BudgetError(LowmemError, MemoryError):
+    """Raised when the budget cannot hold the job."""
+
+    exit_code = EXIT_BUDGET
+
+
+# --- storage (74) -----------------------------------------------------------------
+
+
+class StorageError(LowmemError, OSError):
+    """Raised when writing or reading the workspace's own disk fails."""
+
+    exit_code = EXIT_STORAGE
+
+    def __init__(self, *, path: object, problem: str) -> None:
+        # OSError's own initialiser would reinterpret two arguments as errno, text.
+        super().__init__(
+            f"{path} could not be written or read: {problem}. What was committed is "
+            "intact: free some space or mend the disk, then run the same command."
+        )
+
+
+# --- stopped, resumable (75) ------------------------------------------------------
+
+
+class StoppedError(LowmemError):
+    """Raised when the run ended early on purpose and can be continued."""
+
+    exit_code = EXIT_STOPPED
+
+    def __init__(self, *, job: str, reason: str) -> None:
+        super().__init__(
+            f"job {job} stopped: {reason}. Its progress is committed; the same command "
+            "continues it."
+        )

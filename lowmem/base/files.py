@@ -1,0 +1,114 @@
+"""Durable files: the only place that renames, replaces or forces data to the disk.
+
+A file is durable when its bytes *and* the entry in its folder have reached the disk;
+neither Zarr nor Keras sees to that. Every failure of the disk leaves this module as a
+`StorageError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` raised inside into a `StorageError` that names ``path``."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(path=path, problem=error.strerror or str(error)) from error
+
+
+def sync_file(path: Path) -> None:
+    """Force the bytes of one file, or the entries of one folder, to the disk."""
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            # Some network and FUSE mounts cannot sync a folder; the files are synced.
+            if error.errno != errno.EINVAL:
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def sync_tree(root: Path) -> None:
+    """Force every file and folder below ``root``, and ``root`` itself, to the disk."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            sync_file(root.__class__(folder) / name)
+        sync_file(root.__class__(folder))
+
+
+def make_folder(path: Path) -> None:
+    """Create ``path`` and its parents if they are missing."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace the content of ``path``, durably and all at once.
+
+    Readers see the old content or the new, never a mixture; after a crash too.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with storage_errors(path):
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    sync_file(path.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give ``source`` the name ``target``, durably; an existing file is replaced."""
+    with storage_errors(target):
+        os.replace(source, target)
+    sync_file(target.parent)
+    if source.parent != target.parent:
+        sync_file(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a whole folder; nothing happens where there is none."""
+    with storage_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Move a finished result to its place, replacing what was there.
+
+    Notes
+    -----
+    Whole or absent: ``final`` is the old result, absent for an instant when both are
+    folders, or the new one. Calling it again after a crash at any point finishes the
+    move, since ``staged`` disappears last.
+    """
+    retired = final.with_name(f".{final.name}.old")
+    if not staged.exists():
+        remove(retired)
+        return
+    sync_tree(staged) if staged.is_dir() else sync_file(staged)
+    make_folder(final.parent)
+    if final.is_dir():
+        remove(retired)
+        rename(final, retired)
+    rename(staged, final)
+    remove(retired)

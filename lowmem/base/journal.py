@@ -1,0 +1,87 @@
+"""An append-only file of JSON lines, each with its checksum.
+
+One line is ``{"crc":"8 hex digits","body":{...}}``; the checksum is CRC-32 of the
+body's bytes. A crash can only tear the last line, which is dropped when the journal is
+opened for writing; any other damage is an error, since a line in the middle was
+durable once.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import TYPE_CHECKING, Self
+
+from lowmem.base.errors import CorruptFileError
+from lowmem.base.files import make_folder, storage_errors, sync_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+_HEAD = b'{"crc":"'
+_MIDDLE = b'","body":'
+_BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
+
+
+def _line_from_body(body: bytes) -> bytes:
+    return _HEAD + b"%08x" % zlib.crc32(body) + _MIDDLE + body + b"}\n"
+
+
+def _body_from_line(line: bytes) -> bytes | None:
+    """Return the body of a whole line, or None if the line is torn or damaged."""
+    if not (line.startswith(_HEAD) and line.endswith(b"}\n")):
+        return None
+    body = line[_BODY_START:-2]
+    return body if _line_from_body(body) == line else None
+
+
+def read_bodies(path: Path) -> Iterator[bytes]:
+    """Yield the bodies of a journal in order; a torn last line ends it silently.
+
+    Raises
+    ------
+    CorruptFileError
+        If any other line does not match its checksum.
+    """
+    if not path.exists():
+        return
+    with storage_errors(path), path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            body = _body_from_line(line)
+            if body is not None:
+                yield body
+            elif line.endswith(b"\n"):
+                raise CorruptFileError(path=path, problem=f"line {number} is damaged")
+
+
+class JournalWriter:
+    """The one writer of a journal; a context manager that owns the open file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        make_folder(path.parent)
+        whole = sum(len(_line_from_body(body)) for body in read_bodies(path))
+        with storage_errors(path):
+            self._stream = path.open("ab")
+            self._stream.truncate(whole)
+        sync_file(path.parent)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def append(self, body: bytes) -> None:
+        """Add one line and wait until it is on the disk."""
+        with storage_errors(self._path):
+            self._stream.write(_line_from_body(body))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())

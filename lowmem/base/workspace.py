@@ -1,0 +1,107 @@
+"""Where everything lies in a workspace: paths only, nothing is opened here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder of one experiment; all jobs read and write there.
+
+    Attributes
+    ----------
+    root
+        Absolute path of the folder.
+    """
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: Path | str) -> Workspace:
+        """Return the workspace at ``path``, which need not exist."""
+        return cls(Path(path).expanduser().absolute())
+
+    # Results, part of the contract.
+
+    @property
+    def images(self) -> Path:
+        """Zarr group with the array ``images``."""
+        return self.root / "images.zarr"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the trained models and their history."""
+        return self.root / "model"
+
+    @property
+    def latents(self) -> Path:
+        """Zarr group with the array ``z``."""
+        return self.root / "latents.zarr"
+
+    @property
+    def analysis(self) -> Path:
+        """Zarr group of the statistics."""
+        return self.root / "analysis.zarr"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of ``summary.json`` and the figures."""
+        return self.root / "analysis"
+
+    @property
+    def generated(self) -> Path:
+        """Folder of drawn vectors and their images."""
+        return self.root / "generated"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.root / "report.html"
+
+    @property
+    def config(self) -> Path:
+        """The user's configuration, which may be absent."""
+        return self.root / "lowmem.toml"
+
+    # Private to lowmem.
+
+    @property
+    def private(self) -> Path:
+        """Folder of journal, checkpoints, telemetry and lock."""
+        return self.root / ".lowmem"
+
+    @property
+    def journal(self) -> Path:
+        """The journal of all runs."""
+        return self.private / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """The lock of the one run that may write."""
+        return self.private / "lock"
+
+    def job(self, name: str) -> Path:
+        """Return the private folder of one job."""
+        return self.private / "jobs" / name
+
+    def staging(self, job: str) -> Path:
+        """Return the folder where a job builds its results before they are published."""
+        return self.job(job) / "staging"
+
+    def checkpoints(self, job: str) -> Path:
+        """Return the folder of a job's checkpoints."""
+        return self.job(job) / "checkpoints"
+
+    def telemetry(self, job: str) -> Path:
+        """Return the file of a job's memory readings."""
+        return self.job(job) / "telemetry.jsonl"
+
+    def log(self, job: str) -> Path:
+        """Return the file of what a job's workers printed."""
+        return self.job(job) / "worker.log"
+
+    def stacks(self, job: str) -> Path:
+        """Return the file into which a worker writes every thread's stack."""
+        return self.job(job) / "stacks.txt"

@@ -1,0 +1,327 @@
+"""What a job is: the public API that built-in jobs and users' own jobs are written in.
+
+A job has two halves. The *description* (`Job`) is read by the planner, a process that
+loads no array library: options, ladder of settings, predicted memory, what it needs. The
+*work* is a generator function that runs in the worker. It yields a `CommitPoint`
+wherever it may be cut, and returns a `Result`:
+
+    def work(ctx):
+        for block in blocks[ctx.state.get("done", 0):]:
+            ...
+            yield CommitPoint(items=len(block), state={"done": ...})
+        return Result(publish=["out.npy"])
+
+A yield is an *offer*. The worker commits there when a cycle is due, and otherwise lets
+the generator go on at once, so a point may be offered after every step. When the job is
+run again, the generator starts anew and finds the last committed `state` and `arrays`
+in its context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from lowmem.base.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = Iterable[tuple[str, NDArray[np.generic]]]
+
+Kind = Literal["int", "float", "str", "flag", "ints", "path"]
+Device = Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option of a job, given as ``--name`` with dashes or in lowmem.toml.
+
+    Attributes
+    ----------
+    name
+        With underscores: ``batch_size`` is typed ``--batch-size``.
+    kind
+        How its text is read. ``flag`` also gives ``--no-name``; ``ints`` is a list
+        such as ``64,128``; ``path`` is made absolute.
+    default
+        Its value where the user gives none; None means "chosen by the job".
+    help
+        One line for ``--help``.
+    choices
+        The only values allowed, if any.
+    minimum
+        The smallest value allowed, of a number.
+    is_recipe
+        Whether the result depends on it. Changing it in mid-job is then refused.
+    is_shared
+        Whether ``run all`` passes it to this job.
+    """
+
+    name: str
+    kind: Kind
+    default: Any = None
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    is_recipe: bool = True
+    is_shared: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """What is known before a job starts; given to the functions of its description.
+
+    Attributes
+    ----------
+    workspace
+        Where the job will run.
+    options
+        Every option of the job by name, read and with defaults filled in.
+    seed
+        Seed of the run.
+    device
+        Where it will run.
+    ram_budget_bytes
+        Memory that the whole job may use.
+    """
+
+    workspace: Workspace
+    options: Mapping[str, Any]
+    seed: int
+    device: Device
+    ram_budget_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of a job's ladder: memory settings and the peak they are predicted to need.
+
+    Attributes
+    ----------
+    settings
+        Numbers that trade memory for speed, and never change the result.
+    ram_bytes
+        Predicted peak of the worker, anonymous and shared memory; None if unknown.
+    vram_bytes
+        Predicted peak on the device; None if unknown.
+    """
+
+    settings: Mapping[str, int] = field(default_factory=dict)
+    ram_bytes: int | None = None
+    vram_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """An artefact that must exist before the job can start.
+
+    Attributes
+    ----------
+    path
+        Where it must be.
+    job
+        The job that makes it.
+    options
+        If given, the supervisor runs that job with these options when ``path`` is
+        missing; otherwise the run is refused.
+    """
+
+    path: Path
+    job: str
+    options: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitPoint:
+    """A place where the job may be cut.
+
+    Attributes
+    ----------
+    items
+        Items done since the previous point.
+    state
+        JSON values: with ``arrays``, all that the job needs to go on from here.
+    arrays
+        Larger state, by name, or a function that yields it, called only if this point
+        is committed.
+    flush
+        Called before a commit: must make durable what the job wrote by itself.
+    """
+
+    items: int = 0
+    state: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.generic]] | Callable[[], Arrays] = field(
+        default_factory=dict
+    )
+    flush: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a job ends.
+
+    Attributes
+    ----------
+    publish
+        Names in `Context.staging`, files or folders, to be moved to the same names in
+        the workspace; whole or not at all, and only once the job is complete.
+    summary
+        A few JSON values for the report.
+    """
+
+    publish: Sequence[str] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context(Protocol):
+    """What the work of a job is given."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder of the experiment."""
+        ...
+
+    @property
+    def staging(self) -> Path:
+        """A folder that outlives restarts, in which results are built."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Every option of the job by name."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """The rung of the ladder in force; may differ from the last attempt's."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run; key random numbers by it and a position."""
+        ...
+
+    @property
+    def device(self) -> Device:
+        """Where to compute."""
+        ...
+
+    @property
+    def ram_budget_bytes(self) -> int:
+        """Memory that the whole job may use."""
+        ...
+
+    @property
+    def vram_budget_bytes(self) -> int | None:
+        """Device memory that the job may use, if limited."""
+        ...
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the last commit; empty at first."""
+        ...
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The arrays of the last commit, each read when asked for; empty at first."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Show one line to the user."""
+        ...
+
+    def progress(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show how far the job is, counted from its very start."""
+        ...
+
+
+Work = Callable[[Context], Generator[CommitPoint, None, Result | None]]
+Settings = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The description of a job.
+
+    Attributes
+    ----------
+    name
+        What is typed after ``lowmem run``.
+    summary
+        One line for ``lowmem jobs``.
+    work
+        The generator function, or ``"package.module:function"``, imported only in the
+        worker so that this description stays light.
+    unit
+        What its items are, in the plural.
+    options
+        Its options.
+    version
+        Raised whenever the same recipe gives another result.
+    ladder
+        Returns its memory settings, largest first; each is tried when the one before
+        did not fit.
+    predict
+        Returns the rung of one set of settings with its predicted memory.
+    needs
+        Returns what must exist first.
+    inputs
+        Returns the fingerprints of all that it reads, by name. A change of any between
+        two runs of an unfinished job is refused.
+    """
+
+    name: str
+    work: str | Work
+    summary: str = ""
+    unit: str = "items"
+    options: tuple[Option, ...] = ()
+    version: int = 1
+    ladder: Callable[[PlanContext], Sequence[Settings]] = lambda _: ({},)
+    predict: Callable[[PlanContext, Settings], Rung] = lambda _, settings: Rung(
+        settings=settings
+    )
+    needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
+    inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
+
+
+def job(
+    *,
+    name: str | None = None,
+    unit: str = "items",
+    options: Iterable[Option] = (),
+    settings: Sequence[Settings] = ({},),
+    version: int = 1,
+) -> Callable[[Work], Job]:
+    """Make a job of a generator function; the short form of `Job`.
+
+    Parameters
+    ----------
+    name
+        Name of the job; the function's own where None.
+    unit
+        What its items are, in the plural.
+    options
+        Its options, read from the command line.
+    settings
+        Its ladder of memory settings, largest first.
+    version
+        Raise it when the same options give another result.
+    """
+
+    def decorate(work: Work) -> Job:
+        doc = (work.__doc__ or "").strip()
+        return Job(
+            name=name or work.__name__.replace("_", "-"),
+            work=work,
+            summary=doc.splitlines()[0] if doc else "",
+            unit=unit,
+            options=tuple(options),
+            version=version,
+            ladder=lambda _: settings,
+        )
+
+    return decorate

@@ -1,0 +1,255 @@
+"""What crosses the pipes between supervisor and worker: one JSON line a message.
+
+The supervisor sends one request (`Describe`, `Plan` or `Run`) and, during a run,
+`Drain`, `Proceed` or `Leave`; everything else comes from the worker. Exceptions never
+cross: `Failed` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from lowmem.protocol.job import Option
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all messages; on the wire each names its type."""
+
+
+# --- requests ---------------------------------------------------------------------
+
+
+class Describe(Message, frozen=True, kw_only=True):
+    """Ask for the descriptions of jobs; ``jobs`` empty means all installed ones."""
+
+    jobs: tuple[str, ...] = ()
+
+
+class Plan(Message, frozen=True, kw_only=True):
+    """Ask what a job would need with these options."""
+
+    job: str
+    workspace: str
+    options: dict[str, Any]
+    pins: dict[str, int]
+    seed: int
+    device: Literal["cpu", "gpu"]
+    ram_budget_bytes: int
+
+
+class Run(Message, frozen=True, kw_only=True):
+    """Ask for a job to be run, or continued from its last commit.
+
+    Attributes
+    ----------
+    cycle_steps
+        Commit every so many points; None lets the worker choose by time.
+    recipe
+        Kept in every checkpoint; one of another recipe is never continued.
+    """
+
+    job: str
+    workspace: str
+    options: dict[str, Any]
+    settings: dict[str, int]
+    recipe: dict[str, Any]
+    seed: int
+    device: Literal["cpu", "gpu"]
+    ram_budget_bytes: int
+    vram_budget_bytes: int | None
+    cycle_steps: int | None
+
+
+class Drain(Message, frozen=True, kw_only=True):
+    """Commit at the next point; an answer to that commit tells what then."""
+
+
+class Proceed(Message, frozen=True, kw_only=True):
+    """Go on after a commit."""
+
+
+class Leave(Message, frozen=True, kw_only=True):
+    """End the process after a commit."""
+
+
+# --- answers ----------------------------------------------------------------------
+
+
+class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a `Job` that the command line needs."""
+
+    name: str
+    summary: str
+    unit: str
+    options: tuple[Option, ...]
+
+
+class Described(Message, frozen=True, kw_only=True):
+    """Answer to `Describe`."""
+
+    jobs: tuple[JobDescription, ...]
+
+
+class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of the ladder with its prediction; see `lowmem.protocol.job.Rung`."""
+
+    settings: dict[str, int]
+    ram_bytes: int | None
+    vram_bytes: int | None
+
+
+class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """A missing artefact; see `lowmem.protocol.job.Need`."""
+
+    path: str
+    job: str
+    options: dict[str, str] | None
+
+
+class Planned(Message, frozen=True, kw_only=True):
+    """Answer to `Plan`; where ``missing`` is not empty, the rest is."""
+
+    rungs: tuple[PlannedRung, ...] = ()
+    missing: tuple[PlannedNeed, ...] = ()
+    recipe: dict[str, Any] = {}
+
+
+# --- reports of a run -------------------------------------------------------------
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker knows of one committed cycle; kept in its checkpoint too.
+
+    Attributes
+    ----------
+    index
+        Number of the cycle within the job, from 0.
+    items
+        Items done in it.
+    started_at
+        ISO 8601, UTC.
+    seconds
+        From its start until it was durable, ``commit_seconds`` of them for the commit.
+    """
+
+    index: int
+    items: int
+    started_at: str
+    seconds: float
+    commit_seconds: float
+    settings: dict[str, int]
+
+
+class Started(Message, frozen=True, kw_only=True):
+    """The worker is ready to run the job's first cycle of this attempt.
+
+    Attributes
+    ----------
+    next_cycle
+        Index of the cycle about to run.
+    last_cycle
+        The newest commit on the disk, which the journal may have missed.
+    note
+        What was unusual about the restore, for the user.
+    """
+
+    device: Literal["cpu", "gpu"]
+    next_cycle: int
+    last_cycle: Cycle | None
+    versions: dict[str, str]
+    note: str = ""
+
+
+class Progressed(Message, frozen=True, kw_only=True):
+    """How far the job is, counted from its very start."""
+
+    done: int
+    total: int | None
+    note: str
+
+
+class Logged(Message, frozen=True, kw_only=True):
+    """One line for the user."""
+
+    text: str
+
+
+class Committed(Message, frozen=True, kw_only=True):
+    """A cycle is durable and cleaned up; the worker waits for `Proceed` or `Leave`.
+
+    Attributes
+    ----------
+    ram_returned_bytes
+        Resident anonymous memory that the clean-up gave back to the system.
+    """
+
+    cycle: Cycle
+    ram_returned_bytes: int | None
+
+
+class Finished(Message, frozen=True, kw_only=True):
+    """The job is complete and its results are published."""
+
+    summary: dict[str, Any]
+
+
+class Failed(Message, frozen=True, kw_only=True):
+    """The job cannot go on.
+
+    Attributes
+    ----------
+    kind
+        Name of the error's class.
+    exit_code
+        Of the README's table.
+    traceback
+        Given only where the job's own code failed.
+    where
+        ``file.py:123 in function`` of the innermost frame outside libraries.
+    """
+
+    kind: str
+    exit_code: int
+    message: str
+    traceback: str = ""
+    where: str | None = None
+
+
+Request = Describe | Plan | Run
+Order = Drain | Proceed | Leave
+Answer = (
+    Described
+    | Planned
+    | Started
+    | Progressed
+    | Logged
+    | Committed
+    | Finished
+    | Failed
+)
+
+_request_decoder = msgspec.json.Decoder(Request)
+_order_decoder = msgspec.json.Decoder(Order)
+_answer_decoder = msgspec.json.Decoder(Answer)
+
+
+def line_from_message(message: Message) -> bytes:
+    """Return a message as one line of JSON, newline included."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def request_from_line(line: bytes) -> Request:
+    """Return the request on one line."""
+    return _request_decoder.decode(line)
+
+
+def order_from_line(line: bytes) -> Order:
+    """Return the order on one line."""
+    return _order_decoder.decode(line)
+
+
+def answer_from_line(line: bytes) -> Answer:
+    """Return the worker's answer on one line."""
+    return _answer_decoder.decode(line)

@@ -1,0 +1,116 @@
+"""What the journal holds: one record a line, written by the supervisor alone.
+
+The journal is the history of a workspace; `lowmem.report` is a fold over it. Fields
+of memory are in bytes, and None where nothing was measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from lowmem.protocol.messages import Cycle
+
+State = Literal["done", "running", "stopped", "failed", "refused"]
+Outcome = Literal["committed", "interrupted", "rolled_back"]
+Verdict = Literal[
+    "ram_limit",
+    "vram_limit",
+    "machine_limit",
+    "kernel_oom",
+    "signal",
+    "time",
+    "crash",
+    "error",
+]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all records: which job, and when (ISO 8601, UTC)."""
+
+    job: str
+    at: str
+
+
+class JobBegun(Record, frozen=True, kw_only=True):
+    """A job began from nothing: all earlier records of it are history."""
+
+    recipe: dict[str, Any]
+    unit: str
+    format: int = 1
+
+
+class RunBegun(Record, frozen=True, kw_only=True):
+    """Somebody typed ``lowmem run``: the budgets in force from here on."""
+
+    seed: int
+    ram_budget_bytes: int
+    vram_budget_bytes: int | None
+    time_budget_s: float | None
+
+
+class AttemptBegun(Record, frozen=True, kw_only=True):
+    """A worker is ready; ``next_cycle`` is where it goes on."""
+
+    attempt: int
+    device: Literal["cpu", "gpu"]
+    next_cycle: int
+    settings: dict[str, int]
+    versions: dict[str, str]
+
+
+class CycleEnded(Record, frozen=True, kw_only=True):
+    """A cycle was committed, or cut before it was."""
+
+    attempt: int
+    outcome: Outcome
+    cycle: Cycle
+    ram_start_bytes: int | None = None
+    ram_peak_bytes: int | None = None
+    ram_end_bytes: int | None = None
+    ram_returned_bytes: int | None = None
+    ram_hwm_bytes: int | None = None
+    vram_peak_bytes: int | None = None
+
+
+class Incident(Record, frozen=True, kw_only=True):
+    """Something ended a worker before its job was done."""
+
+    attempt: int
+    verdict: Verdict
+    ram_bytes: int | None
+    where: str | None
+    action: str
+
+
+class JobEnded(Record, frozen=True, kw_only=True):
+    """The run of a job ended, for now or for good.
+
+    Attributes
+    ----------
+    message
+        What the user was told, where it did not end well.
+    summary
+        What the job says of its result.
+    """
+
+    state: State
+    exit_code: int
+    message: str = ""
+    summary: dict[str, Any] = {}
+
+
+AnyRecord = JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded
+
+_decoder = msgspec.json.Decoder(AnyRecord)
+
+
+def body_from_record(record: AnyRecord) -> bytes:
+    """Return the JSON of a record."""
+    return msgspec.json.encode(record)
+
+
+def record_from_body(body: bytes) -> AnyRecord:
+    """Return the record in a JSON body."""
+    return _decoder.decode(body)

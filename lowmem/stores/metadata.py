@@ -1,0 +1,130 @@
+"""What a Zarr store holds, read from its JSON alone: no Zarr, no NumPy.
+
+The planner predicts memory from shapes, and must stay a small process; Zarr's own
+reader is used wherever data are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayInfo:
+    """Shape and layout of one array.
+
+    Attributes
+    ----------
+    shape
+        Lengths along all axes; axis 0 counts the samples.
+    dtype
+        NumPy's name of the element type, such as ``uint8`` or ``<f4``.
+    chunk_shape
+        Lengths of one chunk (of one shard, where the array is sharded).
+    attributes
+        The user attributes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    chunk_shape: tuple[int, ...]
+    attributes: Mapping[str, object]
+
+
+def read_array_info(path: Path) -> ArrayInfo | None:
+    """Return what the array at ``path`` holds; None where there is no array.
+
+    Raises
+    ------
+    DataError
+        If there is metadata that cannot be understood.
+    """
+    v3, v2 = path / "zarr.json", path / ".zarray"
+    try:
+        if v3.exists():
+            return _info_from_v3(json.loads(v3.read_bytes()))
+        if v2.exists():
+            attributes = path / ".zattrs"
+            extra = json.loads(attributes.read_bytes()) if attributes.exists() else {}
+            return _info_from_v2(json.loads(v2.read_bytes()), extra)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            thing=path,
+            problem=f"has metadata that cannot be read ({error!r})",
+            expected="a Zarr array of format 2 or 3",
+        ) from error
+    return None
+
+
+def _info_from_v3(document: dict[str, dict[str, dict[str, list[int]]]]) -> ArrayInfo | None:
+    if document["node_type"] != "array":
+        return None
+    return ArrayInfo(
+        shape=tuple(document["shape"]),
+        dtype=str(document["data_type"]),
+        chunk_shape=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
+        attributes=document.get("attributes", {}),
+    )
+
+
+def _info_from_v2(
+    document: dict[str, list[int]], attributes: Mapping[str, object]
+) -> ArrayInfo:
+    return ArrayInfo(
+        shape=tuple(document["shape"]),
+        dtype=str(document["dtype"]),
+        chunk_shape=tuple(document["chunks"]),
+        attributes=attributes,
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """Return a short hash that changes when the data at ``path`` change.
+
+    Notes
+    -----
+    Of a folder: the bytes of all Zarr metadata, and the name and size of every other
+    file. Content with unchanged sizes is vouched for by checksums within the
+    metadata (``content_sha256`` in stores that lowmem wrote), not read again here.
+    Of a file: its bytes, up to 64 MiB, else its size and modification time.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(path):
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    if not path.is_dir():
+        yield from _parts_of_file(path)
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            file = path.__class__(folder) / name
+            yield str(file.relative_to(path)).encode()
+            yield file.read_bytes() if name in _METADATA else _size(file)
+
+
+def _parts_of_file(path: Path) -> Iterator[bytes]:
+    status = path.stat()
+    if status.st_size <= 2**26:
+        yield path.read_bytes()
+    else:
+        yield f"{status.st_size} {status.st_mtime_ns}".encode()
+
+
+def _size(file: Path) -> bytes:
+    return b"%d" % file.stat().st_size
