@@ -1,0 +1,131 @@
+"""Options of a job: from text, TOML or Python values to the values a job is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lowmem.base.errors import OptionValueError, UnknownOptionError
+from lowmem.protocol.job import Option
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def resolve_options(
+    job: str, options: Iterable[Option], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a value for every option: what was given, checked, or its default.
+
+    Parameters
+    ----------
+    job
+        Its name, for messages.
+    options
+        The options that it declares.
+    given
+        Values by option name (with underscores), as text or already typed.
+
+    Raises
+    ------
+    UnknownOptionError
+        If a name in ``given`` is none of them.
+    OptionValueError
+        If a value breaks its option's rule.
+    """
+    declared = {option.name: option for option in options}
+    for name in given:
+        if name not in declared:
+            raise UnknownOptionError(
+                option=flag_of(name), job=job, known=[flag_of(o) for o in declared]
+            )
+    return {
+        name: value_of(option, given[name]) if name in given else option.default
+        for name, option in declared.items()
+    }
+
+
+def flag_of(name: str) -> str:
+    """Return how an option is typed.
+
+    Examples
+    --------
+    >>> flag_of("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def value_of(option: Option, given: Any) -> Any:  # noqa: ANN401 - TOML's values
+    """Return the checked value of one option.
+
+    Raises
+    ------
+    OptionValueError
+        If ``given`` breaks the option's rule.
+    """
+    try:
+        value = _parsed(option, given)
+    except (ValueError, TypeError) as error:
+        raise OptionValueError(
+            option=flag_of(option.name), value=given, expected=_rule(option)
+        ) from error
+    numbers = value if isinstance(value, list) else [value]
+    too_small = option.minimum is not None and any(
+        isinstance(number, int | float) and not number >= option.minimum
+        for number in numbers
+    )
+    if too_small or (option.choices and value not in option.choices):
+        raise OptionValueError(
+            option=flag_of(option.name), value=given, expected=_rule(option)
+        )
+    return value
+
+
+def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401
+    if given is None:
+        return None
+    match option.kind:
+        case "int":
+            return _int(given)
+        case "float":
+            return float(given)
+        case "str":
+            return str(given)
+        case "flag":
+            return _flag(given)
+        case "ints":
+            parts = given.split(",") if isinstance(given, str) else list(given)
+            return [_int(part) for part in parts]
+        case "path":
+            return str(Path(given).expanduser().absolute())
+
+
+def _int(given: Any) -> int:  # noqa: ANN401
+    if isinstance(given, bool) or (isinstance(given, float) and given % 1):
+        raise ValueError
+    return int(given)
+
+
+def _flag(given: Any) -> bool:  # noqa: ANN401
+    if isinstance(given, bool):
+        return given
+    word = str(given).lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError
+    return word in _TRUE
+
+
+def _rule(option: Option) -> str:
+    if option.choices:
+        return " or ".join(option.choices)
+    nouns = {
+        "int": "a whole number",
+        "float": "a number",
+        "str": "text",
+        "flag": "yes or no",
+        "ints": "whole numbers such as 64,128",
+        "path": "a path",
+    }
+    least = f" of at least {option.minimum:g}" if option.minimum is not None else ""
+    return nouns[option.kind] + least
