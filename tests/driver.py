@@ -1,6 +1,6 @@
 """Run a job's work in this process, with real commits, and cut it where a test says.
 
-It uses the worker's own context and checkpoints, so what a test sees here is what a
+It uses the worker's own cycles and checkpoints, so what a test sees here is what a
 worker process does, less the process. It *tests jobs*; the processes have tests of
 their own in tests/processes.
 """
@@ -9,16 +9,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.workspace import Workspace
 from lowmem.protocol.messages import Run
-from lowmem.worker.cycles import Cutter, run_job
-from lowmem.worker.registry import resolve_options
+from lowmem.protocol.options import resolve_options
+from lowmem.worker.cycles import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.job import Job
+    from lowmem.protocol.messages import Cycle
+
+
+class Cutter:
+    """An overseer that makes the job leave after so many commits; None never."""
+
+    def __init__(self, leave_after: int | None = None) -> None:
+        self.leave_after = leave_after
+        self.cycles: list[Cycle] = []
+        self.lines: list[str] = []
+        self.restored: Restored | None = None
+
+    def started(self, restored: Restored | None) -> None:
+        self.restored = restored
+
+    def is_draining(self) -> bool:
+        return False
+
+    def committed(self, cycle: Cycle, returned_bytes: int) -> bool:
+        assert returned_bytes >= 0
+        self.cycles.append(cycle)
+        return self.leave_after is None or len(self.cycles) < self.leave_after
+
+    def show_line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def show_progress(self, done: int, total: int | None, note: str) -> None:
+        assert total is None or 0 <= done <= total, (done, total, note)
 
 
 def drive(
@@ -31,6 +59,7 @@ def drive(
     cycle_steps: int = 1,
     leave_after: int | None = None,
     ram_budget_bytes: int = 2 * 10**9,
+    overseer: Cutter | None = None,
 ) -> Mapping[str, Any] | None:
     """Run ``job`` until it is done, or leave after so many commits of this call.
 
@@ -40,11 +69,10 @@ def drive(
         The summary of the job's result once it is done and published; None where the
         job was left before. Calling again goes on from the last commit.
     """
-    space = Workspace.at(workspace)
     request = Run(
         job=job.name,
-        workspace=str(space.root),
-        options=resolve_options(job, options or {}),
+        workspace=str(workspace),
+        options=resolve_options(job.name, job.options, options or {}),
         settings=dict(settings or {}),
         recipe={"test": "driver"},
         seed=seed,
@@ -53,4 +81,4 @@ def drive(
         vram_budget_bytes=None,
         cycle_steps=cycle_steps,
     )
-    return run_job(job, request, Cutter(leave_after=leave_after))
+    return run_job(job, request, overseer or Cutter(leave_after))

@@ -1,0 +1,86 @@
+"""Device memory through NVML, by either of the two packages called ``pynvml``.
+
+``nvidia-ml-py`` is NVIDIA's own and current; ``nvidia-ml-py3`` is a fork of 2017 that
+installs the same module, returns bytes instead of str and knows fewer calls. Only calls
+that both have are used. By-process figures are not: inside a container the driver
+reports the host's process ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One look at one device; bytes of its memory."""
+
+    name: str
+    total_bytes: int
+    used_bytes: int
+
+
+class GpuSampler:
+    """Reads the first device; None everywhere where there is none. A context manager."""
+
+    def __init__(self) -> None:
+        self._nvml = None
+        self._handle = None
+
+    def __enter__(self) -> Self:
+        try:
+            import pynvml  # noqa: PLC0415 - absent or broken must not stop a CPU run
+
+            pynvml.nvmlInit()
+        except Exception:  # noqa: BLE001 - both packages raise their own classes
+            return self
+        self._nvml = pynvml
+        try:
+            self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        except pynvml.NVMLError:
+            self._handle = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._nvml is not None:
+            try:
+                self._nvml.nvmlShutdown()
+            except self._nvml.NVMLError:
+                return
+
+    def read(self) -> Gpu | None:
+        """Return the device's state; None where there is none, or it has gone."""
+        if self._nvml is None or self._handle is None:
+            return None
+        try:
+            memory = self._nvml.nvmlDeviceGetMemoryInfo(self._handle)
+            name = self._nvml.nvmlDeviceGetName(self._handle)
+        except self._nvml.NVMLError:
+            return None
+        text = name.decode() if isinstance(name, bytes) else str(name)
+        return Gpu(name=text, total_bytes=int(memory.total), used_bytes=int(memory.used))
+
+
+def binding_problem() -> str | None:
+    """Return what is wrong with the installed NVML packages, or None."""
+    installed = [
+        name for name in ("nvidia-ml-py", "nvidia-ml-py3", "pynvml") if _is_there(name)
+    ]
+    if {"nvidia-ml-py", "nvidia-ml-py3"} <= set(installed):
+        return (
+            "nvidia-ml-py and nvidia-ml-py3 both install the module pynvml; the last "
+            "one installed wins. Uninstall both, then install nvidia-ml-py"
+        )
+    if "nvidia-ml-py3" in installed:
+        return "nvidia-ml-py3 is unmaintained since 2017: replace it by nvidia-ml-py"
+    return None
+
+
+def _is_there(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

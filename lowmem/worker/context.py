@@ -1,0 +1,41 @@
+"""What the work of a job is given: the worker's own `Context`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.job import Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerContext:
+    """See `lowmem.protocol.job.Context`, which this satisfies."""
+
+    workspace: Workspace
+    staging: Path
+    options: Mapping[str, Any]
+    settings: Mapping[str, int]
+    seed: int
+    device: Device
+    ram_budget_bytes: int
+    vram_budget_bytes: int | None
+    state: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    show_line: Callable[[str], None]
+    show_progress: Callable[[int, int | None, str], None]
+
+    def log(self, text: str) -> None:
+        """Show one line to the user."""
+        self.show_line(text)
+
+    def progress(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show how far the job is, counted from its very start."""
+        self.show_progress(done, total, note)

@@ -1,0 +1,243 @@
+"""Run a job in cycles: from commit to commit, until it is done or told to leave.
+
+The end of a cycle, in order: what the job wrote by itself is flushed, the checkpoint is
+committed, references are dropped, memory is given back and measured, the overseer is
+told and answers. Results are moved to their places only after a last checkpoint says
+that the job is complete, so a kill between two moves loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lowmem.base.clock import SystemClock, timestamp
+from lowmem.base.errors import RecipeChangedError
+from lowmem.base.files import make_folder, publish, remove
+from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.commit import commit
+from lowmem.checkpoints.manifest import Manifest
+from lowmem.checkpoints.restore import restore
+from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.messages import Cycle
+from lowmem.worker.cleanup import clean_up
+from lowmem.worker.context import WorkerContext
+from lowmem.worker.pace import Pace
+from lowmem.worker.registry import work_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lowmem.base.clock import Clock
+    from lowmem.checkpoints.restore import Restored
+    from lowmem.protocol.job import Job
+    from lowmem.protocol.messages import Run
+
+
+class Overseer(Protocol):
+    """Who is told of the job's course, and may end it."""
+
+    def started(self, restored: Restored | None) -> None:
+        """Hear that the first cycle of this attempt begins."""
+        ...
+
+    def is_draining(self) -> bool:
+        """Return whether the next commit point is to be taken, whatever the pace."""
+        ...
+
+    def committed(self, cycle: Cycle, returned_bytes: int) -> bool:
+        """Hear of a commit; return whether to go on."""
+        ...
+
+    def show_line(self, text: str) -> None:
+        """Show one line to the user."""
+        ...
+
+    def show_progress(self, done: int, total: int | None, note: str) -> None:
+        """Show how far the job is."""
+        ...
+
+
+def run_job(
+    job: Job, request: Run, overseer: Overseer, clock: Clock | None = None
+) -> Mapping[str, Any] | None:
+    """Run ``job`` from its last commit.
+
+    Returns
+    -------
+    summary
+        The job's summary once it is done and published; None if told to leave before.
+
+    Raises
+    ------
+    RecipeChangedError
+        If the last commit was made with another recipe.
+    """
+    space = Workspace.at(request.workspace)
+    restored = restore(space.checkpoints(request.job))
+    if restored is not None:
+        _refuse_other_recipe(job, request, restored.manifest)
+    overseer.started(restored)
+    if restored is not None and restored.manifest.phase == "publishing":
+        return _publish(space, request.job, restored.manifest)
+    course = _Course(job, request, overseer, restored, clock or SystemClock())
+    return course.run()
+
+
+def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
+    keys = manifest.recipe.keys() | request.recipe.keys()
+    old, new = manifest.recipe, request.recipe
+    changes = {k: (old.get(k), new.get(k)) for k in keys if old.get(k) != new.get(k)}
+    if changes:
+        raise RecipeChangedError(job=job.name, changes=changes)
+
+
+def _publish(space: Workspace, job: str, manifest: Manifest) -> Mapping[str, Any]:
+    staging = space.staging(job)
+    for name in manifest.publish:
+        publish(staging / name, space.root / name)
+    remove(staging)
+    return manifest.summary
+
+
+class _Course:
+    """One attempt at a job: the generator, and the cycle that is under way."""
+
+    def __init__(
+        self,
+        job: Job,
+        request: Run,
+        overseer: Overseer,
+        restored: Restored | None,
+        clock: Clock,
+    ) -> None:
+        self._job = job
+        self._request = request
+        self._overseer = overseer
+        self._clock = clock
+        self._space = Workspace.at(request.workspace)
+        self._restored = restored
+        self._index = 0 if restored is None else restored.manifest.generation + 1
+        self._pace = Pace(cycle_steps=request.cycle_steps)
+        self._begin_cycle()
+
+    def run(self) -> Mapping[str, Any] | None:
+        """Drive the generator to its end."""
+        work = work_of(self._job)(self._context())
+        # The context holds the open checkpoint; the generator alone needs it.
+        self._restored = None
+        try:
+            result = self._drive(work)
+        finally:
+            work.close()
+        if result is None:
+            return None
+        manifest = self._manifest(phase="publishing", result=result)
+        if not self._end_cycle(manifest, ()):
+            return None
+        return _publish(self._space, self._request.job, manifest)
+
+    def _drive(self, work: Generator[CommitPoint, None, Result | None]) -> Result | None:
+        """Take commit points until the job returns; None if told to leave."""
+        while True:
+            try:
+                point = next(work)
+            except StopIteration as end:
+                return end.value or Result()
+            self._steps += 1
+            self._items += point.items
+            if self._is_due() and not self._take(point):
+                return None
+
+    def _is_due(self) -> bool:
+        seconds = self._clock.monotonic() - self._began
+        due = self._pace.is_due(steps=self._steps, seconds=seconds)
+        return due or self._overseer.is_draining()
+
+    def _take(self, point: CommitPoint) -> bool:
+        """Commit at ``point``; return whether to go on."""
+        if point.flush is not None:
+            point.flush()
+        manifest = self._manifest(state=point.state)
+        return self._end_cycle(manifest, _pairs(point))
+
+    def _end_cycle(
+        self, manifest: Manifest, arrays: Iterable[tuple[str, NDArray[np.generic]]]
+    ) -> bool:
+        began = self._clock.monotonic()
+        commit(self._space.checkpoints(self._request.job), manifest, arrays)
+        del arrays
+        committed = self._clock.monotonic()
+        returned_bytes = clean_up()
+        ended = self._clock.monotonic()
+        self._pace = replace(self._pace, commit_cost_s=ended - began)
+        cycle = Cycle(
+            index=manifest.cycle.index,
+            items=manifest.cycle.items,
+            started_at=manifest.cycle.started_at,
+            seconds=ended - self._began,
+            commit_seconds=committed - began,
+            settings=manifest.cycle.settings,
+        )
+        goes_on = self._overseer.committed(cycle, returned_bytes)
+        self._index += 1
+        self._begin_cycle()
+        return goes_on
+
+    def _begin_cycle(self) -> None:
+        self._began = self._clock.monotonic()
+        self._started_at = timestamp(self._clock.now())
+        self._steps = 0
+        self._items = 0
+
+    def _manifest(
+        self,
+        *,
+        state: Mapping[str, Any] | None = None,
+        phase: Any = "running",  # noqa: ANN401 - a Literal of the manifest
+        result: Result | None = None,
+    ) -> Manifest:
+        return Manifest(
+            generation=self._index,
+            recipe=self._request.recipe,
+            cycle=Cycle(
+                index=self._index,
+                items=self._items,
+                started_at=self._started_at,
+                seconds=self._clock.monotonic() - self._began,
+                commit_seconds=0.0,
+                settings=self._request.settings,
+            ),
+            phase=phase,
+            state=dict(state or {}),
+            publish=tuple(result.publish) if result else (),
+            summary=dict(result.summary) if result else {},
+            environment={"device": self._request.device},
+        )
+
+    def _context(self) -> WorkerContext:
+        staging = self._space.staging(self._request.job)
+        if self._restored is None:
+            remove(staging)
+        make_folder(staging)
+        return WorkerContext(
+            workspace=self._space,
+            staging=staging,
+            options=self._request.options,
+            settings=self._request.settings,
+            seed=self._request.seed,
+            device=self._request.device,
+            ram_budget_bytes=self._request.ram_budget_bytes,
+            vram_budget_bytes=self._request.vram_budget_bytes,
+            state=self._restored.manifest.state if self._restored else {},
+            arrays=self._restored.arrays if self._restored else {},
+            show_line=self._overseer.show_line,
+            show_progress=self._overseer.show_progress,
+        )
+
+
+def _pairs(point: CommitPoint) -> Iterable[tuple[str, NDArray[np.generic]]]:
+    return point.arrays() if callable(point.arrays) else point.arrays.items()

@@ -1,0 +1,91 @@
+"""Find jobs: installed ones by their entry point, a user's own in a file."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module, metadata, util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError, UnknownJobError, UsageError
+from lowmem.protocol.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lowmem.protocol.job import Work
+
+GROUP = "lowmem.jobs"
+# The built-in jobs come first, in the order in which they are run.
+_ORDER = ("ingest", "train", "encode", "analyze", "generate")
+
+
+def installed_jobs() -> list[Job]:
+    """Return every installed job, the built-in ones first."""
+    points = metadata.entry_points(group=GROUP)
+    names = sorted({point.name for point in points}, key=_rank)
+    return [find_job(name) for name in names]
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+
+
+def find_job(reference: str) -> Job:
+    """Return the job that ``reference`` names: an installed name or a file.
+
+    Raises
+    ------
+    UnknownJobError
+        If no installed job has that name.
+    UsageError
+        If the file does not define exactly one job, or an entry point is not a job.
+    """
+    if reference.endswith(".py"):
+        return _job_in_file(Path(reference))
+    points = metadata.entry_points(group=GROUP)
+    for point in points:
+        if point.name == reference:
+            job = point.load()
+            if not isinstance(job, Job):
+                raise UsageError(
+                    f"entry point {point.value} is a {type(job).__name__}, expected a "
+                    "lowmem.Job."
+                )
+            return job
+    raise UnknownJobError(name=reference, known=sorted(p.name for p in points))
+
+
+def _job_in_file(path: Path) -> Job:
+    if not path.is_file():
+        raise DataError(
+            thing=path, problem="is not there", expected="a Python file with a job"
+        )
+    # Imports beside the file work, as they do for ``python FILE.py``.
+    sys.path.insert(0, str(path.parent.absolute()))
+    name = path.stem
+    spec = util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported, expected a Python file.")
+    module = util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return _only_job(path, [v for v in vars(module).values() if isinstance(v, Job)])
+
+
+def _only_job(path: Path, found: Sequence[Job]) -> Job:
+    if len(found) != 1:
+        raise UsageError(
+            f"{path} defines {len(found)} jobs, expected one function decorated with "
+            "@lowmem.job(...), or one lowmem.Job."
+        )
+    return found[0]
+
+
+def work_of(job: Job) -> Work:
+    """Return the generator function of a job, importing it if need be."""
+    if callable(job.work):
+        return job.work
+    module, _, name = job.work.partition(":")
+    work: Work = getattr(import_module(module), name)
+    return work
