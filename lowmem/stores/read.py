@@ -1,0 +1,147 @@
+"""Read rows of a Zarr array in order, one chunk at a time; damage is named, not guessed.
+
+Any Zarr array of format 2 or 3 can be read. Zarr takes a chunk that is missing for one
+that holds only the fill value; in an array that lowmem wrote every chunk exists (see
+`lowmem.stores.write`), so there a missing chunk is an error.
+"""
+
+# NumPy's own array types are generic in Any.
+# mypy: disallow-any-explicit=False
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import zarr
+
+from lowmem.base.errors import DataError
+from lowmem.base.files import storage_errors
+from lowmem.stores.metadata import read_array_info
+from lowmem.stores.write import WHOLE_ATTRIBUTE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+    from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
+
+    ZarrArray = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
+
+
+class RowReader:
+    """Rows of one array; a context manager.
+
+    Notes
+    -----
+    Memory: the rows asked for, and one chunk twice (as stored and as decoded).
+    """
+
+    def __init__(self, path: Path, array: ZarrArray) -> None:
+        self._path = path
+        self._array = array
+
+    @classmethod
+    def open(cls, store: Path, name: str | None = None) -> Self:
+        """Return a reader of the array ``name`` in the group ``store``.
+
+        Parameters
+        ----------
+        store
+            Folder of the group; of the array itself where ``name`` is None.
+        name
+            Name of the array within the group.
+
+        Raises
+        ------
+        DataError
+            If there is no array, it has no axis, or its metadata cannot be read.
+        """
+        path = store / name if name else store
+        info = read_array_info(path)
+        if info is None or not info.shape:
+            found = "has no axis" if info else "is missing or no Zarr array"
+            raise DataError(
+                thing=path, problem=found, expected="an array of rows along axis 0"
+            )
+        try:
+            return cls(path, zarr.open_array(path, mode="r"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                thing=path,
+                problem=f"cannot be opened ({error})",
+                expected="a Zarr array of format 2 or 3",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Zarr holds no file open; the form leaves room for a reader that does.
+        pass
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along all axes; axis 0 counts the rows."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type of the rows."""
+        return np.dtype(self._array.dtype)
+
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """The user attributes of the array."""
+        return self._array.attrs.asdict()
+
+    @property
+    def chunk_rows(self) -> int:
+        """Number of rows in one chunk: reading whole multiples decodes each once."""
+        return int(self._array.chunks[0])
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return rows ``start`` to ``stop`` (exclusive), as a new array.
+
+        Raises
+        ------
+        DataError
+            If a chunk is missing, truncated or altered.
+        """
+        if not 0 <= start <= stop <= self.shape[0]:
+            raise ValueError(
+                f"rows must lie in 0..{self.shape[0]}, got {start} to {stop}"
+            )
+        rows = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
+        at = start
+        while at < stop:
+            end = min(stop, (at // self.chunk_rows + 1) * self.chunk_rows)
+            rows[at - start : end - start] = self._read_within_chunk(at, end)
+            at = end
+        return rows
+
+    def _read_within_chunk(self, start: int, stop: int) -> NDArray[Any]:
+        key = (start // self.chunk_rows, *(0 for _ in self.shape[1:]))
+        file = self._path / self._array.metadata.encode_chunk_key(key)
+        if self._array.attrs.get(WHOLE_ATTRIBUTE) and not file.exists():
+            raise self._damage(file, start, stop, "is missing")
+        try:
+            with storage_errors(file):
+                return np.asarray(self._array[start:stop])
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+            problem = f"is damaged ({error})"
+            raise self._damage(file, start, stop, problem) from error
+
+    def _damage(self, file: Path, start: int, stop: int, problem: str) -> DataError:
+        return DataError(
+            thing=file,
+            problem=f"{problem}, so samples {start} to {stop - 1} cannot be read",
+            expected="the chunk as it was written",
+            todo="Restore it, or make the store again: run its job with --restart.",
+        )
