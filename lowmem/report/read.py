@@ -1,0 +1,56 @@
+"""Read the journal of a workspace into a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lowmem.base.errors import CorruptFileError
+from lowmem.base.journal import read_bodies
+from lowmem.protocol.records import record_from_body
+from lowmem.report.fold import report_from_records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.records import AnyRecord
+    from lowmem.report.schema import Report
+
+
+def read_records(path: Path) -> Iterator[AnyRecord]:
+    """Yield the records of a journal in order; none where there is no journal.
+
+    Raises
+    ------
+    CorruptFileError
+        If a line is damaged (a torn last one is not), or whole but of no known form.
+    """
+    for number, body in enumerate(read_bodies(path), start=1):
+        try:
+            record = record_from_body(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptFileError(
+                path=path, problem=f"line {number} is no known record ({error})"
+            ) from error
+        yield record
+
+
+def read_report(workspace: Workspace, *, is_live: bool) -> Report:
+    """Return the report of a workspace, which may be empty.
+
+    Parameters
+    ----------
+    is_live
+        Whether a run holds the workspace's lock at this moment.
+
+    Raises
+    ------
+    CorruptFileError
+        See `read_records`.
+    """
+    return report_from_records(
+        str(workspace.root), read_records(workspace.journal), is_live=is_live
+    )

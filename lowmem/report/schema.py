@@ -1,0 +1,145 @@
+"""The report as values: schema 1 of ``lowmem report --json``, described in docs/formats.md.
+
+None stands for what was not measured, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.protocol.records import Outcome, State, Verdict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """What the job as a whole may use; None where nothing limits it."""
+
+    ram_bytes: int | None = None
+    vram_bytes: int | None = None
+    time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleReport:
+    """One cycle that ran, whether or not its work counts.
+
+    Attributes
+    ----------
+    outcome
+        Only ``committed`` cycles count, and each index is committed once: a cycle that
+        was done again from an earlier point is ``rolled_back``, one that was cut
+        before its commit ``interrupted``.
+    items
+        Items done; 0 in an interrupted cycle.
+    seconds
+        From its start until it was durable, or was cut.
+    commit_seconds
+        The share of the commit; None in an interrupted cycle.
+    """
+
+    index: int
+    attempt: int
+    outcome: Outcome
+    items: int
+    unit: str
+    started_at: str
+    seconds: float
+    commit_seconds: float | None
+    ram_start_bytes: int | None
+    ram_peak_bytes: int | None
+    ram_end_bytes: int | None
+    ram_returned_bytes: int | None
+    ram_hwm_bytes: int | None
+    vram_peak_bytes: int | None
+    settings: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventReport:
+    """Something that ended a worker before its job was done."""
+
+    at: str
+    attempt: int
+    verdict: Verdict
+    ram_bytes: int | None
+    where: str | None
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """One job since it last began from nothing.
+
+    Attributes
+    ----------
+    device, seed
+        Of the newest attempt and run; None if none got so far.
+    ram_peak_bytes, vram_peak_bytes
+        The largest reading of any cycle or event, of those that do not count too.
+    attempts
+        Workers that were started.
+    unit
+        What its items are, in the plural.
+    begun_at, last_at
+        Times of its first and its newest record.
+    exit_code, message
+        Of the newest run; None and empty while it has not ended.
+    summary
+        What the job says of its result.
+    versions
+        Of the software that the newest attempt ran with.
+    """
+
+    state: State
+    device: Literal["cpu", "gpu"] | None
+    seed: int | None
+    budgets: Budgets
+    ram_peak_bytes: int | None
+    vram_peak_bytes: int | None
+    attempts: int
+    unit: str
+    begun_at: str
+    last_at: str
+    exit_code: int | None
+    message: str
+    summary: Mapping[str, object]
+    versions: Mapping[str, str]
+    cycles: tuple[CycleReport, ...]
+    events: tuple[EventReport, ...]
+
+    @property
+    def committed(self) -> tuple[CycleReport, ...]:
+        """The cycles that count, in order of their index."""
+        return tuple(cycle for cycle in self.cycles if cycle.outcome == "committed")
+
+    @property
+    def items(self) -> int:
+        """Items done and kept."""
+        return sum(cycle.items for cycle in self.committed)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in cycles, of those that do not count too."""
+        return sum(cycle.seconds for cycle in self.cycles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All jobs of one workspace, in the order in which they first ran."""
+
+    schema: int = SCHEMA
+    workspace: str
+    jobs: Mapping[str, JobReport]
+
+
+def json_from_report(report: Report) -> str:
+    """Return the report as an indented JSON document, newline included."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"

@@ -1,0 +1,135 @@
+"""What ``lowmem status`` prints: where each job stands, one line a job."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lowmem.base.units import format_bytes
+from lowmem.report.columns import format_columns, printable
+from lowmem.report.words import day_and_time, share
+
+if TYPE_CHECKING:
+    from lowmem.protocol.records import State
+    from lowmem.report.columns import Row
+    from lowmem.report.schema import JobReport, Report
+
+_WIDTH = 100
+_NUMBERS = frozenset({2, 3})
+_HEADER = (
+    "job",
+    "state",
+    "cycles",
+    "items",
+    "RAM peak of budget",
+    "last activity (UTC)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """Where one job stands.
+
+    Attributes
+    ----------
+    cycles, items
+        Those that are committed.
+    next_command
+        What carries the job on; None where nothing is left to do.
+    message
+        What its newest run said, if it did not end well.
+    """
+
+    state: State
+    cycles: int
+    items: int
+    unit: str
+    last_at: str
+    ram_peak_bytes: int | None
+    ram_budget_bytes: int | None
+    next_command: str | None
+    message: str
+
+
+def statuses(report: Report) -> dict[str, JobStatus]:
+    """Return where each job of the workspace stands, by name."""
+    return {
+        name: _status(name, job, report.workspace) for name, job in report.jobs.items()
+    }
+
+
+def json_from_statuses(report: Report) -> str:
+    """Return the same as an indented JSON document, newline included."""
+    document = {
+        "schema": report.schema,
+        "workspace": report.workspace,
+        "jobs": statuses(report),
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def text_from_statuses(report: Report) -> str:
+    """Return the table of jobs and, for each unfinished one, why and what carries it on."""
+    rows = statuses(report)
+    lines = [f"Workspace {printable(report.workspace)}", ""]
+    if not rows:
+        lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
+        return "\n".join(lines) + "\n"
+    table = [_row(name, status) for name, status in rows.items()]
+    left = frozenset(range(len(_HEADER))) - _NUMBERS
+    lines += format_columns(_HEADER, table, left=left)
+    for name, status in rows.items():
+        lines += _what_next(name, status)
+    return "\n".join(lines) + "\n"
+
+
+def _what_next(name: str, status: JobStatus) -> list[str]:
+    if status.next_command is None:
+        return []
+    reason = status.message or "was cut off; what it committed is kept."
+    return [
+        "",
+        *textwrap.wrap(printable(f"{name}: {reason}"), _WIDTH),
+        f"  {printable(status.next_command)}",
+    ]
+
+
+def _status(name: str, job: JobReport, workspace: str) -> JobStatus:
+    is_over = job.state in {"done", "running"}
+    command = f"lowmem run {shlex.quote(name)} --workspace {shlex.quote(workspace)}"
+    return JobStatus(
+        state=job.state,
+        cycles=len(job.committed),
+        items=job.items,
+        unit=job.unit,
+        last_at=job.last_at,
+        ram_peak_bytes=job.ram_peak_bytes,
+        ram_budget_bytes=job.budgets.ram_bytes,
+        next_command=None if is_over else command,
+        message=job.message,
+    )
+
+
+def _row(name: str, status: JobStatus) -> Row:
+    return (
+        printable(name),
+        status.state,
+        f"{status.cycles:,}",
+        printable(f"{status.items:,} {status.unit}") if status.items else "-",
+        _peak_text(status),
+        day_and_time(status.last_at),
+    )
+
+
+def _peak_text(status: JobStatus) -> str:
+    if status.ram_peak_bytes is None:
+        return "not measured"
+    peak = format_bytes(status.ram_peak_bytes)
+    if status.ram_budget_bytes is None:
+        return peak
+    of_budget = share(status.ram_peak_bytes, status.ram_budget_bytes)
+    return f"{peak} of {format_bytes(status.ram_budget_bytes)} ({of_budget})"

@@ -1,0 +1,160 @@
+"""What ``lowmem report`` prints: a report as plain text, 100 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from lowmem.base.units import format_bytes, format_seconds
+from lowmem.report.columns import format_columns, printable
+from lowmem.report.excerpt import excerpt
+from lowmem.report.words import (
+    budget_texts,
+    count,
+    cycles_text,
+    day_and_time,
+    mebibytes,
+    pairs,
+    share,
+    size,
+    value_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lowmem.report.columns import Row
+    from lowmem.report.schema import CycleReport, EventReport, JobReport, Report
+
+_WIDTH = 100
+_AT_MOST = 16
+_OUTCOME = 2
+
+_LEGEND = (
+    "RAM in MiB: anonymous and shared memory of the whole process tree. returned: what the "
+    "clean-up after a cycle gave back. hwm: the kernel's own peak, file-backed pages "
+    "included."
+)
+
+
+def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
+    """Return the report as text, newline at its end.
+
+    Parameters
+    ----------
+    has_all_cycles
+        Show every cycle, however many; otherwise a long list is cut in its middle.
+    """
+    lines = [f"Workspace {printable(report.workspace)}"]
+    if not report.jobs:
+        lines += ["", "Nothing has run here yet. `lowmem jobs` lists what can."]
+    for name, job in report.jobs.items():
+        lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
+    if any(job.cycles for job in report.jobs.values()):
+        lines += ["", *textwrap.wrap(_LEGEND, _WIDTH)]
+    return "\n".join(lines) + "\n"
+
+
+def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[str]:
+    heading = f"{printable(name)}: {job.state}"
+    yield heading
+    yield "=" * len(heading)
+    yield from _facts(job)
+    if job.cycles:
+        yield ""
+        at_most = len(job.cycles) if has_all_cycles else _AT_MOST
+        yield from _indented(_cycle_table(job, max(at_most, _AT_MOST)))
+    if job.events:
+        yield from ("", "  Events")
+        for event in job.events:
+            at = day_and_time(event.at)
+            yield from _wrapped(f"{at}  {_event_text(event)}", "    ")
+            yield from _wrapped(f"-> {event.action}", "      ")
+    if job.summary:
+        yield from ("", "  Results")
+        names = [printable(key) for key in job.summary]
+        width = max(map(len, names))
+        for key, value in zip(names, job.summary.values(), strict=True):
+            yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ")
+
+
+def _facts(job: JobReport) -> Iterator[str]:
+    """Yield what holds of the job as a whole, a line each."""
+    device = job.device or "not started"
+    seed = "" if job.seed is None else f", seed {job.seed}"
+    yield f"  device    {device}{seed}"
+    yield f"  budget    {', '.join(budget_texts(job.budgets))}"
+    yield f"  peak      {', '.join(_peaks(job))}"
+    if job.cycles:
+        done = count(job.items, job.unit)
+        yield f"  cycles    {cycles_text(job)}: {done} in {format_seconds(job.seconds)}"
+    yield f"  attempts  {job.attempts}, last activity {day_and_time(job.last_at)} UTC"
+    if job.message:
+        yield from _wrapped(f"message   {job.message}", "  ")
+
+
+def _peaks(job: JobReport) -> Iterator[str]:
+    ram = f"RAM {size(job.ram_peak_bytes)}"
+    of_budget = share(job.ram_peak_bytes, job.budgets.ram_bytes)
+    yield f"{ram} ({of_budget} of the budget)" if of_budget else ram
+    if job.vram_peak_bytes is not None:
+        yield f"VRAM {format_bytes(job.vram_peak_bytes)}"
+
+
+def _cycle_table(job: JobReport, at_most: int) -> list[str]:
+    """Return the table of cycles; settings stand in a line of their own when they change."""
+    has_vram = job.vram_peak_bytes is not None
+    header = (
+        *("cycle", "try", "outcome", printable(job.unit), "seconds", "commit"),
+        *("start", "peak", "end", "returned", "hwm"),
+        *(("VRAM",) if has_vram else ()),
+    )
+    rows: list[Row | str] = []
+    settings: object = {}
+    for cycle in excerpt(job.cycles, at_most=at_most):
+        if isinstance(cycle, int):
+            rows.append(f"... {count(cycle, 'more')} ...")
+            continue
+        if cycle.settings != settings:
+            settings = cycle.settings
+            rows.append(printable(f"with {pairs(cycle.settings)}"))
+        rows.append(_cycle_row(cycle, has_vram=has_vram))
+    return format_columns(header, rows, left=frozenset({_OUTCOME}))
+
+
+def _cycle_row(cycle: CycleReport, *, has_vram: bool) -> Row:
+    commit = cycle.commit_seconds
+    ram = (
+        cycle.ram_start_bytes,
+        cycle.ram_peak_bytes,
+        cycle.ram_end_bytes,
+        cycle.ram_returned_bytes,
+        cycle.ram_hwm_bytes,
+    )
+    vram = (cycle.vram_peak_bytes,) if has_vram else ()
+    return (
+        str(cycle.index),
+        str(cycle.attempt),
+        cycle.outcome.replace("_", " "),
+        f"{cycle.items:,}",
+        f"{cycle.seconds:.2f}",
+        "-" if commit is None else f"{commit:.2f}",
+        *map(mebibytes, (*ram, *vram)),
+    )
+
+
+def _event_text(event: EventReport) -> str:
+    reading = "" if event.ram_bytes is None else f" at {format_bytes(event.ram_bytes)}"
+    place = f", in {event.where}" if event.where else ""
+    return f"{event.verdict} in attempt {event.attempt}{reading}{place}"
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)
+
+
+def _wrapped(text: str, indent: str) -> Sequence[str]:
+    """Return a long text as lines, the later ones set in; safe to print."""
+    return textwrap.wrap(
+        printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
+    )

@@ -1,0 +1,136 @@
+"""How the report words its values, the same on the terminal and on the page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lowmem.base.units import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.report.schema import Budgets, JobReport
+
+NOT_MEASURED = "-"
+
+
+def mebibytes(n_bytes: int | None) -> str:
+    """Return bytes as a bare number of MiB, for a column.
+
+    Examples
+    --------
+    >>> mebibytes(3 * 2**19), mebibytes(None)
+    ('1.5', '-')
+    """
+    return NOT_MEASURED if n_bytes is None else f"{n_bytes / 2**20:.1f}"
+
+
+def size(n_bytes: int | None) -> str:
+    """Return bytes with their unit."""
+    return "not measured" if n_bytes is None else format_bytes(n_bytes)
+
+
+def share(part: int | None, whole: int | None) -> str:
+    """Return a part in per cent of the whole; empty where either is unknown.
+
+    Examples
+    --------
+    >>> share(1, 3), share(1, 3000), share(None, 3)
+    ('33 %', '0.033 %', '')
+    """
+    if part is None or not whole:
+        return ""
+    percent = 100 * part / whole
+    return f"{percent:.0f} %" if percent >= 1 else f"{percent:.2g} %"
+
+
+def count(number: int, unit: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> count(12000, "images")
+    '12,000 images'
+    """
+    return f"{number:,} {unit}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number of things, with an s unless there is one.
+
+    Examples
+    --------
+    >>> plural(1, "attempt"), plural(2, "attempt")
+    ('1 attempt', '2 attempts')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def day_and_time(at: str) -> str:
+    """Return a time stamp as a person reads it, to the second, in UTC.
+
+    Examples
+    --------
+    >>> day_and_time("2026-11-22T10:00:00.123Z")
+    '2026-11-22 10:00:00'
+    """
+    moment = datetime.fromisoformat(at).astimezone(UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """Return names and values on one line.
+
+    Examples
+    --------
+    >>> pairs({"batch_size": 64, "micro_batch": 32})
+    'batch_size 64, micro_batch 32'
+    """
+    return ", ".join(f"{name} {value_text(value)}" for name, value in values.items())
+
+
+def value_text(value: object) -> str:
+    """Return one JSON value as text: numbers to 6 digits, the rest as JSON.
+
+    Examples
+    --------
+    >>> value_text(0.123456789), value_text(12000), value_text("faces"), value_text([1])
+    ('0.123457', '12,000', 'faces', '[1]')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return msgspec.json.encode(value).decode()
+
+
+def budget_texts(budgets: Budgets) -> list[str]:
+    """Return what limits the job, one text a budget."""
+    texts = []
+    if budgets.ram_bytes is not None:
+        texts.append(f"RAM {format_bytes(budgets.ram_bytes)}")
+    if budgets.vram_bytes is not None:
+        texts.append(f"VRAM {format_bytes(budgets.vram_bytes)}")
+    if budgets.time_s is not None:
+        texts.append(f"time {format_seconds(budgets.time_s)}")
+    return texts or ["unknown"]
+
+
+def cycles_text(job: JobReport) -> str:
+    """Return how many cycles ran, by outcome."""
+    texts = [f"{len(job.committed):,} committed"]
+    for outcome, word in (
+        ("interrupted", "interrupted"),
+        ("rolled_back", "rolled back"),
+    ):
+        number = sum(cycle.outcome == outcome for cycle in job.cycles)
+        if number:
+            texts.append(f"{number:,} {word}")
+    return ", ".join(texts)
