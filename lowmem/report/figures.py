@@ -1,0 +1,99 @@
+"""Find the figures of a workspace and embed them, within bounds."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lowmem.base.workspace import Workspace
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# A larger picture is none of lowmem's own; the sum bounds the page, and what the
+# process that writes it needs: about three times as much.
+_MOST_BYTES = 3 * 10**6
+_MOST_BYTES_IN_ALL = 12 * 10**6
+_MOST_FIGURES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One picture of the page.
+
+    Attributes
+    ----------
+    place
+        Its path within the workspace.
+    caption
+        Its name in words.
+    uri
+        ``data:`` URI of the whole file.
+    width, height
+        In pixels.
+    """
+
+    place: str
+    caption: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """The figures to show, and the paths of those that were left out."""
+
+    figures: tuple[Figure, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def read_gallery(workspace: Workspace) -> Gallery:
+    """Return the figures of the analysis and the grid of generated images."""
+    figures: list[Figure] = []
+    left_out: list[str] = []
+    room = _MOST_BYTES_IN_ALL
+    for path in _candidates(workspace):
+        place = path.relative_to(workspace.root).as_posix()
+        data = _read_png(path, min(room, _MOST_BYTES))
+        if data is None or len(figures) == _MOST_FIGURES:
+            left_out.append(place)
+            continue
+        room -= len(data)
+        figures.append(_figure(place, path.stem, data))
+    return Gallery(figures=tuple(figures), left_out=tuple(left_out))
+
+
+def _candidates(workspace: Workspace) -> Iterator[Path]:
+    yield from sorted((workspace.figures / "figures").glob("*.png"))
+    grid = workspace.generated / "grid.png"
+    if grid.exists():
+        yield grid
+
+
+def _read_png(path: Path, at_most: int) -> bytes | None:
+    """Return the bytes of a picture; None if it is too large or not one.
+
+    A figure that cannot be read must not cost the user the report: whatever the reason,
+    its path is named on the page instead.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(at_most + 1)
+    except OSError:
+        return None
+    is_png = data.startswith(_SIGNATURE) and data[12:16] == b"IHDR" and len(data) > 24  # noqa: PLR2004 - end of the size in IHDR
+    return data if is_png and len(data) <= at_most else None
+
+
+def _figure(place: str, stem: str, data: bytes) -> Figure:
+    return Figure(
+        place=place,
+        caption=stem.replace("_", " ").replace("-", " "),
+        uri="data:image/png;base64," + base64.b64encode(data).decode(),
+        width=int.from_bytes(data[16:20], "big"),
+        height=int.from_bytes(data[20:24], "big"),
+    )

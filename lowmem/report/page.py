@@ -1,0 +1,111 @@
+"""Render a report as one self-contained HTML page: no script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lowmem.base.clock import timestamp
+from lowmem.base.units import format_bytes, format_seconds
+from lowmem.report import words
+from lowmem.report.charts import bar_chart, curve_charts
+from lowmem.report.excerpt import excerpt
+from lowmem.report.scales import HEIGHT, WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lowmem.report.charts import BarChart, CurveChart
+    from lowmem.report.figures import Gallery
+    from lowmem.report.schema import CycleReport, JobReport, Report
+    from lowmem.report.telemetry import Reading
+
+_MOST_ROWS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """What the template shows of one job."""
+
+    name: str
+    job: JobReport
+    curves: Sequence[CurveChart]
+    bars: BarChart | None
+    rows: Sequence[CycleReport | int]
+
+
+def page_from_report(
+    report: Report,
+    *,
+    readings: Mapping[str, Sequence[Reading]],
+    gallery: Gallery,
+    generated_at: datetime,
+) -> str:
+    """Return the page, the same for the same arguments.
+
+    Parameters
+    ----------
+    readings
+        Telemetry by job; a job may have none.
+    gallery
+        The figures to embed.
+    generated_at
+        The moment to state on the page.
+
+    Notes
+    -----
+    Every value is escaped, since names, paths and messages are the user's. Of a job with
+    thousands of cycles, the page shows an excerpt; the JSON report holds them all.
+    """
+    views = [
+        JobView(
+            name=name,
+            job=job,
+            curves=curve_charts(name, job, readings.get(name, ())),
+            bars=bar_chart(name, job),
+            rows=excerpt(job.cycles, at_most=_MOST_ROWS),
+        )
+        for name, job in report.jobs.items()
+    ]
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            views=views,
+            gallery=gallery,
+            generated_at=timestamp(generated_at),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("lowmem.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "bytes": format_bytes,
+        "mebibytes": words.mebibytes,
+        "pairs": words.pairs,
+        "seconds": format_seconds,
+        "size": words.size,
+        "value": words.value_text,
+        "when": words.day_and_time,
+    }
+    environment.globals |= {
+        "budget_texts": words.budget_texts,
+        "chart_height": HEIGHT,
+        "chart_width": WIDTH,
+        "count": words.count,
+        "cycles_text": words.cycles_text,
+        "plural": words.plural,
+        "share": words.share,
+    }
+    return environment

@@ -1,0 +1,54 @@
+"""Write the report page of a workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.files import make_folder, write_file
+from lowmem.report.figures import read_gallery
+from lowmem.report.page import page_from_report
+from lowmem.report.read import read_report
+from lowmem.report.telemetry import read_telemetry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from lowmem.base.workspace import Workspace
+
+
+def write_page(
+    workspace: Workspace, *, is_live: bool, now: datetime, target: Path | None = None
+) -> Path:
+    """Write the page durably, and return where it is.
+
+    Parameters
+    ----------
+    is_live
+        Whether a run holds the workspace's lock at this moment.
+    now
+        The moment to state on the page.
+    target
+        Where to write; ``report.html`` of the workspace where None.
+
+    Raises
+    ------
+    CorruptFileError
+        If the journal is damaged; nothing is written then.
+    StorageError
+        If the page cannot be written; an older one is kept.
+    """
+    report = read_report(workspace, is_live=is_live)
+    page = page_from_report(
+        report,
+        readings={
+            name: list(read_telemetry(workspace.telemetry(name)))
+            for name in report.jobs
+        },
+        gallery=read_gallery(workspace),
+        generated_at=now,
+    )
+    path = target or workspace.report
+    make_folder(path.parent)
+    write_file(path, page.encode("utf-8", "replace"))
+    return path
