@@ -1,0 +1,1 @@
+"""Train a convolutional autoencoder on the images of the workspace."""

@@ -1,0 +1,168 @@
+"""What the planner knows of `train`; imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import OptionValueError
+from lowmem.protocol.job import Job, Need, Option
+from lowmem.stores.images import find_images
+from lowmem.stores.metadata import fingerprint
+from lowmem_jobs.train.memory import predict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lowmem.protocol.job import PlanContext, Settings
+
+_OPTIONS = (
+    Option(
+        name="data",
+        kind="path",
+        help="Zarr store of images; the workspace's own by default.",
+    ),
+    Option(
+        name="epochs",
+        kind="int",
+        default=20,
+        minimum=1,
+        help="How often every image is seen.",
+    ),
+    Option(
+        name="batch_size",
+        kind="int",
+        default=32,
+        minimum=1,
+        help="Images in one optimiser step.",
+    ),
+    Option(
+        name="latent_dim",
+        kind="int",
+        minimum=1,
+        help="Length of the latent vector; chosen by image size by default.",
+    ),
+    Option(
+        name="filters",
+        kind="ints",
+        help="Channels of the encoder's convolutions, such as 64,128,256,512.",
+    ),
+    Option(
+        name="batch_norm",
+        kind="flag",
+        default=False,
+        help="Normalise each convolution's output over the batch.",
+    ),
+    Option(
+        name="learning_rate",
+        kind="float",
+        default=1e-3,
+        minimum=1e-12,
+        help="Step size of Adam.",
+    ),
+    Option(
+        name="loss",
+        kind="str",
+        default="mse",
+        choices=("mse", "mae", "bce"),
+        help="How pixels are compared: squared, absolute or cross-entropy.",
+    ),
+    Option(
+        name="validation_split",
+        kind="float",
+        default=0.1,
+        minimum=0,
+        help="Share of images held out to measure the loss on.",
+    ),
+    Option(
+        name="early_stopping",
+        kind="int",
+        default=0,
+        minimum=0,
+        help="End after so many epochs without improvement, keep the best; 0: never.",
+    ),
+    Option(
+        name="model",
+        kind="str",
+        help="Your own model: MODULE:FUNCTION that returns a Keras model.",
+        is_shared=False,
+    ),
+)
+
+
+def ladder(ctx: PlanContext) -> Sequence[Settings]:
+    """Return ever smaller micro-batches: gradients accumulate to the same batch.
+
+    Raises
+    ------
+    OptionValueError
+        If an option cannot be meant.
+    """
+    split = ctx.options["validation_split"]
+    if split >= 1:
+        raise OptionValueError(
+            option="--validation-split", value=split, expected="a share below 1"
+        )
+    micro_batch = ctx.options["batch_size"]
+    rungs = [{"micro_batch": micro_batch}]
+    while micro_batch > 1:
+        micro_batch = -(-micro_batch // 2)
+        rungs.append({"micro_batch": micro_batch})
+    return rungs
+
+
+def needs(ctx: PlanContext) -> Sequence[Need]:
+    """Ask for the embedded faces where the workspace holds no images."""
+    if ctx.options["data"]:
+        return ()
+    faces = {"source": "faces:2000", "size": "64"}
+    return (Need(path=ctx.workspace.images, job="ingest", options=faces),)
+
+
+def inputs(ctx: PlanContext) -> Mapping[str, str]:
+    """Return the fingerprints of the images, and of the source of the user's model."""
+    images = find_images(ctx.options["data"] or ctx.workspace.images)
+    found = {"images": fingerprint(images.store)}
+    if ctx.options["model"]:
+        found["model"] = fingerprint(find_source(ctx.options["model"]))
+    return found
+
+
+def find_source(reference: str) -> Path:
+    """Return the file of ``MODULE:FUNCTION``, without importing anything.
+
+    Raises
+    ------
+    OptionValueError
+        If ``reference`` has another form, or there is no such module.
+    """
+    module, _, function = reference.partition(":")
+    places: list[str] | None = [str(Path.cwd()), *sys.path]
+    spec = None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:depth]), places) if places else None
+        places = list(spec.submodule_search_locations or ()) if spec else None
+    if not function or spec is None or spec.origin is None:
+        raise OptionValueError(
+            option="--model",
+            value=reference,
+            expected="MODULE:FUNCTION, the module a .py file in the current folder or "
+            "installed",
+        )
+    return Path(spec.origin)
+
+
+JOB = Job(
+    name="train",
+    work="lowmem_jobs.train.work:work",
+    summary="Train a convolutional autoencoder on the images.",
+    unit="images",
+    options=_OPTIONS,
+    ladder=ladder,
+    predict=predict,
+    needs=needs,
+    inputs=inputs,
+)

@@ -1,0 +1,83 @@
+"""How much memory a training will need, from the shapes of its layers alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING
+
+from lowmem.protocol.job import Rung
+from lowmem.stores.images import find_images
+from lowmem_jobs.train.recipe import architecture_from_options
+
+if TYPE_CHECKING:
+    from lowmem.protocol.job import PlanContext, Settings
+    from lowmem_jobs.train.recipe import Architecture
+
+_BASE_BYTES = 400 * 10**6
+_WEIGHT_COPIES = 5
+_ACTIVATION_COPIES = 4
+CACHE_BYTES = 32 * 2**20
+_BATCHES_HELD = 5
+_FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSize:
+    """What a model holds.
+
+    Attributes
+    ----------
+    n_weights
+        Number of trained values.
+    n_activations
+        Values that all layers together put out for one image.
+    """
+
+    n_weights: int
+    n_activations: int
+
+
+def predict(ctx: PlanContext, settings: Settings) -> Rung:
+    """Return the predicted peak of the worker; unknown for a model of the user's own."""
+    images = find_images(ctx.options["data"] or ctx.workspace.images)
+    if ctx.options["model"]:
+        return Rung(settings=settings)
+    architecture = architecture_from_options(ctx.options, images.image_shape)
+    size = size_of_model(architecture, images.image_shape)
+    is_accumulating = settings["micro_batch"] < ctx.options["batch_size"]
+    copies = _WEIGHT_COPIES + is_accumulating
+    return Rung(
+        settings=settings,
+        ram_bytes=_BASE_BYTES
+        + copies * size.n_weights * _FLOAT
+        + _ACTIVATION_COPIES * settings["micro_batch"] * size.n_activations * _FLOAT
+        + _BATCHES_HELD * ctx.options["batch_size"] * images.image_bytes,
+    )
+
+
+def size_of_model(
+    architecture: Architecture, image_shape: tuple[int, ...]
+) -> ModelSize:
+    """Return the size of the default autoencoder for images of this shape."""
+    height, width, channels = image_shape
+    widths = (channels, *architecture.filters)
+    sizes = [(height, width)]
+    for _ in architecture.filters:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    folded = prod(sizes[-1]) * widths[-1]
+    pairs = list(pairwise(widths))
+    kernels = sum(9 * a * b for a, b in pairs)
+    # Each convolution's output, again after normalisation and activation.
+    copies = 3 if architecture.batch_norm else 2
+    down = sum(
+        prod(size) * width for size, width in zip(sizes[1:], widths[1:], strict=True)
+    )
+    up = sum(prod(size) * width for size, width in zip(sizes, widths, strict=False))
+    return ModelSize(
+        n_weights=2 * (kernels + folded * architecture.latent_dim)
+        + sum(widths) * 4
+        + folded,
+        n_activations=copies * (down + up) + 2 * prod(image_shape) + 2 * folded,
+    )

@@ -1,0 +1,135 @@
+"""Train the autoencoder and write it, its two halves and its history."""
+
+from __future__ import annotations
+
+import csv
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from lowmem.base.files import storage_errors
+from lowmem.protocol.job import Result
+from lowmem.stores.images import find_images
+from lowmem.stores.split import split_rows
+from lowmem.training import backend
+from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem.training.custom import build_custom_model
+from lowmem.training.loop import Training, TrainingPlan
+from lowmem.training.parts import cut_at_latent, write_parts
+from lowmem.training.sequence import ZarrSequence
+from lowmem.training.session import keras_session
+from lowmem.training.steps import set_accumulation
+from lowmem_jobs.train.memory import CACHE_BYTES
+from lowmem_jobs.train.recipe import architecture_from_options
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+    from pathlib import Path
+
+    import keras
+
+    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem.stores.images import Images
+
+
+def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
+    """Train, offering a commit after each optimiser step; then publish the models."""
+    images = find_images(ctx.options["data"] or ctx.workspace.images)
+    with keras_session(
+        seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
+    ):
+        model, takes_bytes = build_model(ctx, images.image_shape)
+        # Before training: a model that cannot be cut is refused while nothing is lost.
+        parts = cut_at_latent(model)
+        batch_size = ctx.options["batch_size"]
+        micro_batch = ctx.settings.get("micro_batch", batch_size)
+        set_accumulation(model, batch_size=batch_size, micro_batch=micro_batch)
+        _warn_of_changes(ctx)
+        with (
+            closing(_batches(ctx, images, "training")) as training,
+            closing(_batches(ctx, images, "validation")) as validation,
+        ):
+            plan = TrainingPlan(
+                training=training,
+                validation=validation,
+                epochs=ctx.options["epochs"],
+                batch_size=batch_size,
+                micro_batch=micro_batch,
+                patience=ctx.options["early_stopping"],
+                takes_bytes=takes_bytes,
+            )
+            course = Training(model, plan, show=ctx.progress)
+            yield from course.run(ctx.state, ctx.arrays)
+        folder = ctx.staging / "model"
+        write_parts(parts, folder)
+        write_history(folder / "history.csv", course.history)
+        summary = {
+            **course.history[-1],
+            "best_epoch": course.stopping.best_epoch,
+            "n_training": training.n_samples,
+            "n_validation": validation.n_samples,
+            "n_weights": model.count_params(),
+        }
+    return Result(publish=["model"], summary=summary)
+
+
+def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model, bool]:
+    """Return the compiled model, and whether its loss takes targets as bytes."""
+    options = ctx.options
+    architecture = architecture_from_options(options, image_shape)
+    if options["model"]:
+        model = build_custom_model(
+            options["model"],
+            input_shape=image_shape,
+            latent_dim=architecture.latent_dim,
+        )
+    else:
+        model = build_autoencoder(
+            input_shape=image_shape,
+            latent_dim=architecture.latent_dim,
+            filters=architecture.filters,
+            batch_norm=architecture.batch_norm,
+        )
+    if model.compiled:
+        return model, False
+    compile_autoencoder(
+        model, loss=options["loss"], learning_rate=options["learning_rate"]
+    )
+    return model, True
+
+
+def _batches(ctx: Context, images: Images, side: str) -> ZarrSequence:
+    split = split_rows(
+        images.store,
+        n_rows=images.n_images,
+        fraction=ctx.options["validation_split"],
+    )
+    return ZarrSequence(
+        images.store,
+        name=images.name,
+        batch_size=ctx.options["batch_size"],
+        rows=getattr(split, side),
+        seed=ctx.seed,
+        is_shuffled=side == "training",
+        cache_bytes=CACHE_BYTES,
+    )
+
+
+def _warn_of_changes(ctx: Context) -> None:
+    """Say what differs from the last attempt, since results may then differ too."""
+    before: Mapping[str, str] = ctx.state.get("environment", {})
+    now = backend.environment()
+    for key, old in before.items():
+        if now.get(key) != old:
+            ctx.log(
+                f"{key} was {old}, now {now.get(key)}: the result may differ in its "
+                "last digits from that of an unbroken run"
+            )
+
+
+def write_history(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+    """Write one line an epoch, every figure in full precision."""
+    rows = list(rows)
+    with storage_errors(path), path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,127 @@
+"""The only file that calls TensorFlow, JAX or PyTorch by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from lowmem.base.errors import DeviceBudgetError, MissingDeviceError
+from lowmem.base.units import format_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem.protocol.job import Device
+
+# bytes; TensorFlow's limit bounds its pool only. A 512 MB pool was seen to take
+# 1,869 MiB of the device in all: context, libraries, workspaces
+# (tensorflow/tensorflow#53822).
+_POOL_OVERHEAD_BYTES = 1_400_000_000
+# bytes; a smaller pool holds no useful step.
+_SMALLEST_POOL_BYTES = 256 * 2**20
+
+
+def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
+    """Make results repeatable, and bound the memory taken on the device.
+
+    Must be called before the first computation of the process.
+
+    Raises
+    ------
+    MissingDeviceError
+        If ``device`` is ``gpu`` and the backend sees none.
+    DeviceBudgetError
+        If the budget leaves no useful memory on the device.
+    """
+    if device == "gpu" and not has_gpu():
+        raise MissingDeviceError(
+            device="gpu", found=f"none that {keras.backend.backend()} can use"
+        )
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        _configure_tensorflow(device, vram_budget_bytes)
+    elif name == "torch":
+        import_module("torch").use_deterministic_algorithms(mode=True)
+
+
+def seed_generator(seed: int) -> None:
+    """Seed the backend's random generator of which Keras does not know."""
+    if keras.backend.backend() == "tensorflow":
+        random = import_module("tensorflow").random
+        random.set_global_generator(random.Generator.from_seed(seed))
+
+
+def has_gpu() -> bool:
+    """Tell whether the backend sees a device other than the CPU."""
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        return bool(import_module("tensorflow").config.list_physical_devices("GPU"))
+    if name == "torch":
+        return bool(import_module("torch").cuda.is_available())
+    return bool(import_module("jax").default_backend() != "cpu")
+
+
+def _configure_tensorflow(device: Device, vram_budget_bytes: int | None) -> None:
+    tf = import_module("tensorflow")
+    tf.config.experimental.enable_op_determinism()
+    if device == "cpu":
+        return
+    gpu, *others = tf.config.list_physical_devices("GPU")
+    if others:
+        tf.config.set_visible_devices([gpu], "GPU")
+    if vram_budget_bytes is None:
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
+        return
+    pool = vram_budget_bytes - _POOL_OVERHEAD_BYTES
+    if pool < _SMALLEST_POOL_BYTES:
+        raise DeviceBudgetError(
+            budget=format_bytes(vram_budget_bytes),
+            needed=format_bytes(_POOL_OVERHEAD_BYTES + _SMALLEST_POOL_BYTES),
+        )
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=pool // 2**20)
+    tf.config.set_logical_device_configuration(gpu, [limit])
+
+
+def generator_state() -> NDArray[Any]:
+    """Return the state of the backend's own random generator; empty if it has none."""
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        generator = import_module("tensorflow").random.get_global_generator()
+        return np.asarray(generator.state.numpy())
+    if name == "torch":
+        return np.asarray(import_module("torch").get_rng_state().numpy())
+    return np.empty(0, np.uint8)
+
+
+def restore_generator_state(state: NDArray[Any]) -> None:
+    """Put the backend's random generator back into ``state``."""
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        generator = import_module("tensorflow").random.get_global_generator()
+        generator.reset(state)
+    elif name == "torch":
+        torch = import_module("torch")
+        torch.set_rng_state(torch.from_numpy(state))
+
+
+def environment() -> dict[str, str]:
+    """Return what bit-identical results depend on beside data, recipe and seed."""
+    name = keras.backend.backend()
+    found = {
+        "keras": keras.__version__,
+        "backend": f"{name} {import_module(name).__version__}",
+        "numpy": np.__version__,
+        "device": "gpu" if has_gpu() else "cpu",
+    }
+    if name == "tensorflow":
+        found["threads"] = str(_tensorflow_threads())
+    return found
+
+
+def _tensorflow_threads() -> int:
+    """Return the threads of one operation; 0 leaves it to TensorFlow and the machine."""
+    tf = import_module("tensorflow")
+    return int(tf.config.threading.get_intra_op_parallelism_threads())

@@ -1,0 +1,289 @@
+"""Train a model epoch by epoch, so that it may be cut after any step.
+
+The result is a function of model, data, recipe and seed: never of where it was cut.
+Hence the order of the samples is known for each epoch, the position saved is what the
+optimiser consumed (the reading thread may be ahead), and metrics within an epoch are
+part of what is saved.
+
+One more trap is closed here. TensorFlow compiles a step for each batch shape, and from
+the second shape on one that fits any; which of them a batch meets would depend on where
+the process began. So every process begins with the same steps on blank images, one for
+each shape, and is then put into its true state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from lowmem.base.errors import DivergedError, ModelError
+from lowmem.protocol.job import CommitPoint
+from lowmem.training import backend, state
+from lowmem.training.steps import Stepper
+from lowmem.training.stopping import EarlyStopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from lowmem.training.sequence import ZarrSequence
+
+Row = dict[str, float]
+# Batches read ahead of the optimiser.
+_READ_AHEAD = 2
+_BEST = "best/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """What is trained on, and for how long.
+
+    Attributes
+    ----------
+    training, validation
+        Batches of the two sides; the second may hold no sample.
+    epochs
+        Epochs at most.
+    batch_size
+        Samples in one optimiser step.
+    micro_batch
+        Samples that go through the model at once.
+    patience
+        Epochs without improvement before training ends; 0 for never.
+    takes_bytes
+        Whether the model's loss takes targets as bytes, see `Stepper`.
+    """
+
+    training: ZarrSequence
+    validation: ZarrSequence
+    epochs: int
+    batch_size: int
+    micro_batch: int
+    patience: int
+    takes_bytes: bool
+
+
+class Training:
+    """A model being trained.
+
+    Parameters
+    ----------
+    model
+        Compiled, and built; `steps.set_accumulation` has been applied.
+    show
+        Called after each step with the samples seen since the very start, those of all
+        epochs, and a note.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        plan: TrainingPlan,
+        *,
+        show: Callable[[int, int, str], None] = lambda *_: None,
+    ) -> None:
+        self._model = model
+        self._plan = plan
+        self._show = show
+        self._stepper = Stepper(
+            model, micro_batch=plan.micro_batch, takes_bytes=plan.takes_bytes
+        )
+        self._epoch = 0
+        self._is_validating = False
+        self._batch = 0
+        self._logs: Row = {}
+        self._training_logs: Row = {}
+        self._history: list[Row] = []
+        self._stopping = EarlyStopping(patience=plan.patience)
+        self._best: list[NDArray[Any]] = []
+
+    @property
+    def history(self) -> list[Row]:
+        """One row an epoch: its number from 1, then its metrics."""
+        return self._history
+
+    @property
+    def stopping(self) -> EarlyStopping:
+        """Which epoch was the best."""
+        return self._stopping
+
+    def run(
+        self, saved: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Generator[CommitPoint, None, None]:
+        """Train to the end, offering a commit after each step.
+
+        Parameters
+        ----------
+        saved, arrays
+            State of the last commit; empty at first.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is no longer finite.
+        ModelError
+            If the model is not the one that was being trained.
+        """
+        self._begin(saved, arrays)
+        while self._epoch < self._plan.epochs and not self._stopping.is_over:
+            if not self._is_validating:
+                yield from self._train_epoch()
+                self._training_logs, self._logs = self._logs, {}
+                self._is_validating, self._batch = True, 0
+                self._model.reset_metrics()
+            yield from self._validate()
+            self._end_epoch()
+        if self._best:
+            for variable, value in zip(self._model.weights, self._best, strict=True):
+                variable.assign(value)
+
+    # --- the phases of an epoch ---------------------------------------------------
+
+    def _train_epoch(self) -> Iterator[CommitPoint]:
+        data = self._plan.training
+        data.go_to(epoch=self._epoch, start_batch=self._batch)
+        for x in read_ahead(data.batch, len(data)):
+            self._logs = self._stepper.train(x)
+            self._batch += 1
+            if not isfinite(self._logs.get("loss", 0.0)):
+                raise DivergedError(epoch=self._epoch + 1, batch=self._batch)
+            self._report()
+            yield self._point(items=len(x))
+
+    def _validate(self) -> Iterator[CommitPoint]:
+        data = self._plan.validation
+        data.go_to(epoch=0, start_batch=self._batch)
+        for x in read_ahead(data.batch, len(data)):
+            self._logs = self._stepper.test(x)
+            self._batch += 1
+            yield self._point(items=0)
+
+    def _end_epoch(self) -> None:
+        held_out = {f"val_{name}": value for name, value in self._logs.items()}
+        row: Row = {"epoch": self._epoch + 1, **self._training_logs, **held_out}
+        row["learning_rate"] = float(
+            keras.ops.convert_to_numpy(self._model.optimizer.learning_rate)
+        )
+        self._history.append(row)
+        if self._plan.patience:
+            watched = row.get("val_loss", row.get("loss", 0.0))
+            self._stopping = self._stopping.next_after(
+                epoch=self._epoch + 1, loss=watched
+            )
+            if self._stopping.waited == 0:
+                self._best = [
+                    # A copy: a backend may lend its own memory.
+                    np.array(keras.ops.convert_to_numpy(variable.value))
+                    for variable in self._model.weights
+                ]
+        self._epoch += 1
+        self._is_validating, self._batch = False, 0
+        self._logs, self._training_logs = {}, {}
+        self._model.reset_metrics()
+
+    def _report(self) -> None:
+        plan = self._plan
+        n_samples = plan.training.n_samples
+        seen = min(self._batch * plan.batch_size, n_samples)
+        note = f"epoch {self._epoch + 1}/{plan.epochs}"
+        if "loss" in self._logs:
+            note += f", loss {self._logs['loss']:.5f}"
+        self._show(self._epoch * n_samples + seen, plan.epochs * n_samples, note)
+
+    # --- what is saved ------------------------------------------------------------
+
+    def _point(self, *, items: int) -> CommitPoint:
+        saved = {
+            "epoch": self._epoch,
+            "is_validating": self._is_validating,
+            "batch": self._batch,
+            "logs": self._logs,
+            "training_logs": self._training_logs,
+            "history": list(self._history),
+            "stopping": asdict(self._stopping),
+            "environment": backend.environment(),
+        }
+        return CommitPoint(items=items, state=saved, arrays=self._arrays)
+
+    def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        yield from state.capture(self._model)
+        for index, value in enumerate(self._best):
+            yield f"{_BEST}{index:04d}", state.storable(value)
+
+    def _begin(
+        self, saved: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> None:
+        self._prepare_optimizers()
+        if not saved:
+            initial = dict(state.capture(self._model))
+            self._warm_up()
+            state.restore(self._model, initial)
+            return
+        self._warm_up()
+        best = [name for name in arrays if name.startswith(_BEST)]
+        state.restore(self._model, arrays)
+        self._best = [
+            state.stored_as(arrays[name], variable)
+            for name, variable in zip(sorted(best), self._model.weights, strict=False)
+        ]
+        self._epoch = saved["epoch"]
+        self._is_validating = saved["is_validating"]
+        self._batch = saved["batch"]
+        self._logs = dict(saved["logs"])
+        self._training_logs = dict(saved["training_logs"])
+        self._history = [dict(row) for row in saved["history"]]
+        self._stopping = EarlyStopping(**saved["stopping"])
+
+    def _prepare_optimizers(self) -> None:
+        if not self._model.optimizer.built:
+            self._model.optimizer.build(self._model.trainable_variables)
+        if not all(one.built for one in state.optimizers_of(self._model)):
+            raise ModelError(
+                model=self._model.name,
+                problem="holds an optimiser without variables",
+                expected="every further optimiser built, so that it can be saved",
+                todo="Call its build(variables) in the function of --model.",
+            )
+
+    def _warm_up(self) -> None:
+        """Compile each step for each shape, always in the same order."""
+        for n_rows in _distinct_batches(self._plan.training, self._plan.batch_size):
+            self._stepper.train(self._blank(n_rows))
+        for n_rows in _distinct_batches(self._plan.validation, self._plan.batch_size):
+            self._stepper.test(self._blank(n_rows))
+        self._model.reset_metrics()
+
+    def _blank(self, n_rows: int) -> NDArray[Any]:
+        return np.zeros((n_rows, *self._model.input_shape[1:]), np.uint8)
+
+
+def _distinct_batches(data: ZarrSequence, batch_size: int) -> list[int]:
+    """Return the sizes of batches that occur, the whole one first."""
+    whole, rest = divmod(data.n_samples, batch_size)
+    return [batch_size] * bool(whole) + [rest] * bool(rest)
+
+
+def read_ahead(
+    read: Callable[[int], NDArray[Any]], n_batches: int
+) -> Iterator[NDArray[Any]]:
+    """Yield batches in order, while one thread reads the next few.
+
+    Notes
+    -----
+    Memory: the batches read ahead, and the one in use.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        indices = iter(range(n_batches))
+        pending = deque(reader.submit(read, i) for i in islice(indices, _READ_AHEAD))
+        while pending:
+            batch = pending.popleft().result()
+            pending.extend(reader.submit(read, i) for i in islice(indices, 1))
+            yield batch

@@ -1,0 +1,148 @@
+"""All that a training must remember to go on as if it had never stopped.
+
+Keras' own formats forget: `save_weights`, ``.keras`` and the backends' checkpoints drop
+the states of the seed generators (keras-team/keras#19796), metrics within an epoch and
+the global generators. Here a training is every variable of the model (seed generators
+among them), of its optimisers and of its metrics, and the generators of Python, NumPy,
+Keras and the backend.
+
+Gradient accumulators are left out: a training is only ever saved between optimiser
+steps, where they are empty, and another micro-batch may have others.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras.src.random.seed_generator import global_seed_generator
+
+from lowmem.base.errors import ModelError
+from lowmem.training import backend
+from lowmem.training.steps import accumulation_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+_KINDS = ("model/", "optimizer-", "metrics/", "global/")
+_ACCUMULATOR = "gradient_accumulator"
+
+
+def optimizers_of(model: keras.Model) -> list[Any]:
+    """Return the optimiser the model was compiled with, and any others it holds."""
+    held = [value for value in vars(model).values() if _is_optimizer(value)]
+    return list({id(one): one for one in [model.optimizer, *held]}.values())
+
+
+def _is_optimizer(value: object) -> bool:
+    return isinstance(value, keras.optimizers.Optimizer)
+
+
+def training_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yield every variable to save, named by kind, order and path.
+
+    Two models of the same code have the same names, and only they.
+    """
+    yield from _named("model", model.variables)
+    for index, optimizer in enumerate(optimizers_of(model)):
+        kept = optimizer.variables
+        if accumulation_steps(model) > 1:
+            kept = [v for v in kept if not v.path.endswith(_ACCUMULATOR)]
+        yield from _named(f"optimizer-{index}", kept)
+    yield from _named("metrics", model.metrics_variables)
+    yield from _named("global", [global_seed_generator().state])
+
+
+def _named(kind: str, variables: list[Any]) -> Iterator[tuple[str, Any]]:
+    for index, variable in enumerate(variables):
+        yield f"{kind}/{index:04d}/{variable.path}", variable
+
+
+def capture(model: keras.Model) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the whole state as named arrays, one at a time, in exact precision.
+
+    Notes
+    -----
+    Memory: one variable. bfloat16 and its like are given as their bits, since files of
+    NumPy arrays do not know them.
+    """
+    steps = accumulation_steps(model)
+    for name, variable in training_variables(model):
+        value = keras.ops.convert_to_numpy(variable.value)
+        yield name, storable(value // steps if _counts_calls(name) else value)
+    yield from _capture_generators()
+
+
+def _counts_calls(name: str) -> bool:
+    """Tell whether a variable counts calls of the optimiser: several a step, maybe."""
+    return name.startswith("optimizer-") and name.endswith("/iteration")
+
+
+def storable(value: NDArray[Any]) -> NDArray[Any]:
+    """Return ``value`` as files of NumPy arrays can hold it, bit for bit."""
+    if value.dtype.isbuiltin == 1:
+        return value
+    return value.view(f"u{value.dtype.itemsize}")
+
+
+def stored_as(value: NDArray[Any], variable: keras.Variable) -> NDArray[Any]:
+    """Return a `storable` value in the type of the variable it belongs to."""
+    dtype = np.dtype(keras.ops.convert_to_numpy(variable.value).dtype)
+    return value if dtype.isbuiltin == 1 else value.view(dtype)
+
+
+def restore(model: keras.Model, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Put a built model, and every generator, into a captured state.
+
+    Raises
+    ------
+    ModelError
+        If the model has not exactly the variables that were captured.
+    """
+    variables = dict(training_variables(model))
+    captured = {name for name in arrays if name.startswith(_KINDS)}
+    _refuse_other_model(model, captured ^ set(variables))
+    steps = accumulation_steps(model)
+    for name, variable in variables.items():
+        value = arrays[name]
+        if value.shape != tuple(variable.shape):
+            _refuse_other_model(model, {name})
+        value = stored_as(value, variable)
+        variable.assign(value * steps if _counts_calls(name) else value)
+    _restore_generators(arrays)
+
+
+def _refuse_other_model(model: keras.Model, differing: set[str]) -> None:
+    if differing:
+        raise ModelError(
+            model=model.name,
+            problem=f"differs from the one being trained (in {min(differing)})",
+            expected="the same model at every start",
+            todo="Let --model build the same layers in the same order each time, or "
+            "begin again with --restart.",
+        )
+
+
+def _capture_generators() -> Iterator[tuple[str, NDArray[Any]]]:
+    yield "generators/python", _bytes_of(random.getstate())
+    _, words, *rest = np.random.get_state()
+    yield "generators/numpy-words", np.asarray(words)
+    yield "generators/numpy-rest", _bytes_of(rest)
+    yield "generators/backend", backend.generator_state()
+
+
+def _restore_generators(arrays: Mapping[str, NDArray[Any]]) -> None:
+    version, words, gauss = json.loads(arrays["generators/python"].tobytes())
+    random.setstate((version, tuple(words), gauss))
+    rest = json.loads(arrays["generators/numpy-rest"].tobytes())
+    np.random.set_state(("MT19937", arrays["generators/numpy-words"], *rest))
+    backend.restore_generator_state(arrays["generators/backend"])
+
+
+def _bytes_of(value: object) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
