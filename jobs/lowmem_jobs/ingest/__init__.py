@@ -1,0 +1,8 @@
+"""The job `ingest`: from any source of images to one store of equal RGB images.
+
+Read `job` (the options), `recipe` (what is wanted) and `work` (how a chunk comes to be)
+first. A source is a numbered sequence of images in a fixed order: files of a folder
+(`folder`), members of an archive (`zips`, `tars`), rows of an array (`arrays`) or faces
+that are drawn (`faces`, `drawing`). `decode` makes RGB of every mode that Pillow reads;
+`ahead` does so on two threads, in order.
+"""

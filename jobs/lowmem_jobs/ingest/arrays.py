@@ -1,0 +1,237 @@
+"""Images in an array: .npy, a member of .npz, or a Zarr array; row by row."""
+
+from __future__ import annotations
+
+import zipfile
+from contextlib import contextmanager
+from math import prod
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from lowmem.base.errors import DataError
+from lowmem.stores.metadata import read_array_info
+from lowmem.stores.read import RowReader
+from lowmem_jobs.ingest.decode import MAX_PIXELS, unit_to_bytes
+from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.zips import DAMAGE, open_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.ingest.decode import Decoder
+    from lowmem_jobs.ingest.entries import Pixels
+
+# The array to take where there are several.
+_NAME = "images"
+_AXES = (3, 4)
+_CHANNELS = (1, 3, 4)
+# Rows of a Zarr array that are read, and kept, at once; bytes.
+_BLOCK_BYTES = 2**24
+_HEADERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+
+
+class ArraySource:
+    """Rows of an array, each an image."""
+
+    def __init__(
+        self,
+        title: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        read: Callable[[int], NDArray[Any]],
+        decoder: Decoder,
+    ) -> None:
+        _require_images(title, shape, dtype)
+        self._title = title
+        self._shape = shape
+        self._row_bytes = prod(shape[1:]) * dtype.itemsize
+        self._read = read
+        self._decoder = decoder
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def name(self, index: int) -> str:
+        """Return the place of a row."""
+        return f"{self._title}[{index}]"
+
+    def held_bytes(self, index: int) -> int:  # noqa: ARG002 - of a source
+        """Return the size of a row."""
+        return self._row_bytes
+
+    def fetch(self, index: int) -> Pixels:
+        """Return a row as bytes of 0 to 255.
+
+        Raises
+        ------
+        DataError
+            If it is damaged, or holds floats outside 0 to 1: the range is a property
+            of the array, so a single row beyond it puts all of them in doubt.
+        """
+        row = self._read(index)
+        if row.dtype == np.uint8:
+            return row
+        try:
+            return unit_to_bytes(row)
+        except UnreadableError as error:
+            raise DataError(
+                thing=self.name(index),
+                problem=f"holds values from {row.min():g} to {row.max():g}",
+                expected="floats from 0 (black) to 1 (white), or uint8",
+                todo="Scale the array first.",
+            ) from error
+
+    def load(self, stored: Pixels) -> Pixels:
+        """Return the image of a row."""
+        return self._decoder.frame_row(stored)
+
+
+def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    has_axes = len(shape) in _AXES and (
+        len(shape) < max(_AXES) or shape[3] in _CHANNELS
+    )
+    if not has_axes or 0 in shape[1:] or prod(shape[1:3]) > MAX_PIXELS:
+        raise DataError(
+            thing=title,
+            problem=f"has the shape {shape}",
+            expected="(n, height, width) or (n, height, width, 1 or 3 or 4) with at "
+            f"most {MAX_PIXELS} pixels",
+        )
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise DataError(
+            thing=title,
+            problem=f"holds {dtype} values",
+            expected="uint8, or floats from 0 to 1",
+            todo="Objects are never unpickled; other integers have no known white.",
+        )
+
+
+@contextmanager
+def open_npy(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
+    """Open a .npy file."""
+    with path.open("rb") as stream:
+        yield _stream_source(path.name, stream, decoder)
+
+
+@contextmanager
+def open_npz(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
+    """Open the member ``images`` of a .npz file, or its only one."""
+    with open_zip(path) as archive:
+        names = archive.namelist()
+        name = f"{_NAME}.npy" if f"{_NAME}.npy" in names else names[0] if names else ""
+        if not name or (len(names) > 1 and not name.startswith(_NAME)):
+            raise DataError(
+                thing=path,
+                problem=f"holds {len(names)} arrays ({', '.join(names[:5])})",
+                expected=f"one array, or one called {_NAME}",
+            )
+        try:
+            with archive.open(name) as stream:
+                title = f"{path.name}/{name}"
+                yield _stream_source(title, stream, decoder)
+        except (*DAMAGE, zipfile.LargeZipFile) as error:
+            raise _damage(f"{path.name}/{name}", str(error)) from error
+
+
+def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySource:
+    """Return the rows of an array in NumPy's format.
+
+    Notes
+    -----
+    One row is read at a time, at its offset: memory does not grow with the array, as
+    it would with a mapping of the whole file.
+    """
+    shape, is_fortran, dtype = _header(title, stream)
+    if is_fortran:
+        raise DataError(
+            thing=title,
+            problem="is stored column by column",
+            expected="rows one after another",
+            todo="Save numpy.ascontiguousarray of it.",
+        )
+    start = stream.tell()
+    row_bytes = prod(shape[1:]) * dtype.itemsize
+
+    def read(index: int) -> NDArray[Any]:
+        try:
+            stream.seek(start + index * row_bytes)
+            data = stream.read(row_bytes)
+        except DAMAGE as error:
+            raise _damage(f"{title}[{index}]", str(error)) from error
+        if len(data) < row_bytes:
+            raise _damage(f"{title}[{index}]", "cut short")
+        return np.frombuffer(data, dtype).reshape(shape[1:])
+
+    return ArraySource(title, shape, dtype, read=read, decoder=decoder)
+
+
+def _header(
+    title: str, stream: IO[bytes]
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = npy.read_magic(stream)
+        return _HEADERS[version](stream)
+    except (*DAMAGE, KeyError, OSError, SyntaxError, TypeError) as error:
+        raise _damage(title, str(error)) from error
+
+
+def _damage(thing: str, problem: str) -> DataError:
+    return DataError(
+        thing=thing,
+        problem=f"cannot be read as a NumPy array ({problem})",
+        expected="a whole .npy file or member",
+    )
+
+
+@contextmanager
+def open_zarr(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
+    """Open the array ``images`` of a group, its first array, or the array itself."""
+    name = _array_name(path)
+    with RowReader.open(path, name) as reader:
+        title = f"{path.name}/{name}" if name else path.name
+        rows = _Block(reader)
+        yield ArraySource(
+            title, reader.shape, reader.dtype, read=rows.read, decoder=decoder
+        )
+
+
+def _array_name(path: Path) -> str | None:
+    if read_array_info(path) is not None:
+        return None
+    folders = sorted(child.name for child in path.iterdir() if child.is_dir())
+    arrays = [name for name in folders if read_array_info(path / name) is not None]
+    if not arrays:
+        raise DataError(
+            thing=path, problem="holds no array", expected="an array of images"
+        )
+    return _NAME if _NAME in arrays else arrays[0]
+
+
+class _Block:
+    """The rows that were decoded last: consecutive reads decode each chunk once."""
+
+    def __init__(self, reader: RowReader) -> None:
+        self._reader = reader
+        row_bytes = prod(reader.shape[1:]) * reader.dtype.itemsize
+        fitting = max(1, _BLOCK_BYTES // max(1, row_bytes))
+        self._n_rows = min(reader.chunk_rows, fitting)
+        self._start = 0
+        self._rows: NDArray[Any] = np.empty(0)
+
+    def read(self, index: int) -> NDArray[Any]:
+        """Return one row."""
+        if not self._start <= index < self._start + len(self._rows):
+            self._start = index - index % self._n_rows
+            stop = min(self._start + self._n_rows, self._reader.shape[0])
+            self._rows = self._reader.read(self._start, stop)
+        row: NDArray[Any] = self._rows[index - self._start]
+        return row

@@ -1,0 +1,227 @@
+"""From an encoded image, or a row of an array, to one RGB image of the wanted size.
+
+The order: decode, turn upright, composite over white, cut and scale. Compositing comes
+before scaling, so that the hidden colour of transparent pixels cannot bleed into edges.
+Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from io import BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from lowmem_jobs.ingest.entries import UnreadableError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.recipe import Frame
+
+# A constant, not a share of the budget: what is ingested must not depend on memory.
+# Decoded and composited, such an image takes 0.5 GiB.
+MAX_PIXELS = 2**26
+# From here on only one image is decoded at a time.
+_LARGE_PIXELS = 2**22
+# Shrinking is done by whole factors first, down to so many times the wanted size.
+_REDUCING_GAP = 3.0
+_JPEG = ("JPEG", "MPO")
+_ORIENTATION = 0x0112  # the EXIF tag
+# What turns an image with that orientation upright, and whether it swaps the sides.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPPED = (5, 6, 7, 8)
+# Pillow hands EPS to Ghostscript, an outside program, which may do what the file says.
+_REFUSED = ("EPS",)
+
+
+def image_formats() -> list[str]:
+    """Return the formats that are read: all that Pillow knows but those refused."""
+    Image.init()
+    return [name for name in Image.ID if name not in _REFUSED]
+
+
+class Decoder:
+    """Makes finished images; may be called from several threads at once."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._formats = image_formats()
+        self._large = Lock()
+
+    def decode(self, data: bytes) -> Pixels:
+        """Return the image that ``data`` encodes, shape (size, size, 3).
+
+        Raises
+        ------
+        UnreadableError
+            If Pillow cannot read it, or the frame does not fit in.
+        """
+        try:
+            with Image.open(BytesIO(data), formats=self._formats) as image:
+                return self._finish(image)
+        except (UnreadableError, MemoryError):
+            raise
+        except UnidentifiedImageError as error:
+            raise UnreadableError("not an image that Pillow can read") from error
+        # Decoders fed with hostile bytes raise nearly everything that there is.
+        except Exception as error:
+            raise UnreadableError(_reason(error)) from error
+
+    def frame_row(self, row: NDArray[np.uint8]) -> Pixels:
+        """Return the image of one array row.
+
+        Parameters
+        ----------
+        row : shape (height, width) or (height, width, 1 or 3 or 4)
+            Grey, RGB or RGBA.
+        """
+        flat = row[..., 0] if row.shape[-1] == 1 and row.ndim == 3 else row  # noqa: PLR2004
+        rgb = _rgb(Image.fromarray(np.ascontiguousarray(flat)))
+        return self._fit(rgb, scale=(1.0, 1.0))
+
+    def _finish(self, image: Image.Image) -> Pixels:
+        n_pixels = image.width * image.height
+        if n_pixels > MAX_PIXELS:
+            raise UnreadableError(
+                f"{image.width} x {image.height} pixels, more than {MAX_PIXELS}"
+            )
+        scale = self._draft(image)
+        with self._turn(image.width * image.height):
+            image.load()
+            orientation = _orientation(image)
+            rgb = _rgb(image)
+            if orientation in _UPRIGHT:
+                rgb = rgb.transpose(_UPRIGHT[orientation])
+            if orientation in _SWAPPED:
+                scale = scale[::-1]
+            return self._fit(rgb, scale=scale)
+
+    def _turn(self, n_pixels: int) -> AbstractContextManager[object]:
+        return self._large if n_pixels > _LARGE_PIXELS else nullcontext()
+
+    def _draft(self, image: Image.Image) -> tuple[float, float]:
+        """Let a JPEG be decoded at 1/2, 1/4 or 1/8 where that is large enough.
+
+        Returns
+        -------
+        scale
+            Width and height of the image to come over those of the original.
+        """
+        if image.format not in _JPEG:
+            return (1.0, 1.0)
+        width, height = image.size
+        box = self._frame.box(width, height) or (0, 0, width, height)
+        part = min(box[2] - box[0], box[3] - box[1])
+        factor = min(1.0, _REDUCING_GAP * self._frame.size / part)
+        image.draft(image.mode, (round(width * factor), round(height * factor)))
+        return (image.width / width, image.height / height)
+
+    def _fit(self, rgb: Image.Image, scale: tuple[float, float]) -> Pixels:
+        """Cut and scale an upright RGB image.
+
+        Parameters
+        ----------
+        scale
+            Its width and height over those of the original, to which a crop refers.
+        """
+        width, height = round(rgb.width / scale[0]), round(rgb.height / scale[1])
+        box = self._frame.box(width, height)
+        if box is None:
+            raise UnreadableError(f"{width} x {height} pixels, too small for the crop")
+        size = (self._frame.size, self._frame.size)
+        part = (
+            box[0] * scale[0],
+            box[1] * scale[1],
+            min(box[2] * scale[0], rgb.width),
+            min(box[3] * scale[1], rgb.height),
+        )
+        fitted = rgb.resize(
+            size, Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
+        )
+        return np.asarray(fitted)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how the camera was held; 1 (upright) where that cannot be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - damaged EXIF data say nothing about the pixels
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return the image as RGB, composited over white."""
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode == "LAB":
+        return _rgb_from_lab(image)
+    if image.has_transparency_data:
+        return _over_white(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode == "La":
+        image = image.convert("LA")
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", rgba.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def _rgb_from_lab(image: Image.Image) -> Image.Image:
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None  # noqa: S101 - None only where done in place
+    return converted
+
+
+def _eight_bits(grey: NDArray[Any]) -> Pixels:
+    """Return wide grey values as 0 to 255.
+
+    Whole numbers are taken as 16 bits, floats as 0 to 1: the only ranges whose white is
+    known. Anything beyond has no stated white, so it is refused and not guessed.
+    """
+    if grey.dtype.kind == "f":
+        return unit_to_bytes(grey)
+    if grey.min() < 0 or grey.max() > 65535:  # noqa: PLR2004 - 16 bits
+        raise UnreadableError("integers beyond 16 bits have no known white")
+    scaled: Pixels = ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return scaled
+
+
+def unit_to_bytes(values: NDArray[Any]) -> Pixels:
+    """Return floats from 0 to 1 as the nearest of 0 to 255.
+
+    Raises
+    ------
+    UnreadableError
+        If a value is outside that range or not a number.
+    """
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise UnreadableError("floats outside 0 to 1 have no known white")
+    scaled: Pixels = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+    return scaled
+
+
+def _reason(error: Exception) -> str:
+    """Return an error as one line that is the same in every run."""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,98 @@
+"""Images in a folder and the folders below it; only the standard library."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError, StorageError
+from lowmem_jobs.ingest.entries import (
+    MAX_FILE_BYTES,
+    Entry,
+    UnreadableError,
+    is_ignored,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What the file itself is to blame for; anything else is the disk's doing.
+_OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP)
+
+
+def list_folder(root: Path, *, without: Path) -> Iterator[Entry]:
+    """Yield every file below ``root``, in no particular order.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    without
+        A folder to leave out: the workspace may lie inside the source.
+
+    Notes
+    -----
+    Hidden files and folders are passed over. Links to files are followed, links to
+    folders are not: they may form circles.
+    """
+    for folder, folders, names in os.walk(root, onerror=_fail):
+        here = Path(folder)
+        linked = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = [
+            name
+            for name in folders
+            if not is_ignored(name) and here / name != without and name not in linked
+        ]
+        for name in [*names, *linked]:
+            if not is_ignored(name):
+                yield _entry(root, here / name)
+
+
+def _fail(error: OSError) -> None:
+    raise DataError(
+        thing=error.filename,
+        problem=f"cannot be listed ({error.strerror})",
+        expected="a folder that may be read",
+    )
+
+
+def _entry(root: Path, path: Path) -> Entry:
+    name = path.relative_to(root).as_posix()
+    try:
+        status = path.stat()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        return Entry(name=name, n_bytes=0, place=path, problem=problem)
+    problem = ""
+    if stat.S_ISDIR(status.st_mode):
+        problem = "a link to a folder, which is not followed"
+    elif not stat.S_ISREG(status.st_mode):
+        problem = "not a regular file"
+    return Entry(name=name, n_bytes=status.st_size, place=path, problem=problem)
+
+
+def read_file(entry: Entry) -> bytes:
+    """Return the bytes of one file, never more than the limit.
+
+    Raises
+    ------
+    UnreadableError
+        If the file cannot be read.
+    StorageError
+        If its disk fails: the run can go on later.
+    """
+    path: Path = entry.place
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        if error.errno in _OF_THE_FILE:
+            raise UnreadableError(f"cannot be read: {error.strerror}") from error
+        problem = error.strerror or str(error)
+        raise StorageError(path=path, problem=problem) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
+    return data

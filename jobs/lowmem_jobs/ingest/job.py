@@ -1,0 +1,89 @@
+"""The description of the job `ingest`, read by the planner: nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.protocol.job import Job, Option, Rung
+from lowmem_jobs.ingest.identity import source_identity
+from lowmem_jobs.ingest.recipe import CODECS, DEFAULT_SOURCE, recipe_from_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.protocol.job import PlanContext, Settings
+
+# Entries under way at once.
+_LADDER = ({"decode_ahead": 32}, {"decode_ahead": 8}, {"decode_ahead": 1})
+
+# Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
+_WORKER_BYTES = 75 * 2**20
+# One photograph of 4 megapixels under way: decoded, composited, reduced.
+_DECODING_BYTES = 40 * 2**20
+# An encoded image that waits; together they are bounded by ahead.WAITING_BYTES.
+_WAITING_BYTES = 2**20
+# A chunk is collected, stacked, and held by Zarr while it is written.
+_CHUNK_COPIES = 4
+
+
+def _predict(plan: PlanContext, settings: Settings) -> Rung:
+    recipe = recipe_from_options(plan.options)
+    ahead = settings["decode_ahead"]
+    ram_bytes = (
+        _WORKER_BYTES
+        + min(2, ahead) * _DECODING_BYTES
+        + ahead * (_WAITING_BYTES + recipe.image_bytes)
+        + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
+    )
+    return Rung(settings=settings, ram_bytes=ram_bytes)
+
+
+def _inputs(plan: PlanContext) -> Mapping[str, str]:
+    recipe = recipe_from_options(plan.options)
+    return {"source": source_identity(recipe, plan.workspace.root)}
+
+
+JOB = Job(
+    name="ingest",
+    summary="Make images.zarr of a folder, an archive, an array, or drawn faces.",
+    work="lowmem_jobs.ingest.work:work",
+    unit="images",
+    options=(
+        Option(
+            name="source",
+            kind="str",
+            help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
+            f"faces; {DEFAULT_SOURCE} where none is given.",
+        ),
+        Option(
+            name="size",
+            kind="int",
+            default=96,
+            minimum=8,
+            help="Height and width of the stored images, in pixels.",
+        ),
+        Option(
+            name="crop",
+            kind="str",
+            default="none",
+            help="none (the whole image, stretched to a square), center (the largest "
+            "centred square), or L,T,R,B (a box in pixels of the original).",
+        ),
+        Option(
+            name="limit",
+            kind="int",
+            minimum=1,
+            help="Take only so many readable images, the first by name.",
+        ),
+        Option(
+            name="codec",
+            kind="str",
+            default="none",
+            choices=CODECS,
+            help="Compression of the store; none is the fastest to read at random.",
+        ),
+    ),
+    ladder=lambda _: _LADDER,
+    predict=_predict,
+    inputs=_inputs,
+)

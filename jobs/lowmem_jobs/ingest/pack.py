@@ -1,0 +1,117 @@
+"""The files of an ingest: the store and the report, written together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem_jobs.ingest.faces import (
+    FEATURES,
+    N_FEATURES,
+    true_covariance,
+    true_mean,
+)
+from lowmem_jobs.ingest.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.ingest.recipe import Recipe
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """Writers of one ingest, all standing at the same row.
+
+    Attributes
+    ----------
+    store
+        The group.
+    images, names, features
+        Its arrays: uint8 (n, size, size, 3), text (n), and for faces float64 (n, k).
+    report
+        What became of every entry.
+    """
+
+    store: Path
+    images: RowWriter
+    names: RowWriter
+    features: RowWriter | None
+    report: Report
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        recipe: Recipe,
+        *,
+        n_rows: int,
+        report_bytes: int,
+        with_features: bool,
+    ) -> Pack:
+        """Begin, or go on after ``n_rows`` rows and forget whatever came later."""
+        store = folder / "images.zarr"
+        size = recipe.frame.size
+
+        def writer(name: str, row_shape: tuple[int, ...], dtype: str) -> RowWriter:
+            return RowWriter.open(
+                store,
+                name,
+                row_shape=row_shape,
+                dtype=dtype,
+                chunk_rows=recipe.chunk_rows,
+                n_rows=n_rows,
+                codec=recipe.codec,
+            )
+
+        return cls(
+            store=store,
+            images=writer("images", (size, size, 3), "uint8"),
+            names=writer("names", (), "str"),
+            features=writer("features", (N_FEATURES,), "float64")
+            if with_features
+            else None,
+            report=Report(folder / "ingest-report.csv", n_bytes=report_bytes),
+        )
+
+    def append(
+        self,
+        images: NDArray[np.uint8],
+        names: Sequence[str],
+        features: NDArray[np.float64] | None,
+    ) -> None:
+        """Write the next rows: one chunk, or fewer at the very end."""
+        self.images.append(images)
+        self.names.append(np.array(names, dtype=object))
+        if self.features is not None and features is not None:
+            self.features.append(features)
+
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk."""
+        for writer in (self.images, self.names, self.features):
+            if writer is not None:
+                writer.flush()
+        self.report.flush()
+
+    def finish(self, provenance: Mapping[str, Any]) -> None:
+        """Say in the store where it came from; all rows are written."""
+        self.images.set_attributes({"content_sha256": provenance["content_sha256"]})
+        if self.features is not None:
+            self.features.set_attributes(
+                {
+                    "names": [feature.name for feature in FEATURES],
+                    "mean": true_mean().tolist(),
+                    "covariance": true_covariance().tolist(),
+                }
+            )
+        self.flush()
+        title = {"format": "lowmem-images", "format_version": FORMAT_VERSION}
+        write_group_attributes(self.store, {**title, **provenance})

@@ -1,0 +1,182 @@
+"""What an ingest is to make, read from its options; only the standard library."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from lowmem.base.errors import DataError, OptionValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["folder", "zip", "tar", "npy", "npz", "zarr", "faces"]
+Codec = Literal["none", "lz4", "zstd"]
+Box = tuple[int, int, int, int]
+
+DEFAULT_SOURCE = "faces:2000"
+CODECS: tuple[Codec, ...] = ("none", "lz4", "zstd")
+
+_MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
+_CHUNK_ROWS = 128  # images; the best of 32..1024 for shuffled reading
+_CHUNK_BYTES = 2**23  # of one chunk, so that buffers stay small for large images
+_SUFFIXES: tuple[tuple[str, Kind], ...] = (
+    (".zip", "zip"),
+    (".tar", "tar"),
+    (".tar.gz", "tar"),
+    (".tgz", "tar"),
+    (".tar.bz2", "tar"),
+    (".tar.xz", "tar"),
+    (".npy", "npy"),
+    (".npz", "npz"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How an upright image is cut and scaled.
+
+    Attributes
+    ----------
+    size
+        Height and width of the result, in pixels.
+    crop
+        ``none`` takes the whole image and stretches it to the square; ``center`` the
+        largest centred square; four numbers the box left, top, right, bottom, in pixels
+        of the upright original (right and bottom exclusive), stretched likewise.
+    """
+
+    size: int
+    crop: Literal["none", "center"] | Box
+
+    def box(self, width: int, height: int) -> Box | None:
+        """Return the part to take of an image; None where the image is too small."""
+        if self.crop == "none":
+            return (0, 0, width, height)
+        if self.crop == "center":
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            return (left, top, left + side, top + side)
+        _, _, right, bottom = self.crop
+        return self.crop if right <= width and bottom <= height else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an ingest is to make.
+
+    Attributes
+    ----------
+    kind
+        Kind of the source.
+    path
+        Where the source is; None for faces.
+    n_faces
+        How many faces to draw; 0 for any other source.
+    frame
+        How each image is cut and scaled.
+    limit
+        Take only so many readable images, the first; None for all.
+    codec
+        Compression of the store.
+    """
+
+    kind: Kind
+    path: Path | None
+    n_faces: int
+    frame: Frame
+    limit: int | None
+    codec: Codec
+
+    @property
+    def chunk_rows(self) -> int:
+        """Images in one chunk; a function of their size alone."""
+        return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // self.image_bytes))
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one stored image."""
+        return self.frame.size**2 * 3
+
+    @property
+    def title(self) -> str:
+        """What the source is called in messages and in the store."""
+        return str(self.path) if self.path else f"faces:{self.n_faces}"
+
+
+def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
+    """Return what the options ask for.
+
+    Raises
+    ------
+    OptionValueError
+        If an option breaks its rule.
+    DataError
+        If the source is not there or of no known kind.
+    """
+    size = options["size"]
+    if size > _MAX_SIZE:
+        raise OptionValueError(
+            option="--size", value=size, expected=f"at most {_MAX_SIZE} pixels"
+        )
+    kind, path, n_faces = _source(options["source"] or DEFAULT_SOURCE)
+    return Recipe(
+        kind=kind,
+        path=path,
+        n_faces=n_faces,
+        frame=Frame(size=size, crop=_crop(options["crop"])),
+        limit=options["limit"],
+        codec=cast("Codec", options["codec"]),
+    )
+
+
+def _crop(text: str) -> Literal["none", "center"] | Box:
+    if text in {"none", "center"}:
+        return cast("Literal['none', 'center']", text)
+    if re.fullmatch(r"\d+(,\d+){3}", text, re.ASCII):
+        left, top, right, bottom = map(int, text.split(","))
+        if left < right and top < bottom:
+            return (left, top, right, bottom)
+    raise OptionValueError(
+        option="--crop",
+        value=text,
+        expected="none, center, or L,T,R,B in pixels with L < R and T < B",
+    )
+
+
+def _source(text: str) -> tuple[Kind, Path | None, int]:
+    head, _, count = text.partition(":")
+    if head == "faces":
+        if not re.fullmatch(r"[1-9]\d{0,8}", count, re.ASCII):
+            raise OptionValueError(
+                option="--source",
+                value=text,
+                expected="faces:N with N from 1 to 999999999",
+            )
+        return "faces", None, int(count)
+    path = Path(text).expanduser().absolute()
+    return _kind(path), path, 0
+
+
+def _kind(path: Path) -> Kind:
+    if not path.exists():
+        raise DataError(
+            thing=path,
+            problem="is not there",
+            expected="the images to ingest",
+            todo="Give --source an existing path, or faces:N for drawn faces.",
+        )
+    if path.is_dir():
+        marks = ("zarr.json", ".zgroup", ".zarray")
+        return "zarr" if any((path / mark).exists() for mark in marks) else "folder"
+    for suffix, kind in _SUFFIXES:
+        if path.is_file() and path.name.lower().endswith(suffix):
+            return kind
+    raise DataError(
+        thing=path,
+        problem="is of no kind that can be ingested",
+        expected="a folder, .zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz, .npy, .npz "
+        "or .zarr",
+    )

@@ -1,0 +1,143 @@
+"""Images in a tar archive, in the order of their names whatever the stored order.
+
+Name order needs random access. A plain archive has it. A compressed one can only be
+read forwards, so it is first unpacked *as a whole* to one plain archive in the staging
+folder: that costs disk, but memory stays bounded and every later restart is cheap.
+Decoding it once for each backward step, or holding images until their turn comes, would
+cost time or memory without bound.
+"""
+
+from __future__ import annotations
+
+import lzma
+import tarfile
+import zlib
+from bz2 import BZ2File
+from gzip import GzipFile
+from typing import IO, TYPE_CHECKING
+
+from lowmem.base.errors import DataError
+from lowmem.base.files import rename, storage_errors, sync_file
+from lowmem_jobs.ingest.entries import Entry, UnreadableError, is_ignored, name_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_BLOCK = 2**20  # bytes moved at once
+# Images hardly shrink; an archive that grows more than this is a bomb.
+_MAX_RATIO = 100
+_RATIO_FROM_BYTES = 2**28
+_RECORD = 512  # bytes; the unit of the format
+
+
+def plain_tar(path: Path, staging: Path) -> Path:
+    """Return ``path`` itself, or the plain archive that it unpacks to.
+
+    Raises
+    ------
+    DataError
+        If the compressed data are damaged, cut short, or grow without measure.
+    """
+    if path.name.lower().endswith(".tar"):
+        return path
+    plain = staging / "source.tar"
+    if not plain.exists():
+        partial = staging / "source.tar.part"
+        _unpack(path, partial)
+        sync_file(partial)
+        rename(partial, plain)
+    return plain
+
+
+def _unpack(path: Path, target: Path) -> None:
+    limit = max(path.stat().st_size * _MAX_RATIO, _RATIO_FROM_BYTES)
+    written = 0
+    with _decompressed(path) as source, target.open("wb") as sink:
+        while block := _next_block(source, path):
+            written += len(block)
+            if written > limit:
+                raise _damage(path, f"unpacks to more than {_MAX_RATIO} times its size")
+            with storage_errors(target):
+                sink.write(block)
+
+
+def _decompressed(path: Path) -> GzipFile | BZ2File | lzma.LZMAFile:
+    name = path.name.lower()
+    if name.endswith("bz2"):
+        return BZ2File(path)
+    if name.endswith("xz"):
+        return lzma.LZMAFile(path)
+    return GzipFile(path)
+
+
+def _next_block(source: GzipFile | BZ2File | lzma.LZMAFile, path: Path) -> bytes:
+    try:
+        return source.read(_BLOCK)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damage(path, f"cannot be unpacked ({error})") from error
+
+
+def list_tar(path: Path) -> Iterator[Entry]:
+    """Yield the members of a plain archive, in stored order.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged or cut short.
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            while (member := archive.next()) is not None:
+                # Each remembered header is a kilobyte; an archive may have millions.
+                archive.members = []  # type: ignore[attr-defined]
+                if not member.isdir() and not is_ignored(member.name):
+                    yield _entry(member)
+            end = archive.offset
+    except (tarfile.TarError, ValueError, EOFError) as error:
+        raise _damage(path, f"cannot be read as a tar archive ({error})") from error
+    _require_end(path, end)
+
+
+def _require_end(path: Path, offset: int) -> None:
+    """Refuse a damaged header, which the library takes for the end of the archive."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        if any(stream.read(_RECORD)):
+            raise _damage(path, f"has a damaged header at byte {offset}")
+
+
+def _entry(member: tarfile.TarInfo) -> Entry:
+    problem = name_problem(member.name)
+    if not member.isreg():
+        problem = problem or "a link or a device, which is not followed"
+    elif member.issparse():
+        problem = problem or "a sparse file"
+    return Entry(
+        name=member.name,
+        n_bytes=member.size,
+        place=member.offset_data,
+        problem=problem,
+    )
+
+
+def span_reader(stream: IO[bytes]) -> Callable[[Entry], bytes]:
+    """Return a function that reads one member out of the open plain archive."""
+
+    def read(entry: Entry) -> bytes:
+        stream.seek(entry.place)
+        data = stream.read(entry.n_bytes)
+        if len(data) < entry.n_bytes:
+            raise UnreadableError("cut short in the archive")
+        return data
+
+    return read
+
+
+def _damage(path: Path, problem: str) -> DataError:
+    return DataError(
+        thing=path,
+        problem=problem,
+        expected="a whole tar archive",
+        todo="It may have been cut short: copy it again.",
+    )
