@@ -70,6 +70,7 @@ def drive(
         job was left before. Calling again goes on from the last commit.
     """
     request = Run(
+        reference=job.name,
         job=job.name,
         workspace=str(workspace),
         options=resolve_options(job.name, job.options, options or {}),
@@ -81,4 +82,5 @@ def drive(
         vram_budget_bytes=None,
         cycle_steps=cycle_steps,
     )
-    return run_job(job, request, overseer or Cutter(leave_after))
+    result = run_job(job, request, overseer or Cutter(leave_after))
+    return None if result is None else result.summary

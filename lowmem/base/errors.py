@@ -7,7 +7,7 @@ those of the README.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ EXIT_STOPPED = 75
 class LowmemError(Exception):
     """Base of all errors lowmem raises on purpose."""
 
-    exit_code: ClassVar[int] = EXIT_JOB
+    exit_code: int = EXIT_JOB
 
 
 # --- wrong usage (2): the command line or the configuration -----------------------
@@ -101,7 +101,9 @@ class WorkspaceLockedError(UsageError):
 class RecipeChangedError(UsageError):
     """Raised when a job would continue with another recipe or other data."""
 
-    def __init__(self, *, job: str, changes: Mapping[str, tuple[object, object]]) -> None:
+    def __init__(
+        self, *, job: str, changes: Mapping[str, tuple[object, object]]
+    ) -> None:
         self.changes = dict(changes)
         listed = "; ".join(
             f"{key} was {old!r}, now {new!r}" for key, (old, new) in changes.items()
@@ -111,6 +113,16 @@ class RecipeChangedError(UsageError):
             "since mixing two would spoil the result. Give the former values to go on, "
             "--restart to forget this job's progress, or another --workspace."
         )
+
+
+class ModelError(UsageError):
+    """Raised when the Keras model that was given cannot serve."""
+
+    def __init__(
+        self, *, model: object, problem: str, expected: str, todo: str = ""
+    ) -> None:
+        tail = f" {todo}" if todo else ""
+        super().__init__(f"model {model} {problem}, expected {expected}.{tail}")
 
 
 # --- bad or corrupt data (65) -----------------------------------------------------
@@ -196,10 +208,33 @@ class MissingDependencyError(LowmemError, ImportError):
 # --- the job's own code (70) ------------------------------------------------------
 
 
-class JobError(LowmemError, RuntimeError):
-    """Raised by the supervisor when the job's own code failed."""
+class ReportedError(LowmemError, RuntimeError):
+    """Raised by the supervisor for an error that a worker reported.
+
+    Attributes
+    ----------
+    exit_code
+        Of the original error.
+    traceback
+        Of the job's own code, if that failed; else empty.
+    """
+
+    def __init__(self, *, message: str, exit_code: int, traceback: str = "") -> None:
+        self.exit_code = exit_code
+        self.traceback = traceback
+        super().__init__(message)
+
+
+class DivergedError(LowmemError, ArithmeticError):
+    """Raised when training has left the finite numbers."""
 
     exit_code = EXIT_JOB
+
+    def __init__(self, *, epoch: int, batch: int) -> None:
+        super().__init__(
+            f"the loss is not finite at epoch {epoch}, batch {batch}, expected a number: "
+            "training diverged. Begin again with a smaller --learning-rate and --restart."
+        )
 
 
 class InternalError(LowmemError, RuntimeError):
@@ -218,9 +253,33 @@ class InternalError(LowmemError, RuntimeError):
 
 
 class BudgetError(LowmemError, MemoryError):
-    """Raised when the budget cannot hold the job."""
+    """Raised when the budget cannot hold the job.
+
+    Parameters
+    ----------
+    needed
+        The smallest budget that would do, as far as it is known.
+    """
 
     exit_code = EXIT_BUDGET
+
+    def __init__(self, *, job: str, budget: str, problem: str, needed: str) -> None:
+        super().__init__(
+            f"job {job} does not fit its RAM budget of {budget}: {problem}. Raise "
+            f"--ram-budget to {needed}, or choose options that need less memory."
+        )
+
+
+class DeviceBudgetError(LowmemError, MemoryError):
+    """Raised when the budget leaves no useful memory on the device."""
+
+    exit_code = EXIT_BUDGET
+
+    def __init__(self, *, budget: str, needed: str) -> None:
+        super().__init__(
+            f"--vram-budget is {budget}, expected at least {needed}: the framework takes "
+            "memory on the device beside its pool. Raise it, or use --device cpu."
+        )
 
 
 # --- storage (74) -----------------------------------------------------------------

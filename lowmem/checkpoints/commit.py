@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -39,7 +39,6 @@ from lowmem.checkpoints.retention import expired_generations
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-    from typing import IO
 
     from numpy.typing import NDArray
 
@@ -112,9 +111,7 @@ def _write_arrays(
                 entry = zipfile.ZipInfo(f"{name}.npy")
                 with archive.open(entry, "w", force_zip64=True) as member:
                     np.lib.format.write_array(
-                        cast("IO[bytes]", member),
-                        np.asanyarray(array),
-                        allow_pickle=False,
+                        member, np.asanyarray(array), allow_pickle=False
                     )
                 count += 1
         stream.flush()

@@ -83,7 +83,9 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
     if manifest is None:
         return None
-    matches = all(_matches(path / name, entry) for name, entry in manifest.files.items())
+    matches = all(
+        _matches(path / name, entry) for name, entry in manifest.files.items()
+    )
     return manifest if matches else None
 
 

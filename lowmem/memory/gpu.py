@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,8 @@ class GpuSampler:
     """Reads the first device; None everywhere where there is none. A context manager."""
 
     def __init__(self) -> None:
-        self._nvml = None
-        self._handle = None
+        self._nvml: ModuleType | None = None
+        self._handle: object = None
 
     def __enter__(self) -> Self:
         try:
@@ -60,7 +63,9 @@ class GpuSampler:
         except self._nvml.NVMLError:
             return None
         text = name.decode() if isinstance(name, bytes) else str(name)
-        return Gpu(name=text, total_bytes=int(memory.total), used_bytes=int(memory.used))
+        return Gpu(
+            name=text, total_bytes=int(memory.total), used_bytes=int(memory.used)
+        )
 
 
 def binding_problem() -> str | None:

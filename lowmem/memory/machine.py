@@ -164,4 +164,4 @@ def disk_free_bytes(path: Path) -> int:
     """Return what can be written where ``path`` is, or its nearest existing parent."""
     while not path.exists():
         path = path.parent
-    return psutil.disk_usage(str(path)).free
+    return int(psutil.disk_usage(str(path)).free)

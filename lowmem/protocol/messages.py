@@ -28,9 +28,15 @@ class Describe(Message, frozen=True, kw_only=True):
 
 
 class Plan(Message, frozen=True, kw_only=True):
-    """Ask what a job would need with these options."""
+    """Ask what a job would need with these options.
 
-    job: str
+    Attributes
+    ----------
+    reference
+        How the job is found: an installed name, or a file.
+    """
+
+    reference: str
     workspace: str
     options: dict[str, Any]
     pins: dict[str, int]
@@ -44,12 +50,17 @@ class Run(Message, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    reference
+        How the job is found: an installed name, or a file.
+    job
+        Its name, under which its progress is kept.
     cycle_steps
         Commit every so many points; None lets the worker choose by time.
     recipe
         Kept in every checkpoint; one of another recipe is never continued.
     """
 
+    reference: str
     job: str
     workspace: str
     options: dict[str, Any]
@@ -190,8 +201,9 @@ class Committed(Message, frozen=True, kw_only=True):
 
 
 class Finished(Message, frozen=True, kw_only=True):
-    """The job is complete and its results are published."""
+    """The job is complete; ``published`` names its results in the workspace."""
 
+    published: tuple[str, ...]
     summary: dict[str, Any]
 
 
@@ -220,19 +232,12 @@ class Failed(Message, frozen=True, kw_only=True):
 Request = Describe | Plan | Run
 Order = Drain | Proceed | Leave
 Answer = (
-    Described
-    | Planned
-    | Started
-    | Progressed
-    | Logged
-    | Committed
-    | Finished
-    | Failed
+    Described | Planned | Started | Progressed | Logged | Committed | Finished | Failed
 )
 
-_request_decoder = msgspec.json.Decoder(Request)
-_order_decoder = msgspec.json.Decoder(Order)
-_answer_decoder = msgspec.json.Decoder(Answer)
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_order_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_answer_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 def line_from_message(message: Message) -> bytes:

@@ -82,7 +82,7 @@ def value_of(option: Option, given: Any) -> Any:  # noqa: ANN401 - TOML's values
     return value
 
 
-def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401
+def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401, PLR0911 - one a kind
     if given is None:
         return None
     match option.kind:

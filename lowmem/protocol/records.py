@@ -34,8 +34,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class JobBegun(Record, frozen=True, kw_only=True):
-    """A job began from nothing: all earlier records of it are history."""
+    """A job began from nothing: all earlier records of it are history.
 
+    Attributes
+    ----------
+    reference
+        What is typed to run it: its name, or its file.
+    """
+
+    reference: str
     recipe: dict[str, Any]
     unit: str
     format: int = 1
@@ -91,6 +98,8 @@ class JobEnded(Record, frozen=True, kw_only=True):
     ----------
     message
         What the user was told, where it did not end well.
+    published
+        Names of its results in the workspace, once it is done.
     summary
         What the job says of its result.
     """
@@ -98,12 +107,13 @@ class JobEnded(Record, frozen=True, kw_only=True):
     state: State
     exit_code: int
     message: str = ""
+    published: tuple[str, ...] = ()
     summary: dict[str, Any] = {}
 
 
 AnyRecord = JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded
 
-_decoder = msgspec.json.Decoder(AnyRecord)
+_decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 
 
 def body_from_record(record: AnyRecord) -> bytes:

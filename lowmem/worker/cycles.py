@@ -63,13 +63,13 @@ class Overseer(Protocol):
 
 def run_job(
     job: Job, request: Run, overseer: Overseer, clock: Clock | None = None
-) -> Mapping[str, Any] | None:
+) -> Result | None:
     """Run ``job`` from its last commit.
 
     Returns
     -------
-    summary
-        The job's summary once it is done and published; None if told to leave before.
+    result
+        The job's result once it is done and published; None if told to leave before.
 
     Raises
     ------
@@ -95,12 +95,12 @@ def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
         raise RecipeChangedError(job=job.name, changes=changes)
 
 
-def _publish(space: Workspace, job: str, manifest: Manifest) -> Mapping[str, Any]:
+def _publish(space: Workspace, job: str, manifest: Manifest) -> Result:
     staging = space.staging(job)
     for name in manifest.publish:
         publish(staging / name, space.root / name)
     remove(staging)
-    return manifest.summary
+    return Result(publish=manifest.publish, summary=manifest.summary)
 
 
 class _Course:
@@ -124,7 +124,7 @@ class _Course:
         self._pace = Pace(cycle_steps=request.cycle_steps)
         self._begin_cycle()
 
-    def run(self) -> Mapping[str, Any] | None:
+    def run(self) -> Result | None:
         """Drive the generator to its end."""
         work = work_of(self._job)(self._context())
         # The context holds the open checkpoint; the generator alone needs it.
@@ -140,7 +140,9 @@ class _Course:
             return None
         return _publish(self._space, self._request.job, manifest)
 
-    def _drive(self, work: Generator[CommitPoint, None, Result | None]) -> Result | None:
+    def _drive(
+        self, work: Generator[CommitPoint, None, Result | None]
+    ) -> Result | None:
         """Take commit points until the job returns; None if told to leave."""
         while True:
             try:

@@ -1,0 +1,154 @@
+"""`lowmem doctor`: what this machine has, which budgets follow, what is wrong."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from lowmem.base.units import format_bytes
+from lowmem.cli.execute import default_vram_budget_bytes
+from lowmem.memory.gpu import GpuSampler, binding_problem
+from lowmem.memory.machine import (
+    cgroup_limits,
+    cpu_count,
+    default_ram_budget_bytes,
+    disk_free_bytes,
+    read_machine,
+)
+from lowmem.memory.process import oom_kills
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "zarr")
+# Bytes: the study's images, models and latents take about 7 GB.
+_LITTLE_DISK_BYTES = 8 * 10**9
+_LITTLE_RAM_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """One examination of the machine; sizes in bytes, None where there is nothing.
+
+    Attributes
+    ----------
+    cgroup_limit_bytes
+        The smallest limit of a control group around this process.
+    versions
+        Of the packages that jobs use; None for one that is not installed.
+    problems
+        Each a sentence that ends with what to do.
+    """
+
+    system: str
+    python: str
+    cores: int
+    ram_total_bytes: int
+    ram_available_bytes: int
+    cgroup_limit_bytes: int | None
+    disk_free_bytes: int
+    gpu: str | None
+    vram_total_bytes: int | None
+    ram_budget_bytes: int
+    vram_budget_bytes: int | None
+    versions: Mapping[str, str | None]
+    problems: tuple[str, ...]
+
+
+def examine(folder: Path) -> Findings:
+    """Look at the machine; ``folder`` is where workspaces would be."""
+    machine = read_machine()
+    with GpuSampler() as sampler:
+        gpu = sampler.read()
+    versions = {name: _version(name) for name in _PACKAGES}
+    disk = disk_free_bytes(folder)
+    return Findings(
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        cores=cpu_count(),
+        ram_total_bytes=machine.total_bytes,
+        ram_available_bytes=machine.available_bytes,
+        cgroup_limit_bytes=min((limit for limit, _ in cgroup_limits()), default=None),
+        disk_free_bytes=disk,
+        gpu=gpu.name if gpu else None,
+        vram_total_bytes=gpu.total_bytes if gpu else None,
+        ram_budget_bytes=default_ram_budget_bytes(machine),
+        vram_budget_bytes=default_vram_budget_bytes(),
+        versions=versions,
+        problems=tuple(_problems(versions, disk, machine.available_bytes)),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _problems(
+    versions: Mapping[str, str | None], disk_bytes: int, available_bytes: int
+) -> list[str]:
+    found = []
+    for name, version in versions.items():
+        # Some builds of TensorFlow install under another name.
+        if version is None and not (name == "tensorflow" and _other_tensorflow()):
+            found.append(f"{name} is not installed: pip install {name}.")
+    if disk_bytes < _LITTLE_DISK_BYTES:
+        found.append(
+            f"only {format_bytes(disk_bytes)} of disk are free here: work elsewhere "
+            "with --workspace, or free some."
+        )
+    if available_bytes < _LITTLE_RAM_BYTES:
+        found.append(
+            f"only {format_bytes(available_bytes)} of RAM are available: end other "
+            "programs before training."
+        )
+    binding = binding_problem()
+    if binding is not None:
+        found.append(f"{binding}.")
+    if oom_kills():
+        found.append(
+            f"the kernel has killed {oom_kills()} processes for lack of memory since "
+            "boot: keep --ram-budget below what is available."
+        )
+    return found
+
+
+def _other_tensorflow() -> bool:
+    return any(_version(n) for n in ("tensorflow-cpu", "tf-nightly", "tensorflow-gpu"))
+
+
+def as_json(findings: Findings) -> dict[str, object]:
+    """Return the findings as plain values."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in Findings.__dataclass_fields__
+        for value in [getattr(findings, name)]
+    }
+
+
+def as_text(findings: Findings) -> str:
+    """Return the findings as a person reads them."""
+    limit = findings.cgroup_limit_bytes
+    gpu = "none: jobs run on the CPU"
+    if findings.gpu is not None:
+        gpu = f"{findings.gpu}, {format_bytes(findings.vram_total_bytes or 0)}"
+    rows = {
+        "system": f"{findings.system}, Python {findings.python}",
+        "cores": str(findings.cores),
+        "RAM": f"{format_bytes(findings.ram_total_bytes)}, "
+        f"{format_bytes(findings.ram_available_bytes)} available",
+        "control group": f"limit {format_bytes(limit)}" if limit else "no limit",
+        "GPU": gpu,
+        "disk here": f"{format_bytes(findings.disk_free_bytes)} free",
+        "packages": ", ".join(f"{n} {v}" for n, v in findings.versions.items() if v),
+        "RAM budget": f"{format_bytes(findings.ram_budget_bytes)} by default",
+        "VRAM budget": f"{format_bytes(findings.vram_budget_bytes)} by default"
+        if findings.vram_budget_bytes
+        else "none",
+    }
+    lines = [f"{name:<14} {value}" for name, value in rows.items()]
+    if not findings.problems:
+        return "\n".join([*lines, "", "Nothing is wrong."])
+    return "\n".join([*lines, "", "Problems:", *(f"- {p}" for p in findings.problems)])

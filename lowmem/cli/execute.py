@@ -1,0 +1,173 @@
+"""Run what was ordered: the jobs in order, within one lock and one journal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lowmem.base.clock import SystemClock
+from lowmem.base.config import Scalar, read_config
+from lowmem.cli.orders import (
+    PIPELINE,
+    GivenOptions,
+    RunOptions,
+    chosen_budgets,
+    given_options,
+    job_order,
+    with_config,
+)
+from lowmem.memory.gpu import GpuSampler
+from lowmem.memory.machine import default_ram_budget_bytes, read_machine
+from lowmem.report.read import read_records
+from lowmem.supervisor import ask
+from lowmem.supervisor.lock import WorkspaceLock
+from lowmem.supervisor.process import adopt_orphans, run_report
+from lowmem.supervisor.run import RunNeeded, Session, run_job
+from lowmem.supervisor.signals import StopRequests
+from lowmem.supervisor.telemetry import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.messages import JobDescription, PlannedNeed
+    from lowmem.supervisor.order import JobOrder
+
+# Bytes; a free Colab GPU.
+_DEFAULT_VRAM_BYTES = 15 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """The jobs of one command, in order, and the means to order more.
+
+    Attributes
+    ----------
+    config
+        The tables of lowmem.toml.
+    """
+
+    jobs: Sequence[JobOrder]
+    options: RunOptions
+    config: dict[str, dict[str, Scalar]]
+
+
+def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
+    """Return what a command line orders; nothing is written yet.
+
+    Raises
+    ------
+    LowmemError
+        If anything on the line or in lowmem.toml is wrong.
+    """
+    config = read_config(space.config)
+    options = with_config(options, config.get("run", {}))
+    references = PIPELINE if job == "all" else (job,)
+    descriptions = ask.describe(references)
+    given = given_options(options.extra, options.pins, descriptions)
+    jobs = [
+        _order(description, reference, options, given, config, is_pipeline=job == "all")
+        for description, reference in zip(descriptions, references, strict=True)
+    ]
+    return Orders(jobs=jobs, options=options, config=config)
+
+
+def _order(
+    description: JobDescription,
+    reference: str,
+    options: RunOptions,
+    given: GivenOptions,
+    config: dict[str, dict[str, Scalar]],
+    *,
+    is_pipeline: bool,
+) -> JobOrder:
+    budgets = chosen_budgets(
+        options,
+        default_ram_bytes=default_ram_budget_bytes(read_machine()),
+        default_vram_bytes=default_vram_budget_bytes(),
+    )
+    deadline = None
+    if budgets.time_s is not None:
+        deadline = SystemClock().monotonic() + budgets.time_s
+    return job_order(
+        description,
+        reference=reference,
+        options=options,
+        budgets=budgets,
+        given=given,
+        config=config.get(description.name, {}),
+        is_pipeline=is_pipeline,
+        deadline=deadline,
+    )
+
+
+def default_vram_budget_bytes() -> int | None:
+    """Return the VRAM budget where the user gives none; None without a GPU."""
+    with GpuSampler() as gpu:
+        device = gpu.read()
+    return None if device is None else min(_DEFAULT_VRAM_BYTES, device.total_bytes)
+
+
+def execute(orders: Orders, space: Workspace) -> None:
+    """Run the jobs in order; the first that does not end well ends it all.
+
+    Raises
+    ------
+    LowmemError
+        With the exit code of the command.
+    """
+    clock = SystemClock()
+    adopt_orphans()
+    with (
+        WorkspaceLock(space, clock) as lock,
+        Journal(space, clock) as journal,
+        StopRequests() as stops,
+    ):
+        session = Session(
+            space=space,
+            clock=clock,
+            journal=journal,
+            stops=stops,
+            lock_descriptor=lock.descriptor,
+            read_records=lambda: read_records(space.journal),
+        )
+
+        def run_needed(need: PlannedNeed, order: JobOrder) -> None:
+            _run_one(_needed_order(need, order, orders), session, run_needed)
+
+        for order in orders.jobs:
+            _run_one(order, session, run_needed)
+
+
+def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
+    try:
+        news = run_job(order, session, run_needed)
+    finally:
+        run_report(session.space.root, session.space.report)
+    if not order.is_quiet:
+        print(news, file=sys.stderr)
+
+
+def _needed_order(need: PlannedNeed, order: JobOrder, orders: Orders) -> JobOrder:
+    """Return the order for a job that ``order`` cannot do without."""
+    (description,) = ask.describe([need.job])
+    options = dict(need.options or {})
+    if not order.is_quiet:
+        listed = " ".join(f"--{key} {value}" for key, value in options.items())
+        print(
+            f"{order.name}: no data in the workspace yet, so first: {need.job} {listed}",
+            file=sys.stderr,
+        )
+    return replace(
+        _order(
+            description,
+            need.job,
+            orders.options,
+            GivenOptions(values=options),
+            {**orders.config, "run": {}},
+            is_pipeline=False,
+        ),
+        deadline=order.deadline,
+        is_restart=False,
+    )

@@ -1,0 +1,69 @@
+"""Help texts that depend on the jobs: their list, and each one's options."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import typer
+
+from lowmem.cli.orders import PIPELINE
+from lowmem.protocol.job import Option
+from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.options import flag_of
+from lowmem.supervisor import ask
+
+_INDENT = 28
+_WIDTH = 96
+
+
+def jobs_list(jobs: Sequence[JobDescription]) -> str:
+    """Return one line a job."""
+    width = max(len(job.name) for job in jobs)
+    lines = [f"{job.name:<{width}}  {job.summary}" for job in jobs]
+    lines.append(f"{'all':<{width}}  {', '.join(PIPELINE)}: one after the other.")
+    return "\n".join(lines)
+
+
+def job_help(context: typer.Context, job: str | None) -> str:
+    """Return the help of ``run`` or ``plan``, with the options of a job if given."""
+    parts = [context.get_help()]
+    if job is None:
+        parts.append(
+            "`lowmem jobs` lists the jobs; `lowmem run JOB --help` their options."
+        )
+    else:
+        described = ask.describe(PIPELINE if job == "all" else [job])
+        parts += map(_options_text, described)
+    return "\n\n".join(parts)
+
+
+def _options_text(job: JobDescription) -> str:
+    lines = [f"Options of {job.name} ({job.summary.rstrip('.')}):"]
+    for option in job.options:
+        head = f"  {_usage(option)}"
+        text = textwrap.wrap(_explanation(option), _WIDTH - _INDENT) or [""]
+        if len(head) >= _INDENT:
+            lines.append(head)
+        else:
+            lines.append(f"{head:<{_INDENT}}{text.pop(0)}")
+        lines += [" " * _INDENT + line for line in text]
+    return "\n".join(lines)
+
+
+def _usage(option: Option) -> str:
+    flag = flag_of(option.name)
+    if option.kind == "flag":
+        return f"{flag}/--no-{flag.removeprefix('--')}"
+    return f"{flag} {'|'.join(option.choices) or option.kind.upper()}"
+
+
+def _explanation(option: Option) -> str:
+    if option.default is None:
+        return option.help
+    default = option.default
+    if option.kind == "flag":
+        default = "yes" if default else "no"
+    elif option.kind == "ints":
+        default = ",".join(map(str, default))
+    return f"{option.help} [default: {default}]"

@@ -1,0 +1,285 @@
+"""The commands: each parses its line, calls one function and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import lowmem
+from lowmem.base.clock import SystemClock
+from lowmem.base.errors import LowmemError, UsageError
+from lowmem.base.workspace import Workspace
+from lowmem.cli import doctor as doctor_page
+from lowmem.cli.execute import execute, orders_of
+from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.orders import RunOptions
+from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
+from lowmem.report.read import read_report
+from lowmem.report.schema import json_from_report
+from lowmem.report.status import json_from_statuses, text_from_statuses
+from lowmem.report.text import text_from_report
+from lowmem.supervisor import ask
+from lowmem.supervisor.lock import is_held
+
+DEFAULT_WORKSPACE = "lowmem-work"
+
+app = typer.Typer(
+    name="lowmem",
+    help="Batch jobs inside a memory budget, resumable to the bit.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}
+WorkspaceOption = Annotated[
+    str, typer.Option("--workspace", metavar="DIR", help="Folder of the experiment.")
+]
+WorkspaceArgument = Annotated[
+    str, typer.Argument(metavar="[WORKSPACE]", help="Folder of the experiment.")
+]
+JobArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="JOB", help="A job's name, a file FILE.py, or `all`."),
+]
+RamOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="RAM of the whole job: 10G, 10GiB."),
+]
+VramOption = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="GPU memory of the whole job.")
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Stop in time, resumable: 90m, 11h30m."),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")
+]
+SeedOption = Annotated[int | None, typer.Option(metavar="N", help="Seed. Default 1.")]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Commit every N steps; else chosen by time."),
+]
+RecycleOption = Annotated[
+    int | None, typer.Option(metavar="K", help="A fresh worker every K cycles.")
+]
+RestartOption = Annotated[
+    bool, typer.Option("--restart", help="Forget this job's progress.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Fix a setting or an option."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only problems.")]
+HelpOption = Annotated[
+    bool, typer.Option("--help", help="Show this and, after a JOB, its own options.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(lowmem.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Batch jobs inside a memory budget, resumable to the bit."""
+
+
+@app.command(name="run", context_settings=_OPEN, add_help_option=False)
+def run_command(
+    context: typer.Context,
+    job: JobArgument = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    ram_budget: RamOption = None,
+    vram_budget: VramOption = None,
+    time_budget: TimeOption = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    cycle_steps: StepsOption = None,
+    recycle_every: RecycleOption = None,
+    restart: RestartOption = False,
+    set_: SetOption = None,
+    quiet: QuietOption = False,
+    show_help: HelpOption = False,
+) -> None:
+    """Run a job, or continue it where it was cut."""
+    if show_help:
+        print(job_help(context, job))
+        return
+    space = Workspace.at(workspace)
+    options = RunOptions(
+        ram_budget=ram_budget,
+        vram_budget=vram_budget,
+        time_budget=time_budget,
+        device=device,
+        seed=seed,
+        cycle_steps=cycle_steps,
+        recycle_every=recycle_every,
+        restart=restart,
+        quiet=quiet,
+        pins=set_ or (),
+        extra=context.args,
+    )
+    execute(orders_of(_required(job), space, options), space)
+
+
+@app.command(name="plan", context_settings=_OPEN, add_help_option=False)
+def plan_command(
+    context: typer.Context,
+    job: JobArgument = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    ram_budget: RamOption = None,
+    vram_budget: VramOption = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    show_help: HelpOption = False,
+) -> None:
+    """Predict what a job would need, and whether it fits."""
+    if show_help:
+        print(job_help(context, job))
+        return
+    space = Workspace.at(workspace)
+    options = RunOptions(
+        ram_budget=ram_budget,
+        vram_budget=vram_budget,
+        device=device,
+        seed=seed,
+        pins=set_ or (),
+        extra=context.args,
+    )
+    plans = plans_of(orders_of(_required(job), space, options), space)
+    print(json_from_plans(plans) if as_json else text_from_plans(plans))
+    if not all(plan.fits for plan in plans):
+        raise typer.Exit(73)
+
+
+def _required(job: str | None) -> str:
+    if job is None:
+        raise UsageError("no job is given, expected one. `lowmem jobs` lists them.")
+    return job
+
+
+@app.command(name="status")
+def status_command(
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE, as_json: JsonOption = False
+) -> None:
+    """Say where each job stands."""
+    space = _existing(workspace)
+    report = read_report(space, is_live=is_held(space))
+    print(json_from_statuses(report) if as_json else text_from_statuses(report))
+
+
+@app.command(name="report")
+def report_command(
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report page here.")
+    ] = None,
+    every_cycle: Annotated[
+        bool, typer.Option("--all", help="Show every cycle of long jobs.")
+    ] = False,
+) -> None:
+    """Show the memory of each cycle, what happened, and the results."""
+    space = _existing(workspace)
+    if html is not None:
+        # Loads the template library, which no other command needs.
+        from lowmem.report.write import write_page  # noqa: PLC0415
+
+        now = SystemClock().now()
+        print(write_page(space, is_live=is_held(space), now=now, target=html))
+        return
+    report = read_report(space, is_live=is_held(space))
+    if as_json:
+        print(json_from_report(report))
+    else:
+        print(text_from_report(report, has_all_cycles=every_cycle))
+
+
+def _existing(workspace: str) -> Workspace:
+    space = Workspace.at(workspace)
+    if not space.root.is_dir():
+        raise UsageError(
+            f"workspace {space.root} is not there, expected a folder that `lowmem run` "
+            "made."
+        )
+    return space
+
+
+@app.command(name="jobs")
+def jobs_command() -> None:
+    """List the jobs that `run` knows."""
+    print(jobs_list(ask.describe()))
+
+
+@app.command(name="doctor")
+def doctor_command(
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine has, which budgets follow, and what is wrong."""
+    findings = doctor_page.examine(Path.cwd())
+    if as_json:
+        print(json.dumps(doctor_page.as_json(findings), indent=2))
+    else:
+        print(doctor_page.as_text(findings))
+
+
+def run() -> NoReturn:
+    """Run the command line: the boundary at which errors become exit codes."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.Exit as end:
+        status = end.exit_code
+    except LowmemError as error:
+        status = _tell(error)
+    except Exception as error:  # noqa: BLE001 - the boundary of the process
+        status = _usage_error(error)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _tell(error: LowmemError) -> int:
+    """Print one paragraph, and the traceback of a job's own code; return the status."""
+    traceback = getattr(error, "traceback", "")
+    if traceback:
+        print(traceback, file=sys.stderr)
+    _print_paragraph(str(error))
+    return error.exit_code
+
+
+def _usage_error(error: Exception) -> int:
+    """Print what typer found wrong with the line; anything else is raised again."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
+        raise error
+    _print_paragraph(f"{format_message()} `lowmem --help` explains the commands.")
+    return UsageError.exit_code
+
+
+def _print_paragraph(text: str) -> None:
+    words = " ".join(text.split())
+    paragraph = textwrap.fill(
+        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
+    )
+    print(paragraph, file=sys.stderr)

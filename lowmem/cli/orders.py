@@ -1,0 +1,252 @@
+"""From options and lowmem.toml to orders for the supervisor; nothing is started here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
+from lowmem.base.units import bytes_from_size, seconds_from_duration
+from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.options import flag_of, resolve_options
+from lowmem.supervisor.order import JobOrder
+
+PIPELINE = ("ingest", "train", "encode", "analyze", "generate")
+DEFAULT_SEED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options that every run has; None where neither line nor file gives one."""
+
+    ram_budget: str | None = None
+    vram_budget: str | None = None
+    time_budget: str | None = None
+    device: str | None = None
+    seed: int | None = None
+    cycle_steps: int | None = None
+    recycle_every: int | None = None
+    restart: bool = False
+    quiet: bool = False
+    pins: Sequence[str] = ()
+    extra: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """Budgets in force, with the defaults of this machine filled in."""
+
+    ram_bytes: int
+    vram_bytes: int | None
+    time_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenOptions:
+    """Job options of one command line.
+
+    Attributes
+    ----------
+    values
+        Texts by option name, from ``--name value``.
+    assignments
+        (job or None, key, text), from ``--set``.
+    """
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    assignments: Sequence[tuple[str | None, str, str]] = ()
+
+
+def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
+    """Return the options with those of ``[run]`` where the line gives none.
+
+    Raises
+    ------
+    UnknownOptionError
+        If the table has a key that no run has.
+    """
+    merged = {name: getattr(options, name) for name in RunOptions.__dataclass_fields__}
+    configurable = [n for n in merged if n not in {"pins", "extra", "restart"}]
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in configurable:
+            raise UnknownOptionError(
+                option=f"[run] {key}",
+                job="run",
+                known=[n.replace("_", "-") for n in configurable],
+            )
+        if merged[name] is None or merged[name] is False:
+            merged[name] = value
+    return RunOptions(**merged)
+
+
+def chosen_budgets(
+    options: RunOptions, *, default_ram_bytes: int, default_vram_bytes: int | None
+) -> Budgets:
+    """Return the budgets as numbers.
+
+    Raises
+    ------
+    QuantityError
+        If a size or a duration cannot be read.
+    """
+    return Budgets(
+        ram_bytes=_size(options.ram_budget, default_ram_bytes) or default_ram_bytes,
+        vram_bytes=_size(options.vram_budget, default_vram_bytes),
+        time_s=(
+            seconds_from_duration(str(options.time_budget))
+            if options.time_budget is not None
+            else None
+        ),
+    )
+
+
+def _size(text: object, default: int | None) -> int | None:
+    return default if text is None else bytes_from_size(str(text))
+
+
+def given_options(
+    extra: Sequence[str], pins: Sequence[str], jobs: Sequence[JobDescription]
+) -> GivenOptions:
+    """Read the part of the line that only the jobs understand.
+
+    Raises
+    ------
+    UnknownOptionError
+        If none of the jobs has an option.
+    OptionValueError
+        If an option lacks its value, or ``--set`` is not KEY=VALUE.
+    """
+    kinds = {o.name: o.kind for job in jobs for o in job.options}
+    title = jobs[0].name if len(jobs) == 1 else "all"
+    values: dict[str, object] = {}
+    words = list(extra)
+    while words:
+        word = words.pop(0)
+        name, equals, text = word.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
+        negated = name.removeprefix("no_")
+        if not word.startswith("--"):
+            raise UsageError(
+                f"argument {word!r} stands alone, expected options such as --name value."
+            )
+        if kinds.get(name) == "flag":
+            values[name] = text if equals else True
+        elif kinds.get(negated) == "flag" and negated != name:
+            values[negated] = False
+        elif name not in kinds:
+            raise UnknownOptionError(
+                option="--" + name.replace("_", "-"),
+                job=title,
+                known=[flag_of(known) for known in kinds],
+            )
+        else:
+            if not equals and not words:
+                raise OptionValueError(
+                    option=flag_of(name), value="", expected="a value after it"
+                )
+            values[name] = text if equals else words.pop(0)
+    return GivenOptions(values=values, assignments=[_assignment(pin) for pin in pins])
+
+
+def _assignment(pin: str) -> tuple[str | None, str, str]:
+    key, equals, text = pin.partition("=")
+    if not (key and equals and text):
+        raise OptionValueError(
+            option="--set", value=pin, expected="KEY=VALUE or JOB.KEY=VALUE"
+        )
+    job, dot, name = key.partition(".")
+    return (job, name, text) if dot else (None, key.replace("-", "_"), text)
+
+
+def job_order(
+    description: JobDescription,
+    *,
+    reference: str,
+    options: RunOptions,
+    budgets: Budgets,
+    given: GivenOptions,
+    config: Mapping[str, object],
+    is_pipeline: bool,
+    deadline: float | None,
+) -> JobOrder:
+    """Return the order for one job.
+
+    Parameters
+    ----------
+    config
+        Its table in lowmem.toml.
+    is_pipeline
+        Whether it is one of several, which share the line's options.
+
+    Raises
+    ------
+    UsageError
+        If an option or its value is wrong.
+    """
+    declared = {option.name: option for option in description.options}
+    texts = {key.replace("-", "_"): value for key, value in config.items()}
+    texts |= {
+        name: value
+        for name, value in given.values.items()
+        if name in declared and (declared[name].is_shared or not is_pipeline)
+    }
+    pins: dict[str, int] = {}
+    for job, name, text in given.assignments:
+        if job not in (None, description.name):
+            continue
+        if name in declared:
+            texts[name] = text
+        else:
+            pins[name] = _pin(name, text)
+    return JobOrder(
+        reference=reference,
+        name=description.name,
+        unit=description.unit,
+        options=resolve_options(description.name, description.options, texts),
+        pins=pins,
+        seed=DEFAULT_SEED if options.seed is None else options.seed,
+        device=_device(options.device),
+        ram_budget_bytes=budgets.ram_bytes,
+        vram_budget_bytes=budgets.vram_bytes,
+        time_budget_s=budgets.time_s,
+        deadline=deadline,
+        cycle_steps=_positive("--cycle-steps", options.cycle_steps),
+        recycle_every=_positive("--recycle-every", options.recycle_every),
+        is_restart=options.restart,
+        is_quiet=options.quiet,
+    )
+
+
+def _pin(name: str, text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise OptionValueError(
+            option=f"--set {name}", value=text, expected="a whole number of at least 1"
+        )
+    return int(text)
+
+
+def _positive(option: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise OptionValueError(option=option, value=value, expected="at least 1")
+    return value
+
+
+def _device(text: str | None) -> Literal["auto", "cpu", "gpu"]:
+    match text:
+        case None | "auto":
+            return "auto"
+        case "cpu":
+            return "cpu"
+        case "gpu":
+            return "gpu"
+        case _:
+            raise OptionValueError(
+                option="--device", value=text, expected="auto, cpu or gpu"
+            )
+
+
+def unknown_tables(config: Mapping[str, object], jobs: Iterable[str]) -> list[str]:
+    """Return the tables of lowmem.toml that belong to no job."""
+    return [name for name in config if name not in {"run", *jobs}]

@@ -1,0 +1,366 @@
+"""One worker's lifetime: start it, watch it, record its cycles, say how it ended.
+
+The loop waits for a message or for the time of the next reading, whichever is first.
+Every decision is taken by `decide`; here are its effects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import EXIT_BUDGET
+from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.machine import read_machine
+from lowmem.memory.process import oom_kills
+from lowmem.protocol.messages import (
+    Committed,
+    Cycle,
+    Drain,
+    Failed,
+    Leave,
+    Logged,
+    Proceed,
+    Progressed,
+    Started,
+)
+from lowmem.protocol.messages import Finished as FinishedMessage
+from lowmem.protocol.records import AttemptBegun, CycleEnded
+from lowmem.supervisor import decide
+from lowmem.supervisor.process import WorkerProcess, log_tail
+from lowmem.supervisor.stacks import read_where
+
+if TYPE_CHECKING:
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.memory.gpu import GpuSampler
+    from lowmem.memory.process import TreeSampler
+    from lowmem.protocol.messages import Answer, Run
+    from lowmem.protocol.records import Outcome, Verdict
+    from lowmem.supervisor.screen import Screen
+    from lowmem.supervisor.signals import StopRequests
+    from lowmem.supervisor.telemetry import Journal, Telemetry
+
+# seconds between two looks at the machine, and at the device: each costs 0.2 ms.
+_MACHINE_INTERVAL_S = 0.25
+# seconds between two refinements of a reading that other processes share.
+_REFINE_INTERVAL_S = 1.0
+# seconds for the worker's stacks to reach their file before the kill: they are written
+# in C, within 0.2 ms when measured.
+_STACKS_S = 0.0005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """What the watching needs; all of it is opened and closed by `run`."""
+
+    space: Workspace
+    clock: Clock
+    tree: TreeSampler
+    gpu: GpuSampler
+    journal: Journal
+    telemetry: Telemetry
+    screen: Screen
+    stops: StopRequests
+    lock_descriptor: int
+
+
+@dataclass(slots=True)
+class _CycleReadings:
+    """Readings of the cycle under way."""
+
+    index: int = 0
+    start_bytes: int | None = None
+    peak_bytes: int | None = None
+    vram_peak_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One worker and the watch over it.
+
+    Attributes
+    ----------
+    deadline
+        Monotonic time at which the time budget ends; None for no limit.
+    vram_base_bytes
+        Device memory in use before the worker started.
+    """
+
+    number: int
+    request: Run
+    course: decide.Course
+    policy: decide.Policy
+    tools: Instruments
+    deadline: float | None = None
+    vram_base_bytes: int = 0
+    last_journaled_cycle: int = -1
+    made_progress: bool = False
+    _cycle: _CycleReadings = field(default_factory=_CycleReadings)
+    _is_ready: bool = False
+    _ending: decide.Ending | None = None
+    _last_ram_bytes: int | None = None
+    _commit_cost_s: float = 0.5
+    _stops_seen: int = 0
+    _next_machine_look: float = 0.0
+    _next_refinement: float = 0.0
+
+    def watch(self) -> decide.Ending:
+        """Run the worker to its end and return how it ended."""
+        self.course = decide.begin_attempt(self.course)
+        kills_before = oom_kills()
+        log = self.tools.space.log(self.request.job)
+        worker = WorkerProcess(
+            self.request,
+            device=self.request.device,
+            log=log,
+            inherited_fds=(self.tools.lock_descriptor,),
+        )
+        try:
+            self._loop(worker)
+        finally:
+            worker.kill(self.tools.tree.pids, self.tools.clock)
+            status = worker.wait()
+        if self._ending is None:
+            is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
+            verdict = decide.verdict_of_death(status, is_oom_kill=is_oom)
+            tail = log_tail(log)
+            if "bad_alloc" in tail:
+                verdict = "ram_limit"
+            self._ending = self._broke(verdict, detail=tail)
+        if not isinstance(self._ending, decide.Finished | decide.Left):
+            self._record_cycle(None, outcome="interrupted")
+        return self._ending
+
+    def _loop(self, worker: WorkerProcess) -> None:
+        while worker.is_open and self._ending is None:
+            used_bytes = self._read_memory(worker)
+            self._look_at_machine(worker)
+            self._look_at_requests(worker)
+            interval_s = self._budget.next_interval_s(used_bytes)
+            for answer in worker.receive(interval_s):
+                self._take(answer, worker)
+        while self._ending is None and worker.is_open:
+            for answer in worker.receive(None):
+                self._take(answer, worker)
+
+    @property
+    def _budget(self) -> RamBudget:
+        return RamBudget(limit_bytes=self.policy.ram_budget_bytes)
+
+    # --- readings -----------------------------------------------------------------
+
+    def _read_memory(self, worker: WorkerProcess) -> int:
+        """Take a reading, act upon it, and return the bytes in use."""
+        tree, clock = self.tools.tree, self.tools.clock
+        reading = tree.read()
+        pressure = self._budget.pressure(reading.ram_bytes)
+        is_due = clock.monotonic() >= self._next_refinement
+        if not reading.is_refined and (pressure is not Pressure.NORMAL or is_due):
+            reading = tree.refine()
+            pressure = self._budget.pressure(reading.ram_bytes)
+            self._next_refinement = clock.monotonic() + _REFINE_INTERVAL_S
+        self._note(reading.ram_bytes)
+        self._apply(pressure, "ram_limit", worker)
+        return reading.ram_bytes
+
+    def _note(self, ram_bytes: int) -> None:
+        self._last_ram_bytes = ram_bytes
+        cycle = self._cycle
+        cycle.peak_bytes = max(ram_bytes, cycle.peak_bytes or 0)
+        self.tools.telemetry.add(ram_bytes, None)
+        self.tools.screen.memory(ram_bytes)
+
+    def _apply(
+        self, pressure: Pressure, verdict: Verdict, worker: WorkerProcess
+    ) -> None:
+        self.course, order = decide.on_pressure(self.course, pressure)
+        if order is decide.Order.KILL:
+            worker.write_stacks()
+            self.tools.clock.sleep(_STACKS_S)
+            worker.kill(self.tools.tree.pids, self.tools.clock)
+            self._ending = self._broke(verdict)
+        elif order is decide.Order.DRAIN:
+            worker.write_stacks()
+            worker.send(Drain())
+
+    def _look_at_machine(self, worker: WorkerProcess) -> None:
+        """Watch what lies outside the job: the whole machine and the device."""
+        now = self.tools.clock.monotonic()
+        if now < self._next_machine_look or self._ending is not None:
+            return
+        self._next_machine_look = now + _MACHINE_INTERVAL_S
+        if read_machine().is_exhausted:
+            self._apply(Pressure.HARD, "machine_limit", worker)
+        device = self.tools.gpu.read() if self.request.device == "gpu" else None
+        if device is None:
+            return
+        vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
+        self._cycle.vram_peak_bytes = max(vram_bytes, self._cycle.vram_peak_bytes or 0)
+        self.tools.telemetry.add(self._last_ram_bytes or 0, vram_bytes)
+        limit = self.request.vram_budget_bytes
+        if limit is not None and vram_bytes > limit:
+            self._apply(Pressure.HARD, "vram_limit", worker)
+
+    # --- requests from outside ----------------------------------------------------
+
+    def _look_at_requests(self, worker: WorkerProcess) -> None:
+        """Act upon signals and the time budget."""
+        if self._ending is not None:
+            return
+        stops = self.tools.stops.count
+        if stops > self._stops_seen:
+            self._stops_seen = stops
+            self._ask_to_leave(worker, decide.Leaving.STOP)
+            if stops > 1:
+                worker.kill(self.tools.tree.pids, self.tools.clock)
+                self._ending = self._broke("signal")
+            return
+        if self.deadline is None:
+            return
+        left_s = self.deadline - self.tools.clock.monotonic()
+        if left_s <= 0:
+            worker.kill(self.tools.tree.pids, self.tools.clock)
+            self._ending = self._broke("time")
+        elif left_s < 1 + 3 * self._commit_cost_s and self.course.leaving is None:
+            self._ask_to_leave(worker, decide.Leaving.TIME)
+
+    def _ask_to_leave(self, worker: WorkerProcess, reason: decide.Leaving) -> None:
+        self.course, _ = decide.on_leave_request(self.course, reason)
+        self.tools.screen.line("stopping at the next commit")
+        worker.send(Drain())
+
+    # --- messages -----------------------------------------------------------------
+
+    def _take(self, answer: Answer, worker: WorkerProcess) -> None:
+        match answer:
+            case Logged():
+                self.tools.screen.line(answer.text)
+            case Progressed():
+                self.tools.screen.progress(answer.done, answer.total, answer.note)
+            case Started():
+                self._started(answer)
+            case Committed():
+                self._committed(answer, worker)
+            case FinishedMessage():
+                self._ending = decide.Finished(
+                    published=answer.published, summary=answer.summary
+                )
+            case Failed():
+                self._ending = self._failed(answer)
+            case _:
+                return
+
+    def _started(self, answer: Started) -> None:
+        if answer.note:
+            self.tools.screen.line(answer.note)
+        last = answer.last_cycle
+        if last is not None and last.index > self.last_journaled_cycle:
+            # Committed, then the supervisor was killed before it could write it down.
+            self._journal_cycle(last, outcome="committed", readings=_CycleReadings())
+        self.tools.journal.write(
+            AttemptBegun(
+                job=self.request.job,
+                at=self.tools.journal.now(),
+                attempt=self.number,
+                device=answer.device,
+                next_cycle=answer.next_cycle,
+                settings=self.request.settings,
+                versions=answer.versions,
+            )
+        )
+        self._is_ready = True
+        self._begin_cycle(answer.next_cycle)
+
+    def _begin_cycle(self, index: int) -> None:
+        self.tools.tree.reset_peaks()
+        used_bytes = self.tools.tree.read().ram_bytes
+        self._cycle = _CycleReadings(
+            index=index, start_bytes=used_bytes, peak_bytes=used_bytes
+        )
+
+    def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
+        used_bytes = self.tools.tree.read().ram_bytes
+        self._record_cycle(answer, outcome="committed", end_bytes=used_bytes)
+        self.made_progress = True
+        self._commit_cost_s = answer.cycle.commit_seconds
+        self.course, goes_on = decide.on_commit(self.course, self.policy, used_bytes)
+        self._begin_cycle(answer.cycle.index + 1)
+        if goes_on:
+            worker.send(Proceed())
+        else:
+            self._ending = decide.Left()
+            worker.send(Leave())
+
+    def _failed(self, failure: Failed) -> decide.Broke:
+        is_memory = failure.exit_code == EXIT_BUDGET and failure.kind == "MemoryError"
+        return decide.Broke(
+            verdict="ram_limit" if is_memory else "error",
+            ram_bytes=self._last_ram_bytes,
+            where=failure.where,
+            failure=failure,
+        )
+
+    def _broke(self, verdict: Verdict, detail: str = "") -> decide.Broke:
+        stacks = self.tools.space.stacks(self.request.job)
+        return decide.Broke(
+            verdict=verdict,
+            ram_bytes=self._last_ram_bytes,
+            where=read_where(stacks) if self._is_ready else None,
+            detail=detail,
+        )
+
+    # --- records ------------------------------------------------------------------
+
+    def _record_cycle(
+        self,
+        answer: Committed | None,
+        *,
+        outcome: Outcome,
+        end_bytes: int | None = None,
+    ) -> None:
+        """Write down the cycle under way, committed or cut."""
+        if answer is None:
+            cut = Cycle(
+                index=self._cycle.index,
+                items=0,
+                started_at=self.tools.journal.now(),
+                seconds=0.0,
+                commit_seconds=0.0,
+                settings=self.request.settings,
+            )
+            self._journal_cycle(cut, outcome=outcome, readings=self._cycle)
+            return
+        self._journal_cycle(
+            answer.cycle,
+            outcome=outcome,
+            readings=self._cycle,
+            end_bytes=end_bytes,
+            returned_bytes=answer.ram_returned_bytes,
+        )
+
+    def _journal_cycle(
+        self,
+        cycle: Cycle,
+        *,
+        outcome: Outcome,
+        readings: _CycleReadings,
+        end_bytes: int | None = None,
+        returned_bytes: int | None = None,
+    ) -> None:
+        measured = readings.start_bytes is not None
+        self.tools.journal.write(
+            CycleEnded(
+                job=self.request.job,
+                at=self.tools.journal.now(),
+                attempt=self.number,
+                outcome=outcome,
+                cycle=cycle,
+                ram_start_bytes=readings.start_bytes,
+                ram_peak_bytes=readings.peak_bytes,
+                ram_end_bytes=end_bytes,
+                ram_returned_bytes=returned_bytes,
+                ram_hwm_bytes=self.tools.tree.peak_bytes() if measured else None,
+                vram_peak_bytes=readings.vram_peak_bytes,
+            )
+        )

@@ -1,0 +1,302 @@
+"""What to do about what happened: state and event in, new state and order out.
+
+Covers: one job from its first worker to its end. Does not cover: readings, clocks,
+processes, the journal; those are `attempt` and `run`. Nothing here does I/O, so every
+race is a test of three lines.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
+from lowmem.memory.budget import Pressure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.protocol.job import Device
+    from lowmem.protocol.messages import Failed
+    from lowmem.protocol.records import State, Verdict
+
+# Workers that die in a row without a single commit between them: then it is no accident.
+CRASH_LIMIT = 3
+# Of the budget: growth of what a worker holds between cycles, before it is replaced.
+GROWTH_SHARE = 0.25
+_MEMORY_VERDICTS = frozenset({"ram_limit", "vram_limit", "machine_limit", "kernel_oom"})
+_OUTSIDE_SIGNALS = frozenset(
+    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+)
+
+
+class Order(Enum):
+    """What to do to the worker now."""
+
+    NOTHING = auto()
+    DRAIN = auto()
+    KILL = auto()
+
+
+class Leaving(Enum):
+    """Why a worker is to leave at its next commit."""
+
+    STOP = auto()
+    TIME = auto()
+    RECYCLE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What does not change while a job is supervised.
+
+    Attributes
+    ----------
+    ladder
+        Settings by rung, largest first.
+    recycle_every
+        Cycles after which a worker is replaced; None for never.
+    is_device_demanded
+        Whether the user insists on the device, so that there is no fallback.
+    """
+
+    ladder: tuple[Mapping[str, int], ...]
+    ram_budget_bytes: int
+    recycle_every: int | None = None
+    is_device_demanded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """Where a job stands under supervision.
+
+    Attributes
+    ----------
+    rung
+        Index into the ladder.
+    crashes
+        Workers that died in a row without a commit between them.
+    cycles
+        Commits of this attempt.
+    leaving
+        Why the worker is to leave at its next commit; None if it is not.
+    is_soft_spent
+        Whether a fresh worker came under pressure within its first cycle: replacing it
+        would change nothing, so only the hard limit counts from then on.
+    first_end_bytes
+        What was in use after this attempt's first cycle.
+    """
+
+    rung: int = 0
+    device: Device = "cpu"
+    crashes: int = 0
+    cycles: int = 0
+    leaving: Leaving | None = None
+    is_soft_spent: bool = False
+    first_end_bytes: int | None = None
+
+
+def begin_attempt(course: Course) -> Course:
+    """Return the state in which a fresh worker starts."""
+    return replace(course, cycles=0, leaving=None, first_end_bytes=None)
+
+
+# --- while a worker runs ----------------------------------------------------------
+
+
+def on_pressure(course: Course, pressure: Pressure) -> tuple[Course, Order]:
+    """Decide about a memory reading."""
+    if pressure is Pressure.HARD:
+        return course, Order.KILL
+    if (
+        pressure is Pressure.SOFT
+        and course.leaving is None
+        and not course.is_soft_spent
+    ):
+        return replace(course, leaving=Leaving.RECYCLE), Order.DRAIN
+    return course, Order.NOTHING
+
+
+def on_leave_request(course: Course, reason: Leaving) -> tuple[Course, Order]:
+    """Decide about a signal or the end of the time budget; the latest reason counts."""
+    return replace(course, leaving=reason), Order.DRAIN
+
+
+def on_commit(
+    course: Course, policy: Policy, used_bytes: int | None
+) -> tuple[Course, bool]:
+    """Decide about a commit: return whether the worker goes on.
+
+    Parameters
+    ----------
+    used_bytes
+        What the job holds after the clean-up; None if unknown.
+    """
+    is_first = course.cycles == 0
+    soft_at_once = is_first and course.leaving is Leaving.RECYCLE
+    course = replace(
+        course,
+        cycles=course.cycles + 1,
+        crashes=0,
+        is_soft_spent=course.is_soft_spent or soft_at_once,
+        first_end_bytes=used_bytes if is_first else course.first_end_bytes,
+    )
+    if course.leaving is None and _is_worn(course, policy, used_bytes):
+        course = replace(course, leaving=Leaving.RECYCLE)
+    return course, course.leaving is None
+
+
+def _is_worn(course: Course, policy: Policy, used_bytes: int | None) -> bool:
+    if policy.recycle_every is not None and course.cycles >= policy.recycle_every:
+        return True
+    if used_bytes is None or course.first_end_bytes is None:
+        return False
+    growth = used_bytes - course.first_end_bytes
+    return growth > GROWTH_SHARE * policy.ram_budget_bytes
+
+
+# --- when a worker has ended ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The job is done; see `lowmem.protocol.messages.Finished`."""
+
+    published: tuple[str, ...]
+    summary: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The worker left after a commit, as it was told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broke:
+    """The worker ended otherwise.
+
+    Attributes
+    ----------
+    failure
+        What it said itself, if it could.
+    ram_bytes
+        The reading that led to a kill, or the last one.
+    """
+
+    verdict: Verdict
+    ram_bytes: int | None = None
+    where: str | None = None
+    failure: Failed | None = None
+    detail: str = ""
+
+
+Ending = Finished | Left | Broke
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Start another worker; ``action`` says what changes."""
+
+    course: Course
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The run of this job is over."""
+
+    state: State
+    exit_code: int
+    message: str = ""
+
+
+def verdict_of_death(status: int, *, is_oom_kill: bool) -> Verdict:
+    """Return who ended a worker that said nothing, from its exit status.
+
+    Examples
+    --------
+    >>> verdict_of_death(-9, is_oom_kill=False), verdict_of_death(-11, is_oom_kill=False)
+    ('signal', 'crash')
+    """
+    if status == -signal.SIGKILL and is_oom_kill:
+        return "kernel_oom"
+    return "signal" if -status in _OUTSIDE_SIGNALS else "crash"
+
+
+def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
+    """Decide what follows the end of a worker."""
+    match ending:
+        case Finished():
+            return End(state="done", exit_code=0)
+        case Left():
+            return _after_leaving(course)
+        case Broke():
+            if ending.failure is None:
+                return _after_death(course, policy, ending)
+            return _after_failure(course, policy, ending, ending.failure)
+
+
+def _after_leaving(course: Course) -> Restart | End:
+    if course.leaving is Leaving.RECYCLE:
+        return Restart(course=course, action="replaced the worker")
+    reason = (
+        "the time budget is used up" if course.leaving is Leaving.TIME else "asked to"
+    )
+    return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
+
+
+def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+    if ending.verdict == "time":
+        return End(
+            state="stopped",
+            exit_code=EXIT_STOPPED,
+            message="the time budget is used up",
+        )
+    if course.leaving is Leaving.STOP:
+        return End(state="stopped", exit_code=EXIT_STOPPED, message="killed as asked")
+    if ending.verdict in _MEMORY_VERDICTS:
+        return _with_less(course, policy)
+    course = replace(course, crashes=course.crashes + 1)
+    if course.crashes >= CRASH_LIMIT:
+        return End(
+            state="failed",
+            exit_code=EXIT_JOB,
+            message=f"the worker died {course.crashes} times in a row without getting "
+            f"any further (last verdict: {ending.verdict}). {ending.detail}".strip(),
+        )
+    return Restart(course=course, action="restarted with the same settings")
+
+
+def _after_failure(
+    course: Course, policy: Policy, ending: Broke, failure: Failed
+) -> Restart | End:
+    if ending.verdict in _MEMORY_VERDICTS:
+        return _with_less(course, policy)
+    is_device_lost = failure.exit_code == EXIT_UNAVAILABLE and course.device == "gpu"
+    if is_device_lost and not policy.is_device_demanded:
+        return Restart(
+            course=replace(course, device="cpu"), action="went on on the CPU"
+        )
+    state: State = "refused" if failure.exit_code == EXIT_BUDGET else "failed"
+    return End(state=state, exit_code=failure.exit_code, message=failure.message)
+
+
+def _with_less(course: Course, policy: Policy) -> Restart | End:
+    """Go one rung down: the same settings would only end the same way."""
+    rung = course.rung + 1
+    if rung >= len(policy.ladder):
+        return End(
+            state="refused", exit_code=EXIT_BUDGET, message="at its smallest setting"
+        )
+    changed = {
+        name: value
+        for name, value in policy.ladder[rung].items()
+        if policy.ladder[course.rung].get(name) != value
+    }
+    listed = ", ".join(f"{name} {value}" for name, value in changed.items())
+    return Restart(
+        course=replace(course, rung=rung, crashes=0, is_soft_spent=False),
+        action=f"restarted with {listed}",
+    )

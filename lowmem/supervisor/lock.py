@@ -1,0 +1,105 @@
+"""One writer a workspace: a lock that a crash releases.
+
+The kernel's advisory lock on an open file is held by the supervisor *and*, through an
+inherited descriptor, by its worker: it is free once both have gone, however they went,
+and a worker that outlives its supervisor by a moment still keeps others out. The file
+names the holder (pid, start time, boot) for people, and for file systems without such
+locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Self
+
+from lowmem.base.errors import WorkspaceLockedError
+from lowmem.base.files import make_folder, storage_errors
+from lowmem.memory.machine import ProcessIdentity, identity_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+
+# seconds; a worker whose supervisor was killed is killed by the kernel at once, but its
+# memory takes a while to go.
+_PATIENCE_S = 10.0
+_RETRY_S = 0.05
+
+
+class WorkspaceLock:
+    """The lock of one workspace; a context manager that owns the descriptor."""
+
+    def __init__(self, space: Workspace, clock: Clock) -> None:
+        self._space = space
+        self._clock = clock
+        self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        path = self._space.lock
+        make_folder(path.parent)
+        with storage_errors(path):
+            self.descriptor = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
+        try:
+            self._acquire()
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        me = identity_of(os.getpid())
+        text = json.dumps(asdict(me) if me else {}).encode()
+        with storage_errors(path):
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, text, 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self.descriptor)
+
+    def _acquire(self) -> None:
+        """Take the lock; wait only while its holder is a dying worker."""
+        path = self._space.lock
+        give_up_at = self._clock.monotonic() + _PATIENCE_S
+        while not _try_lock(self.descriptor):
+            holder = _live_holder(path)
+            if holder is not None or self._clock.monotonic() > give_up_at:
+                raise WorkspaceLockedError(
+                    path=self._space.root, pid=holder.pid if holder else None
+                )
+            self._clock.sleep(_RETRY_S)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # A file system without locks: the name of the holder has to do.
+        return True
+    return True
+
+
+def _live_holder(path: Path) -> ProcessIdentity | None:
+    """Return the process named in the lock file, if that very process still lives."""
+    try:
+        named = ProcessIdentity(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return named if identity_of(named.pid) == named else None
+
+
+def is_held(space: Workspace) -> bool:
+    """Return whether a live run holds the workspace, without taking the lock."""
+    return _live_holder(space.lock) is not None

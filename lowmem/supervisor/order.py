@@ -1,0 +1,109 @@
+"""What is wanted of one job, and the choices made before it starts: pure but for NVML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from lowmem.base.errors import MissingDeviceError
+from lowmem.memory.budget import SOFT_SHARE
+from lowmem.memory.gpu import GpuSampler
+from lowmem.protocol.messages import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.job import Device
+    from lowmem.protocol.messages import PlannedRung
+
+# The supervisor's own memory, counted in the budget: 14 MiB measured.
+SUPERVISOR_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOrder:
+    """What the user wants of one job.
+
+    Attributes
+    ----------
+    reference
+        An installed name, or a file.
+    pins
+        Memory settings that the user fixed.
+    deadline
+        Monotonic time at which the time budget ends; None for no limit.
+    """
+
+    reference: str
+    name: str
+    unit: str
+    options: Mapping[str, object]
+    pins: Mapping[str, int]
+    seed: int
+    device: Literal["auto", "cpu", "gpu"]
+    ram_budget_bytes: int
+    vram_budget_bytes: int | None
+    time_budget_s: float | None
+    deadline: float | None
+    cycle_steps: int | None
+    recycle_every: int | None
+    is_restart: bool
+    is_quiet: bool
+
+
+def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
+    """Return the question whose answer is the plan of ``order``."""
+    return Plan(
+        reference=order.reference,
+        workspace=str(space.root),
+        options=dict(order.options),
+        pins=dict(order.pins),
+        seed=order.seed,
+        device=device,
+        ram_budget_bytes=order.ram_budget_bytes,
+    )
+
+
+def chosen_device(demanded: Literal["auto", "cpu", "gpu"]) -> Device:
+    """Return where to run.
+
+    Raises
+    ------
+    MissingDeviceError
+        If a GPU is demanded and there is none.
+    """
+    if demanded == "cpu":
+        return "cpu"
+    with GpuSampler() as gpu:
+        is_there = gpu.read() is not None
+    if demanded == "gpu" and not is_there:
+        raise MissingDeviceError(device="gpu", found="no NVIDIA GPU")
+    return "gpu" if is_there else "cpu"
+
+
+def first_fitting_rung(rungs: tuple[PlannedRung, ...], budget_bytes: int) -> int | None:
+    """Return the first rung predicted to fit; None if none is.
+
+    A rung of unknown need is tried: only running it can tell.
+    """
+    for index, rung in enumerate(rungs):
+        if rung.ram_bytes is None or needed_budget_bytes(rung) <= budget_bytes:
+            return index
+    return None
+
+
+def needed_budget_bytes(rung: PlannedRung) -> int:
+    """Return the smallest budget in which a rung of known need is tried."""
+    return round(((rung.ram_bytes or 0) + SUPERVISOR_BYTES) / SOFT_SHARE)
+
+
+def format_size(n_bytes: int) -> str:
+    """Return a size as ``--ram-budget`` takes it, rounded up to 10 MB.
+
+    Examples
+    --------
+    >>> format_size(1_234_567_890)
+    '1240M'
+    """
+    return f"{-(-n_bytes // 10**7) * 10}M"

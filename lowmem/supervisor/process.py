@@ -1,0 +1,206 @@
+"""Worker processes: start, speak to, signal, kill, reap. The only user of subprocess."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from lowmem.base.files import make_folder, storage_errors
+from lowmem.protocol.messages import answer_from_line, line_from_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from lowmem.base.clock import Clock
+    from lowmem.protocol.messages import Answer, Message
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PIPE_READ_BYTES = 2**16
+# seconds between two looks for processes that were killed.
+_REAP_INTERVAL_S = 0.005
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of descendants whose own parents end.
+
+    Without it a worker's double-forked child would leave the tree that is measured.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def worker_environment(
+    device: str, inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of a worker: fixed before it starts, or it has no effect.
+
+    Parameters
+    ----------
+    device
+        ``cpu`` hides every GPU from the frameworks.
+    inherited
+        The environment to build upon; this process's own where None.
+    """
+    environment = dict(os.environ if inherited is None else inherited)
+    environment["PYTHONHASHSEED"] = "0"
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    environment.setdefault("KERAS_BACKEND", "tensorflow")
+    environment.setdefault("MPLBACKEND", "Agg")
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"
+        environment.setdefault("JAX_PLATFORMS", "cpu")
+    return environment
+
+
+class WorkerProcess:
+    """One worker; owns the process and the pipes to it."""
+
+    def __init__(
+        self,
+        request: Message,
+        *,
+        device: str,
+        log: Path | None = None,
+        inherited_fds: tuple[int, ...] = (),
+    ) -> None:
+        answers, worker_end = os.pipe()
+        self._answers = answers
+        self._buffer = b""
+        self._is_open = True
+        arguments = [worker_end, os.getpid(), *inherited_fds]
+        try:
+            with _log_stream(log) as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "lowmem.worker", *map(str, arguments)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(worker_end, *inherited_fds),
+                    env=worker_environment(device),
+                    # Ctrl-C in the terminal is for the supervisor to handle.
+                    start_new_session=True,
+                )
+        finally:
+            os.close(worker_end)
+        self.pid = self._process.pid
+        self.send(request)
+
+    def send(self, message: Message) -> None:
+        """Send one message; nothing happens if the worker has gone."""
+        stream = self._process.stdin
+        if stream is None:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            stream.write(line_from_message(message))
+            stream.flush()
+
+    def receive(self, timeout_s: float | None) -> list[Answer]:
+        """Return the messages that have arrived, waiting at most ``timeout_s``."""
+        if not self._is_open:
+            return []
+        ready, _, _ = select.select([self._answers], [], [], timeout_s)
+        if not ready:
+            return []
+        data = os.read(self._answers, _PIPE_READ_BYTES)
+        if not data:
+            self._is_open = False
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [answer_from_line(line) for line in lines]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more messages may come."""
+        return self._is_open
+
+    def wait(self) -> int:
+        """Reap the process and return its status; negative is the signal's number."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        status = self._process.wait()
+        os.close(self._answers)
+        self._is_open = False
+        return status
+
+    def has_exited(self) -> bool:
+        """Return whether the process has ended, without waiting."""
+        return self._process.poll() is not None
+
+    def write_stacks(self) -> None:
+        """Let the worker write every thread's stack; it does so at once, in C."""
+        if not self.has_exited():
+            self._process.send_signal(signal.SIGUSR1)
+
+    def kill(
+        self, others: Iterable[int], clock: Clock, patience_s: float = 10.0
+    ) -> None:
+        """Kill the worker, its group and ``others``; wait until they have gone.
+
+        SIGKILL: a Python handler of SIGTERM ran 12.7 s late during one NumPy call.
+        """
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        remaining = {pid for pid in others if pid != self.pid}
+        give_up_at = clock.monotonic() + patience_s
+        while True:
+            for pid in remaining:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            remaining = {pid for pid in remaining if _is_alive(pid)}
+            gone = self.has_exited() and not remaining
+            if gone or clock.monotonic() > give_up_at:
+                return
+            clock.sleep(_REAP_INTERVAL_S)
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether a process lives; an adopted one is reaped here."""
+    with contextlib.suppress(ChildProcessError):
+        reaped, _ = os.waitpid(pid, os.WNOHANG)
+        if reaped:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _log_stream(log: Path | None) -> Iterator[int]:
+    """Give a descriptor for what the worker's libraries print."""
+    if log is None:
+        yield subprocess.DEVNULL
+        return
+    make_folder(log.parent)
+    with storage_errors(log), log.open("ab") as stream:
+        yield stream.fileno()
+
+
+def log_tail(log: Path, n_lines: int = 15) -> str:
+    """Return the last lines of what a worker's libraries printed."""
+    if not log.exists():
+        return ""
+    with storage_errors(log), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 8192))
+        lines = stream.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-n_lines:])
+
+
+def run_report(workspace: Path, page: Path) -> None:
+    """Write the report page in a process of its own, so that this one stays small."""
+    subprocess.run(
+        [sys.executable, "-m", "lowmem", "report", str(workspace), "--html", str(page)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+        timeout=120,
+    )

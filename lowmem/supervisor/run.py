@@ -1,0 +1,332 @@
+"""One job under supervision, from its plan to its end.
+
+    plan -> refuse or choose a rung -> attempt -> decide -> attempt ... -> end
+
+What is decided is in `decide`, what is measured in `attempt`; here is the order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import (
+    BudgetError,
+    MissingArtefactError,
+    RecipeChangedError,
+    ReportedError,
+    StoppedError,
+)
+from lowmem.base.files import remove
+from lowmem.base.units import format_bytes
+from lowmem.memory.gpu import GpuSampler
+from lowmem.memory.process import TreeSampler
+from lowmem.protocol.messages import PlannedNeed, Run
+from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
+from lowmem.supervisor import ask, decide
+from lowmem.supervisor.attempt import Attempt, Instruments
+from lowmem.supervisor.history import history_of, recipe_changes
+from lowmem.supervisor.order import (
+    JobOrder,
+    chosen_device,
+    first_fitting_rung,
+    format_size,
+    needed_budget_bytes,
+    plan_request,
+)
+from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.job import Device
+    from lowmem.protocol.messages import PlannedRung
+    from lowmem.protocol.records import AnyRecord, State
+    from lowmem.supervisor.history import History
+    from lowmem.supervisor.signals import StopRequests
+    from lowmem.supervisor.telemetry import Journal
+
+RunNeeded = Callable[[PlannedNeed, JobOrder], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What one ``lowmem run`` holds open while its jobs run."""
+
+    space: Workspace
+    clock: Clock
+    journal: Journal
+    stops: StopRequests
+    lock_descriptor: int
+    read_records: Callable[[], Iterable[AnyRecord]]
+
+
+def run_job(
+    order: JobOrder,
+    session: Session,
+    run_needed: RunNeeded,
+) -> str:
+    """Run or continue one job until it is done; return a line that says so.
+
+    Parameters
+    ----------
+    run_needed
+        Runs the job that makes a missing artefact.
+
+    Raises
+    ------
+    LowmemError
+        If it did not end well; its exit code is the command's.
+    """
+    device = chosen_device(order.device)
+    planned = ask.plan(plan_request(order, session.space, device))
+    while planned.missing:
+        for need in planned.missing:
+            if need.options is None:
+                raise MissingArtefactError(path=Path(need.path), job=need.job)
+            run_needed(need, order)
+        planned = ask.plan(plan_request(order, session.space, device))
+    history = history_of(order.name, session.read_records())
+    history = _begin(order, session, history, planned.recipe)
+    if history.is_done:
+        return f"{order.name} is done already; --restart runs it again"
+    session.journal.write(
+        RunBegun(
+            job=order.name,
+            at=session.journal.now(),
+            seed=order.seed,
+            ram_budget_bytes=order.ram_budget_bytes,
+            vram_budget_bytes=order.vram_budget_bytes,
+            time_budget_s=order.time_budget_s,
+        )
+    )
+    run = _SupervisedRun(order, session, planned.rungs, planned.recipe, history, device)
+    return run.to_the_end()
+
+
+def _begin(
+    order: JobOrder, session: Session, history: History, recipe: Mapping[str, object]
+) -> History:
+    """Return the history to build upon, empty if the job begins anew.
+
+    Raises
+    ------
+    RecipeChangedError
+        If there is progress made with another recipe, and no ``--restart``.
+    """
+    changes = recipe_changes(history.recipe or {}, recipe)
+    is_gone = history.is_done and not all(
+        (session.space.root / name).exists() for name in history.published
+    )
+    if history.recipe is not None and not (order.is_restart or is_gone):
+        if not changes:
+            return history
+        if history.has_progress:
+            raise RecipeChangedError(job=order.name, changes=changes)
+    remove(session.space.job(order.name))
+    session.journal.write(
+        JobBegun(
+            job=order.name,
+            at=session.journal.now(),
+            reference=order.reference,
+            recipe=dict(recipe),
+            unit=order.unit,
+        )
+    )
+    return history_of(order.name, session.read_records())
+
+
+class _SupervisedRun:
+    """The attempts at one job within one ``lowmem run``."""
+
+    def __init__(
+        self,
+        order: JobOrder,
+        session: Session,
+        rungs: tuple[PlannedRung, ...],
+        recipe: Mapping[str, object],
+        history: History,
+        device: Device,
+    ) -> None:
+        self._order = order
+        self._session = session
+        self._rungs = rungs
+        self._recipe = recipe
+        self._history = history
+        self._device: Device = device
+        self._attempts = history.attempts
+        self._policy = decide.Policy(
+            ladder=tuple(rung.settings for rung in rungs),
+            ram_budget_bytes=order.ram_budget_bytes,
+            recycle_every=order.recycle_every,
+            is_device_demanded=order.device == "gpu",
+        )
+
+    def to_the_end(self) -> str:
+        """Start workers until the job has ended; return a line that says it is done."""
+        course = decide.Course(rung=self._first_rung(), device=self._device)
+        while True:
+            self._refuse_if_stopped()
+            ending, course = self._attempt(course)
+            verdict = decide.on_ending(course, self._policy, ending)
+            action = verdict.action if isinstance(verdict, decide.Restart) else "ended"
+            if isinstance(ending, decide.Broke):
+                self._record_incident(ending, action)
+            if isinstance(verdict, decide.End):
+                return self._end(verdict, ending)
+            course = verdict.course
+
+    def _first_rung(self) -> int:
+        """Choose where to start on the ladder, or refuse."""
+        budget = self._order.ram_budget_bytes
+        rung = first_fitting_rung(self._rungs, budget)
+        if rung is None:
+            last = self._rungs[-1]
+            needed = f"{format_size(needed_budget_bytes(last))} or more"
+            error = BudgetError(
+                job=self._order.name,
+                budget=format_bytes(budget),
+                problem="its smallest setting is predicted to need "
+                f"{format_bytes(last.ram_bytes or 0)}",
+                needed=needed,
+            )
+            self._write_end("refused", error.exit_code, str(error))
+            raise error
+        ladder = list(self._policy.ladder)
+        former = self._history.settings
+        if former in ladder and budget <= self._history.ram_budget_bytes:
+            # What was too large in the last run would be too large again.
+            rung = max(rung, ladder.index(former))
+        return rung
+
+    def _refuse_if_stopped(self) -> None:
+        if self._session.stops.count:
+            self._write_end("stopped", StoppedError.exit_code, "asked to")
+            raise StoppedError(job=self._order.name, reason="asked to")
+
+    def _attempt(self, course: decide.Course) -> tuple[decide.Ending, decide.Course]:
+        self._attempts += 1
+        order, session = self._order, self._session
+        with contextlib.ExitStack() as stack:
+            gpu = stack.enter_context(GpuSampler())
+            device = gpu.read()
+            attempt = Attempt(
+                number=self._attempts,
+                request=self._request(course),
+                course=course,
+                policy=self._policy,
+                deadline=order.deadline,
+                vram_base_bytes=device.used_bytes if device else 0,
+                last_journaled_cycle=history_of(
+                    order.name, session.read_records()
+                ).last_cycle,
+                tools=Instruments(
+                    space=session.space,
+                    clock=session.clock,
+                    tree=stack.enter_context(TreeSampler(os.getpid())),
+                    gpu=gpu,
+                    journal=session.journal,
+                    telemetry=stack.enter_context(
+                        Telemetry(
+                            session.space, order.name, self._attempts, session.clock
+                        )
+                    ),
+                    screen=stack.enter_context(
+                        Screen(
+                            job=order.name,
+                            unit=order.unit,
+                            budget_bytes=order.ram_budget_bytes,
+                            is_quiet=order.is_quiet,
+                        )
+                    ),
+                    stops=session.stops,
+                    lock_descriptor=session.lock_descriptor,
+                ),
+            )
+            ending = attempt.watch()
+        return ending, attempt.course
+
+    def _request(self, course: decide.Course) -> Run:
+        order = self._order
+        return Run(
+            reference=order.reference,
+            job=order.name,
+            workspace=str(self._session.space.root),
+            options=dict(order.options),
+            settings=dict(self._policy.ladder[course.rung]),
+            recipe=dict(self._recipe),
+            seed=order.seed,
+            device=course.device,
+            ram_budget_bytes=order.ram_budget_bytes,
+            vram_budget_bytes=order.vram_budget_bytes,
+            cycle_steps=order.cycle_steps,
+        )
+
+    def _record_incident(self, broke: decide.Broke, action: str) -> None:
+        self._session.journal.write(
+            Incident(
+                job=self._order.name,
+                at=self._session.journal.now(),
+                attempt=self._attempts,
+                verdict=broke.verdict,
+                ram_bytes=broke.ram_bytes,
+                where=broke.where,
+                action=action,
+            )
+        )
+
+    def _write_end(
+        self,
+        state: State,
+        exit_code: int,
+        message: str = "",
+        finished: decide.Finished | None = None,
+    ) -> None:
+        self._session.journal.write(
+            JobEnded(
+                job=self._order.name,
+                at=self._session.journal.now(),
+                state=state,
+                exit_code=exit_code,
+                message=message,
+                published=finished.published if finished else (),
+                summary=dict(finished.summary) if finished else {},
+            )
+        )
+
+    def _end(self, verdict: decide.End, ending: decide.Ending) -> str:
+        """Record the end; return the good news or raise the bad."""
+        name = self._order.name
+        finished = ending if isinstance(ending, decide.Finished) else None
+        self._write_end(verdict.state, verdict.exit_code, verdict.message, finished)
+        if verdict.state == "done":
+            return f"{name} is done"
+        if verdict.state == "stopped":
+            raise StoppedError(job=name, reason=verdict.message)
+        broke = ending if isinstance(ending, decide.Broke) else None
+        if verdict.state == "refused" and broke is not None:
+            raise self._budget_error(broke)
+        failure = broke.failure if broke else None
+        raise ReportedError(
+            message=f"job {name} failed: {verdict.message}",
+            exit_code=verdict.exit_code,
+            traceback=failure.traceback if failure else "",
+        )
+
+    def _budget_error(self, broke: decide.Broke) -> BudgetError:
+        """Return the refusal of a job stopped at its smallest setting."""
+        used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
+        where = f" in {broke.where}" if broke.where else ""
+        return BudgetError(
+            job=self._order.name,
+            budget=format_bytes(self._order.ram_budget_bytes),
+            problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
+            needed="a larger size",
+        )

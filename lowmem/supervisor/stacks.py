@@ -1,0 +1,57 @@
+"""Which line a stopped worker was at, from the stacks it wrote just before."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+from pathlib import Path
+
+_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$')
+_LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")
+)
+# Frames of the machinery that runs every job say nothing about this one.
+_MACHINERY = ("lowmem/worker/", "<")
+
+
+def where_from_stacks(text: str) -> str | None:
+    r"""Return ``file.py:123 in function``: the innermost frame outside libraries.
+
+    Parameters
+    ----------
+    text
+        What `faulthandler` wrote: the newest thread first, each with its most recent
+        call first. The main thread comes last and is preferred; after several dumps,
+        that of the last.
+
+    Examples
+    --------
+    >>> where_from_stacks('Thread 0x1 (most recent call first):\n'
+    ...                   '  File "/home/me/job.py", line 7 in load_all\n')
+    'job.py:7 in load_all'
+    """
+    threads = re.split(r"^(?:Current thread|Thread) 0x", text, flags=re.MULTILINE)[1:]
+    places = [_place(thread) for thread in reversed(threads)]
+    return next((place for place in places if place is not None), None)
+
+
+def _place(thread: str) -> str | None:
+    for line in thread.splitlines():
+        match = _FRAME.match(line)
+        if match and not _is_library(match["file"]):
+            name = Path(match["file"]).name
+            return f"{name}:{match['line']} in {match['function']}"
+    return None
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith((*_LIBRARIES, "<")) or any(m in file for m in _MACHINERY)
+
+
+def read_where(path: Path) -> str | None:
+    """Return the place in a file of stacks; None if nothing was written."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return None
+    return where_from_stacks(text)

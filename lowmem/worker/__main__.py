@@ -1,0 +1,90 @@
+"""Start a worker: the order of these lines is the point of this file.
+
+``python -m lowmem.worker ANSWERS_FD SUPERVISOR_PID [LOCK_FD]``. First the process is
+tied to its supervisor, then what a kill needs is put in place, and only then is
+anything of the job imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.clock import SystemClock
+from lowmem.base.files import make_folder
+from lowmem.protocol.messages import request_from_line
+from lowmem.worker.channel import Channel, forward_prints
+from lowmem.worker.dispatch import answer, stacks_path
+from lowmem.worker.failure import failure_from_exception
+
+if TYPE_CHECKING:
+    from lowmem.protocol.messages import Request
+
+_PR_SET_PDEATHSIG = 1
+# The kernel's own killer is to take the worker, not the notebook beside it.
+_OOM_SCORE = b"800"
+
+
+def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
+    """Serve one request; return the exit status."""
+    _die_with(supervisor_pid)
+    for descriptor in (answers_fd, *inherited_fds):
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _volunteer_for_the_oom_killer()
+    channel = Channel(sys.stdin.buffer, answers_fd, SystemClock())
+    line = channel.read_request()
+    if not line:
+        return 1
+    request = request_from_line(line)
+    _prepare_stacks(request)
+    forward_prints(channel)
+    try:
+        answer(request, channel)
+    except Exception as error:  # noqa: BLE001 - the boundary of the process
+        failure = failure_from_exception(error)
+        channel.send(failure)
+        return failure.exit_code
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _die_with(supervisor_pid: int) -> None:
+    """Be killed when the supervisor's main thread ends, however it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # It may have ended before the line above.
+    if os.getppid() != supervisor_pid:
+        os._exit(1)
+
+
+def _volunteer_for_the_oom_killer() -> None:
+    try:
+        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
+    except OSError:
+        return  # Not Linux, or not allowed: the other guards remain.
+
+
+def _prepare_stacks(request: Request) -> None:
+    """Let SIGUSR1 write every thread's stack; done in C, so never late."""
+    path = stacks_path(request)
+    if path is None:
+        return
+    make_folder(path.parent)
+    stream = path.open("wb")
+    faulthandler.enable(stream)
+    faulthandler.register(signal.SIGUSR1, stream, all_threads=True)
+
+
+if __name__ == "__main__":
+    status = main(*(int(argument) for argument in sys.argv[1:]))
+    # The interpreter's own ending waits for threads of frameworks; nothing of ours is
+    # left to do.
+    sys.stderr.flush()
+    os._exit(status)
