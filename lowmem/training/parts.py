@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -93,18 +94,19 @@ def write_parts(parts: Parts, folder: Path) -> None:
 def write_model(model: keras.Model, path: Path) -> None:
     """Write a ``.keras`` file; equal models give equal bytes.
 
-    Keras writes the time into its archive. It is taken out again here, so that files of
-    two runs can be compared.
+    Keras writes the time and addresses in memory into its archive. They are replaced
+    here, so that files of two runs can be compared.
     """
     draft = path.with_name(f"draft-{path.name}")
     with storage_errors(path):
         model.save(draft)
         with zipfile.ZipFile(draft) as source, zipfile.ZipFile(path, "w") as target:
             for name in sorted(source.namelist()):
-                entry = zipfile.ZipInfo(name)
-                with target.open(entry, "w", force_zip64=True) as output:
-                    if name == "metadata.json":
-                        output.write(_without_date(source.read(name)))
+                with target.open(
+                    zipfile.ZipInfo(name), "w", force_zip64=True
+                ) as output:
+                    if name in _REPEATABLE:
+                        output.write(_REPEATABLE[name](source.read(name)))
                         continue
                     with source.open(name) as content:
                         shutil.copyfileobj(content, output)
@@ -114,3 +116,17 @@ def write_model(model: keras.Model, path: Path) -> None:
 def _without_date(metadata: bytes) -> bytes:
     document = json.loads(metadata) | {"date_saved": _FIXED_DATE}
     return json.dumps(document).encode()
+
+
+def _without_addresses(config: bytes) -> bytes:
+    """Replace the addresses of objects that layers share by numbers in order."""
+    numbers: dict[bytes, int] = {}
+
+    def numbered(match: re.Match[bytes]) -> bytes:
+        number = numbers.setdefault(match[2], len(numbers) + 1)
+        return match[1] + b"%d" % number
+
+    return re.sub(rb'("shared_object_id": )(\d+)', numbered, config)
+
+
+_REPEATABLE = {"metadata.json": _without_date, "config.json": _without_addresses}

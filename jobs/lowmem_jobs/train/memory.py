@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.protocol.job import Rung
 from lowmem.stores.images import find_images
-from lowmem_jobs.train.recipe import architecture_from_options
+from lowmem_jobs.train.recipe import architecture_from_options, store_of_images
 
 if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
@@ -41,7 +41,7 @@ class ModelSize:
 
 def predict(ctx: PlanContext, settings: Settings) -> Rung:
     """Return the predicted peak of the worker; unknown for a model of the user's own."""
-    images = find_images(ctx.options["data"] or ctx.workspace.images)
+    images = find_images(store_of_images(ctx))
     if ctx.options["model"]:
         return Rung(settings=settings)
     architecture = architecture_from_options(ctx.options, images.image_shape)

@@ -1,0 +1,1 @@
+"""Encode every image of the store into its latent vector."""

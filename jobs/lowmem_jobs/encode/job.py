@@ -1,0 +1,119 @@
+"""What the planner knows of `encode`; imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError
+from lowmem.protocol.job import Job, Need, Option, Rung
+from lowmem.stores.images import find_images
+from lowmem.stores.metadata import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lowmem.protocol.job import Context, PlanContext, Settings
+
+_OPTIONS = (
+    Option(
+        name="data",
+        kind="path",
+        help="Zarr store of images; the workspace's own by default.",
+        is_shared=False,
+    ),
+    Option(
+        name="model",
+        kind="path",
+        help="Keras model file, encoder or whole autoencoder with a layer named z; "
+        "the trained encoder by default.",
+        is_shared=False,
+    ),
+    Option(
+        name="batch_size",
+        kind="int",
+        default=32,
+        minimum=1,
+        help="Images that go through the encoder at once.",
+    ),
+)
+
+# Rows in one chunk of the latents, and in one block of work.
+BLOCK_ROWS = 1024
+
+# bytes; measured, see tests/memory/test_training_memory.py: TensorFlow with a loaded
+# encoder.
+_BASE_BYTES = 380 * 10**6
+# Of the file's size: the file read, its arrays, the variables.
+_WEIGHT_COPIES = 3
+# Output of the first layer for one image, over the image's own bytes, with what
+# convolutions need beside it: a float32 layer of 64 channels at half size is 21 times
+# the bytes of its image.
+_ACTIVATIONS_PER_BYTE = 64
+_BLOCKS_HELD = 3
+
+
+def store_of_images(ctx: PlanContext | Context) -> Path:
+    """Return the store of the images to encode."""
+    return Path(ctx.options["data"] or ctx.workspace.images)
+
+
+def model_file(ctx: PlanContext | Context) -> Path:
+    """Return the file of the model to encode with."""
+    return Path(ctx.options["model"] or ctx.workspace.model / "encoder.keras")
+
+
+def ladder(ctx: PlanContext) -> Sequence[Settings]:
+    """Return ever smaller numbers of images read ahead of the encoder."""
+    block = BLOCK_ROWS
+    rungs = [{"read_rows": block}]
+    while block > ctx.options["batch_size"]:
+        block = max(block // 4, ctx.options["batch_size"])
+        rungs.append({"read_rows": block})
+    return rungs
+
+
+def predict(ctx: PlanContext, settings: Settings) -> Rung:
+    """Return the predicted peak of the worker."""
+    images = find_images(store_of_images(ctx))
+    activations = ctx.options["batch_size"] * _ACTIVATIONS_PER_BYTE
+    return Rung(
+        settings=settings,
+        ram_bytes=_BASE_BYTES
+        + _WEIGHT_COPIES * model_file(ctx).stat().st_size
+        + (activations + _BLOCKS_HELD * settings["read_rows"]) * images.image_bytes,
+    )
+
+
+def needs(ctx: PlanContext) -> Sequence[Need]:
+    """Ask for the images and the encoder, as far as they are not given."""
+    wanted = []
+    if not ctx.options["data"]:
+        wanted.append(Need(path=ctx.workspace.images, job="ingest"))
+    if not ctx.options["model"]:
+        wanted.append(Need(path=model_file(ctx), job="train"))
+    return wanted
+
+
+def inputs(ctx: PlanContext) -> Mapping[str, str]:
+    """Return the fingerprints of images and model."""
+    images = find_images(store_of_images(ctx))
+    model = model_file(ctx)
+    if not model.is_file():
+        raise DataError(
+            thing=model, problem="is missing or no file", expected="a .keras file"
+        )
+    return {"images": fingerprint(images.store), "model": fingerprint(model)}
+
+
+JOB = Job(
+    name="encode",
+    work="lowmem_jobs.encode.work:work",
+    summary="Encode every image into its latent vector.",
+    unit="images",
+    options=_OPTIONS,
+    ladder=ladder,
+    predict=predict,
+    needs=needs,
+    inputs=inputs,
+)

@@ -1,0 +1,85 @@
+"""Encode the images block by block into ``latents.zarr``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowmem.base.errors import DataError
+from lowmem.protocol.job import CommitPoint, Result
+from lowmem.stores.images import find_images
+from lowmem.stores.read import RowReader
+from lowmem.stores.write import RowWriter
+from lowmem.training.encoder import Encoder, load_encoder
+from lowmem.training.session import keras_session
+from lowmem_jobs.encode.job import BLOCK_ROWS, model_file, store_of_images
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from lowmem.protocol.job import Context
+
+_STORE = "latents.zarr"
+
+
+def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
+    """Encode, offering a commit after each chunk of the latents."""
+    images = find_images(store_of_images(ctx))
+    with (
+        keras_session(
+            seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
+        ),
+        RowReader.open(images.store, images.name) as reader,
+    ):
+        model = load_encoder(model_file(ctx), image_shape=images.image_shape)
+        encoder = Encoder(model, batch_size=ctx.options["batch_size"])
+        writer = RowWriter.open(
+            ctx.staging / _STORE,
+            "z",
+            row_shape=(encoder.latent_dim,),
+            dtype=np.float32,
+            chunk_rows=BLOCK_ROWS,
+            n_rows=ctx.state.get("rows", 0),
+        )
+        for start in range(writer.n_rows, images.n_images, BLOCK_ROWS):
+            stop = min(start + BLOCK_ROWS, images.n_images)
+            writer.append(_encode(ctx, encoder, reader, start, stop))
+            ctx.progress(stop, images.n_images)
+            yield CommitPoint(
+                items=stop - start, state={"rows": stop}, flush=writer.flush
+            )
+        writer.flush()
+    return Result(
+        publish=[_STORE],
+        summary={"n": images.n_images, "latent_dim": encoder.latent_dim},
+    )
+
+
+def _encode(
+    ctx: Context, encoder: Encoder, reader: RowReader, start: int, stop: int
+) -> NDArray[np.float32]:
+    """Return the vectors of some rows, few images being held at a time."""
+    batch_size = ctx.options["batch_size"]
+    # Whole batches: the images that share one are the same whatever is read at once.
+    step = -(-ctx.settings.get("read_rows", BLOCK_ROWS) // batch_size) * batch_size
+    parts: list[NDArray[Any]] = []
+    for at in range(start, stop, step):
+        z = encoder.encode(reader.read(at, min(at + step, stop)))
+        _refuse_non_finite(z, at)
+        parts.append(z)
+    return np.concatenate(parts)
+
+
+def _refuse_non_finite(z: NDArray[np.float32], start: int) -> None:
+    bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
+    if len(bad):
+        raise DataError(
+            thing=f"the latent vector of sample {start + bad[0]}",
+            problem="is not finite",
+            expected="numbers",
+            todo="The model is damaged or diverged: train it again.",
+        )

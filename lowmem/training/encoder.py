@@ -1,0 +1,102 @@
+"""Load a Keras model file as an encoder, and run it in batches of one fixed size."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from lowmem.base.errors import DataError
+from lowmem.training.autoencoder import LATENT_LAYER
+from lowmem.training.parts import latent_output
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
+    """Return the model in a file, cut after its layer ``z`` if it goes on behind it.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as a Keras model (code inside a file is never run),
+        or takes other images.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise DataError(
+            thing=path,
+            problem=f"cannot be read ({_first_line(error)})",
+            expected="a Keras model file of standard layers",
+        ) from error
+    taken = model.input_shape
+    if not isinstance(taken, tuple) or not _fits(taken[1:], image_shape):
+        raise DataError(
+            thing=path,
+            problem=f"takes images of shape {taken[1:]}",
+            expected=f"{image_shape}, the shape of the images in the store",
+            todo="Give the --model that was trained on images of this --data.",
+        )
+    if any(layer.name == LATENT_LAYER for layer in model.layers):
+        return keras.Model(model.inputs, latent_output(model))
+    return model
+
+
+def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
+    return len(taken) == len(image_shape) and all(
+        size in {None, given} for size, given in zip(taken, image_shape, strict=True)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+class Encoder:
+    """Encodes images in batches of one size.
+
+    The last rows of a block are filled up with blank images: a batch of another size
+    may be computed in another order, and would differ in its last digits.
+    """
+
+    def __init__(self, model: keras.Model, *, batch_size: int) -> None:
+        self._model = model
+        self._batch_size = batch_size
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of a latent vector; outputs of more axes are flattened.
+
+        Raises
+        ------
+        DataError
+            If the model has several outputs, or one of unknown size.
+        """
+        shape = self._model.output_shape
+        if not isinstance(shape, tuple) or None in shape[1:]:
+            raise DataError(
+                thing=f"model {self._model.name}",
+                problem=f"returns shape {shape}",
+                expected="one output of fixed size",
+            )
+        return prod(shape[1:])
+
+    def encode(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the vectors of the images, shape (n, latent_dim)."""
+        out = np.empty((len(images), self.latent_dim), np.float32)
+        for start in range(0, len(images), self._batch_size):
+            batch = images[start : start + self._batch_size]
+            n_rows = len(batch)
+            missing = self._batch_size - n_rows
+            if missing:
+                blank = np.zeros((missing, *batch.shape[1:]), batch.dtype)
+                batch = np.concatenate([batch, blank])
+            z = np.asarray(self._model.predict_on_batch(batch))
+            out[start : start + n_rows] = z[:n_rows].reshape(n_rows, -1)
+        return out
