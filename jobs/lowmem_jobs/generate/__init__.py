@@ -1,0 +1,7 @@
+"""The job `generate`: new latent vectors, their images, and how good they are.
+
+`job` describes it and `work` does it: `task` opens what it needs, `passes` goes over
+the drawn vectors and then over real images for comparison, `scoring` and `picture` make
+what people look at. `codec` turns vectors into images and back, `fitted` reads the
+analysed distribution, `rows` keeps arrays on disk while they grow.
+"""

@@ -1,0 +1,110 @@
+"""The two passes: over drawn vectors, and over real images for comparison.
+
+Both go in steps of fixed size, each writing at its own place in files that have their
+full size from the start, so a step that is done again leaves the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowmem.protocol.job import CommitPoint, Context
+from lowmem.stats.samplers import BLOCK_ROWS, draw_block
+from lowmem.stats.scores_images import squared_errors, structural_similarity
+from lowmem.stores.batches import open_batches
+from lowmem.stores.write import RowWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.generate.task import Task
+
+# Divides BLOCK_ROWS, so that every step but the last ends with a whole chunk.
+_CHUNK_ROWS = 64
+
+
+def draw(ctx: Context, task: Task) -> Generator[CommitPoint, None, int]:
+    """Draw one block of vectors a step, decode it, and encode the images again.
+
+    Returns
+    -------
+    n_violations
+        Vectors that break the promise of their method.
+    """
+    done: int = ctx.state.get("drawn", 0)
+    n_violations: int = ctx.state.get("violations", 0)
+    method = ctx.options["method"]
+    writer = RowWriter.open(
+        ctx.staging / "generated" / "images.zarr",
+        "images",
+        row_shape=task.image_shape,
+        dtype=np.uint8,
+        chunk_rows=_CHUNK_ROWS,
+        n_rows=done,
+        attributes={"method": method, "seed": ctx.seed},
+    )
+
+    def flush() -> None:
+        writer.flush()
+        task.z.flush()
+        task.z_again.flush()
+
+    for start in range(done, task.n_vectors, BLOCK_ROWS):
+        block = start // BLOCK_ROWS
+        z = draw_block(task.source, method=method, seed=ctx.seed, block=block)
+        z = z[: task.n_vectors - start]
+        n_violations += int(task.source.breaks_promise(z).sum())
+        _decode(task, z, start, writer)
+        ctx.progress(start + len(z), task.n_vectors, method)
+        state = {"drawn": start + len(z), "violations": n_violations}
+        yield CommitPoint(items=len(z), state=state, flush=flush)
+    return n_violations
+
+
+def _decode(task: Task, z: NDArray[np.float32], start: int, writer: RowWriter) -> None:
+    """Write vectors that begin at row ``start``, their images, and E(D(z))."""
+    task.z.write(start, z)
+    for at in range(0, len(z), _CHUNK_ROWS):
+        images = task.codec.images(z[at : at + _CHUNK_ROWS])
+        writer.append(images)
+        if start + at < task.n_scored:
+            task.z_again.write(start + at, task.codec.vectors(images))
+
+
+def revisit(
+    ctx: Context, task: Task, n_violations: int
+) -> Generator[CommitPoint, None, None]:
+    """Send real images through encoder, decoder and encoder again."""
+
+    def flush() -> None:
+        for file in (task.real, task.real_again, task.errors):
+            file.flush()
+
+    if not len(task.real_rows):
+        return
+    state = {"drawn": task.n_vectors, "violations": n_violations}
+    with open_batches(ctx.workspace.images, "images", cache_bytes=0) as reader:
+        for start in range(
+            ctx.state.get("revisited", 0), len(task.real_rows), _CHUNK_ROWS
+        ):
+            rows = task.real_rows[start : start + _CHUNK_ROWS]
+            _compare(task, reader.read(rows), start)
+            reached = state | {"revisited": start + len(rows)}
+            ctx.progress(start + len(rows), len(task.real_rows), "real images")
+            yield CommitPoint(state=reached, flush=flush)
+
+
+def _compare(task: Task, images: NDArray[np.uint8], start: int) -> None:
+    z = task.codec.vectors(images)
+    reconstructed = task.codec.images(z)
+    task.real.write(start, z)
+    task.real_again.write(start, task.codec.vectors(reconstructed))
+    errors = (
+        squared_errors(images, reconstructed),
+        structural_similarity(images, reconstructed),
+    )
+    task.errors.write(start, np.stack(errors, axis=1))

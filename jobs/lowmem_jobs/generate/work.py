@@ -1,0 +1,111 @@
+"""Draw vectors, decode them, and score the images; run by the worker."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from lowmem.base.errors import DataError
+from lowmem.base.files import write_file
+from lowmem.protocol.job import CommitPoint, Context, Result
+from lowmem.stores.read import RowReader
+from lowmem.training.session import keras_session
+from lowmem_jobs.generate.codec import Codec
+from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.passes import draw, revisit
+from lowmem_jobs.generate.picture import GRID_IMAGES, grid_png
+from lowmem_jobs.generate.scoring import Measured, scores
+from lowmem_jobs.generate.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from lowmem.stats.frame import Frame
+
+
+def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
+    """Make both passes, from where the last commit left them, then score."""
+    with keras_session(
+        seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
+    ):
+        frame = read_frame(ctx.workspace.analysis)
+        task = Task.open(ctx, frame, _codec(ctx, frame))
+        n_violations = yield from draw(ctx, task)
+        yield from revisit(ctx, task, n_violations)
+        return _finish(ctx, task, n_violations)
+
+
+def _codec(ctx: Context, frame: Frame) -> Codec:
+    path = ctx.workspace.model / "decoder.keras"
+    decoder = _load(path)
+    if decoder.input_shape[-1] != frame.dimension:
+        raise DataError(
+            thing=path,
+            problem=f"takes vectors of {decoder.input_shape[-1]} values",
+            expected=f"{frame.dimension}, as were analysed",
+            todo="Run `lowmem run encode` and `lowmem run analyze` for this model.",
+        )
+    return Codec(
+        decoder=decoder,
+        encoder=_load(ctx.workspace.model / "encoder.keras"),
+        micro_batch=ctx.settings["micro_batch"],
+    )
+
+
+def _load(path: Path) -> keras.Model:
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise DataError(
+            thing=path,
+            problem=f"cannot be loaded ({error})",
+            expected="a model saved by Keras",
+            todo="Run `lowmem run train` again.",
+        ) from error
+
+
+def _finish(ctx: Context, task: Task, n_violations: int) -> Result:
+    folder = ctx.staging / "generated"
+    document = _recipe(ctx, task, n_violations) | scores(
+        Measured(
+            drawn=task.z.read(task.n_scored),
+            drawn_again=task.z_again.read(task.n_scored),
+            real=task.real.read(len(task.real_rows)),
+            real_again=task.real_again.read(len(task.real_rows)),
+            errors=task.errors.read(len(task.real_rows)),
+        ),
+        task.frame,
+    )
+    text = json.dumps(document, indent=2, allow_nan=False)
+    write_file(folder / "scores.json", text.encode() + b"\n")
+    with RowReader.open(folder / "images.zarr", "images") as reader:
+        shown = reader.read(0, min(task.n_vectors, GRID_IMAGES))
+    write_file(folder / "grid.png", grid_png(shown))
+    return Result(publish=["generated"], summary=_summary(document))
+
+
+def _recipe(ctx: Context, task: Task, n_violations: int) -> dict[str, Any]:
+    promise = task.source.promise
+    return {
+        "method": ctx.options["method"],
+        "count": task.n_vectors,
+        "seed": ctx.seed,
+        "promise": promise,
+        "violations": None if promise is None else n_violations,
+    }
+
+
+def _summary(document: dict[str, Any]) -> dict[str, Any]:
+    round_trip = document["round_trip"]
+    return {
+        "method": document["method"],
+        "images": document["count"],
+        "violations": document["violations"],
+        "round_trip": round_trip["generated"]["median"],
+        "round_trip_of_real": round_trip["real"] and round_trip["real"]["median"],
+        "frechet": document["frechet"]["generated"],
+        "frechet_of_real": document["frechet"]["real"],
+    }

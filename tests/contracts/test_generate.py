@@ -1,0 +1,288 @@
+"""Job `generate`: what it leaves, and that cuts, memory and order leave no trace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from lowmem.stats.samplers import METHODS
+from lowmem.stores.split import split_rows
+from lowmem_jobs.generate import task
+from lowmem_jobs.generate.job import JOB, OPTIONS
+from tests.driver import Cutter, drive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.keras,
+    # Keras 3 over TensorFlow, when it copies a variable under NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+D, SIZE, N_IMAGES = 3, 12, 200
+SETTINGS = {"micro_batch": 16}
+# Two blocks of vectors, the second not whole, and several steps of real images.
+COUNT = 300
+
+
+def save_models(folder: Path, *, dimension: int = D) -> None:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    folder.mkdir(parents=True)
+    vector = keras.Input((dimension,))
+    x = layers.Dense(SIZE * SIZE * 3, activation="sigmoid")(vector)
+    decoded = layers.Reshape((SIZE, SIZE, 3))(x)
+    keras.Model(vector, decoded).save(folder / "decoder.keras")
+    image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
+    x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
+    keras.Model(image, layers.Dense(dimension)(x)).save(folder / "encoder.keras")
+
+
+def save_analysis(store: Path) -> None:
+    rng = np.random.default_rng(2)
+    axes, _ = np.linalg.qr(rng.standard_normal((D, D)))
+    group = zarr.open_group(store, mode="w")
+    group["mean"] = np.array([1.0, -1.0, 0.5])
+    group["eigenvalues"] = np.array([2.0, 0.5, 0.1])
+    group["components"] = axes
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A workspace in which generate can start."""
+    space = Workspace.at(tmp_path_factory.mktemp("made"))
+    save_models(space.model)
+    save_analysis(space.analysis)
+    images = np.random.default_rng(1).integers(0, 256, (N_IMAGES, SIZE, SIZE, 3))
+    group = zarr.open_group(space.images, mode="w")
+    group.create_array(
+        "images", data=images.astype(np.uint8), chunks=(50, SIZE, SIZE, 3)
+    )
+    return space.root
+
+
+@pytest.fixture
+def space(made, tmp_path) -> Workspace:
+    return Workspace.at(shutil.copytree(made, tmp_path / "work"))
+
+
+@pytest.fixture(scope="module")
+def uncut(made, tmp_path_factory) -> Path:
+    """The same workspace after a run that nothing interrupted."""
+    root = shutil.copytree(made, tmp_path_factory.mktemp("uncut") / "work")
+    drive(JOB, root, {"count": COUNT}, settings=SETTINGS, cycle_steps=1000)
+    return root
+
+
+def content(root: Path) -> dict[str, bytes]:
+    folder = root / "generated"
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_everything_opens_with_the_standard_library_of_its_format(uncut):
+    folder = uncut / "generated"
+    z = np.load(folder / "z.npy")
+    images = zarr.open_array(folder / "images.zarr" / "images", mode="r")
+    assert z.shape == (COUNT, D)
+    assert z.dtype == np.float32
+    assert images.shape == (COUNT, SIZE, SIZE, 3)
+    assert images.dtype == np.uint8
+    with Image.open(folder / "grid.png") as grid:
+        assert grid.size == (8 * (SIZE + 2) + 2, 8 * (SIZE + 2) + 2)
+    found = json.loads((folder / "scores.json").read_text())
+    assert found["method"] == "ellipses"
+    assert found["violations"] == 0
+    assert found["round_trip"]["generated"]["n"] == COUNT
+    assert found["frechet"]["n"] == N_IMAGES // 2
+    assert found["frechet"]["generated"] > found["frechet"]["real"] > 0
+    assert found["reconstruction"]["n"] == N_IMAGES
+    assert 0 < found["reconstruction"]["ssim"] < 1
+
+
+def test_images_and_scores_are_those_of_keras_itself(uncut):
+    import keras
+
+    z = np.load(uncut / "generated" / "z.npy")
+    decoder = keras.models.load_model(uncut / "model" / "decoder.keras")
+    images = np.rint(255 * np.asarray(decoder(z))).astype(np.uint8)
+    stored = zarr.open_array(uncut / "generated/images.zarr/images", mode="r")
+    assert np.abs(images.astype(int) - stored[:].astype(int)).max() <= 1
+    analysis = zarr.open_group(uncut / "analysis.zarr", mode="r")
+    axes = analysis["components"][:] / np.sqrt(analysis["eigenvalues"][:])[:, None]
+    moved = (encoded(Workspace.at(uncut), stored[:]) - z) @ axes.T
+    found = json.loads((uncut / "generated" / "scores.json").read_text())
+    expected = np.median(np.linalg.norm(moved, axis=1))
+    assert found["round_trip"]["generated"]["median"] == pytest.approx(
+        expected, rel=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_a_run_cut_at_every_commit_point_equals_the_run_never_cut(space, uncut):
+    n_attempts = 1
+    while (
+        drive(JOB, space.root, {"count": COUNT}, settings=SETTINGS, leave_after=1)
+        is None
+    ):
+        assert not space.generated.exists()
+        n_attempts += 1
+    assert n_attempts > 6
+    assert content(space.root) == content(uncut)
+
+
+class CrashError(Exception):
+    """Stands for a kill between two commits."""
+
+
+class CrashingCutter(Cutter):
+    """An overseer under which the job dies at one of its steps."""
+
+    def __init__(self, at_step: int) -> None:
+        super().__init__()
+        self.steps_left = at_step
+
+    def show_progress(self, done, total, note):
+        super().show_progress(done, total, note)
+        self.steps_left -= 1
+        if not self.steps_left:
+            raise CrashError
+
+
+@pytest.mark.slow
+def test_what_was_written_past_the_last_commit_is_done_again(space, uncut):
+    options = {"count": COUNT}
+    for at_step in (2, 3, 5):
+        with pytest.raises(CrashError):
+            drive(
+                JOB,
+                space.root,
+                options,
+                settings=SETTINGS,
+                cycle_steps=1 if at_step == 2 else 2,
+                overseer=CrashingCutter(at_step),
+            )
+    drive(JOB, space.root, options, settings=SETTINGS)
+    assert content(space.root) == content(uncut)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_decodes_and_more_vectors_leave_the_first_as_they_were(
+    space, method
+):
+    found = {}
+    for count in (5, 70):
+        options = {"count": count, "method": method, "sigma": 1.5, "quantile": 0.5}
+        drive(JOB, space.root, options, settings=SETTINGS, cycle_steps=1000)
+        scores = json.loads((space.generated / "scores.json").read_text())
+        promised = method not in ("mvn", "independent")
+        assert scores["violations"] == (0 if promised else None)
+        found[count] = np.load(space.generated / "z.npy")
+    assert np.array_equal(found[5], found[70][:5])
+
+
+@pytest.mark.slow
+def test_smaller_batches_draw_the_same_images(space, uncut):
+    drive(JOB, space.root, {"count": COUNT}, settings={"micro_batch": 5})
+    ours, theirs = content(space.root), content(uncut)
+    scores = [json.loads(files.pop("scores.json")) for files in (ours, theirs)]
+    assert ours == theirs
+    medians = [each["round_trip"]["real"]["median"] for each in scores]
+    assert medians[0] == pytest.approx(medians[1], rel=1e-6)
+
+
+def test_held_out_images_are_compared_first(space, monkeypatch):
+    monkeypatch.setattr(task, "FEWEST_REAL_ROWS", 30)
+    drive(JOB, space.root, {"count": 1}, settings=SETTINGS, leave_after=2)
+    compared = np.load(space.staging("generate") / "scratch" / "real.npy")
+    held_out = split_rows(space.images, n_rows=N_IMAGES, fraction=0.5).validation
+    images = zarr.open_array(space.images / "images", mode="r")[:]
+    assert 10 < len(compared) < 60
+    vectors = encoded(space, images[held_out])
+    distance = np.abs(compared[:, None] - vectors[None]).max(axis=2).min(axis=1)
+    assert distance.max() < 1e-5
+
+
+def encoded(space: Workspace, images: np.ndarray) -> np.ndarray:
+    import keras
+
+    return np.asarray(keras.models.load_model(space.model / "encoder.keras")(images))
+
+
+@pytest.mark.slow
+def test_without_images_to_compare_with_the_baselines_are_null(space):
+    shutil.rmtree(space.images)
+    summary = drive(JOB, space.root, {"count": 1}, settings=SETTINGS)
+    found = json.loads((space.generated / "scores.json").read_text())
+    assert found["round_trip"]["real"] is None
+    assert found["reconstruction"] is None
+    assert found["frechet"]["generated"] is None
+    assert found["frechet"]["why_null"]
+    assert summary["frechet_of_real"] is None
+
+
+@pytest.mark.slow
+def test_a_model_of_another_size_and_a_damaged_model_are_named(space):
+    shutil.rmtree(space.model)
+    save_models(space.model, dimension=D + 1)
+    with pytest.raises(DataError, match=r"decoder\.keras takes vectors of 4 values"):
+        drive(JOB, space.root, settings=SETTINGS)
+    (space.model / "decoder.keras").write_bytes(b"not a model")
+    with pytest.raises(DataError, match=r"decoder\.keras cannot be loaded"):
+        drive(JOB, space.root, settings=SETTINGS)
+    assert not space.generated.exists()
+
+
+def test_an_analysis_that_cannot_be_used_is_named(space):
+    zarr.open_group(space.analysis)["eigenvalues"] = np.array([np.nan, 1.0, 1.0])
+    with pytest.raises(DataError, match="not finite"):
+        drive(JOB, space.root, settings=SETTINGS)
+
+
+def plan(space: Workspace, **options: object) -> PlanContext:
+    return PlanContext(
+        workspace=space,
+        options=resolve_options("generate", OPTIONS, options),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+
+
+def test_the_description_offers_every_method_and_a_ladder_down_to_one_image(space):
+    methods = next(option.choices for option in OPTIONS if option.name == "method")
+    assert methods == METHODS
+    rungs = JOB.ladder(plan(space, batch_size=20))
+    assert [rung["micro_batch"] for rung in rungs] == [20, 10, 5, 2, 1]
+    predicted = [JOB.predict(plan(space), rung).ram_bytes for rung in rungs]
+    assert predicted == sorted(predicted, reverse=True)
+    with pytest.raises(OptionValueError, match=r"--quantile is 1\.5"):
+        JOB.ladder(plan(space, quantile=1.5))
+
+
+def test_it_needs_model_and_analysis_and_notices_other_inputs(space):
+    needed = {need.path.name: need.job for need in JOB.needs(plan(space))}
+    assert needed == {
+        "decoder.keras": "train",
+        "encoder.keras": "train",
+        "analysis.zarr": "analyze",
+    }
+    before = JOB.inputs(plan(space))
+    assert set(before) == {"analysis", "decoder", "encoder", "images"}
+    (space.model / "decoder.keras").write_bytes(b"another")
+    after = JOB.inputs(plan(space))
+    assert {name for name in before if before[name] != after[name]} == {"decoder"}
