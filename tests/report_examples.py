@@ -35,6 +35,7 @@ class History:
     """Records of one job in the making; each method adds one and lets time pass."""
 
     job: str = "train"
+    reference: str = ""
     unit: str = "images"
     at: datetime = START
     attempt: int = 0
@@ -49,7 +50,8 @@ class History:
         return self
 
     def begin(self, **recipe: object) -> History:
-        return self._add(JobBegun, recipe=recipe, unit=self.unit)
+        reference = self.reference or self.job
+        return self._add(JobBegun, reference=reference, recipe=recipe, unit=self.unit)
 
     def run(self, **changes: object) -> History:
         facts = {
@@ -119,7 +121,9 @@ class History:
         }
         return self._add(Incident, attempt=self.attempt, **(facts | changes))
 
-    def end(self, state: str = "done", exit_code: int = 0, **changes: object) -> History:
+    def end(
+        self, state: str = "done", exit_code: int = 0, **changes: object
+    ) -> History:
         return self._add(JobEnded, state=state, exit_code=exit_code, **changes)
 
     def _add(self, kind: type[AnyRecord], **facts: object) -> History:
@@ -154,12 +158,15 @@ def killed_and_retried() -> History:
     history.pause(2).start(6)
     for index in range(6, 9):
         history.cycle(index, ram_peak_bytes=(820 + index) * MIB)
-    history.end("stopped", 75, message="job train stopped: time budget of 2 min used up.")
+    history.end(
+        "stopped", 75, message="job train stopped: time budget of 2 min used up."
+    )
     history.pause(9 * 3600).run(time_budget_s=3600.0).start(9)
     for index in range(9, 40):
         history.cycle(index, ram_peak_bytes=(830 + index) * MIB)
     return history.end(
-        summary={"epochs": 2, "loss": 0.0123456789, "model": "model/autoencoder.keras"}
+        published=("model",),
+        summary={"epochs": 2, "loss": 0.0123456789, "model": "model/autoencoder.keras"},
     )
 
 

@@ -28,7 +28,7 @@ _MOST_BOUNDARIES = 120
 _MOST_BARS = 120
 _MOST_BAR_LABELS = 8
 # A job of two cycles would otherwise show two walls.
-_FEWEST_SLOTS = 12
+_FEWEST_SLOTS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

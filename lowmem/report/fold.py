@@ -76,6 +76,7 @@ def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobR
     run = _last(RunBegun, history)
     attempt = _last(AttemptBegun, records)
     newest = records[-1]
+    result = _last_result(records)
     ended = newest if isinstance(newest, JobEnded) else None
     unit = begun.unit if begun else "items"
     cycles = tuple(_cycles(records, unit))
@@ -90,12 +91,14 @@ def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobR
         ram_peak_bytes=_largest(ram),
         vram_peak_bytes=_largest(cycle.vram_peak_bytes for cycle in cycles),
         attempts=_count_attempts(records),
+        reference=begun.reference if begun else newest.job,
         unit=unit,
         begun_at=records[0].at,
         last_at=newest.at,
         exit_code=ended.exit_code if ended else None,
         message=ended.message if ended else "",
-        summary=_summary(records),
+        published=result.published if result else (),
+        summary=result.summary if result else {},
         versions=attempt.versions if attempt else {},
         cycles=cycles,
         events=events,
@@ -132,12 +135,13 @@ def _budgets(run: RunBegun | None) -> Budgets:
     )
 
 
-def _summary(records: Sequence[AnyRecord]) -> dict[str, object]:
-    """Return the newest summary; a run that found its job done may give none."""
-    for record in reversed(records):
-        if isinstance(record, JobEnded) and record.summary:
-            return record.summary
-    return {}
+def _last_result(records: Sequence[AnyRecord]) -> JobEnded | None:
+    """Return the newest end that came with a result.
+
+    A later run may have been refused, or have found its job done: the result stays.
+    """
+    ends = (one for one in reversed(records) if isinstance(one, JobEnded))
+    return next((end for end in ends if end.published or end.summary), None)
 
 
 def _count_attempts(records: Sequence[AnyRecord]) -> int:

@@ -86,12 +86,16 @@ class JobReport:
         The largest reading of any cycle or event, of those that do not count too.
     attempts
         Workers that were started.
+    reference
+        What is typed to run it: its name, or its file.
     unit
         What its items are, in the plural.
     begun_at, last_at
         Times of its first and its newest record.
     exit_code, message
         Of the newest run; None and empty while it has not ended.
+    published
+        Names of its results in the workspace; empty until it is done.
     summary
         What the job says of its result.
     versions
@@ -105,11 +109,13 @@ class JobReport:
     ram_peak_bytes: int | None
     vram_peak_bytes: int | None
     attempts: int
+    reference: str
     unit: str
     begun_at: str
     last_at: str
     exit_code: int | None
     message: str
+    published: tuple[str, ...]
     summary: Mapping[str, object]
     versions: Mapping[str, str]
     cycles: tuple[CycleReport, ...]

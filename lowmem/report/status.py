@@ -57,9 +57,7 @@ class JobStatus:
 
 def statuses(report: Report) -> dict[str, JobStatus]:
     """Return where each job of the workspace stands, by name."""
-    return {
-        name: _status(name, job, report.workspace) for name, job in report.jobs.items()
-    }
+    return {name: _status(job, report.workspace) for name, job in report.jobs.items()}
 
 
 def json_from_statuses(report: Report) -> str:
@@ -75,16 +73,16 @@ def json_from_statuses(report: Report) -> str:
 def text_from_statuses(report: Report) -> str:
     """Return the table of jobs and, for each unfinished one, why and what carries it on."""
     rows = statuses(report)
-    lines = [f"Workspace {printable(report.workspace)}", ""]
+    lines = [f"Workspace {report.workspace}", ""]
     if not rows:
         lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
-        return "\n".join(lines) + "\n"
+        return "\n".join(map(printable, lines)) + "\n"
     table = [_row(name, status) for name, status in rows.items()]
     left = frozenset(range(len(_HEADER))) - _NUMBERS
     lines += format_columns(_HEADER, table, left=left)
     for name, status in rows.items():
         lines += _what_next(name, status)
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _what_next(name: str, status: JobStatus) -> list[str]:
@@ -93,14 +91,14 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
     reason = status.message or "was cut off; what it committed is kept."
     return [
         "",
-        *textwrap.wrap(printable(f"{name}: {reason}"), _WIDTH),
-        f"  {printable(status.next_command)}",
+        *textwrap.wrap(f"{name}: {reason}", _WIDTH),
+        f"  {status.next_command}",
     ]
 
 
-def _status(name: str, job: JobReport, workspace: str) -> JobStatus:
+def _status(job: JobReport, workspace: str) -> JobStatus:
     is_over = job.state in {"done", "running"}
-    command = f"lowmem run {shlex.quote(name)} --workspace {shlex.quote(workspace)}"
+    what, where = shlex.quote(job.reference), shlex.quote(workspace)
     return JobStatus(
         state=job.state,
         cycles=len(job.committed),
@@ -109,17 +107,17 @@ def _status(name: str, job: JobReport, workspace: str) -> JobStatus:
         last_at=job.last_at,
         ram_peak_bytes=job.ram_peak_bytes,
         ram_budget_bytes=job.budgets.ram_bytes,
-        next_command=None if is_over else command,
+        next_command=None if is_over else f"lowmem run {what} --workspace {where}",
         message=job.message,
     )
 
 
 def _row(name: str, status: JobStatus) -> Row:
     return (
-        printable(name),
+        name,
         status.state,
         f"{status.cycles:,}",
-        printable(f"{status.items:,} {status.unit}") if status.items else "-",
+        f"{status.items:,} {status.unit}" if status.items else "-",
         _peak_text(status),
         day_and_time(status.last_at),
     )

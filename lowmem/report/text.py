@@ -31,7 +31,7 @@ _AT_MOST = 16
 _OUTCOME = 2
 
 _LEGEND = (
-    "RAM in MiB: anonymous and shared memory of the whole process tree. returned: what the "
+    "RAM in MiB: anonymous and shared memory of the whole process tree. freed: what the "
     "clean-up after a cycle gave back. hwm: the kernel's own peak, file-backed pages "
     "included."
 )
@@ -45,18 +45,18 @@ def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
     has_all_cycles
         Show every cycle, however many; otherwise a long list is cut in its middle.
     """
-    lines = [f"Workspace {printable(report.workspace)}"]
+    lines = [f"Workspace {report.workspace}"]
     if not report.jobs:
         lines += ["", "Nothing has run here yet. `lowmem jobs` lists what can."]
     for name, job in report.jobs.items():
         lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
         lines += ["", *textwrap.wrap(_LEGEND, _WIDTH)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[str]:
-    heading = f"{printable(name)}: {job.state}"
+    heading = f"{name}: {job.state}"
     yield heading
     yield "=" * len(heading)
     yield from _facts(job)
@@ -72,9 +72,8 @@ def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[s
             yield from _wrapped(f"-> {event.action}", "      ")
     if job.summary:
         yield from ("", "  Results")
-        names = [printable(key) for key in job.summary]
-        width = max(map(len, names))
-        for key, value in zip(names, job.summary.values(), strict=True):
+        width = max(map(len, job.summary))
+        for key, value in job.summary.items():
             yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ")
 
 
@@ -105,8 +104,8 @@ def _cycle_table(job: JobReport, at_most: int) -> list[str]:
     """Return the table of cycles; settings stand in a line of their own when they change."""
     has_vram = job.vram_peak_bytes is not None
     header = (
-        *("cycle", "try", "outcome", printable(job.unit), "seconds", "commit"),
-        *("start", "peak", "end", "returned", "hwm"),
+        *("cycle", "try", "outcome", job.unit, "seconds", "commit"),
+        *("start", "peak", "end", "freed", "hwm"),
         *(("VRAM",) if has_vram else ()),
     )
     rows: list[Row | str] = []
@@ -117,7 +116,7 @@ def _cycle_table(job: JobReport, at_most: int) -> list[str]:
             continue
         if cycle.settings != settings:
             settings = cycle.settings
-            rows.append(printable(f"with {pairs(cycle.settings)}"))
+            rows.append(f"with {pairs(cycle.settings)}")
         rows.append(_cycle_row(cycle, has_vram=has_vram))
     return format_columns(header, rows, left=frozenset({_OUTCOME}))
 
@@ -154,7 +153,7 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
-    """Return a long text as lines, the later ones set in; safe to print."""
+    """Return a long text as lines, the later ones set in."""
     return textwrap.wrap(
-        printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
     )

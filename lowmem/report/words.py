@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from lowmem.report.schema import Budgets, JobReport
 
 NOT_MEASURED = "-"
+_MANY_MEBIBYTES = 10_000
 
 
 def mebibytes(n_bytes: int | None) -> str:
-    """Return bytes as a bare number of MiB, for a column.
+    """Return bytes as a bare number of MiB, for a narrow column.
 
     Examples
     --------
-    >>> mebibytes(3 * 2**19), mebibytes(None)
-    ('1.5', '-')
+    >>> mebibytes(3 * 2**19), mebibytes(12 * 10**9), mebibytes(None)
+    ('1.5', '11444', '-')
     """
-    return NOT_MEASURED if n_bytes is None else f"{n_bytes / 2**20:.1f}"
+    if n_bytes is None:
+        return NOT_MEASURED
+    number = n_bytes / 2**20
+    return f"{number:.1f}" if number < _MANY_MEBIBYTES else f"{number:.0f}"
 
 
 def size(n_bytes: int | None) -> str:

@@ -1,0 +1,176 @@
+"""``lowmem report --json``, schema 1, field by field and independent of its classes."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from lowmem.report.read import read_report
+from lowmem.report.schema import json_from_report
+from tests.report_examples import History, killed_and_retried, write_journal
+
+STATES = {"done", "running", "stopped", "failed", "refused"}
+OUTCOMES = {"committed", "interrupted", "rolled_back"}
+VERDICTS = {
+    *("ram_limit", "vram_limit", "machine_limit", "kernel_oom"),
+    *("signal", "time", "crash", "error"),
+}
+
+
+def is_count(value):
+    return type(value) is int and value >= 0
+
+
+def is_number(value):
+    return type(value) in {int, float} and value >= 0
+
+
+def is_text(value):
+    return type(value) is str
+
+
+def is_time(value):
+    return (
+        is_text(value) and value.endswith("Z") and bool(datetime.fromisoformat(value))
+    )
+
+
+def one_of(values):
+    return lambda value: is_text(value) and value in values
+
+
+def maybe(rule):
+    return lambda value: value is None or rule(value)
+
+
+def table(rule):
+    return lambda value: type(value) is dict and all(map(rule, value.values()))
+
+
+def records(rules):
+    return lambda value: type(value) is dict and not faults(value, rules)
+
+
+def list_of(rule):
+    return lambda value: type(value) is list and all(map(rule, value))
+
+
+def faults(value, rules):
+    """Return the fields that are missing, unknown or against their rule."""
+    wrong = {
+        name for name in rules if name not in value or not rules[name](value[name])
+    }
+    return wrong | (value.keys() - rules.keys())
+
+
+CYCLE = {
+    "index": is_count,
+    "attempt": is_count,
+    "outcome": one_of(OUTCOMES),
+    "items": is_count,
+    "unit": is_text,
+    "started_at": is_time,
+    "seconds": is_number,
+    "commit_seconds": maybe(is_number),
+    "ram_start_bytes": maybe(is_count),
+    "ram_peak_bytes": maybe(is_count),
+    "ram_end_bytes": maybe(is_count),
+    "ram_returned_bytes": maybe(is_count),
+    "ram_hwm_bytes": maybe(is_count),
+    "vram_peak_bytes": maybe(is_count),
+    "settings": table(lambda value: type(value) is int),
+}
+EVENT = {
+    "at": is_time,
+    "attempt": is_count,
+    "verdict": one_of(VERDICTS),
+    "ram_bytes": maybe(is_count),
+    "where": maybe(is_text),
+    "action": is_text,
+}
+BUDGETS = {
+    "ram_bytes": maybe(is_count),
+    "vram_bytes": maybe(is_count),
+    "time_s": maybe(is_number),
+}
+JOB = {
+    "state": one_of(STATES),
+    "device": maybe(one_of({"cpu", "gpu"})),
+    "seed": maybe(lambda value: type(value) is int),
+    "budgets": records(BUDGETS),
+    "ram_peak_bytes": maybe(is_count),
+    "vram_peak_bytes": maybe(is_count),
+    "attempts": is_count,
+    "cycles": list_of(records(CYCLE)),
+    "events": list_of(records(EVENT)),
+    # Beyond the contract's first list.
+    "reference": is_text,
+    "unit": is_text,
+    "begun_at": is_time,
+    "last_at": is_time,
+    "exit_code": maybe(is_count),
+    "message": is_text,
+    "published": list_of(is_text),
+    "summary": table(lambda _: True),
+    "versions": table(is_text),
+}
+
+
+def document_of(tmp_path, *histories: History):
+    space = Workspace.at(tmp_path)
+    write_journal(space, *histories)
+    return json.loads(json_from_report(read_report(space, is_live=False)))
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        killed_and_retried(),
+        History().run().end("refused", 73, message="too large"),
+        History().end("refused", 73),
+        History().begin().run().start(0, device="gpu").cycle(0, vram_peak_bytes=7),
+        History().begin().run().start(0).cycle(0).cycle(1).start(1).cut(1),
+        History().begin().run().start(0).incident(verdict="crash", where=None),
+    ],
+)
+def test_every_field_of_the_report_follows_schema_1(tmp_path, history):
+    document = document_of(tmp_path, history)
+    assert document.keys() == {"schema", "workspace", "jobs"}
+    assert document["schema"] == 1
+    assert document["workspace"] == str(tmp_path)
+    for job in document["jobs"].values():
+        assert faults(job, JOB) == set()
+        for cycle in job["cycles"]:
+            assert faults(cycle, CYCLE) == set()
+
+
+def test_the_rules_of_this_test_would_find_a_wrong_field(tmp_path):
+    job = document_of(tmp_path, killed_and_retried())["jobs"]["train"]
+    job["cycles"][0]["ram_peak_bytes"] = "7"
+    del job["seed"]
+    assert faults(job, JOB) == {"cycles", "seed"}
+
+
+def test_what_was_not_measured_is_null_in_the_document(tmp_path):
+    history = History().begin().run().start(0)
+    unmeasured = {
+        f"ram_{name}_bytes": None
+        for name in ("start", "peak", "end", "returned", "hwm")
+    }
+    history.cycle(0, **unmeasured)
+    job = document_of(tmp_path, history)["jobs"]["train"]
+    assert job["ram_peak_bytes"] is None
+    assert job["budgets"] == {"ram_bytes": 2**31, "vram_bytes": None, "time_s": None}
+    for name in unmeasured:
+        assert job["cycles"][0][name] is None
+
+
+def test_an_empty_workspace_is_a_document_too(tmp_path):
+    assert document_of(tmp_path) == {
+        "schema": 1,
+        "workspace": str(tmp_path),
+        "jobs": {},
+    }
