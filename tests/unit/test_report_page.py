@@ -1,0 +1,277 @@
+"""The page: complete, self-contained, and inert whatever the user's names are."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from lowmem.base.errors import CorruptFileError, StorageError
+from lowmem.base.workspace import Workspace
+from lowmem.report.figures import read_gallery
+from lowmem.report.write import write_page
+from tests.report_examples import (
+    MIB,
+    START,
+    History,
+    killed_and_retried,
+    write_journal,
+)
+
+EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>&amp;"
+VOID = {"meta", "link", "img", "br", "line", "rect", "path"}
+
+
+class Page(HTMLParser):
+    """What a browser would find: elements with their attributes, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    def all(self, tag: str, name: str | None = None) -> list[dict[str, str]]:
+        return [
+            attributes
+            for found, attributes in self.elements
+            if found == tag and (name is None or name in attributes["class"].split())
+        ]
+
+
+def page_of(space: Workspace, *, is_live: bool = False) -> Page:
+    path = write_page(space, is_live=is_live, now=START + timedelta(days=1))
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.open == []
+    return page
+
+
+def workspace_of(path, *histories: History) -> Workspace:
+    space = Workspace.at(path)
+    write_journal(space, *histories)
+    return space
+
+
+def test_the_page_shows_charts_events_results_and_every_cycle(tmp_path):
+    page = page_of(workspace_of(tmp_path, killed_and_retried()))
+    labels = [svg["aria-label"] for svg in page.all("svg")]
+    assert labels == [
+        "RAM of train over time: at most 2.00 GiB of a budget of 2.00 GiB",
+        "RAM of train by cycle: at most 2.00 GiB of a budget of 2.00 GiB",
+    ]
+    assert len(page.all("rect", "peak")) == 41
+    assert len(page.all("line", "budget")) == 2
+    assert "restarted with micro_batch 32" in page.text
+    assert "loss 0.0123457" in page.text
+    assert "40 committed, 1 interrupted" in page.text
+    assert page.text.count("batch_size 64, micro_batch 32") == 34
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(tmp_path):
+    page = page_of(workspace_of(tmp_path, killed_and_retried()))
+    assert page.all("script") == []
+    for tag, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        for name in ("src", "href"):
+            target = attributes.get(name, "#")
+            assert target.startswith(("#", "data:")), target
+    policy = next(meta for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy["content"].startswith("default-src 'none'")
+    style = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_markup_in_names_paths_messages_and_values_stays_text(tmp_path):
+    history = History(job="job " + EVIL.replace("/", ""), unit=EVIL)
+    history.settings = {EVIL: 1}
+    history.begin().run().start(0, versions={EVIL: EVIL}).cycle(0)
+    history.incident(where=EVIL, action=EVIL)
+    history.end("failed", 70, message=EVIL, summary={EVIL: EVIL, "more": [EVIL]})
+    root = tmp_path / "<script>alert(2)<" / "script>"
+    page = page_of(workspace_of(root, history))
+    assert page.all("script") == []
+    assert page.all("img") == []
+    assert page.text.count("<script>alert('x')</script>") >= 7
+    assert str(root) in page.text
+
+
+def test_an_empty_workspace_has_a_page(tmp_path):
+    page = page_of(Workspace.at(tmp_path / "new"))
+    assert "Nothing has run here yet" in page.text
+    assert page.all("svg") == []
+
+
+def test_a_job_that_was_only_refused_has_no_charts_and_says_why(tmp_path):
+    history = History().run().end("refused", 73, message="needs 9 GiB")
+    page = page_of(workspace_of(tmp_path, history))
+    assert page.all("svg") == []
+    assert "needs 9 GiB" in page.text
+    assert "not measured" in page.text
+
+
+def test_cycles_without_telemetry_have_bars_and_no_curve(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    space.telemetry("train").unlink()
+    assert [figure["class"] for figure in page_of(space).all("figure")] == [
+        "chart bars"
+    ]
+
+
+def test_vram_has_a_curve_and_a_column_where_it_was_measured(tmp_path):
+    history = History().begin().run(vram_budget_bytes=15 * 10**9).start(0, device="gpu")
+    history.cycle(0, vram_peak_bytes=12000 * MIB)
+    page = page_of(workspace_of(tmp_path, history))
+    assert [figure["class"] for figure in page.all("figure")] == [
+        "chart curve ram",
+        "chart curve vram",
+        "chart bars",
+    ]
+    assert "VRAM, MiB" in page.text
+
+
+def test_unmeasured_values_are_dashes_and_draw_no_bar(tmp_path):
+    history = History().begin().run().start(0)
+    history.cycle(0, ram_peak_bytes=None, ram_start_bytes=None, ram_hwm_bytes=None)
+    page = page_of(workspace_of(tmp_path, history))
+    assert page.all("svg") == []
+    assert "4,096 12.50 0.08 - - 650.0 310.0 -" in page.text
+
+
+def test_readings_from_before_a_restart_from_nothing_are_not_drawn(tmp_path):
+    history = killed_and_retried()
+    history.run().begin().start(0).cycle(0, ram_peak_bytes=700 * MIB)
+    page = page_of(workspace_of(tmp_path, history))
+    assert page.all("svg")[0]["aria-label"].startswith(
+        "RAM of train over time: at most 700.0 MiB"
+    )
+
+
+@pytest.mark.slow
+def test_a_job_of_thousands_of_cycles_gives_a_page_of_bounded_size(tmp_path):
+    history = History().begin().run().start(0)
+    for index in range(5000):
+        history.cycle(index, seconds=4.0, ram_peak_bytes=(500 + index % 7) * MIB)
+    history.cycle(5000, seconds=4.0, ram_peak_bytes=901 * MIB).end()
+    # Written without the journal's fsync a line, which is not what is tested here.
+    records, history.records = history.records, []
+    space = workspace_of(tmp_path, history)
+    write_fast(space, records)
+    page = page_of(space)
+    assert (tmp_path / "report.html").stat().st_size < 500_000
+    assert len(page.all("rect", "peak")) <= 120
+    curve = page.all("path", "line")[0]["d"]
+    assert len(re.findall(r"[\d.]+ [\d.]+", curve)) <= 2002
+    assert "901.0" in page.text
+
+
+def write_fast(space: Workspace, records: list) -> None:
+    from lowmem.base.journal import _line_from_body
+    from lowmem.protocol.records import body_from_record
+
+    space.private.mkdir(exist_ok=True)
+    lines = (_line_from_body(body_from_record(record)) for record in records)
+    space.journal.write_bytes(b"".join(lines))
+
+
+def test_the_page_is_the_same_for_the_same_workspace_and_moment(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    first = write_page(space, is_live=False, now=START).read_bytes()
+    assert write_page(space, is_live=False, now=START).read_bytes() == first
+
+
+def test_the_page_can_be_written_elsewhere(tmp_path):
+    space = workspace_of(tmp_path / "work", killed_and_retried())
+    target = tmp_path / "new folder" / "page.html"
+    assert write_page(space, is_live=False, now=START, target=target) == target
+    assert target.exists()
+    assert not space.report.exists()
+
+
+def test_a_page_that_cannot_be_written_is_a_storage_error(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    space.report.mkdir()
+    with pytest.raises(StorageError):
+        write_page(space, is_live=False, now=START)
+
+
+def test_a_damaged_journal_leaves_the_old_page_in_place(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    space.report.write_text("old")
+    space.journal.write_bytes(b"x\n" + space.journal.read_bytes())
+    with pytest.raises(CorruptFileError):
+        write_page(space, is_live=False, now=START)
+    assert space.report.read_text() == "old"
+
+
+# --- figures ----------------------------------------------------------------------
+
+
+def add_figure(path, *, size=(40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, "navy").save(path)
+
+
+def test_figures_are_embedded_with_their_size_and_a_text_that_names_them(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    add_figure(space.figures / "figures" / "pair_0-1.png")
+    add_figure(space.generated / "grid.png", size=(64, 48))
+    images = page_of(space).all("img")
+    assert [image["alt"] for image in images] == ["Figure: pair 0 1", "Figure: grid"]
+    assert (images[1]["width"], images[1]["height"]) == ("64", "48")
+    assert all(
+        image["src"].startswith("data:image/png;base64,iVBOR") for image in images
+    )
+
+
+def test_a_figure_that_is_too_large_or_no_picture_is_named_instead(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    folder = space.figures / "figures"
+    add_figure(folder / "good.png")
+    (folder / "huge.png").write_bytes(
+        (folder / "good.png").read_bytes() + bytes(3 * 10**6)
+    )
+    (folder / "text.png").write_text("not a picture")
+    (folder / "folder.png").mkdir()
+    (folder / "gone.png").symlink_to("nowhere")
+    page = page_of(space)
+    assert len(page.all("img")) == 1
+    for name in ("huge", "text", "folder", "gone"):
+        assert f"analysis/figures/{name}.png" in page.text
+
+
+def test_the_sum_and_the_number_of_figures_are_bounded(tmp_path):
+    space = Workspace.at(tmp_path)
+    for number in range(45):
+        add_figure(space.figures / "figures" / f"{number:02}.png", size=(2, 2))
+    gallery = read_gallery(space)
+    assert (len(gallery.figures), len(gallery.left_out)) == (40, 5)
+    for path in sorted((space.figures / "figures").glob("*.png"))[:6]:
+        path.write_bytes(path.read_bytes() + bytes(2_500_000))
+    gallery = read_gallery(space)
+    assert gallery.left_out[:2] == (
+        "analysis/figures/04.png",
+        "analysis/figures/05.png",
+    )
+    assert sum(len(figure.uri) for figure in gallery.figures) < 17 * 10**6
