@@ -267,6 +267,9 @@ class Job:
         did not fit.
     predict
         Returns the rung of one set of settings with its predicted memory.
+    check
+        Raises a `UsageError` for options that cannot be meant, before anything is made
+        for the job.
     needs
         Returns what must exist first.
     inputs
@@ -284,6 +287,7 @@ class Job:
     predict: Callable[[PlanContext, Settings], Rung] = lambda _, settings: Rung(
         settings=settings
     )
+    check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
 

@@ -140,9 +140,6 @@ class Attempt:
             interval_s = self._budget.next_interval_s(used_bytes)
             for answer in worker.receive(interval_s):
                 self._take(answer, worker)
-        while self._ending is None and worker.is_open:
-            for answer in worker.receive(None):
-                self._take(answer, worker)
 
     @property
     def _budget(self) -> RamBudget:

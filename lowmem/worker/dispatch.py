@@ -66,6 +66,7 @@ def plan(request: Plan) -> Planned:
         device=request.device,
         ram_budget_bytes=request.ram_budget_bytes,
     )
+    job.check(context)
     missing = [need for need in job.needs(context) if not need.path.exists()]
     if missing:
         return Planned(
