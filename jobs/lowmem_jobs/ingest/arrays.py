@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from contextlib import contextmanager
 from math import prod
 from typing import IO, TYPE_CHECKING, Any
@@ -96,6 +95,13 @@ class ArraySource:
 
 
 def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise DataError(
+            thing=title,
+            problem=f"holds {dtype} values",
+            expected="uint8, or floats from 0 to 1",
+            todo="Objects are never unpickled; other integers have no known white.",
+        )
     has_axes = len(shape) in _AXES and (
         len(shape) < max(_AXES) or shape[3] in _CHANNELS
     )
@@ -105,13 +111,6 @@ def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
             problem=f"has the shape {shape}",
             expected="(n, height, width) or (n, height, width, 1 or 3 or 4) with at "
             f"most {MAX_PIXELS} pixels",
-        )
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise DataError(
-            thing=title,
-            problem=f"holds {dtype} values",
-            expected="uint8, or floats from 0 to 1",
-            todo="Objects are never unpickled; other integers have no known white.",
         )
 
 
@@ -134,12 +133,13 @@ def open_npz(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
                 problem=f"holds {len(names)} arrays ({', '.join(names[:5])})",
                 expected=f"one array, or one called {_NAME}",
             )
+        title = f"{path.name}/{name}"
         try:
-            with archive.open(name) as stream:
-                title = f"{path.name}/{name}"
-                yield _stream_source(title, stream, decoder)
-        except (*DAMAGE, zipfile.LargeZipFile) as error:
-            raise _damage(f"{path.name}/{name}", str(error)) from error
+            stream = archive.open(name)
+        except DAMAGE as error:
+            raise _damage(title, str(error)) from error
+        with stream:
+            yield _stream_source(title, stream, decoder)
 
 
 def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySource:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import nullcontext
 from io import BytesIO
+from math import ceil, floor
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -144,15 +145,21 @@ class Decoder:
         box = self._frame.box(width, height)
         if box is None:
             raise UnreadableError(f"{width} x {height} pixels, too small for the crop")
-        size = (self._frame.size, self._frame.size)
-        part = (
-            box[0] * scale[0],
-            box[1] * scale[1],
-            min(box[2] * scale[0], rgb.width),
-            min(box[3] * scale[1], rgb.height),
-        )
-        fitted = rgb.resize(
-            size, Image.Resampling.LANCZOS, box=part, reducing_gap=_REDUCING_GAP
+        left, top = box[0] * scale[0], box[1] * scale[1]
+        right = min(box[2] * scale[0], rgb.width)
+        bottom = min(box[3] * scale[1], rgb.height)
+        # Cut first: scaling a box would let the pixels around it bleed in.
+        corner = (floor(left), floor(top))
+        fitted = rgb.crop((*corner, ceil(right), ceil(bottom))).resize(
+            (self._frame.size, self._frame.size),
+            Image.Resampling.LANCZOS,
+            box=(
+                left - corner[0],
+                top - corner[1],
+                right - corner[0],
+                bottom - corner[1],
+            ),
+            reducing_gap=_REDUCING_GAP,
         )
         return np.asarray(fitted)
 

@@ -134,9 +134,10 @@ class _Canvas:
 
     def blend(self, window: Window, share: Plane, colour: Colour) -> None:
         """Lay ``colour`` over a window, as opaque as ``share`` says."""
-        for channel, value in zip(self.colours, colour, strict=True):
-            below = channel[window]
-            below += share * (np.float32(value) - below)
+        below = self.colours[:, *window]
+        change = np.array(colour, np.float32)[:, None, None] - below
+        change *= share
+        below += change
 
     def fill(self, window: Window, distance: Plane, colour: Colour) -> None:
         """Lay ``colour`` over the inside of a shape."""

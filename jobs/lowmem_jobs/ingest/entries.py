@@ -157,7 +157,7 @@ def is_ignored(name: str) -> bool:
     """Tell whether a name is hidden, or made by macOS beside the real files."""
     parts = name.split("/")
     return any(
-        part == "__MACOSX" or (part.startswith(".") and part not in {".", ".."})
+        part == "__MACOSX" or (part.startswith(".") and not part.startswith(".."))
         for part in parts
     )
 

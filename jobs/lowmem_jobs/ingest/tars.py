@@ -100,11 +100,16 @@ def list_tar(path: Path) -> Iterator[Entry]:
 
 
 def _require_end(path: Path, offset: int) -> None:
-    """Refuse a damaged header, which the library takes for the end of the archive."""
+    """Refuse an archive that stops before its end mark, a record of zeros.
+
+    The library takes a damaged header, and a file that was cut between two members, for
+    the end: what follows would be lost without a word.
+    """
     with path.open("rb") as stream:
         stream.seek(offset)
-        if any(stream.read(_RECORD)):
-            raise _damage(path, f"has a damaged header at byte {offset}")
+        mark = stream.read(_RECORD)
+        if any(mark) or not mark:
+            raise _damage(path, f"has no whole header and no end mark at byte {offset}")
 
 
 def _entry(member: tarfile.TarInfo) -> Entry:

@@ -82,6 +82,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         with outcomes(source, done.n_seen, n_ahead=n_ahead) as found:
             for chunk in _chunks(found, recipe, n_stored=done.n_stored):
                 before, done = done, _store(chunk, source, pack, done)
+                if not done.n_stored:
+                    # Then the job will fail: no commit is to bind a corrected source.
+                    break
                 ctx.progress(done.n_stored, _total(source, recipe, done))
                 yield CommitPoint(
                     items=done.n_stored - before.n_stored,

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import csv
+import io
+import stat
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from lowmem.base.errors import DataError, LowmemError, StorageError
+from lowmem_jobs.ingest.job import JOB
+from tests.driver import drive
+
+
+def png(seed=0):
+    random = np.random.default_rng(seed)
+    stream = io.BytesIO()
+    Image.fromarray(random.integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(
+        stream, "PNG"
+    )
+    return stream.getvalue()
+
+
+GOOD = png()
+
+
+def ingest(tmp_path, source, **options: object):
+    return drive(JOB, tmp_path / "w", {"source": str(source), "size": 8, **options})
+
+
+def outcome(tmp_path):
+    with (tmp_path / "w/ingest-report.csv").open(
+        newline="", encoding="utf-8"
+    ) as stream:
+        return {line["name"]: line["reason"] for line in csv.DictReader(stream)}
+
+
+def assert_bad(tmp_path, source, *words: str, **options: object):
+    """Assert exit code 65, one paragraph that says what and where, nothing published."""
+    with pytest.raises(DataError) as caught:
+        ingest(tmp_path, source, **options)
+    message = str(caught.value)
+    assert caught.value.exit_code == 65
+    assert "\n" not in message
+    for word in (source.name, *words):
+        assert word in message, message
+    published = {path.name for path in (tmp_path / "w").glob("*")}
+    assert published <= {".lowmem"}
+
+
+def zipped(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+def tarred(path, members, mode="w"):
+    with tarfile.open(path, mode) as archive:
+        for member, data in members:
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def link(name, kind=tarfile.SYMTYPE):
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    member.linkname = "/etc/passwd"
+    return member
+
+
+OUTSIDE = ["../out.png", "a/../../out.png", "/out.png", "..\\out.png", "C:\\out.png"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_members_named_outside_the_archive_are_never_taken(tmp_path, name):
+    only = zipped(tmp_path / "only.zip", [(name, GOOD)])
+    assert_bad(tmp_path, only, "unsafe name")
+    assert_bad(
+        tmp_path,
+        tarred(tmp_path / "only.tar", [(tarfile.TarInfo(name), GOOD)]),
+        "unsafe",
+    )
+    both = zipped(tmp_path / "both.zip", [(name, GOOD), ("good.png", GOOD)])
+    assert ingest(tmp_path, both)["images"] == 1
+    assert any("unsafe name" in reason for reason in outcome(tmp_path).values())
+    assert not list(tmp_path.parent.glob("out.png"))
+
+
+def test_links_and_devices_in_archives_are_listed_and_not_followed(tmp_path):
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+    members = [(link(f"{kind.decode()}.png", kind), b"") for kind in kinds]
+    source = tarred(tmp_path / "a.tar", [*members, (tarfile.TarInfo("good.png"), GOOD)])
+    summary = ingest(tmp_path, source)
+    assert (summary["images"], summary["skipped"]) == (1, 4)
+
+    member = zipfile.ZipInfo("link.png")
+    member.create_system = 3
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    source = zipped(tmp_path / "b.zip", [(member, b"/etc/passwd"), ("good.png", GOOD)])
+    drive(JOB, tmp_path / "w2", {"source": str(source), "size": 8})
+    assert "link" in (tmp_path / "w2/ingest-report.csv").read_text()
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_of_members_with_one_name_the_last_one_counts(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "zip":
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            zipped(path, [("a.png", png(1)), ("a.png", png(2))])
+    else:
+        tarred(path, [(tarfile.TarInfo("a.png"), png(seed)) for seed in (1, 2)])
+    summary = ingest(tmp_path, path)
+    images = zarr.open_group(tmp_path / "w/images.zarr", mode="r")["images"][:]
+    assert (summary["images"], summary["skipped"]) == (1, 1)
+    np.testing.assert_array_equal(images[0], Image.open(io.BytesIO(png(2))))
+
+
+@pytest.mark.slow
+def test_bombs_are_skipped_whatever_they_are_wrapped_in(tmp_path):
+    stream = io.BytesIO()
+    Image.new("1", (12000, 12000)).save(stream, "PNG")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("pixels.png", stream.getvalue())
+        archive.writestr("bytes.png", bytes(2**25))
+        archive.writestr("good.png", GOOD)
+    assert ingest(tmp_path, tmp_path / "a.zip")["images"] == 1
+    reasons = outcome(tmp_path)
+    assert "12000 x 12000 pixels" in reasons["pixels.png"]
+    assert "unpacks to more than 250 times" in reasons["bytes.png"]
+
+
+def test_a_compressed_tar_that_grows_without_measure_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("lowmem_jobs.ingest.tars._RATIO_FROM_BYTES", 2**21)
+    members = [(tarfile.TarInfo("zeros.png"), bytes(2**23))]
+    source = tarred(tmp_path / "a.tar.gz", members, "w:gz")
+    assert_bad(tmp_path, source, "unpacks to more than 100 times")
+
+
+def test_a_file_larger_than_the_limit_is_not_read(tmp_path, monkeypatch):
+    for module in ("entries", "folder", "zips"):
+        monkeypatch.setattr(f"lowmem_jobs.ingest.{module}.MAX_FILE_BYTES", 1000)
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f/large.png").write_bytes(bytes(1001))
+    (tmp_path / "f/good.png").write_bytes(GOOD)
+    assert ingest(tmp_path, tmp_path / "f")["images"] == 1
+    assert outcome(tmp_path)["large.png"] == "larger than 1000 bytes"
+
+
+def test_an_encrypted_member_is_listed(tmp_path):
+    source = zipped(tmp_path / "a.zip", [("a.png", GOOD), ("b.png", GOOD)])
+    data = bytearray(source.read_bytes())
+    data[data.find(b"PK\x01\x02") + 8] |= 1  # the flag in the directory
+    source.write_bytes(data)
+    ingest(tmp_path, source)
+    assert outcome(tmp_path)["a.png"] == "encrypted"
+
+
+def test_a_source_without_any_readable_image_is_refused(tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert_bad(tmp_path, empty, "holds no images")
+    (empty / "a.png").write_bytes(b"text")
+    (empty / "b.png").write_bytes(b"")
+    assert_bad(tmp_path, empty, "2 files", "none is readable", "a.png: not an image")
+    assert_bad(tmp_path, zipped(tmp_path / "e.zip", []), "holds no images")
+    assert_bad(tmp_path, tarred(tmp_path / "e.tar", []), "holds no images")
+
+
+def archives(tmp_path):
+    members = [(f"{i}.png", png(i)) for i in range(6)]
+    infos = [(tarfile.TarInfo(name), data) for name, data in members]
+    return [
+        zipped(tmp_path / "a.zip", members),
+        tarred(tmp_path / "a.tar", infos),
+        tarred(tmp_path / "a.tar.gz", infos, "w:gz"),
+        tarred(tmp_path / "a.tar.xz", infos, "w:xz"),
+    ]
+
+
+def test_an_archive_cut_short_anywhere_is_refused_or_what_is_whole_is_taken(tmp_path):
+    for archive in archives(tmp_path):
+        data = archive.read_bytes()
+        for part in range(8):
+            cut = tmp_path / f"cut{part}{archive.name}"
+            cut.write_bytes(data[: len(data) * part // 8])
+            request = {"source": str(cut), "size": 8}
+            if len(cut.read_bytes().rstrip(b"\0")) == len(data.rstrip(b"\0")):
+                assert drive(JOB, tmp_path / "whole", request)["images"] == 6
+                continue
+            with pytest.raises(DataError):
+                drive(JOB, tmp_path / "w", request)
+
+
+@pytest.mark.slow
+def test_an_altered_archive_never_fails_in_any_other_way_than_bad_data(tmp_path):
+    random = np.random.default_rng(5)
+    seen = set()
+    for archive in archives(tmp_path):
+        data = archive.read_bytes()
+        for case in range(40):
+            altered = bytearray(data)
+            for place in random.integers(0, len(data), 1 + case % 8):
+                altered[place] ^= 1 << random.integers(8)
+            source = tmp_path / f"{case}{archive.name}"
+            source.write_bytes(altered)
+            try:
+                drive(
+                    JOB,
+                    tmp_path / f"w{source.name}",
+                    {"source": str(source), "size": 8},
+                )
+                seen.add(0)
+            except LowmemError as error:
+                seen.add(error.exit_code)
+    assert seen == {0, 65}
+
+
+def test_a_damaged_tar_header_is_not_taken_for_the_end(tmp_path):
+    infos = [(tarfile.TarInfo(f"{i}.png"), png(i)) for i in range(3)]
+    source = tarred(tmp_path / "a.tar", infos)
+    data = bytearray(source.read_bytes())
+    data[data.find(b"1.png")] ^= 1
+    source.write_bytes(data)
+    assert_bad(tmp_path, source, "no whole header")
+
+
+ROWS = np.zeros((4, 8, 8, 3), np.uint8)
+BAD_ARRAYS = {
+    "objects": (np.array([{"a": 1}, None], dtype=object), "object"),
+    "two axes": (np.zeros((4, 8), np.uint8), "(4, 8)"),
+    "five axes": (np.zeros((1, 2, 3, 4, 5), np.uint8), "(1, 2, 3, 4, 5)"),
+    "two channels": (np.zeros((4, 8, 8, 2), np.uint8), "(4, 8, 8, 2)"),
+    "empty images": (np.zeros((4, 0, 8), np.uint8), "(4, 0, 8)"),
+    "no images": (ROWS[:0], "no images"),
+    "int64": (ROWS.astype(np.int64), "int64"),
+    "text": (np.full((2, 2, 2), "x"), "<U1"),
+    "records": (np.zeros((2, 2, 2), "u1,f4"), "f4"),
+    "floats to 255": (np.full((4, 8, 8), 200.0), "from 200 to 200"),
+    "not a number": (np.full((4, 8, 8), np.nan), "nan"),
+    "column by column": (np.asfortranarray(np.ones((4, 8, 8))), "column by column"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_an_array_that_is_not_images_is_refused_and_never_unpickled(
+    tmp_path, name, suffix
+):
+    array, word = BAD_ARRAYS[name]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npy":
+        np.save(path, array, allow_pickle=True)
+    else:
+        np.savez(path, images=array)
+    assert_bad(tmp_path, path, word)
+
+
+def test_an_array_file_cut_short_or_altered_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", ROWS)
+    data = (tmp_path / "a.npy").read_bytes()
+    for length in (0, 5, 40, 127, 128, len(data) - 1):
+        (tmp_path / "a.npy").write_bytes(data[:length])
+        assert_bad(tmp_path, tmp_path / "a.npy")
+    (tmp_path / "a.npy").write_bytes(data.replace(b"(4, 8", b"(9, 8"))
+    assert_bad(tmp_path, tmp_path / "a.npy", "cut short")
+
+
+def test_an_npz_of_several_unnamed_arrays_or_of_nothing_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", ROWS, ROWS)
+    assert_bad(tmp_path, tmp_path / "a.npz", "arr_0", "one called images")
+    (tmp_path / "a.npz").write_bytes(b"PK")
+    assert_bad(tmp_path, tmp_path / "a.npz")
+
+
+def test_a_truncated_chunk_of_a_zarr_source_is_refused(tmp_path):
+    source = {"source": "faces:200", "size": 8}
+    drive(JOB, tmp_path / "source", source)
+    chunk = tmp_path / "source/images.zarr/images/c.1.0.0.0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"c\.1\.0\.0\.0 .* samples 128 to 199"):
+        ingest(tmp_path, tmp_path / "source/images.zarr")
+    assert not (tmp_path / "w/images.zarr").exists()
+
+
+def test_a_failing_disk_is_no_unreadable_image(tmp_path, monkeypatch):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f/a.png").write_bytes(GOOD)
+
+    def fail(path, _mode):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("lowmem_jobs.ingest.folder.Path.open", fail)
+    with pytest.raises(StorageError, match="Input/output error"):
+        ingest(tmp_path, tmp_path / "f")
