@@ -2,6 +2,6 @@
 
 `job` describes it and `work` does it: `task` opens what it needs, `passes` goes over
 the drawn vectors and then over real images for comparison, `scoring` and `picture` make
-what people look at. `codec` turns vectors into images and back, `fitted` reads the
-analysed distribution, `rows` keeps arrays on disk while they grow.
+what people look at. `decoder` turns vectors into images, `fitted` reads the analysed
+distribution, `rows` keeps arrays on disk while they grow.
 """

@@ -69,10 +69,10 @@ def _decode(task: Task, z: NDArray[np.float32], start: int, writer: RowWriter) -
     """Write vectors that begin at row ``start``, their images, and E(D(z))."""
     task.z.write(start, z)
     for at in range(0, len(z), _CHUNK_ROWS):
-        images = task.codec.images(z[at : at + _CHUNK_ROWS])
+        images = task.decoder.images(z[at : at + _CHUNK_ROWS])
         writer.append(images)
         if start + at < task.n_scored:
-            task.z_again.write(start + at, task.codec.vectors(images))
+            task.z_again.write(start + at, task.encoder.encode(images))
 
 
 def revisit(
@@ -99,10 +99,10 @@ def revisit(
 
 
 def _compare(task: Task, images: NDArray[np.uint8], start: int) -> None:
-    z = task.codec.vectors(images)
-    reconstructed = task.codec.images(z)
+    z = task.encoder.encode(images)
+    reconstructed = task.decoder.images(z)
     task.real.write(start, z)
-    task.real_again.write(start, task.codec.vectors(reconstructed))
+    task.real_again.write(start, task.encoder.encode(reconstructed))
     errors = (
         squared_errors(images, reconstructed),
         structural_similarity(images, reconstructed),

@@ -15,7 +15,8 @@ from lowmem_jobs.generate.rows import RowFile
 if TYPE_CHECKING:
     from lowmem.protocol.job import Context
     from lowmem.stats.frame import Frame
-    from lowmem_jobs.generate.codec import Codec
+    from lowmem.training.encoder import Encoder
+    from lowmem_jobs.generate.decoder import Decoder
 
     RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -36,8 +37,8 @@ class Task:
         The fitted distribution, d dimensions.
     source
         Where vectors come from.
-    codec
-        Decoder and encoder.
+    decoder, encoder
+        Both halves of the model.
     image_shape
         Of a decoded image: height, width, channels.
     n_vectors, n_scored
@@ -56,7 +57,8 @@ class Task:
 
     frame: Frame
     source: Sampler
-    codec: Codec
+    decoder: Decoder
+    encoder: Encoder
     image_shape: tuple[int, ...]
     n_vectors: int
     n_scored: int
@@ -68,10 +70,16 @@ class Task:
     errors: RowFile
 
     @classmethod
-    def open(cls, ctx: Context, frame: Frame, codec: Codec) -> Task:
+    def open(
+        cls,
+        ctx: Context,
+        frame: Frame,
+        *,
+        decoder: Decoder,
+        encoder: Encoder,
+        image_shape: tuple[int, ...],
+    ) -> Task:
         """Open the files: anew if nothing was committed, else as they are."""
-        middle = frame.mean[None].astype(np.float32)
-        image_shape = codec.images(middle).shape[1:]
         real_rows = _real_rows(ctx, image_shape)
         make = RowFile.reopen if ctx.state else RowFile.create
         n_vectors, d, n_real = ctx.options["count"], frame.dimension, len(real_rows)
@@ -85,7 +93,8 @@ class Task:
                 sigma=ctx.options["sigma"],
                 quantile=ctx.options["quantile"],
             ),
-            codec=codec,
+            decoder=decoder,
+            encoder=encoder,
             image_shape=image_shape,
             n_vectors=n_vectors,
             n_scored=n_scored,

@@ -6,13 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from lowmem.base.errors import DataError
 from lowmem.base.files import write_file
 from lowmem.protocol.job import CommitPoint, Context, Result
 from lowmem.stores.read import RowReader
+from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
-from lowmem_jobs.generate.codec import Codec
+from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.fitted import read_frame
 from lowmem_jobs.generate.passes import draw, revisit
 from lowmem_jobs.generate.picture import GRID_IMAGES, grid_png
@@ -23,48 +25,54 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from lowmem.stats.frame import Frame
-
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     """Make both passes, from where the last commit left them, then score."""
     with keras_session(
         seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
     ):
-        frame = read_frame(ctx.workspace.analysis)
-        task = Task.open(ctx, frame, _codec(ctx, frame))
+        task = _task(ctx)
         n_violations = yield from draw(ctx, task)
         yield from revisit(ctx, task, n_violations)
         return _finish(ctx, task, n_violations)
 
 
-def _codec(ctx: Context, frame: Frame) -> Codec:
-    path = ctx.workspace.model / "decoder.keras"
-    decoder = _load(path)
-    if decoder.input_shape[-1] != frame.dimension:
-        raise DataError(
-            thing=path,
-            problem=f"takes vectors of {decoder.input_shape[-1]} values",
-            expected=f"{frame.dimension}, as were analysed",
-            todo="Run `lowmem run encode` and `lowmem run analyze` for this model.",
-        )
-    return Codec(
+def _task(ctx: Context) -> Task:
+    frame = read_frame(ctx.workspace.analysis)
+    batch_size = ctx.options["batch_size"]
+    model = _load_decoder(ctx.workspace.model / "decoder.keras", frame.dimension)
+    decoder = Decoder(model, batch_size=batch_size)
+    image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
+    encoder = load_encoder(
+        ctx.workspace.model / "encoder.keras", image_shape=image_shape
+    )
+    return Task.open(
+        ctx,
+        frame,
         decoder=decoder,
-        encoder=_load(ctx.workspace.model / "encoder.keras"),
-        micro_batch=ctx.settings["micro_batch"],
+        encoder=Encoder(encoder, batch_size=batch_size),
+        image_shape=image_shape,
     )
 
 
-def _load(path: Path) -> keras.Model:
+def _load_decoder(path: Path, dimension: int) -> keras.Model:
     try:
-        return keras.models.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise DataError(
             thing=path,
-            problem=f"cannot be loaded ({error})",
-            expected="a model saved by Keras",
+            problem=f"cannot be read ({str(error).splitlines()[0]})",
+            expected="a model file of Keras",
             todo="Run `lowmem run train` again.",
         ) from error
+    if model.input_shape != (None, dimension):
+        raise DataError(
+            thing=path,
+            problem=f"takes vectors of shape {model.input_shape[1:]}",
+            expected=f"({dimension},), as were analysed",
+            todo="Run `lowmem run encode` and `lowmem run analyze` for this model.",
+        )
+    return model
 
 
 def _finish(ctx: Context, task: Task, n_violations: int) -> Result:
