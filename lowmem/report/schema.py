@@ -147,5 +147,5 @@ class Report:
 
 
 def json_from_report(report: Report) -> str:
-    """Return the report as an indented JSON document, newline included."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    """Return the report as an indented JSON document."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()

@@ -61,13 +61,13 @@ def statuses(report: Report) -> dict[str, JobStatus]:
 
 
 def json_from_statuses(report: Report) -> str:
-    """Return the same as an indented JSON document, newline included."""
+    """Return the same as an indented JSON document."""
     document = {
         "schema": report.schema,
         "workspace": report.workspace,
         "jobs": statuses(report),
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
 def text_from_statuses(report: Report) -> str:
@@ -76,13 +76,13 @@ def text_from_statuses(report: Report) -> str:
     lines = [f"Workspace {report.workspace}", ""]
     if not rows:
         lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
-        return "\n".join(map(printable, lines)) + "\n"
+        return "\n".join(map(printable, lines))
     table = [_row(name, status) for name, status in rows.items()]
     left = frozenset(range(len(_HEADER))) - _NUMBERS
     lines += format_columns(_HEADER, table, left=left)
     for name, status in rows.items():
         lines += _what_next(name, status)
-    return "\n".join(map(printable, lines)) + "\n"
+    return "\n".join(map(printable, lines))
 
 
 def _what_next(name: str, status: JobStatus) -> list[str]:

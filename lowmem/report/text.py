@@ -38,7 +38,7 @@ _LEGEND = (
 
 
 def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
-    """Return the report as text, newline at its end.
+    """Return the report as text.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
         lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
         lines += ["", *textwrap.wrap(_LEGEND, _WIDTH)]
-    return "\n".join(map(printable, lines)) + "\n"
+    return "\n".join(map(printable, lines))
 
 
 def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[str]:
