@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -34,6 +35,8 @@ class Screen:
     _memory: str = ""
 
     def __enter__(self) -> Self:
+        # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
+        tqdm.set_lock(threading.RLock())
         return self
 
     def __exit__(
