@@ -100,7 +100,12 @@ def _fit(
             )
     except (RuntimeError, OptimizeWarning):
         return (*start, 0.0)
-    return float(best[0]), float(best[1]), abs(float(best[2])), 1.0
+    amplitude, mean, sigma = float(best[0]), float(best[1]), abs(float(best[2]))
+    # A fit that left the histogram describes something else than what is in it.
+    reach = histograms.centres[-1] - histograms.centres[0]
+    if amplitude <= 0 or sigma > reach or abs(mean - start[1]) > reach / 2:
+        return (*start, 0.0)
+    return amplitude, mean, sigma, 1.0
 
 
 def _moments(

@@ -1,0 +1,71 @@
+"""One look for all figures: colours, sizes, and a file that is the same every time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lowmem.base.files import make_folder, storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008), told apart by colour-blind readers too.
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+YELLOW, PURPLE, GREY = "#E69F00", "#CC79A7", "#666666"
+
+_STYLE: Any = {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
+    """Give an empty figure of so many inches; write it to ``path`` afterwards.
+
+    The figure belongs to no window and no global state, so it is gone when its last
+    reference is.
+    """
+    make_folder(path.parent)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+        with storage_errors(path):
+            # Without the version of Matplotlib in it, equal figures are equal files.
+            figure.savefig(path, metadata={"Software": None})
+        figure.clear()
+
+
+def panels(figure: Figure, rows: int, columns: int) -> list[list[Axes]]:
+    """Return a grid of panels, row by row."""
+    grid = figure.subplots(rows, columns, squeeze=False)
+    return [list(row) for row in grid]
+
+
+def light_grid(panel: Axes) -> None:
+    """Draw faint lines at the ticks."""
+    panel.grid(color="#dddddd", linewidth=0.5)

@@ -1,0 +1,250 @@
+"""Figures of components, axes, radius and trimming."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from scipy.special import ndtr, ndtri
+from scipy.stats import chi2
+
+from lowmem.stats.gaussian import gaussian
+from lowmem.stats.trimming import expected_survival
+from lowmem_jobs.analyze.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    YELLOW,
+    drawing,
+    light_grid,
+    panels,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.study import Study, View
+
+    Floats = NDArray[np.float64]
+
+_N_VARIANCES = 40  # as many as the reference study showed
+_N_CUMULATIVE = 120
+_N_COMPONENTS = 16
+_COLUMNS = 4
+_SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
+
+WORDS = {"raw": "before PCA", "pca": "after PCA"}
+SYMBOLS = {"raw": "z", "pca": "PC"}
+
+
+def draw_components(path: Path, study: Study, name: str) -> None:
+    """Draw the density of the first components with the Gaussians fitted to them."""
+    view = study.view(name)
+    n_shown = min(study.n_features, _N_COMPONENTS)
+    rows = -(-n_shown // _COLUMNS)
+    with drawing(path, width=8.6, height=1.0 + 1.65 * rows) as figure:
+        figure.suptitle(
+            f"Density of components {WORDS[name]}, with Gaussian fits "
+            f"({study.moments.n_samples:,} vectors)"
+        )
+        for k, panel in enumerate(chain(*panels(figure, rows, _COLUMNS))):
+            if k < n_shown:
+                _draw_component(panel, study, view, k)
+            else:
+                panel.set_axis_off()
+        _legend(figure)
+
+
+def _legend(figure: Figure) -> None:
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+def _draw_component(panel: Axes, study: Study, view: View, k: int) -> None:
+    symbol = SYMBOLS[view.frame.name]
+    panel.set_title(f"{symbol} {k}", loc="left", fontweight="bold")
+    deviation = view.frame.deviation[k]
+    if deviation == 0:
+        panel.text(0.5, 0.5, "constant", ha="center", transform=panel.transAxes)
+        panel.set_xticks([])
+        panel.set_yticks([])
+        return
+    counts = view.histograms.inside[k]
+    per_unit = counts.sum() * view.histograms.width * deviation
+    origin = study.moments.mean[k] if view.frame.axes is None else 0.0
+    edges = origin + deviation * view.histograms.edges
+    panel.stairs(
+        counts / per_unit, edges, fill=True, color=BLUE, alpha=0.35, label="observed"
+    )
+    x = np.linspace(-4.5, 4.5, 181)
+    fit, width = view.fits, view.histograms.width
+    # The fitted curve is that of the counts: its sigma includes the spread of the bin.
+    sigma = float(np.sqrt(fit.sigma[k] ** 2 + width**2 / 12))
+    curve = gaussian(x, float(fit.amplitude[k]), float(fit.mean[k]), sigma) / per_unit
+    panel.plot(origin + deviation * x, curve, color=ORANGE, label="Gaussian fit")
+    panel.set_xlim(origin - 4.5 * deviation, origin + 4.5 * deviation)
+    panel.set_ylim(0, None)
+    panel.yaxis.set_major_locator(MaxNLocator(3))
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+    panel.text(
+        0.98,
+        0.96,
+        f"D = {fit.kolmogorov[k]:.3f}",
+        transform=panel.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7,
+        color=GREY,
+    )
+
+
+def draw_variance(path: Path, study: Study) -> None:
+    """Draw the share of the variance along each of the first axes."""
+    ratio = study.axes.explained_variance_ratio[:_N_VARIANCES]
+    with drawing(path, width=6.0, height=3.4) as figure:
+        panel = figure.subplots()
+        panel.bar(np.arange(1, ratio.size + 1), 100 * ratio, color=BLUE, width=0.8)
+        panel.set_xlabel("principal axis")
+        panel.set_ylabel("explained variance (%)")
+        panel.set_title(f"Variance along the first {ratio.size} principal axes")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(axis="y", color="#dddddd", linewidth=0.5)
+        panel.set_xlim(0.3, ratio.size + 0.7)
+
+
+def draw_cumulative(path: Path, study: Study) -> None:
+    """Draw how much of the variance the first axes hold together."""
+    reached = 100 * np.cumsum(study.axes.explained_variance_ratio)
+    n_shown = min(reached.size, max(_N_CUMULATIVE, study.axes.n_components_for(0.99)))
+    with drawing(path, width=6.0, height=3.6) as figure:
+        panel = figure.subplots()
+        number = np.arange(n_shown + 1)
+        panel.plot(number, [0, *reached[:n_shown]], color=BLUE, linewidth=1.8)
+        for share, colour in _SHARES:
+            needed = study.axes.n_components_for(share)
+            label = f"{100 * share:.0f} % with {needed} of {study.n_features}"
+            panel.plot(
+                [0, needed, needed],
+                [100 * share, 100 * share, 0],
+                color=colour,
+                linestyle="--",
+                linewidth=1.0,
+                label=label,
+            )
+        panel.set_xlabel("number of principal axes")
+        panel.set_ylabel("cumulative variance (%)")
+        panel.set_title(
+            "Cumulative importance (effective dimension "
+            f"{study.axes.effective_dimension:.1f})"
+        )
+        panel.set_xlim(0, n_shown)
+        panel.set_ylim(0, 102)
+        light_grid(panel)
+        panel.legend(loc="lower right")
+
+
+def draw_correlation(path: Path, study: Study) -> None:
+    """Draw the correlation matrix before and after PCA."""
+    with drawing(path, width=8.4, height=4.1) as figure:
+        left, right = figure.subplots(1, 2)
+        image = None
+        for panel, view in ((left, study.raw), (right, study.pca)):
+            name = view.frame.name
+            off = np.abs(view.rho[~np.eye(study.n_features, dtype=bool)])
+            largest = np.nanmax(off, initial=0.0)
+            # Smoothing would average neighbours of opposite sign away.
+            image = panel.imshow(
+                view.rho, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
+            )
+            panel.set_title(f"{WORDS[name]}: largest |\N{GREEK SMALL LETTER RHO}| "
+                            f"off the diagonal {largest:.2g}")  # fmt: skip
+            panel.set_xlabel(f"component {SYMBOLS[name]}")
+            panel.set_ylabel(f"component {SYMBOLS[name]}")
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if image is not None:
+            figure.colorbar(
+                image, ax=[left, right], shrink=0.85, label="Pearson correlation"
+            )
+
+
+def draw_radius(path: Path, study: Study) -> None:
+    """Draw the quantiles of the Mahalanobis distance against the chi-squared law."""
+    radius = study.radius
+    n = radius.n_samples
+    # Equal steps on a normal scale, so that the tails are shown as far as rows reach.
+    tail = min(0.5 / n, 0.25)
+    shares = _normal_steps(tail)
+    expected = np.sqrt(chi2.ppf(shares, radius.n_dimensions))
+    observed = np.sqrt(radius.quantiles(shares))
+    with drawing(path, width=4.6, height=4.6) as figure:
+        panel = figure.subplots()
+        ends = [min(expected[0], observed[0]), max(expected[-1], observed[-1])]
+        panel.plot(ends, ends, color=GREY, linewidth=1.0, label="Gaussian")
+        panel.plot(expected, observed, color=BLUE, linewidth=1.8, label="observed")
+        for share, marker in ((0.5, "o"), (0.9, "s"), (0.99, "^"), (0.999, "D")):
+            x = np.sqrt(chi2.ppf(share, radius.n_dimensions))
+            y = np.sqrt(radius.quantiles(np.array([share])))
+            panel.plot(
+                [x], y, marker, color=ORANGE, markersize=5, label=f"{100 * share:g} %"
+            )
+        panel.set_xlabel(f"expected radius, \N{GREEK SMALL LETTER CHI} with "
+                         f"{radius.n_dimensions} degrees of freedom")  # fmt: skip
+        panel.set_ylabel("observed Mahalanobis radius")
+        panel.set_title(f"Radius of {n:,} vectors (D = {radius.kolmogorov:.3f})")
+        light_grid(panel)
+        panel.legend(loc="upper left")
+
+
+def _normal_steps(tail: float) -> Floats:
+    return np.asarray(ndtr(np.linspace(ndtri(tail), -ndtri(tail), 400)))
+
+
+def draw_survivors(path: Path, study: Study) -> None:
+    """Draw how many rows survive each cut, beside what independence would give."""
+    trimming, n = study.trimming, study.n_rows
+    expected = [n * expected_survival(cut, study.n_features) for cut in trimming.cuts]
+    labels = [f"{cut:g}" for cut in trimming.cuts]
+    with drawing(path, width=6.4, height=4.2) as figure:
+        panel, below = figure.subplots(2, 1, height_ratios=[2.3, 1])
+        x = np.arange(len(labels))
+        panel.bar(
+            x - 0.2, 100 * trimming.survivors / n, 0.38, color=BLUE, label="observed"
+        )
+        panel.bar(
+            x + 0.2,
+            100 * np.array(expected) / n,
+            0.38,
+            color=YELLOW,
+            label="independent Gaussians",
+        )
+        panel.set_xticks(x, labels)
+        panel.set_xlabel("cut, in full widths at half maximum")
+        panel.set_ylabel("surviving vectors (%)")
+        panel.set_ylim(0, 118)
+        panel.set_title(f"Vectors with every component within the cut (of {n:,})")
+        panel.legend(loc="upper left", ncols=2)
+        panel.grid(axis="y", color="#dddddd", linewidth=0.5)
+        below.set_axis_off()
+        rows = [[f"{k:,}" for k in trimming.survivors], [f"{e:,.0f}" for e in expected]]
+        table = below.table(
+            cellText=rows,
+            rowLabels=["observed", "independent"],
+            colLabels=labels,
+            loc="center",
+            cellLoc="right",
+        )
+        table.auto_set_font_size(False)  # noqa: FBT003 - Matplotlib's signature
+        table.set_fontsize(7.5)
+        for cell in table.get_celld().values():
+            cell.set_linewidth(0.4)
+            cell.set_edgecolor("#bbbbbb")

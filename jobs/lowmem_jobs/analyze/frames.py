@@ -1,0 +1,90 @@
+"""The two frames in which components are measured: raw, and along the principal axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem.stats.moments import Moments
+    from lowmem.stats.principal import PrincipalAxes
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """A linear map from rows to standardised components.
+
+    Attributes
+    ----------
+    name
+        "raw" or "pca".
+    centre : shape (d,)
+        Taken off every row, in the units of the data.
+    axes : shape (d, d), optional
+        Rows are the axes on which the centred rows are projected; None for raw.
+    deviation : shape (d,)
+        Standard deviation of each component (divisor n), in the units of the data; 0
+        for a component without spread, which becomes 0 throughout.
+    """
+
+    name: str
+    centre: Floats
+    axes: Floats | None
+    deviation: Floats
+
+    def standardised(
+        self, block: Floats, columns: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Return components of mean 0 and variance 1.
+
+        Parameters
+        ----------
+        block : shape (n, d)
+            Rows in the units of the data.
+        columns : shape (n_columns,), optional
+            Which components; None for all.
+        """
+        chosen = slice(None) if columns is None else columns
+        centred = block - self.centre
+        if self.axes is None:
+            components = centred[:, chosen]
+        else:
+            components = centred @ self.axes[chosen].T
+        deviation = self.deviation[chosen]
+        scale = np.divide(
+            1, deviation, out=np.zeros_like(deviation), where=deviation > 0
+        )
+        standardised: Floats = components * scale
+        return standardised
+
+
+def raw_frame(moments: Moments) -> Frame:
+    """Return the frame of the components as they are."""
+    return Frame(
+        name="raw", centre=moments.mean, axes=None, deviation=moments.deviation
+    )
+
+
+def pca_frame(moments: Moments, axes: PrincipalAxes) -> Frame:
+    """Return the frame of the principal axes.
+
+    Notes
+    -----
+    The deviations are those of the data along the axes, from the covariance, whichever
+    solver found the axes. Axes beyond the rank have none.
+    """
+    projected = axes.components @ moments.m2
+    variance = np.einsum("ij,ij->i", projected, axes.components) / moments.n_samples
+    variance[axes.rank :] = 0.0
+    return Frame(
+        name="pca",
+        centre=moments.mean,
+        axes=axes.components,
+        deviation=np.sqrt(np.maximum(variance, 0.0)),
+    )

@@ -1,0 +1,33 @@
+"""Read the shape of a .npy file without NumPy, for the planner."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"\x93NUMPY"
+_MAX_HEADER_BYTES = 2**16
+
+
+def read_npy_shape(path: Path) -> tuple[int, ...] | None:
+    """Return the shape that the header of ``path`` gives; None if it is no .npy file.
+
+    References
+    ----------
+    NumPy Enhancement Proposal 1: magic string, version, length of the header in two
+    bytes (version 1) or four, and a Python literal.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(8)
+        if len(start) < 8 or not start.startswith(_MAGIC):  # noqa: PLR2004
+            return None
+        length = int.from_bytes(stream.read(2 if start[6] == 1 else 4), "little")
+        text = stream.read(min(length, _MAX_HEADER_BYTES))
+    try:
+        shape = ast.literal_eval(text.decode("latin1").strip())["shape"]
+        return tuple(int(side) for side in shape)
+    except (ValueError, SyntaxError, KeyError, TypeError):
+        return None

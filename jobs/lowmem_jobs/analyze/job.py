@@ -1,0 +1,134 @@
+"""What `analyze` is: its options and the memory it needs; imports nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError, OptionValueError
+from lowmem.protocol.job import Job, Need, Option, PlanContext, Rung
+from lowmem.stores.metadata import fingerprint, read_array_info
+from lowmem_jobs.analyze.header import read_npy_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Measured, see tests/memory: a worker with NumPy, Zarr, SciPy and Matplotlib; the
+# blocks of rows of 2^20 values; matrices of d x d float64 alive at once.
+_BASE_BYTES = 190 * 2**20
+_BLOCKS_BYTES = 10 * 8 * 2**20
+_MATRICES = 12
+_BYTES_PER_PAIR = 48
+_BYTES_PER_PAIR_ROW = 40
+
+OPTIONS = (
+    Option(
+        name="latents",
+        kind="path",
+        help="vectors to analyze: a Zarr store or FILE.npy of (n, d) numbers "
+        "[default: latents.zarr of the workspace]",
+        is_shared=False,
+    ),
+    Option(
+        name="pca",
+        kind="str",
+        default="auto",
+        choices=("auto", "covariance", "incremental"),
+        help="solver of the principal axes; auto takes the exact one, covariance",
+    ),
+    Option(
+        name="trim_fwhm",
+        kind="float",
+        minimum=0.1,
+        help="drop rows with a component further than this many full widths at half "
+        "maximum from its centre",
+    ),
+    Option(
+        name="pairs",
+        kind="str",
+        help="all, or N: the N pairs with the strongest correlation (with --frame pca: "
+        "of the leading axes) [default: all up to 512 components, else 100000]",
+    ),
+    Option(
+        name="frame",
+        kind="str",
+        default="raw",
+        choices=("raw", "pca"),
+        help="components whose pairs are measured: raw, or the principal axes",
+    ),
+    Option(name="figures", kind="flag", default=True, help="draw the figures"),
+)
+
+
+def latents_path(context: PlanContext) -> Path:
+    """Return where the vectors are."""
+    given: str | None = context.options["latents"]
+    return context.workspace.latents if given is None else Path(given)
+
+
+def _needs(context: PlanContext) -> Sequence[Need]:
+    _check_pairs(context.options["pairs"])
+    if context.options["latents"] is None:
+        return (Need(path=context.workspace.latents, job="encode"),)
+    return ()
+
+
+def _check_pairs(value: str | None) -> None:
+    if value in (None, "all") or (value.isdecimal() and int(value) > 0):
+        return
+    raise OptionValueError(
+        option="--pairs", value=value, expected="all, or a number above 0"
+    )
+
+
+def _inputs(context: PlanContext) -> Mapping[str, str]:
+    path = latents_path(context)
+    if not path.exists():
+        raise DataError(
+            thing=path,
+            problem="is missing",
+            expected="a Zarr store or a .npy file of (n, d) numbers",
+        )
+    return {"latents": fingerprint(path)}
+
+
+def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:
+    return tuple({"pair_rows": rows} for rows in (65536, 16384, 4096))
+
+
+def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
+    shape = _shape(latents_path(context))
+    if shape is None:
+        return Rung(settings=settings)
+    d = shape[1]
+    ram_bytes = (
+        _BASE_BYTES
+        + _BLOCKS_BYTES
+        + _MATRICES * 8 * d * d
+        + _BYTES_PER_PAIR * d * (d - 1) // 2
+        + _BYTES_PER_PAIR_ROW * settings["pair_rows"]
+    )
+    return Rung(settings=settings, ram_bytes=ram_bytes)
+
+
+def _shape(path: Path) -> tuple[int, ...] | None:
+    """Return (n, d) of the vectors; None where the worker will have to say why not."""
+    if path.is_file():
+        shape = read_npy_shape(path)
+    else:
+        info = read_array_info(path / "z") or read_array_info(path)
+        shape = info.shape if info else None
+    return shape if shape is not None and len(shape) == 2 else None  # noqa: PLR2004
+
+
+JOB = Job(
+    name="analyze",
+    work="lowmem_jobs.analyze.work:work",
+    summary="measure how the latent vectors are distributed: moments, axes, every pair",
+    unit="steps",
+    options=OPTIONS,
+    ladder=_ladder,
+    predict=_predict,
+    needs=_needs,
+    inputs=_inputs,
+)

@@ -1,0 +1,146 @@
+"""Which pairs are measured, and what is counted of each: coverage and overlap.
+
+A tile is 256 pairs of few components, so that their columns stay in the caches; it is
+the step after which the stage may be cut. Every pair is computed by itself: neither
+tiles nor the rows handled at once change a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowmem.stats.density import Smoother
+from lowmem.stats.pairs import DEGENERATE
+from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.columns import Columns
+    from lowmem_jobs.analyze.course import Arrays, Course, Outcome
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.int64]
+
+PAIRS_PER_TILE = 256
+_SIDE = 16
+
+# Above this many components all pairs take more than a few minutes.
+_MAX_FEATURES_FOR_ALL = 512
+_DEFAULT_PAIRS = 100_000
+
+# Sigma of the ellipse with which the contour of the same mass is compared.
+IOU_SIGMA = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """The pairs that are measured, in the order of i, then j, with i < j.
+
+    Attributes
+    ----------
+    i, j : shape (n_pairs,)
+        Components of each pair.
+    rule
+        How they were chosen, in words.
+    n_possible
+        Number of all pairs.
+    """
+
+    i: Indices
+    j: Indices
+    rule: str
+    n_possible: int
+
+    def tile_order(self) -> Indices:
+        """Return the pairs in the order of tiles of 16 x 16 components."""
+        return np.lexsort((self.j, self.i, self.j // _SIDE, self.i // _SIDE))
+
+
+def select_pairs(asked: str | None, frame: str, rho: Floats) -> Selection:
+    """Return the pairs to measure.
+
+    Parameters
+    ----------
+    asked
+        The option ``--pairs``: "all", a number, or None for the default.
+    frame
+        "raw": the strongest correlations come first; "pca": the leading axes do, since
+        nothing is correlated there.
+    rho : shape (d, d)
+        Correlation of the raw components.
+    """
+    d = len(rho)
+    i, j = (index.astype(np.int64) for index in np.triu_indices(d, k=1))
+    limit = i.size
+    if asked not in (None, "all"):
+        limit = int(asked)
+    elif asked is None and d > _MAX_FEATURES_FOR_ALL:
+        limit = _DEFAULT_PAIRS
+    if limit >= i.size:
+        return Selection(i=i, j=j, rule="all pairs", n_possible=i.size)
+    if frame == "raw":
+        strength = np.nan_to_num(np.abs(rho[i, j]), nan=-1.0)
+        chosen = np.sort(np.argsort(-strength, kind="stable")[:limit])
+        rule = f"the {limit} pairs with the strongest correlation"
+    else:
+        chosen = np.sort(np.argsort(j, kind="stable")[:limit])
+        rule = f"the {limit} pairs of the leading axes"
+    return Selection(i=i[chosen], j=j[chosen], rule=rule, n_possible=i.size)
+
+
+def is_drawable(rho: float) -> bool:
+    """Return whether a pair has a density: neither constant nor one and the same."""
+    return bool(1 - rho**2 >= DEGENERATE)
+
+
+def measure_pairs(
+    course: Course,
+    selection: Selection,
+    *,
+    rho: Floats,
+    columns: Columns,
+    n_rows: int,
+    block_rows: int,
+) -> Outcome:
+    """Count every selected pair, a tile at a time.
+
+    Parameters
+    ----------
+    rho : shape (n_pairs,)
+        Correlation of each pair; where it is NaN or too close to 1 the results are NaN.
+
+    Returns
+    -------
+    coverage : shape (n_pairs, 3)
+        Share of the rows within 2, 2.5 and 3 sigma.
+    iou : shape (n_pairs,)
+        Overlap of the density's contour with the ellipse of the same mass.
+    """
+    if course.is_done("pairs"):
+        return course.outcome("pairs")
+    n_pairs = rho.size
+    done, arrays = course.resumed()
+    found: Arrays = {
+        "coverage": np.full((n_pairs, len(COVERAGE_SIGMAS)), np.nan),
+        "iou": np.full(n_pairs, np.nan),
+    }
+    if done:
+        found = {name: np.array(arrays[name]) for name in found}
+    smoother = Smoother(n_samples=n_rows)
+    order = selection.tile_order()
+    for start in range(done, n_pairs, PAIRS_PER_TILE):
+        tile = order[start : start + PAIRS_PER_TILE]
+        for k in tile:
+            if not is_drawable(rho[k]):
+                continue
+            x, y = columns[selection.i[k]], columns[selection.j[k]]
+            counts = PlaneCounts.of(x, y, float(rho[k]), block_rows=block_rows)
+            found["coverage"][k] = counts.coverage
+            density = smoother.density(counts)
+            found["iou"][k] = smoother.contour_iou(density, IOU_SIGMA)
+        yield from course.step("pairs", start + len(tile), lambda: found)
+    return (yield from course.end("pairs", found))

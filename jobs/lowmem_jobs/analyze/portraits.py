@@ -1,0 +1,225 @@
+"""Portraits of pairs: density contours with ellipses, before and after PCA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lowmem.stats.density import Smoother, level_of_mass
+from lowmem.stats.ellipses import ellipse_from_covariance, mass_within
+from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
+from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
+from lowmem_jobs.analyze.figures import SYMBOLS, WORDS
+from lowmem_jobs.analyze.pairs import is_drawable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.columns import Columns
+    from lowmem_jobs.analyze.study import Study, View
+
+    Floats = NDArray[np.float64]
+    Indices = NDArray[np.int64]
+    Pair = tuple[int, int]
+
+N_PER_FIGURE = 4
+_REACH = 4.0  # half width of a panel, in standard deviations
+_BLOCK_ROWS = 2**14
+_LEADING = ((0, 1), (0, 2), (1, 2), (2, 3))
+_TITLES = {
+    "leading": "the leading components",
+    "strongest": "the strongest correlations before PCA",
+    "best": "the most elliptic pairs",
+    "worst": "the least elliptic pairs",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Columns of one frame, and where each component lies in them.
+
+    Attributes
+    ----------
+    view
+        The components.
+    columns
+        Some of them, or all.
+    place
+        Column of each component that is there.
+    """
+
+    view: View
+    columns: Columns
+    place: Mapping[int, int]
+
+
+def choose_portraits(
+    *, n_features: int, rho: Floats, i: Indices, j: Indices, iou: Floats
+) -> dict[str, list[Pair]]:
+    """Return the pairs of each figure, by its name.
+
+    Parameters
+    ----------
+    rho : shape (d, d)
+        Correlation of the raw components.
+    i, j, iou : shape (n_pairs,)
+        The measured pairs and how elliptic they are.
+    """
+    defined = np.flatnonzero(np.isfinite(iou))
+    strength = np.nan_to_num(np.abs(rho[i, j]), nan=-1.0)
+    orders = {
+        "strongest": np.argsort(-strength, kind="stable"),
+        "best": defined[np.argsort(-iou[defined], kind="stable")],
+        "worst": defined[np.argsort(iou[defined], kind="stable")],
+    }
+    chosen = {
+        name: [(int(i[k]), int(j[k])) for k in order[:N_PER_FIGURE]]
+        for name, order in orders.items()
+    }
+    leading = [pair for pair in _LEADING if pair[1] < n_features]
+    return {
+        name: pairs for name, pairs in {"leading": leading, **chosen}.items() if pairs
+    }
+
+
+def draw_portraits(
+    path: Path, name: str, pairs: list[Pair], study: Study, sources: list[Source]
+) -> None:
+    """Draw pairs in columns, each frame in a row."""
+    with drawing(path, width=2.35 * len(pairs) + 0.2, height=5.4) as figure:
+        measured = (
+            f", measured {WORDS[study.frame]}" if name in ("best", "worst") else ""
+        )
+        title = f"Density contours and ellipses of {_TITLES[name]}{measured}"
+        # A narrow figure of one or two pairs needs its title on two lines.
+        figure.suptitle(title if len(pairs) > 2 else title.replace(" of ", "\nof "))  # noqa: PLR2004
+        grid = panels(figure, len(sources), len(pairs))
+        for row, source in zip(grid, sources, strict=True):
+            for panel, pair in zip(row, pairs, strict=True):
+                _draw_pair(panel, pair, study, source)
+        figure.legend(
+            handles=[
+                Line2D([], [], color=BLUE, label="contours of the density"),
+                Line2D(
+                    [], [], color=ORANGE, linestyle="--", label="ellipses of equal mass"
+                ),
+            ],
+            loc="outside lower center",
+            ncols=2 if len(pairs) > 1 else 1,
+            title=", ".join(
+                f"{k:g}\N{GREEK SMALL LETTER SIGMA}: {100 * mass_within(k):.1f} %"
+                for k in COVERAGE_SIGMAS
+            ),
+            title_fontsize=8,
+        )
+
+
+def _draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
+    i, j = pair
+    symbol = SYMBOLS[source.view.frame.name]
+    panel.set_xlabel(f"{symbol} {i}")
+    panel.set_ylabel(f"{symbol} {j}", labelpad=1)
+    rho = float(source.view.rho[i, j])
+    if not is_drawable(rho):
+        panel.set_title("constant or duplicate", color=GREY)
+        panel.set_xticks([])
+        panel.set_yticks([])
+        return
+    smoother = Smoother(n_samples=study.moments.n_samples)
+    density = smoother.density(_counts(source, pair, rho))
+    place = _Place.of(pair, study, source)
+    _draw_density(panel, density, place, smoother)
+    _draw_ellipses(panel, place, smoother)
+    for axis, end in ((panel.xaxis, 0), (panel.yaxis, 1)):
+        axis.set_major_locator(MaxNLocator(4))
+        reach = _REACH * place.scale[end]
+        axis.set_view_interval(
+            place.centre[end] - reach, place.centre[end] + reach, ignore=True
+        )
+    iou = smoother.contour_iou(density, COVERAGE_SIGMAS[0])
+    panel.set_title(f"\N{GREEK SMALL LETTER RHO} = {_number(rho)}   IoU = {iou:.2f}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a pair lies, in the units of the data."""
+
+    centre: tuple[float, float]
+    scale: tuple[float, float]
+    rho: float
+
+    @classmethod
+    def of(cls, pair: Pair, study: Study, source: Source) -> _Place:
+        i, j = pair
+        frame = source.view.frame
+        # Scores along the axes are relative to the mean.
+        mean = study.moments.mean if frame.axes is None else np.zeros(study.n_features)
+        return cls(
+            centre=(float(mean[i]), float(mean[j])),
+            scale=(float(frame.deviation[i]), float(frame.deviation[j])),
+            rho=float(source.view.rho[i, j]),
+        )
+
+
+def _counts(source: Source, pair: Pair, rho: float) -> PlaneCounts:
+    x, y = (source.columns[source.place[component]] for component in pair)
+    return PlaneCounts.of(x, y, rho, block_rows=_BLOCK_ROWS)
+
+
+def _draw_density(
+    panel: Axes, density: NDArray[np.float32], place: _Place, smoother: Smoother
+) -> None:
+    u, v = np.meshgrid(smoother.centres, smoother.centres, indexing="ij")
+    x, y = unwhitened(u, v, place.rho)
+    x = place.centre[0] + place.scale[0] * x
+    y = place.centre[1] + place.scale[1] * y
+    shades = np.linspace(0, density.max(), 9)[1:]
+    panel.contourf(x, y, density, levels=shades, cmap="Blues", alpha=0.6, extend="max")
+    levels = sorted({level_of_mass(density, mass_within(k)) for k in COVERAGE_SIGMAS})
+    panel.contour(x, y, density, levels=levels, colors=BLUE, linewidths=1.0)
+
+
+def _draw_ellipses(panel: Axes, place: _Place, smoother: Smoother) -> None:
+    """Draw the ellipses of the covariance as the smoothing widens it."""
+    spread = np.outer(place.scale, place.scale)
+    spread *= [[1.0, place.rho], [place.rho, 1.0]]
+    spread *= 1 + smoother.bandwidth**2
+    for k in COVERAGE_SIGMAS:
+        x, y = ellipse_from_covariance(place.centre, spread, k).points().T
+        panel.plot(x, y, color=ORANGE, linestyle="--", linewidth=1.0)
+
+
+def _number(rho: float) -> str:
+    """Return ``rho`` with two digits; never "-0.00"."""
+    return f"{round(rho, 2) + 0.0:.2f}"
+
+
+def draw_overlaps(path: Path, study: Study) -> None:
+    """Draw how elliptic each measured pair is, as a matrix."""
+    d = study.n_features
+    matrix = np.full((d, d), np.nan)
+    i, j = study.selection.i, study.selection.j
+    matrix[i, j] = study.iou
+    matrix[j, i] = study.iou
+    symbol = SYMBOLS[study.frame]
+    with drawing(path, width=5.4, height=4.6) as figure:
+        panel = figure.subplots()
+        panel.set_facecolor("#eeeeee")
+        image = panel.imshow(matrix, cmap="viridis", interpolation="nearest")
+        panel.set_xlabel(f"component {symbol}")
+        panel.set_ylabel(f"component {symbol}")
+        panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(8, integer=True))
+        panel.set_title(
+            f"Overlap of contour and ellipse at 2\N{GREEK SMALL LETTER SIGMA}, "
+            f"{WORDS[study.frame]} ({i.size:,} pairs)"
+        )
+        figure.colorbar(image, ax=panel, label="intersection over union")

@@ -1,0 +1,89 @@
+"""Write analysis.zarr: the arrays that other jobs and people read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.base.files import remove
+from lowmem.stores.write import RowWriter, write_group_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.study import Study
+
+_CHUNK_BYTES = 8 * 2**20
+
+
+def write_store(path: Path, study: Study) -> None:
+    """Write the whole store anew."""
+    remove(path)
+    write_group_attributes(path, _provenance(study))
+    _write_arrays(path, _arrays(study))
+    pairs = path / "pairs"
+    write_group_attributes(
+        pairs, {"frame": study.frame, "selection": study.selection.rule}
+    )
+    _write_arrays(pairs, _pair_arrays(study))
+
+
+def _provenance(study: Study) -> dict[str, object]:
+    return {
+        "n_rows": study.n_rows,
+        "n_rows_kept": study.moments.n_samples,
+        "trim_fwhm": study.trimming.chosen,
+        "solver": study.solver,
+        "undefined": "NaN: a constant component has no correlation, skewness or "
+        "kurtosis, and a pair of constant or duplicate components no joint measure",
+    }
+
+
+def _arrays(study: Study) -> Mapping[str, NDArray[Any]]:
+    moments, axes = study.moments, study.axes
+    return {
+        "mean": moments.mean,
+        "covariance": moments.covariance,
+        "correlation": moments.correlation,
+        "eigenvalues": axes.eigenvalues,
+        "components": axes.components,
+        "explained_variance_ratio": axes.explained_variance_ratio,
+        "skewness": moments.skewness,
+        "kurtosis": moments.kurtosis,
+        "minimum": moments.minimum,
+        "maximum": moments.maximum,
+    }
+
+
+def _pair_arrays(study: Study) -> Mapping[str, NDArray[Any]]:
+    return {
+        "i": study.selection.i.astype(np.int32),
+        "j": study.selection.j.astype(np.int32),
+        "rho": study.measures.rho,
+        "mardia_skewness": study.measures.skewness,
+        "mardia_kurtosis": study.measures.kurtosis,
+        "coverage_2sigma": study.coverage[:, 0],
+        "coverage_2_5sigma": study.coverage[:, 1],
+        "coverage_3sigma": study.coverage[:, 2],
+        "contour_iou": study.iou,
+    }
+
+
+def _write_arrays(group: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in arrays.items():
+        row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=int))
+        chunk_rows = max(min(_CHUNK_BYTES // row_bytes, len(array)), 1)
+        writer = RowWriter.open(
+            group,
+            name,
+            row_shape=array.shape[1:],
+            dtype=array.dtype,
+            chunk_rows=chunk_rows,
+        )
+        for start in range(0, len(array), chunk_rows):
+            writer.append(array[start : start + chunk_rows])
+        writer.flush()

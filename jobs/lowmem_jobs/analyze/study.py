@@ -1,0 +1,126 @@
+"""Everything an analysis found, as one value for the results and the figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lowmem.stats.gaussian import GaussianFits
+    from lowmem.stats.histograms import Histograms
+    from lowmem.stats.moments import Moments
+    from lowmem.stats.pairs import PairMeasures
+    from lowmem.stats.principal import PrincipalAxes
+    from lowmem.stats.radius import RadiusSample
+    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.pairs import Selection
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trimming:
+    """How many rows survive which cut.
+
+    Attributes
+    ----------
+    chosen
+        The cut that was made, in full widths at half maximum; None for no cut.
+    cuts
+        All cuts that were counted.
+    survivors : shape (n_cuts,)
+        Rows that survive each.
+    """
+
+    chosen: float | None
+    cuts: tuple[float, ...]
+    survivors: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """The components of one frame.
+
+    Attributes
+    ----------
+    frame
+        The frame.
+    histograms
+        Of the standardised components.
+    fits
+        Gaussians fitted to them.
+    rho : shape (d, d)
+        Correlation of the components, as measured in this frame.
+    """
+
+    frame: Frame
+    histograms: Histograms
+    fits: GaussianFits
+    rho: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """All that was found.
+
+    Attributes
+    ----------
+    n_rows
+        Rows that were read.
+    moments
+        Of the rows that survive.
+    trimming
+        Which rows those are.
+    solver
+        "covariance" or "incremental".
+    axes
+        What it found.
+    solver_difference
+        Largest difference of its eigenvalues from the exact ones, relative to the
+        largest; 0 for the exact solver itself.
+    raw, pca
+        Components before and after the turn to the principal axes.
+    pca_skewness, pca_kurtosis : shape (d,)
+        Of the components along the axes.
+    radius
+        Distribution of the Mahalanobis distance.
+    frame
+        Name of the frame in which pairs were measured.
+    selection
+        Which pairs.
+    measures
+        Correlation and Mardia's measures of each.
+    coverage : shape (n_pairs, 3)
+        Share of rows within 2, 2.5 and 3 sigma.
+    iou : shape (n_pairs,)
+        Overlap of contour and ellipse.
+    """
+
+    n_rows: int
+    moments: Moments
+    trimming: Trimming
+    solver: str
+    axes: PrincipalAxes
+    solver_difference: float
+    raw: View
+    pca: View
+    pca_skewness: Floats
+    pca_kurtosis: Floats
+    radius: RadiusSample
+    frame: str
+    selection: Selection
+    measures: PairMeasures
+    coverage: Floats
+    iou: Floats
+
+    @property
+    def n_features(self) -> int:
+        """Number of components d."""
+        return self.moments.mean.size
+
+    def view(self, name: str) -> View:
+        """Return the components of the frame ``name``."""
+        return self.raw if name == "raw" else self.pca

@@ -1,0 +1,195 @@
+"""The numbers of an analysis by name, for summary.json and for the report."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.stats.ellipses import mass_within
+from lowmem.stats.plane import COVERAGE_SIGMAS
+from lowmem.stats.trimming import expected_survival
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.study import Study, View
+
+    Floats = NDArray[np.float64]
+
+_SHARES = (0.8, 0.9, 0.95, 0.99)
+_N_RANKED = 10
+_SCALARS = (
+    "n_rows",
+    "n_rows_kept",
+    "n_features",
+    "solver",
+    "effective_dimension",
+    "largest_correlation_raw",
+    "largest_correlation_pca",
+)
+
+
+def summary_of(study: Study) -> dict[str, Any]:
+    """Return every number of the study that is not an array of its own."""
+    return {
+        "n_rows": study.n_rows,
+        "n_rows_kept": study.moments.n_samples,
+        "n_features": study.n_features,
+        "constant_components": _constant(study),
+        "trimming": _trimming(study),
+        "solver": study.solver,
+        "solver_eigenvalue_difference": study.solver_difference,
+        "rank": study.axes.rank,
+        "effective_dimension": study.axes.effective_dimension,
+        "components_for_variance": {
+            f"{share:g}": study.axes.n_components_for(share) for share in _SHARES
+        },
+        "largest_correlation_raw": _largest_off_diagonal(study.raw.rho),
+        "largest_correlation_pca": _largest_off_diagonal(study.pca.rho),
+        "components_raw": _components(
+            study.raw, study.moments.skewness, study.moments.kurtosis
+        ),
+        "components_pca": _components(
+            study.pca, study.pca_skewness, study.pca_kurtosis
+        ),
+        "radius": _radius(study),
+        "pairs": _pairs(study),
+    }
+
+
+def to_json(summary: dict[str, Any]) -> bytes:
+    """Return ``summary`` as JSON; what is undefined becomes null."""
+    text = json.dumps(_plain(summary), indent=2, allow_nan=False, ensure_ascii=False)
+    return text.encode() + b"\n"
+
+
+def headline(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the few numbers that the report shows."""
+    plain: dict[str, Any] = _plain({name: summary[name] for name in _SCALARS})
+    plain["radius_kolmogorov"] = _plain(summary["radius"]["kolmogorov"])
+    plain["pairs_measured"] = summary["pairs"]["n_measured"]
+    plain["median_contour_iou"] = _plain(summary["pairs"]["contour_iou"]["median"])
+    return plain
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    is_undefined = isinstance(value, float) and not isfinite(value)
+    return None if is_undefined else value
+
+
+def _constant(study: Study) -> list[int]:
+    return [int(index) for index in np.flatnonzero(study.moments.deviation == 0)]
+
+
+def _trimming(study: Study) -> dict[str, Any]:
+    trimming, d = study.trimming, study.n_features
+    table = [
+        {
+            "factor": cut,
+            "survivors": int(kept),
+            "expected_if_independent_gaussian": study.n_rows
+            * expected_survival(cut, d),
+        }
+        for cut, kept in zip(trimming.cuts, trimming.survivors, strict=True)
+    ]
+    return {
+        "factor": trimming.chosen,
+        "n_before": study.n_rows,
+        "n_after": study.moments.n_samples,
+        "statistics_are_of": "all rows"
+        if trimming.chosen is None
+        else "surviving rows",
+        "survivors": table,
+    }
+
+
+def _largest_off_diagonal(rho: Floats) -> float | None:
+    off = np.abs(rho[~np.eye(len(rho), dtype=bool)])
+    off = off[np.isfinite(off)]
+    return float(off.max()) if off.size else None
+
+
+def _components(view: View, skewness: Floats, kurtosis: Floats) -> dict[str, Any]:
+    """Return one list for each measure, in the order of the components."""
+    n = view.histograms.counts[0].sum()
+    return {
+        "gaussian_mean": view.fits.mean * view.frame.deviation,
+        "gaussian_sigma": view.fits.sigma * view.frame.deviation,
+        "fwhm": view.fits.fwhm * view.frame.deviation,
+        "is_fitted": view.fits.is_fitted,
+        "kolmogorov": view.fits.kolmogorov,
+        "skewness": skewness,
+        "excess_kurtosis": kurtosis,
+        "jarque_bera": n / 6 * (np.square(skewness) + np.square(kurtosis) / 4),
+        "means_are_relative_to": "the mean of the component",
+    }
+
+
+def _radius(study: Study) -> dict[str, Any]:
+    radius = study.radius
+    return {
+        "n_dimensions": radius.n_dimensions,
+        "kolmogorov": radius.kolmogorov,
+        "mardia_kurtosis": radius.mardia_kurtosis,
+        "mardia_kurtosis_gaussian": radius.mardia_expected,
+        "mardia_kurtosis_standard_error": radius.mardia_standard_error,
+    }
+
+
+def _pairs(study: Study) -> dict[str, Any]:
+    selection, measures = study.selection, study.measures
+    return {
+        "frame": study.frame,
+        "selection": selection.rule,
+        "n_measured": selection.i.size,
+        "n_left_out": selection.n_possible - selection.i.size,
+        "n_undefined": int(np.isnan(study.iou).sum()),
+        "abs_rho": _spread(np.abs(measures.rho)),
+        "mardia_skewness": _spread(measures.skewness),
+        "mardia_kurtosis": _spread(measures.kurtosis),
+        "coverage": {
+            f"{k:g}sigma": {
+                **_spread(study.coverage[:, column]),
+                "gaussian": mass_within(k),
+            }
+            for column, k in enumerate(COVERAGE_SIGMAS)
+        },
+        "contour_iou": _spread(study.iou),
+        "best": _ranked(study, -study.iou),
+        "worst": _ranked(study, study.iou),
+    }
+
+
+def _spread(values: Floats) -> dict[str, float | None]:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return {"minimum": None, "median": None, "maximum": None}
+    return {
+        "minimum": float(finite.min()),
+        "median": float(np.median(finite)),
+        "maximum": float(finite.max()),
+    }
+
+
+def _ranked(study: Study, key: Floats) -> list[dict[str, Any]]:
+    """Return the first pairs in the order of ``key``; undefined ones come last."""
+    order = np.argsort(key, kind="stable")[:_N_RANKED]
+    return [
+        {
+            "i": study.selection.i[k],
+            "j": study.selection.j[k],
+            "rho": study.measures.rho[k],
+            "contour_iou": study.iou[k],
+        }
+        for k in order
+        if np.isfinite(study.iou[k])
+    ]

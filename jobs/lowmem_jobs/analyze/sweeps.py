@@ -1,0 +1,252 @@
+"""What each pass over the rows gathers; the arithmetic itself is in `lowmem.stats`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.stats.histograms import Histograms
+from lowmem.stats.moments import Moments
+from lowmem.stats.pairs import PairSums
+from lowmem.stats.radius import RadiusSample
+from lowmem.stats.trimming import count_survivors, outer_distance
+from lowmem_jobs.analyze.source import is_usable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from lowmem_jobs.analyze.columns import Columns
+    from lowmem_jobs.analyze.course import Arrays
+    from lowmem_jobs.analyze.frames import Frame
+
+    Floats = NDArray[np.float64]
+    Keep = Callable[[Floats], Floats]
+
+# In standard deviations. The reference study took bins of width 0.25 in its own units.
+_HISTOGRAM = {"lower": -8.0, "upper": 8.0, "n_bins": 128}
+
+
+class _Sweep:
+    """A pass that writes nothing beside its arrays."""
+
+    def flush(self) -> None:
+        """Do nothing: there is nothing to make durable."""
+
+
+class MomentsSweep(_Sweep):
+    """Moments of all rows; the place where bad rows are met first."""
+
+    def __init__(self, n_features: int, refuse: Callable[[], None]) -> None:
+        self._moments = Moments.empty(n_features)
+        self._refuse = refuse
+
+    def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
+        """Take in the rows from ``start``."""
+        if not is_usable(block).all():
+            self._refuse()
+        self._moments = self._moments.merge(Moments.of(block))
+
+    def arrays(self) -> Arrays:
+        """Return the state."""
+        return self._moments.arrays()
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up a state."""
+        self._moments = Moments.from_arrays(arrays)
+
+
+class HistogramSweep(_Sweep):
+    """Histograms of the standardised components of all rows."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._histograms = empty_histograms(frame.centre.size)
+
+    def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
+        """Take in the rows from ``start``."""
+        self._histograms = self._histograms.updated(self._frame.standardised(block))
+
+    def arrays(self) -> Arrays:
+        """Return the counts."""
+        return {"counts": self._histograms.counts}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up the counts."""
+        self._histograms = histograms_from(arrays["counts"])
+
+
+class SurvivorsSweep(_Sweep):
+    """How many rows survive each cut; the moments of those that survive the chosen."""
+
+    def __init__(
+        self,
+        *,
+        centre: Floats,
+        fwhm: Floats,
+        cuts: Sequence[float],
+        chosen: float | None,
+    ) -> None:
+        self._centre, self._fwhm = centre, fwhm
+        self._cuts, self._chosen = cuts, chosen
+        self._survivors = np.zeros(len(cuts), dtype=np.int64)
+        self._moments = Moments.empty(centre.size)
+
+    def keep(self, block: Floats) -> Floats:
+        """Return the rows that survive the chosen cut; all where there is none."""
+        if self._chosen is None:
+            return block
+        distance = outer_distance(block, self._centre, self._fwhm)
+        return block[distance <= self._chosen]
+
+    def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
+        """Take in the rows from ``start``."""
+        distance = outer_distance(block, self._centre, self._fwhm)
+        self._survivors = self._survivors + count_survivors(distance, self._cuts)
+        if self._chosen is not None:
+            kept = block[distance <= self._chosen]
+            self._moments = self._moments.merge(Moments.of(kept))
+
+    def arrays(self) -> Arrays:
+        """Return the counts and, where rows are dropped, the moments of the others."""
+        moments = self._moments.arrays() if self._chosen is not None else {}
+        return {"survivors": self._survivors, **moments}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up a state."""
+        self._survivors = np.asarray(arrays["survivors"])
+        if self._chosen is not None:
+            self._moments = Moments.from_arrays(arrays)
+
+
+class ShapeSweep:
+    """Everything of standardised rows, in both frames; writes the columns of one."""
+
+    def __init__(
+        self, *, raw: Frame, pca: Frame, chosen: Frame, keep: Keep, columns: Columns
+    ) -> None:
+        d = raw.centre.size
+        self._frames = {"raw": raw, "pca": pca}
+        self._chosen, self._keep, self._columns = chosen.name, keep, columns
+        self._histograms = {name: empty_histograms(d) for name in self._frames}
+        self._sums = PairSums.empty(d)
+        self._radius = RadiusSample.empty(max(int((pca.deviation > 0).sum()), 1))
+        # Of the principal axes; in the sums as well, where those are chosen.
+        self._products = np.zeros((d, d)) if chosen.name == "raw" else self._sums.p11
+        self._powers = np.zeros((2, d))
+
+    def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
+        """Take in the rows from ``start``."""
+        kept = self._keep(block)
+        for name, frame in self._frames.items():
+            x = frame.standardised(kept)
+            self._histograms[name] = self._histograms[name].updated(x)
+            if name == self._chosen:
+                self._columns.write(self._sums.n_samples, x)
+                self._sums = self._sums.updated(x)
+            if name == "pca":
+                self._add_axes(x)
+
+    def _add_axes(self, x: Floats) -> None:
+        squares = np.square(x)
+        self._radius = self._radius.updated(squares.sum(axis=1))
+        third = np.einsum("ij,ij->j", squares, x)
+        self._powers = self._powers + np.stack([third, np.square(squares).sum(axis=0)])
+        if self._chosen == "raw":
+            self._products = self._products + x.T @ x
+        else:
+            self._products = self._sums.p11
+
+    def arrays(self) -> Arrays:
+        """Return the state."""
+        products = {"products": self._products} if self._chosen == "raw" else {}
+        return {
+            **self._sums.arrays(),
+            **products,
+            "histogram_raw": self._histograms["raw"].counts,
+            "histogram_pca": self._histograms["pca"].counts,
+            "powers": self._powers,
+            **radius_arrays(self._radius),
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up a state."""
+        self._sums = PairSums.from_arrays(arrays)
+        if self._chosen == "raw":
+            self._products = np.asarray(arrays["products"])
+        for name in self._frames:
+            self._histograms[name] = histograms_from(arrays[f"histogram_{name}"])
+        self._powers = np.asarray(arrays["powers"])
+        self._radius = radius_from(arrays, self._radius.n_dimensions)
+
+    def flush(self) -> None:
+        """Wait until the columns are on the disk."""
+        self._columns.flush()
+
+
+class ColumnsSweep:
+    """Writes a few standardised components of one frame as columns."""
+
+    def __init__(
+        self, *, frame: Frame, chosen: NDArray[np.int64], keep: Keep, columns: Columns
+    ) -> None:
+        self._frame, self._chosen = frame, chosen
+        self._keep, self._columns = keep, columns
+        self._n_rows = 0
+
+    def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
+        """Take in the rows from ``start``."""
+        kept = self._keep(block)
+        self._columns.write(self._n_rows, self._frame.standardised(kept, self._chosen))
+        self._n_rows += len(kept)
+
+    def arrays(self) -> Arrays:
+        """Return how many rows were written."""
+        return {"n_rows": np.array(self._n_rows)}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on behind the rows that were written."""
+        self._n_rows = int(np.asarray(arrays["n_rows"]).item())
+
+    def flush(self) -> None:
+        """Wait until the columns are on the disk."""
+        self._columns.flush()
+
+
+def empty_histograms(n_features: int) -> Histograms:
+    """Return histograms of standardised components, without rows."""
+    return Histograms.empty(
+        n_features,
+        lower=_HISTOGRAM["lower"],
+        upper=_HISTOGRAM["upper"],
+        n_bins=int(_HISTOGRAM["n_bins"]),
+    )
+
+
+def histograms_from(counts: NDArray[Any]) -> Histograms:
+    """Return histograms of standardised components with these counts."""
+    return replace(empty_histograms(len(counts)), counts=np.asarray(counts))
+
+
+def radius_arrays(radius: RadiusSample) -> Arrays:
+    """Return the state of a radius sample; `radius_from` is the inverse."""
+    return {
+        "radius_n": np.array(radius.n_samples),
+        "radius_r4": np.array(radius.sum_r4),
+        "radius_counts": radius.histogram.counts,
+    }
+
+
+def radius_from(arrays: Arrays, n_dimensions: int) -> RadiusSample:
+    """Return the radius sample that `radius_arrays` described."""
+    empty = RadiusSample.empty(n_dimensions)
+    counts = np.asarray(arrays["radius_counts"])
+    return replace(
+        empty,
+        n_samples=int(np.asarray(arrays["radius_n"]).item()),
+        sum_r4=float(np.asarray(arrays["radius_r4"]).item()),
+        histogram=replace(empty.histogram, counts=counts),
+    )
