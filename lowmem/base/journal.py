@@ -8,6 +8,7 @@ durable once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from typing import TYPE_CHECKING, Self
@@ -63,8 +64,10 @@ class JournalWriter:
         self._path = path
         make_folder(path.parent)
         whole = sum(len(_line_from_body(body)) for body in read_bodies(path))
+        self._whole_bytes = whole
         with storage_errors(path):
-            self._stream = path.open("ab")
+            # Unbuffered: what a full disk refused must not be written by a later close.
+            self._stream = path.open("ab", buffering=0)
             self._stream.truncate(whole)
         sync_file(path.parent)
 
@@ -80,8 +83,20 @@ class JournalWriter:
         self._stream.close()
 
     def append(self, body: bytes) -> None:
-        """Add one line and wait until it is on the disk."""
+        """Add one line and wait until it is on the disk; all of it or nothing."""
+        line = _line_from_body(body)
         with storage_errors(self._path):
-            self._stream.write(_line_from_body(body))
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            try:
+                self._write(line)
+            except OSError:
+                # Else the next line would follow half of this one.
+                with contextlib.suppress(OSError):
+                    self._stream.truncate(self._whole_bytes)
+                raise
+        self._whole_bytes += len(line)
+
+    def _write(self, line: bytes) -> None:
+        rest = line
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+        os.fsync(self._stream.fileno())
