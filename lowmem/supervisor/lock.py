@@ -71,7 +71,7 @@ class WorkspaceLock:
         """Take the lock; wait only while its holder is a dying worker."""
         path = self._space.lock
         give_up_at = self._clock.monotonic() + _PATIENCE_S
-        while not _try_lock(self.descriptor):
+        while not _try_lock(self.descriptor, path):
             holder = _live_holder(path)
             if holder is not None or self._clock.monotonic() > give_up_at:
                 raise WorkspaceLockedError(
@@ -80,14 +80,14 @@ class WorkspaceLock:
             self._clock.sleep(_RETRY_S)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
         # A file system without locks: the name of the holder has to do.
-        return True
+        return _live_holder(path) is None
     return True
 
 
