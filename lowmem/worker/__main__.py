@@ -46,7 +46,8 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     forward_prints(channel)
     try:
         answer(request, channel)
-    except Exception as error:  # noqa: BLE001 - the boundary of the process
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the process's boundary
+        # SystemExit is only an error here: a job ends by returning.
         failure = failure_from_exception(error)
         channel.send(failure)
         return failure.exit_code

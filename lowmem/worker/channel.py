@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import sys
@@ -89,31 +90,32 @@ class Channel:
             self.send(Progressed(done=done, total=total, note=note))
 
 
-class LineForwarder:
-    """A text stream that sends what a job prints to the user, line by line."""
+class LineForwarder(io.TextIOBase):
+    """A text stream that sends what a job prints to the user, line by line.
+
+    It is no terminal: progress bars are drawn by the supervisor.
+    """
 
     encoding = "utf-8"
+    # `typing.override`, which mypy would have here, came with Python 3.12.
 
     def __init__(self, channel: Channel) -> None:
+        super().__init__()
         self._channel = channel
         self._rest = ""
 
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> int:  # type: ignore[explicit-override]
         """Send every whole line of ``text``."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._channel.show_line(line)
         return len(text)
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # type: ignore[explicit-override]
         """Send what is left of a line."""
         if self._rest:
             self._channel.show_line(self._rest)
             self._rest = ""
-
-    def isatty(self) -> bool:
-        """Return False: progress bars are drawn by the supervisor."""
-        return False
 
 
 def forward_prints(channel: Channel) -> None:
