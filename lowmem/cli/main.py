@@ -12,7 +12,7 @@ import typer
 
 import lowmem
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import LowmemError, UsageError
+from lowmem.base.errors import EXIT_STOPPED, LowmemError, UsageError
 from lowmem.base.workspace import Workspace
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.execute import execute, orders_of
@@ -27,6 +27,8 @@ from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held
 
 DEFAULT_WORKSPACE = "lowmem-work"
+# What typer makes of Ctrl-C; once a job runs, its supervisor handles the signal itself.
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="lowmem",
@@ -252,10 +254,17 @@ def run() -> NoReturn:
         status = app(standalone_mode=False)
     except typer.Exit as end:
         status = end.exit_code
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
     except LowmemError as error:
         status = _tell(error)
     except Exception as error:  # noqa: BLE001 - the boundary of the process
         status = _usage_error(error)
+    if status == _INTERRUPTED:
+        _print_paragraph(
+            "interrupted before any job began. The same command begins it."
+        )
+        status = EXIT_STOPPED
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -1,0 +1,57 @@
+"""How hypothesis searches, and what every test that starts processes must leave behind."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly", max_examples=2000, deadline=None, stateful_step_count=100
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# seconds; a killed process takes a moment to leave the table.
+_PATIENCE_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request):
+    """Assert that a test of processes leaves no child and no open descriptor."""
+    if request.node.get_closest_marker("process") is None:
+        yield
+        return
+    before = _descriptors()
+    yield
+    assert _settled_children() == []
+    assert _descriptors() <= before
+
+
+def _settled_children() -> list[psutil.Process]:
+    give_up_at = time.monotonic() + _PATIENCE_S
+    while (left := _live_children()) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    return left
+
+
+def _live_children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts, opens no path

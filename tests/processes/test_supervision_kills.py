@@ -1,0 +1,233 @@
+"""A run killed at any moment, resumed, equals the run that was never cut."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    assert_counted,
+    attempts,
+    children_of,
+    committed_cycles,
+    incidents,
+    is_running,
+    job_file,
+    kill,
+    records,
+    run,
+    running,
+    until,
+)
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+N_ROWS = 30
+SLOWLY = ("--rows", N_ROWS, "--pause", 0.01)
+
+
+@pytest.fixture
+def job(tmp_path):
+    return job_file(tmp_path, COUNTING)
+
+
+def test_a_run_that_is_never_cut_counts_every_row_once(tmp_path, job):
+    ended = run(job, tmp_path / "w")
+    assert ended.status == 0, ended
+    assert_counted(tmp_path / "w")
+    assert (tmp_path / "w" / "report.html").is_file()
+
+
+def test_a_worker_killed_in_mid_cycle_is_replaced_and_the_result_is_the_same(
+    tmp_path, job
+):
+    space = tmp_path / "w"
+    with running(job, space, *SLOWLY) as live:
+        live.wait_for_commits(2)
+        first = live.worker.pid
+        kill(first)
+        live.wait_for(lambda found: sum(r.__class__.__name__ == "AttemptBegun" for r in found) == 2)
+        assert live.worker.pid != first
+        ended = live.end()
+    assert ended.status == 0, ended
+    assert_counted(space, N_ROWS)
+    (incident,) = incidents(space)
+    assert incident.verdict == "signal"
+    assert incident.action == "restarted with the same settings"
+
+
+def test_a_worker_dies_with_its_supervisor_and_the_next_run_loses_nothing(
+    tmp_path, job
+):
+    space = tmp_path / "w"
+    with running(job, space, *SLOWLY) as live:
+        live.wait_for_commits(3)
+        worker = live.worker.pid
+        kill(live.process.pid)
+        until(lambda: not is_running(worker), patience_s=5)
+    before = len(committed_cycles(records(space)))
+    assert before >= 3
+    # The workspace is free again at once.
+    ended = run(job, space, *SLOWLY)
+    assert ended.status == 0, ended
+    assert_counted(space, N_ROWS)
+    assert attempts(space)[-1].next_cycle >= before
+
+
+def test_a_storm_of_kills_of_both_processes_changes_nothing(tmp_path, job):
+    space = tmp_path / "w"
+    chance = random.Random(7)  # noqa: S311 - moments of kills, not secrets
+    for _ in range(12):
+        with running(job, space, *SLOWLY, cycle_steps=1) as live:
+            time.sleep(chance.uniform(0.2, 0.9))
+            workers = [child.pid for child in children_of(live.process.pid)]
+            if chance.random() < 0.5:
+                for pid in workers:
+                    kill(pid)
+                time.sleep(chance.uniform(0, 0.05))
+            kill(live.process.pid)
+            until(lambda: not any(map(is_running, workers)), patience_s=5)  # noqa: B023
+    ended = run(job, space, *SLOWLY, cycle_steps=1)
+    assert ended.status == 0, ended
+    assert_counted(space, N_ROWS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_the_run_at_its_next_commit_resumable(tmp_path, job, number):
+    space = tmp_path / "w"
+    with running(job, space, *SLOWLY, cycle_steps=5) as live:
+        live.wait_for_commits(1)
+        live.process.send_signal(number)
+        ended = live.end()
+    assert ended.status == 75, ended
+    assert "the same command continues it" in ended.paragraph
+    assert "Traceback" not in ended.err
+    kept = len(committed_cycles(records(space)))
+    assert not (space / "count.json").exists()
+    assert run(job, space, *SLOWLY, cycle_steps=5).status == 0
+    assert attempts(space)[-1].next_cycle == kept
+    assert_counted(space, N_ROWS)
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, time
+        @lowmem.job()
+        def endless(ctx):
+            yield lowmem.CommitPoint(items=1, state={"begun": True})
+            while True:
+                time.sleep(0.1)
+        """,
+    )
+    with running(job, tmp_path / "w", cycle_steps=1) as live:
+        live.wait_for_commits(1)
+        live.process.terminate()
+        time.sleep(0.3)
+        assert not live.has_ended
+        live.process.terminate()
+        ended = live.end()
+    assert ended.status == 75, ended
+    assert [i.verdict for i in incidents(tmp_path / "w")] == ["signal"]
+
+
+def test_an_interrupt_while_a_job_file_is_read_prints_no_traceback(tmp_path):
+    job = job_file(
+        tmp_path,
+        f"""
+        import pathlib, time
+        pathlib.Path({str(tmp_path / "reading")!r}).touch()
+        time.sleep(60)
+        """,
+    )
+    with running(job, tmp_path / "w") as live:
+        until((tmp_path / "reading").exists)
+        live.process.send_signal(signal.SIGINT)
+        ended = live.end()
+    assert ended.status == 75, ended
+    assert "Traceback" not in ended.err
+
+
+def test_the_time_budget_stops_the_run_resumable(tmp_path, job):
+    space = tmp_path / "w"
+    slowly = ("--rows", 30, "--pause", 0.05)
+    ended = run(job, space, *slowly, "--time-budget", "2s", cycle_steps=5)
+    assert ended.status == 75, ended
+    assert "time budget" in ended.paragraph
+    assert committed_cycles(records(space))
+    assert run(job, space, *slowly, cycle_steps=5).status == 0
+    assert_counted(space, 30)
+
+
+def test_a_job_that_reaches_no_commit_in_time_is_killed_when_the_time_ends(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, time
+        @lowmem.job()
+        def endless(ctx):
+            time.sleep(600)
+            yield lowmem.CommitPoint()
+        """,
+    )
+    ended = run(job, tmp_path / "w", "--time-budget", "1s")
+    assert ended.status == 75, ended
+    assert [i.verdict for i in incidents(tmp_path / "w")] == ["time"]
+
+
+def test_a_locked_workspace_is_refused_at_once_and_free_after_a_kill(tmp_path, job):
+    space = tmp_path / "w"
+    with running(job, space, *SLOWLY) as live:
+        live.wait_for_commits(1)
+        before = time.monotonic()
+        refused = run(job, space, *SLOWLY)
+        assert time.monotonic() - before < 8  # less than the patience of the lock
+        assert not live.has_ended or refused.status == 2
+        assert refused.status == 2, refused
+        assert f"process {live.process.pid}" in refused.paragraph
+        kill(live.process.pid)
+        live.process.wait()
+    assert run(job, space, *SLOWLY).status == 0
+    assert_counted(space, N_ROWS)
+
+
+def test_a_worker_that_dies_without_progress_three_times_ends_the_run(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, os, sys
+        @lowmem.job()
+        def dies(ctx):
+            print("last words", file=sys.stderr, flush=True)
+            os._exit(3)
+            yield
+        """,
+    )
+    ended = run(job, tmp_path / "w")
+    assert ended.status == 70, ended
+    assert "died 3 times in a row" in ended.paragraph
+    assert "last words" in ended.paragraph
+    assert [i.verdict for i in incidents(tmp_path / "w")] == ["crash"] * 3
+
+
+def test_a_crash_counter_begins_anew_after_every_commit(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, os
+        @lowmem.job()
+        def stumbles(ctx):
+            for done in range(ctx.state.get("done", 0), 5):
+                yield lowmem.CommitPoint(items=1, state={"done": done + 1})
+                os.kill(os.getpid(), 11)
+        """,
+    )
+    ended = run(job, tmp_path / "w", cycle_steps=1)
+    assert ended.status == 0, ended
+    assert {i.verdict for i in incidents(tmp_path / "w")} == {"crash"}
+    assert sum(c.cycle.items for c in committed_cycles(records(tmp_path / "w"))) == 5
