@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LADDER = ({"decode_ahead": 32}, {"decode_ahead": 8}, {"decode_ahead": 1})
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
-_WORKER_BYTES = 75 * 2**20
+_WORKER_BYTES = 65 * 2**20
 # One photograph of 4 megapixels under way: decoded, composited, reduced.
 _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits; together they are bounded by ahead.WAITING_BYTES.
@@ -29,9 +29,10 @@ _CHUNK_COPIES = 4
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
     recipe = recipe_from_options(plan.options)
     ahead = settings["decode_ahead"]
+    n_decoding = 0 if recipe.kind == "faces" else min(2, ahead)
     ram_bytes = (
         _WORKER_BYTES
-        + min(2, ahead) * _DECODING_BYTES
+        + n_decoding * _DECODING_BYTES
         + ahead * (_WAITING_BYTES + recipe.image_bytes)
         + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
     )
