@@ -37,6 +37,9 @@ class TreeReading:
     ----------
     ram_bytes
         What the budget counts.
+    most_bytes
+        The same if no page were shared any more: processes that write to pages which
+        they shared at the last refinement may by now use as much.
     is_refined
         Whether pages shared between processes were counted once.
     n_processes
@@ -44,6 +47,7 @@ class TreeReading:
     """
 
     ram_bytes: int
+    most_bytes: int
     is_refined: bool
     n_processes: int
 
@@ -149,6 +153,7 @@ class TreeSampler:
     _tree: dict[int, _Process] = field(default_factory=dict)
     _known: set[int] = field(default_factory=set)
     _last_pid: bytes = b""
+    _looks_again: bool = False
     _shared_twice_bytes: int = 0
     _ended_hwm_bytes: int = 0
     _loadavg: int = -1
@@ -184,11 +189,14 @@ class TreeSampler:
         self._read_all()
         plain = self._plain_bytes()
         alone = len(self._tree) <= 2  # noqa: PLR2004 - root and worker share nothing
-        if alone and not self._tmpfs_growth_bytes():
+        # Even alone, a process may have mapped a file that is counted as growth too.
+        is_exact = alone and not self._tmpfs_growth_bytes()
+        if is_exact:
             self._shared_twice_bytes = 0
         return TreeReading(
             ram_bytes=max(0, plain - self._shared_twice_bytes),
-            is_refined=alone,
+            most_bytes=plain,
+            is_refined=is_exact,
             n_processes=len(self._tree),
         )
 
@@ -202,7 +210,10 @@ class TreeSampler:
             true += _proportional_bytes(pid, self._mounts)
         self._shared_twice_bytes = max(0, plain - true)
         return TreeReading(
-            ram_bytes=min(plain, true), is_refined=True, n_processes=len(self._tree)
+            ram_bytes=min(plain, true),
+            most_bytes=plain,
+            is_refined=True,
+            n_processes=len(self._tree),
         )
 
     def reset_peaks(self) -> None:
@@ -237,9 +248,11 @@ class TreeSampler:
     def _find_new(self) -> None:
         """Look for new processes, if any process was started since the last look."""
         last_pid = os.pread(self._loadavg, 128, 0).rpartition(b" ")[2]
-        if last_pid == self._last_pid:
+        is_new = last_pid != self._last_pid
+        if not (is_new or self._looks_again):
             return
-        self._last_pid = last_pid
+        # A process gets its id a moment before it can be seen: look once more.
+        self._last_pid, self._looks_again = last_pid, is_new
         present = {int(name) for name in os.listdir(_PROC) if name.isdigit()}  # noqa: PTH208 - half the cost
         strangers = present - self._known - set(self._tree)
         parents = {pid: _parent_of(pid) for pid in strangers}
@@ -250,8 +263,10 @@ class TreeSampler:
                 if parent in self._tree:
                     found = self._add(pid) or found
                     del parents[pid]
-        # A stranger's children are looked at anew each time; itself never again.
-        self._known = (self._known & present) | set(parents)
+        # A stranger's children are looked at anew each time; itself never again, unless
+        # its parent went before it could be seen: then it may yet turn out to be ours.
+        orphans = {pid for pid, parent in parents.items() if parent not in present}
+        self._known = (self._known & present) | (set(parents) - orphans)
 
     def _add(self, pid: int) -> bool:
         try:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.memory.gpu import GpuSampler
-    from lowmem.memory.process import TreeSampler
+    from lowmem.memory.process import TreeReading, TreeSampler
     from lowmem.protocol.messages import Answer, Run
     from lowmem.protocol.records import Outcome, Verdict
     from lowmem.supervisor.screen import Screen
@@ -156,10 +156,16 @@ class Attempt:
         if not reading.is_refined and (pressure is not Pressure.NORMAL or is_due):
             reading = tree.refine()
             pressure = self._budget.pressure(reading.ram_bytes)
-            self._next_refinement = clock.monotonic() + _REFINE_INTERVAL_S
+            self._next_refinement = clock.monotonic() + self._trust_s(reading)
         self._note(reading.ram_bytes)
         self._apply(pressure, "ram_limit", worker)
         return reading.ram_bytes
+
+    def _trust_s(self, refined: TreeReading) -> float:
+        """Return how long pages that were shared may be taken to be shared still."""
+        if self._budget.pressure(refined.most_bytes) is Pressure.NORMAL:
+            return _REFINE_INTERVAL_S
+        return self._budget.next_interval_s(refined.ram_bytes)
 
     def _note(self, ram_bytes: int) -> None:
         self._last_ram_bytes = ram_bytes

@@ -50,7 +50,11 @@ def test_a_worker_killed_in_mid_cycle_is_replaced_and_the_result_is_the_same(
         live.wait_for_commits(2)
         first = live.worker.pid
         kill(first)
-        live.wait_for(lambda found: sum(r.__class__.__name__ == "AttemptBegun" for r in found) == 2)
+        live.wait_for(
+            lambda found: (
+                sum(r.__class__.__name__ == "AttemptBegun" for r in found) == 2
+            )
+        )
         assert live.worker.pid != first
         ended = live.end()
     assert ended.status == 0, ended

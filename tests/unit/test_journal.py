@@ -60,9 +60,7 @@ def test_a_flipped_bit_before_the_last_line_is_an_error_that_names_a_line(
         list(read_bodies(path))
 
 
-def test_a_refused_line_leaves_no_trace_and_the_next_one_is_whole(
-    journal, monkeypatch
-):
+def test_a_refused_line_leaves_no_trace_and_the_next_one_is_whole(journal, monkeypatch):
     with JournalWriter(journal) as writer:
         real = os.fsync
 
