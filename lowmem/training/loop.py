@@ -170,7 +170,7 @@ class Training:
         held_out = {f"val_{name}": value for name, value in self._logs.items()}
         row: Row = {"epoch": self._epoch + 1, **self._training_logs, **held_out}
         row["learning_rate"] = float(
-            keras.ops.convert_to_numpy(self._model.optimizer.learning_rate)
+            keras.ops.convert_to_tensor(self._model.optimizer.learning_rate)
         )
         self._history.append(row)
         if self._plan.patience:
@@ -180,9 +180,7 @@ class Training:
             )
             if self._stopping.waited == 0:
                 self._best = [
-                    # A copy: a backend may lend its own memory.
-                    np.array(keras.ops.convert_to_numpy(variable.value))
-                    for variable in self._model.weights
+                    state.value_of(variable) for variable in self._model.weights
                 ]
         self._epoch += 1
         self._is_validating, self._batch = False, 0
@@ -225,7 +223,9 @@ class Training:
         if not saved:
             initial = dict(state.capture(self._model))
             self._warm_up()
-            state.restore(self._model, initial)
+            # Metrics may have been built by the first step; they have been reset.
+            metrics = state.metrics_of(self._model)
+            state.restore(self._model, initial | metrics)
             return
         self._warm_up()
         best = [name for name in arrays if name.startswith(_BEST)]

@@ -87,6 +87,7 @@ class ZarrSequence(keras.utils.Sequence):
         """Make batch ``start_batch`` of ``epoch`` the one with index 0."""
         self._epoch = epoch
         self._start_batch = start_batch
+        self._is_begun = self._is_read_through = False
         n_rows = len(self._rows)
         if self._is_shuffled:
             order = epoch_order(n_rows=n_rows, seed=self._seed, epoch=epoch)
@@ -117,14 +118,24 @@ class ZarrSequence(keras.utils.Sequence):
 
     def batch(self, index: int) -> NDArray[Any]:
         """Return the samples of batch ``index``, in a fresh array."""
+        self._is_read_through |= index == len(self) - 1
         start = (self._start_batch + index) * self._batch_size
         rows = self._order[start : start + self._batch_size]
         with self._lock:
             return self._reader.read(rows)
 
+    def on_epoch_begin(self) -> None:
+        """Note that Keras begins an epoch."""
+        self._is_begun, self._is_read_through = True, False
+
     def on_epoch_end(self) -> None:
-        """Go to the beginning of the next epoch, in its own order."""
-        self.go_to(epoch=self._epoch + 1)
+        """Go to the beginning of the next epoch, in its own order.
+
+        Keras calls this before the first epoch too, after it has looked at a batch or
+        two: nothing is skipped then.
+        """
+        if self._is_begun and self._is_read_through:
+            self.go_to(epoch=self._epoch + 1)
 
     def close(self) -> None:
         """Close the files of the store."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def keras_session(
         If ``device`` is ``gpu`` and the backend sees none.
     """
     backend.configure(device=device, vram_budget_bytes=vram_budget_bytes)
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed % _SEED_VALUES)
     backend.seed_generator(seed % _SEED_VALUES)
     # Keras makes this generator when it is first used, and draws its seed then: make it
@@ -44,4 +43,3 @@ def keras_session(
         yield
     finally:
         keras.utils.clear_session()
-        gc.collect()

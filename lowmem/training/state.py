@@ -73,14 +73,27 @@ def capture(model: keras.Model) -> Iterator[tuple[str, NDArray[Any]]]:
     """
     steps = accumulation_steps(model)
     for name, variable in training_variables(model):
-        value = keras.ops.convert_to_numpy(variable.value)
+        value = value_of(variable)
         yield name, storable(value // steps if _counts_calls(name) else value)
     yield from _capture_generators()
+
+
+def metrics_of(model: keras.Model) -> dict[str, NDArray[Any]]:
+    """Return the part of the state that belongs to the metrics."""
+    named = _named("metrics", model.metrics_variables)
+    return {name: storable(value_of(variable)) for name, variable in named}
 
 
 def _counts_calls(name: str) -> bool:
     """Tell whether a variable counts calls of the optimiser: several a step, maybe."""
     return name.startswith("optimizer-") and name.endswith("/iteration")
+
+
+def value_of(variable: keras.Variable) -> NDArray[Any]:
+    """Return a copy of a variable's value."""
+    # Of a copy made by the backend: Keras cannot turn the variable itself into an array
+    # without a warning of NumPy 2.
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.copy(variable)))
 
 
 def storable(value: NDArray[Any]) -> NDArray[Any]:
@@ -92,7 +105,7 @@ def storable(value: NDArray[Any]) -> NDArray[Any]:
 
 def stored_as(value: NDArray[Any], variable: keras.Variable) -> NDArray[Any]:
     """Return a `storable` value in the type of the variable it belongs to."""
-    dtype = np.dtype(keras.ops.convert_to_numpy(variable.value).dtype)
+    dtype = value_of(variable).dtype
     return value if dtype.isbuiltin == 1 else value.view(dtype)
 
 

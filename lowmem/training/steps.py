@@ -54,6 +54,9 @@ def part_sizes(n_rows: int, steps: int) -> list[int]:
     return [size + 1] * longer + [size] * (steps - longer)
 
 
+_STANDARD_STEP = keras.Model.train_step
+
+
 class Stepper:
     """Trains and tests a compiled model on batches of bytes.
 
@@ -82,6 +85,9 @@ class Stepper:
         x : shape (batch, height, width, channels)
             uint8.
         """
+        if self._steps == 1:
+            with _running_metrics(self._model):
+                return _plain(self._call(x, None))
         logs: Logs = {}
         start = 0
         with _running_metrics(self._model):
@@ -89,11 +95,16 @@ class Stepper:
                 # A part without rows still counts as a call: one row of no weight.
                 part = x[start : start + size] if size else x[:1]
                 start += size
-                weight = self._weights(part, self._steps * size / len(x))
-                logs = self._model.train_on_batch(
-                    part, self._targets(part), weight, return_dict=True
-                )
-        return _plain(logs)
+                weight = self._steps * size / len(x)
+                with _unweighted_loss(self._model, weight=weight, n_rows=size):
+                    logs = self._call(part, np.full(len(part), weight, np.float32))
+        return _plain(logs | self._model.get_metrics_result())
+
+    def _call(self, part: NDArray[Any], weights: NDArray[Any] | None) -> Logs:
+        logs: Logs = self._model.train_on_batch(
+            part, self._targets(part), weights, return_dict=True
+        )
+        return logs
 
     def test(self, x: NDArray[Any]) -> Logs:
         """Add a batch to the validation metrics and return them so far."""
@@ -105,11 +116,6 @@ class Stepper:
                     part, self._targets(part), return_dict=True
                 )
         return _plain(logs)
-
-    def _weights(self, part: NDArray[Any], weight: float) -> NDArray[Any] | None:
-        if self._steps == 1:
-            return None
-        return np.full(len(part), weight, np.float32)
 
     def _targets(self, part: NDArray[Any]) -> NDArray[Any]:
         return part if self._takes_bytes else part.astype(np.float32) / PIXEL_MAX
@@ -126,6 +132,27 @@ def _running_metrics(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         object.__delattr__(model, "reset_metrics")
+
+
+@contextmanager
+def _unweighted_loss(
+    model: keras.Model, *, weight: float, n_rows: int
+) -> Iterator[None]:
+    """Let the epoch's mean loss count each sample once, whatever its part's weight.
+
+    A model with a train step of its own keeps its own account.
+    """
+    trackers = [m for m in model.metrics if m.name == "loss" and hasattr(m, "count")]
+    if weight == 1 or not trackers or type(model).train_step is not _STANDARD_STEP:
+        yield
+        return
+    total, count = trackers[0].total, trackers[0].count
+    total_before = float(keras.ops.convert_to_tensor(total))
+    count_before = float(keras.ops.convert_to_tensor(count))
+    yield
+    gain = float(keras.ops.convert_to_tensor(total)) - total_before
+    total.assign(total_before + (gain / weight if weight else 0))
+    count.assign(count_before + n_rows)
 
 
 def _plain(logs: Logs) -> Logs:

@@ -1,0 +1,211 @@
+"""Job `train`: what it publishes, whatever the data and whoever's the model."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lowmem.base.errors import (
+    DataError,
+    DivergedError,
+    ModelError,
+    OptionValueError,
+    UsageError,
+)
+from lowmem.stores.write import RowWriter
+from lowmem_jobs.train.job import JOB
+from tests.driver import drive
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.slow,
+    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+    ),
+]
+
+SMALL = {"filters": [4], "latent_dim": 3, "batch_size": 4, "epochs": 2}
+
+
+def write_images(workspace: Path, n_images: int, shape=(7, 6, 3)) -> np.ndarray:
+    rows = np.random.default_rng(0).integers(0, 256, (n_images, *shape), np.uint8)
+    writer = RowWriter.open(
+        workspace / "images.zarr",
+        "images",
+        row_shape=shape,
+        dtype=np.uint8,
+        chunk_rows=8,
+    )
+    for start in range(0, n_images, 8):
+        writer.append(rows[start : start + 8])
+    writer.flush()
+    return rows
+
+
+def history_of(workspace: Path) -> list[dict[str, str]]:
+    with (workspace / "model" / "history.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def load(workspace: Path, part: str) -> keras.Model:
+    """Open a published file as a reader without lowmem would."""
+    return keras.models.load_model(workspace / "model" / f"{part}.keras")
+
+
+def test_the_published_models_open_with_plain_keras_and_fit_together(tmp_path):
+    rows = write_images(tmp_path, 20)
+    summary = drive(JOB, tmp_path, SMALL | {"batch_norm": True})
+
+    models = {
+        part: load(tmp_path, part) for part in ("autoencoder", "encoder", "decoder")
+    }
+    z = models["encoder"].predict_on_batch(rows)
+    assert z.shape == (20, 3)
+    whole = models["autoencoder"].predict_on_batch(rows)
+    assert whole.shape == rows.shape
+    assert whole.min() >= 0
+    assert whole.max() <= 1
+    np.testing.assert_array_equal(models["decoder"].predict_on_batch(z), whole)
+    assert [row["epoch"] for row in history_of(tmp_path)] == ["1", "2"]
+    assert list(history_of(tmp_path)[0]) == [
+        "epoch",
+        "loss",
+        "val_loss",
+        "learning_rate",
+    ]
+    assert summary["n_training"] + summary["n_validation"] == 20
+
+
+@pytest.mark.process
+def test_a_new_process_finishes_what_another_began_to_the_byte(tmp_path):
+    for name in ("whole", "cut"):
+        write_images(tmp_path / name, 12)
+    drive(JOB, tmp_path / "whole", SMALL)
+    assert drive(JOB, tmp_path / "cut", SMALL, leave_after=3) is None
+    assert not (tmp_path / "cut" / "model").exists()
+    code = (
+        "import sys; from tests.driver import drive; "
+        "from lowmem_jobs.train.job import JOB; "
+        f"drive(JOB, sys.argv[1], {SMALL!r})"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "cut")],
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    for name in ("autoencoder.keras", "encoder.keras", "decoder.keras", "history.csv"):
+        ours = (tmp_path / "cut" / "model" / name).read_bytes()
+        assert ours == (tmp_path / "whole" / "model" / name).read_bytes(), name
+
+
+def test_one_image_is_enough(tmp_path):
+    write_images(tmp_path, 1)
+    drive(JOB, tmp_path, SMALL | {"epochs": 1, "validation_split": 0.9})
+    assert list(history_of(tmp_path)[0]) == ["epoch", "loss", "learning_rate"]
+
+
+USERS_MODELS = """
+import keras
+
+def layers(input_shape, latent_dim, name="z"):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    z = keras.layers.Dense(latent_dim, name=name)(x)
+    n = input_shape[0] * input_shape[1] * input_shape[2]
+    outputs = keras.layers.Dense(n, "sigmoid")(z)
+    return inputs, keras.layers.Reshape(input_shape)(outputs)
+
+def uncompiled(*, input_shape, latent_dim):
+    return keras.Model(*layers(input_shape, latent_dim))
+
+class Own(keras.Model):
+    def train_step(self, data):
+        x, y = data[:2]
+        assert str(x.dtype) == "<dtype: 'uint8'>", x.dtype
+        assert str(y.dtype) == "<dtype: 'float32'>", y.dtype
+        return super().train_step(data) | {"mark": 42.0}
+
+def compiled(*, input_shape, latent_dim):
+    model = Own(*layers(input_shape, latent_dim))
+    model.compile("sgd", "mae", metrics=["mse"])
+    return model
+
+def without_z(*, input_shape, latent_dim):
+    return keras.Model(*layers(input_shape, latent_dim, "code"))
+
+def other_shape(*, input_shape, latent_dim):
+    return keras.Model(*layers((2, 2, 3), latent_dim))
+
+def no_model(*, input_shape, latent_dim):
+    return 3
+
+def skipping(*, input_shape, latent_dim):
+    inputs, outputs = layers(input_shape, latent_dim)
+    bytes_ = keras.layers.Rescaling(1 / 255)(inputs)
+    return keras.Model(inputs, keras.layers.Average()([outputs, bytes_]))
+"""
+
+
+@pytest.fixture
+def users_folder(tmp_path, monkeypatch):
+    (tmp_path / "users_models.py").write_text(USERS_MODELS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "users_models", raising=False)
+    write_images(tmp_path, 10)
+    return tmp_path
+
+
+def test_an_uncompiled_model_of_the_user_gets_optimiser_and_loss(users_folder):
+    drive(JOB, users_folder, SMALL | {"model": "users_models:uncompiled"})
+    assert load(users_folder, "encoder").output_shape == (None, 3)
+
+
+def test_a_compiled_model_keeps_its_own_step_and_is_published_as_a_plain_one(
+    users_folder,
+):
+    drive(JOB, users_folder, SMALL | {"model": "users_models:compiled"})
+    row = history_of(users_folder)[0]
+    assert float(row["mark"]) == 42
+    assert {"mse", "val_mse"} <= row.keys()
+    assert type(load(users_folder, "autoencoder")).__module__.startswith("keras")
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "told"),
+    [
+        ("without_z", ModelError, "no layer named 'z'"),
+        ("other_shape", ModelError, r"\(2, 2, 3\)"),
+        ("no_model", ModelError, "is a int"),
+        ("skipping", ModelError, "cannot be cut"),
+        ("absent", OptionValueError, "a function that users_models defines"),
+    ],
+)
+def test_a_model_that_cannot_serve_is_refused_before_training(
+    users_folder, function, error, told
+):
+    with pytest.raises(error, match=told) as caught:
+        drive(JOB, users_folder, {"model": f"users_models:{function}"})
+    assert isinstance(caught.value, UsageError)
+
+
+def test_a_training_that_diverges_stops_with_the_reason(tmp_path):
+    write_images(tmp_path, 10)
+    with pytest.raises(DivergedError, match="learning-rate"):
+        drive(JOB, tmp_path, SMALL | {"learning_rate": 1e30})
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_truncated_chunk_is_a_data_error_that_names_it(tmp_path):
+    write_images(tmp_path, 20)
+    chunk = min((tmp_path / "images.zarr" / "images").glob("c*1*"))
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    with pytest.raises(DataError, match="samples 8 to 15"):
+        drive(JOB, tmp_path, SMALL)

@@ -1,0 +1,182 @@
+"""The flagship: a training cut anywhere and resumed equals one that was never cut."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from lowmem.stores.write import RowWriter
+from lowmem.training import state
+from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem.training.loop import Training, TrainingPlan
+from lowmem.training.sequence import ZarrSequence
+from lowmem.training.session import keras_session
+from lowmem.training.steps import set_accumulation
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.slow,
+    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+    ),
+]
+
+SHAPE = (4, 4, 3)
+N_IMAGES = 14
+# Batches of 4: the last of an epoch is smaller.
+TRAINING, VALIDATION = np.arange(10), np.arange(10, 14)
+EPOCHS = 2
+POINTS = EPOCHS * (3 + 1)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "images.zarr"
+    writer = RowWriter.open(
+        folder, "images", row_shape=SHAPE, dtype=np.uint8, chunk_rows=8
+    )
+    rows = np.random.default_rng(0).integers(0, 256, (N_IMAGES, *SHAPE), np.uint8)
+    for start in range(0, N_IMAGES, 8):
+        writer.append(rows[start : start + 8])
+    writer.flush()
+    return folder
+
+
+def forgetful_model():
+    """Return a model with all that Keras' own checkpoints forget."""
+    layers = keras.layers
+    inputs = keras.Input(SHAPE, dtype="uint8")
+    x = layers.Rescaling(1 / 255)(inputs)
+    x = layers.Dropout(0.3)(layers.Flatten()(x))
+    z = layers.Dense(3, name="z")(x)
+    x = layers.GaussianNoise(0.1)(layers.BatchNormalization()(z))
+    outputs = layers.Reshape(SHAPE)(layers.Dense(48, "sigmoid")(x))
+    model = keras.Model(inputs, outputs)
+    compile_autoencoder(model, loss="mse", learning_rate=0.01)
+    return model
+
+
+def plain_model():
+    """Return the default model: nothing random or dependent on the micro-batch."""
+    model = build_autoencoder(
+        input_shape=SHAPE, latent_dim=3, filters=(4,), batch_norm=False
+    )
+    compile_autoencoder(model, loss="mse", learning_rate=0.01)
+    return model
+
+
+def attempt(store, build, saved, arrays, *, cut_after, micro_batch, patience):
+    """Run one attempt with new objects; return its last commit and the history."""
+    with keras_session(seed=5):
+        model = build()
+        set_accumulation(model, batch_size=4, micro_batch=micro_batch)
+        plan = TrainingPlan(
+            training=ZarrSequence(store, batch_size=4, rows=TRAINING, seed=5),
+            validation=ZarrSequence(
+                store, batch_size=4, rows=VALIDATION, is_shuffled=False
+            ),
+            epochs=EPOCHS,
+            batch_size=4,
+            micro_batch=micro_batch,
+            patience=patience,
+            takes_bytes=True,
+        )
+        training = Training(model, plan)
+        points = training.run(saved, arrays)
+        for number, point in enumerate(points, 1):
+            if number == cut_after:
+                arrays = {name: value.copy() for name, value in point.arrays()}
+                saved = json.loads(json.dumps(point.state, allow_nan=False))
+                points.close()
+                return saved, arrays, None
+        weights = [state.value_of(v).copy() for v in model.weights]
+        return {}, dict(state.capture(model)), (weights, training.history)
+
+
+def train(store, build, segments=(), *, forget="", micro_batches=(4,), patience=0):
+    """Train to the end in one attempt more than there are ``segments``.
+
+    ``forget`` names state that is left out of each commit: the next attempt then keeps
+    what a new model has there.
+    """
+    saved, arrays, initial = {}, {}, None
+    if forget:
+        with keras_session(seed=5):
+            initial = dict(state.capture(build()))
+    for number, points in enumerate((*segments, None)):
+        micro_batch = micro_batches[number % len(micro_batches)]
+        saved, arrays, result = attempt(
+            store, build, saved, arrays,
+            cut_after=points, micro_batch=micro_batch, patience=patience,
+        )  # fmt: skip
+        if forget and result is None:
+            lost = [name for name in arrays if forget in name]
+            assert lost
+            arrays |= {name: initial[name] for name in lost}
+    return arrays, *result
+
+
+@pytest.fixture(scope="module")
+def unbroken(store):
+    return train(store, forgetful_model)
+
+
+def assert_identical(result, expected):
+    arrays, weights, history = result
+    assert history == expected[2]
+    for got, wanted in zip(weights, expected[1], strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert arrays.keys() == expected[0].keys()
+    for name, wanted in expected[0].items():
+        np.testing.assert_array_equal(arrays[name], wanted, err_msg=name)
+
+
+def test_a_training_cut_after_every_step_equals_the_unbroken_one(store, unbroken):
+    """Every batch, twice and more in each epoch, within validation, at epoch ends."""
+    assert_identical(train(store, forgetful_model, [1] * POINTS), unbroken)
+
+
+@pytest.mark.parametrize("part", ["seed_generator_state", "metrics/"])
+def test_a_training_that_forgets_part_of_its_state_differs(store, unbroken, part):
+    """What proves that the tests above would notice a loss."""
+    with pytest.raises(AssertionError):
+        assert_identical(train(store, forgetful_model, (2,), forget=part), unbroken)
+
+
+def test_early_stopping_resumes_with_its_best_weights(store):
+    expected = train(store, forgetful_model, patience=1)
+    resumed = train(store, forgetful_model, (5,), patience=1)
+    assert_identical(resumed, expected)
+
+
+def test_micro_batches_agree_with_whole_batches(store):
+    _, expected, history = train(store, plain_model)
+    for segments, micro_batches in [((), (3,)), ((3,), (1, 4))]:
+        _, weights, rows = train(
+            store, plain_model, segments, micro_batches=micro_batches
+        )
+        for got, wanted in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=2e-5)
+        for row, wanted_row in zip(rows, history, strict=True):
+            assert row == pytest.approx(wanted_row, rel=1e-4)
+
+
+def test_the_history_is_what_fit_reports(store):
+    _, weights, history = train(store, plain_model)
+    with keras_session(seed=5):
+        model = plain_model()
+        data = ZarrSequence(store, batch_size=4, rows=TRAINING, seed=5)
+        held_out = ZarrSequence(store, batch_size=4, rows=VALIDATION, is_shuffled=False)
+        report = model.fit(
+            data, validation_data=held_out, epochs=EPOCHS, shuffle=False, verbose=0
+        )
+        fitted = [state.value_of(v) for v in model.weights]
+        for got, wanted in zip(weights, fitted, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    for name in ("loss", "val_loss"):
+        ours = [row[name] for row in history]
+        np.testing.assert_allclose(ours, report.history[name], rtol=1e-4)
