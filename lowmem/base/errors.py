@@ -237,6 +237,19 @@ class DivergedError(LowmemError, ArithmeticError):
         )
 
 
+class UnwrittenResultError(LowmemError, FileNotFoundError):
+    """Raised when a job ends without having written a result that it names."""
+
+    exit_code = EXIT_JOB
+
+    def __init__(self, *, job: str, name: str) -> None:
+        # FileNotFoundError's own initialiser would reinterpret two arguments.
+        super().__init__(
+            f"job {job} returned Result(publish=...) with {name!r}, expected it in "
+            "ctx.staging. Write it there before the job returns."
+        )
+
+
 class InternalError(LowmemError, RuntimeError):
     """Raised when lowmem itself is wrong. Never the user's fault."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem.base.errors import CorruptFileError
 from lowmem.base.files import make_folder, remove, storage_errors
 from lowmem.checkpoints.manifest import ARRAYS, MANIFEST, manifest_from_bytes
 
@@ -54,10 +55,17 @@ def generations(folder: Path) -> list[int]:
 
 
 def restore(folder: Path) -> Restored | None:
-    """Return the newest generation that verifies; None if there is none.
+    """Return the newest generation that verifies; None if there is none at all.
 
     Damaged newer generations are deleted once an older one has verified, so that the
-    next commit may take their number; if none verifies, they are left for inspection.
+    next commit may take their number.
+
+    Raises
+    ------
+    CorruptFileError
+        If there are generations and none verifies. They are left for inspection:
+        beginning anew without a word would hide the loss, and their higher numbers
+        would make retention delete the new ones.
     """
     make_folder(folder)
     remove(folder / "tmp")
@@ -72,6 +80,11 @@ def restore(folder: Path) -> Restored | None:
                 manifest=manifest, arrays=_open_arrays(path), damaged=tuple(damaged)
             )
         damaged.append(path.name)
+    if damaged:
+        raise CorruptFileError(
+            path=folder,
+            problem=f"holds no checkpoint that is whole ({', '.join(damaged)})",
+        )
     return None
 
 

@@ -125,7 +125,9 @@ def _begin(
     is_gone = history.is_done and not all(
         (session.space.root / name).exists() for name in history.published
     )
-    if history.recipe is not None and not (order.is_restart or is_gone):
+    # Also after a crash between the two lines at the end of this function.
+    is_lost = history.last_cycle >= 0 and not session.space.job(order.name).exists()
+    if history.recipe is not None and not (order.is_restart or is_gone or is_lost):
         if not changes:
             return history
         if history.has_progress:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lowmem.base.clock import SystemClock, timestamp
-from lowmem.base.errors import RecipeChangedError
+from lowmem.base.errors import RecipeChangedError, UnwrittenResultError
 from lowmem.base.files import make_folder, publish, remove
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
@@ -135,10 +135,17 @@ class _Course:
             work.close()
         if result is None:
             return None
+        self._refuse_unwritten(result)
         manifest = self._manifest(phase="publishing", result=result)
         if not self._end_cycle(manifest, ()):
             return None
         return _publish(self._space, self._request.job, manifest)
+
+    def _refuse_unwritten(self, result: Result) -> None:
+        staging = self._space.staging(self._request.job)
+        for name in result.publish:
+            if not (staging / name).exists():
+                raise UnwrittenResultError(job=self._job.name, name=name)
 
     def _drive(
         self, work: Generator[CommitPoint, None, Result | None]

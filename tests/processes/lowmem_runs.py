@@ -164,6 +164,16 @@ def running(
         process.communicate()
 
 
+def stop_after_commits(job: Path, space: Path, n_commits: int, *words: object) -> Ended:
+    """Run a job until its journal shows so many commits, and stop it by a signal."""
+    with running(job, space, *words) as live:
+        live.wait_for_commits(n_commits)
+        live.process.terminate()
+        ended = live.end()
+    assert ended.status == 75, ended
+    return ended
+
+
 def until(condition: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None:
     """Wait for a condition."""
     give_up_at = time.monotonic() + patience_s

@@ -1,0 +1,252 @@
+"""Whatever a job's own code does, the run ends with the right status and one paragraph."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    assert_counted,
+    attempts,
+    committed_cycles,
+    incidents,
+    is_running,
+    job_file,
+    lowmem,
+    records,
+    run,
+    stop_after_commits,
+)
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+def body(text):
+    """Return a job file whose work is these lines."""
+    lines = "\n".join("    " + line for line in text.strip("\n").splitlines())
+    return (
+        "import lowmem, os, sys, time\n\n@lowmem.job()\ndef task(ctx):\n"
+        f"{lines}\n    yield lowmem.CommitPoint(items=1)\n"
+    )
+
+
+def test_an_exception_in_the_job_gives_its_traceback_and_a_paragraph(tmp_path):
+    job = job_file(tmp_path, body("print('about to')\nraise KeyError('absent')"))
+    ended = run(job, tmp_path / "w")
+    assert ended.status == 70, ended
+    assert "Traceback (most recent call last)" in ended.err
+    assert 'job.py", line 6, in task' in ended.err
+    assert "KeyError: 'absent'" in ended.paragraph
+    assert "task: about to" in ended.err
+    (incident,) = incidents(tmp_path / "w")
+    assert (incident.verdict, incident.where) == ("error", "job.py:6 in task")
+
+
+def test_sys_exit_in_the_job_fails_it_at_once(tmp_path):
+    ended = run(job_file(tmp_path, body("sys.exit(0)")), tmp_path / "w")
+    assert ended.status == 70, ended
+    assert "SystemExit" in ended.paragraph
+    assert len(incidents(tmp_path / "w")) == 1
+
+
+def test_a_memory_error_goes_down_the_ladder_to_the_refusal(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem
+        @lowmem.job(settings=({"block": 4}, {"block": 2}))
+        def greedy(ctx):
+            raise MemoryError("no room for the block")
+            yield
+        """,
+    )
+    ended = run(job, tmp_path / "w")
+    assert ended.status == 73, ended
+    assert "--ram-budget" in ended.paragraph
+    assert "smallest setting" in ended.paragraph
+    assert "job.py:5 in greedy" in ended.paragraph
+    found = incidents(tmp_path / "w")
+    assert [i.verdict for i in found] == ["ram_limit"] * 2
+    assert found[0].action == "restarted with block 2"
+    # What was too large stays so: the next run does not begin at the top again.
+    run(job, tmp_path / "w")
+    assert attempts(tmp_path / "w")[-1].settings == {"block": 2}
+
+
+def test_results_of_a_failed_job_never_reach_the_workspace(tmp_path):
+    text = (
+        "(ctx.staging / 'out.txt').write_text('half')\nyield lowmem.CommitPoint()\n1/0"
+    )
+    ended = run(job_file(tmp_path, body(text)), tmp_path / "w", cycle_steps=1)
+    assert ended.status == 70
+    assert {p.name for p in (tmp_path / "w").iterdir()} == {".lowmem", "report.html"}
+
+
+def test_a_job_that_publishes_what_it_never_wrote_is_told_so(tmp_path):
+    source = body("") + ("    return lowmem.Result(publish=['absent.npy'])\n")
+    ended = run(job_file(tmp_path, source), tmp_path / "w")
+    assert ended.status == 70, ended
+    assert "absent.npy" in ended.paragraph
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "words"),
+    [
+        ("def broken(:\n", 70, "SyntaxError"),
+        ("x = 1\n", 2, "defines 0 jobs"),
+        (None, 65, "is not there"),
+        ("import no_such_package_at_all\n", 69, "no_such_package_at_all"),
+        ("import sys\nsys.exit(4)\n", 70, "SystemExit"),
+    ],
+    ids=["syntax error", "no job", "no file", "no package", "exits"],
+)
+def test_a_job_file_that_cannot_be_used_is_refused(tmp_path, source, status, words):
+    job = tmp_path / "job.py"
+    if source is not None:
+        job.write_text(source)
+    ended = run(job, tmp_path / "w")
+    assert ended.status == status, ended
+    assert words in ended.paragraph
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_daemon_that_a_job_leaves_behind_ends_with_it(tmp_path):
+    text = """
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    if os.fork() == 0:
+        (ctx.workspace.root / "pid").write_text(str(os.getpid()))
+        time.sleep(600)
+    os._exit(0)
+os.waitpid(pid, 0)
+while not (ctx.workspace.root / "pid").exists(): time.sleep(0.01)
+"""
+    ended = run(job_file(tmp_path, body(text)), tmp_path / "w")
+    assert ended.status == 0, ended
+    assert not is_running(int((tmp_path / "w" / "pid").read_text()))
+
+
+def test_a_change_of_the_recipe_is_refused_and_progress_stays(tmp_path):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    stop_after_commits(job, space, 1, "--rows", 40, "--pause", 0.1)
+    refused = run(job, space, "--rows", 50)
+    assert refused.status == 2, refused
+    assert "rows was 40, now 50" in refused.paragraph
+    # What does not change the result may change.
+    assert run(job, space, "--rows", 40, "--pause", 0).status == 0
+    assert_counted(space, 40)
+    assert attempts(space)[-1].next_cycle > 0
+
+
+def test_a_finished_job_runs_again_only_if_told_to_or_its_results_are_gone(tmp_path):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    assert run(job, space).status == 0
+    again = run(job, space)
+    assert again.status == 0
+    assert "is done already" in again.err
+    assert len(attempts(space)) == 1
+    (space / "rows.txt").unlink()
+    assert run(job, space).status == 0
+    assert len(attempts(space)) == 2
+    assert run(job, space, "--restart", "--rows", 5).status == 0
+    assert (space / "rows.txt").read_text().split() == list("01234")
+
+
+def test_lost_checkpoints_make_the_job_begin_anew_and_the_journal_says_so(tmp_path):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    stop_after_commits(job, space, 1, "--rows", 40, "--pause", 0.1)
+    shutil.rmtree(Workspace.at(space).job("count"))
+    assert run(job, space, "--rows", 40).status == 0
+    assert sum(r.__class__.__name__ == "JobBegun" for r in records(space)) == 2
+
+
+def test_a_fresh_worker_every_k_cycles_and_pinned_settings_change_no_result(tmp_path):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    ended = run(job, space, "--recycle-every", 2, "--set", "block=3", cycle_steps=2)
+    assert ended.status == 0, ended
+    assert_counted(space)
+    assert len(attempts(space)) == 4
+    assert all(a.settings == {"block": 3} for a in attempts(space))
+
+
+def test_the_steps_of_a_cycle_are_the_users(tmp_path):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    (tmp_path / "w").mkdir()
+    (space / "lowmem.toml").write_text("[run]\ncycle-steps = 5\n[count]\nrows = 11\n")
+    assert run(job, space, cycle_steps=None).status == 0
+    items = [c.cycle.items for c in committed_cycles(records(space))]
+    assert items == [5, 5, 1]
+
+
+def test_damaged_checkpoints_fall_back_by_one_and_end_in_an_error_if_none_is_left(
+    tmp_path,
+):
+    space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
+    slowly = ("--rows", 40, "--pause", 0.05)
+    stop_after_commits(job, space, 3, *slowly)
+    folder = Workspace.at(space).checkpoints("count")
+    newest = max(folder.glob("gen-*"))
+    (newest / "manifest.json").write_bytes(b"damaged")
+    stopped = stop_after_commits(job, space, 5, *slowly)
+    assert "is damaged; going on from" in stopped.err
+    for manifest in folder.glob("gen-*/manifest.json"):
+        manifest.write_bytes(manifest.read_bytes()[:-9])
+    lost = run(job, space, *slowly)
+    assert lost.status == 65, lost
+    assert "--restart" in lost.paragraph
+    assert run(job, space, "--rows", 40, "--restart").status == 0
+    assert_counted_again(space)
+
+
+def assert_counted_again(space):
+    assert (space / "rows.txt").read_text().split() == [str(n) for n in range(40)]
+
+
+def can_mount():
+    probe = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    return (
+        shutil.which("unshare")
+        and not subprocess.run(probe, check=False, capture_output=True).returncode
+    )
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs user namespaces to mount a tmpfs")
+def test_a_full_disk_stops_the_run_and_space_lets_it_go_on(tmp_path):
+    job = job_file(tmp_path, COUNTING.replace('f"{done}\\n"', 'f"{done}\\n" * 20_000'))
+    space, kept = tmp_path / "w", tmp_path / "kept"
+    space.mkdir()
+    script = f"""
+        mount -t tmpfs -o size=1M tmpfs {space}
+        run="{sys.executable} -m lowmem run {job} --workspace {space} --cycle-steps 1"
+        $run --rows 30; echo full $?
+        mount -o remount,size=64M {space}
+        $run --rows 30; echo roomy $?
+        cp -r {space} {kept}
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],  # noqa: S607
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ,
+    )
+    assert done.stdout.split() == ["full", "74", "roomy", "0"], done
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "No space left on device" in " ".join(done.stderr.split())
+    rows = (kept / "rows.txt").read_text().split()
+    assert rows == [str(row) for row in range(30) for _ in range(20_000)]
+    assert sum(c.cycle.items for c in committed_cycles(records(kept))) == 30
+
+
+def test_help_of_a_job_file_names_its_options(tmp_path):
+    shown = lowmem("run", job_file(tmp_path, COUNTING), "--help")
+    assert shown.status == 0
+    assert "--rows" in shown.out
