@@ -1,0 +1,49 @@
+# %% [markdown]
+# # lowmem on Colab
+#
+# A folder of images becomes a trained autoencoder, latent vectors, their analysis and
+# new images, inside the memory of this VM. The VM may vanish at any time: run the same
+# cells again and the work goes on where it was last saved.
+#
+# Put `bootstrap.py` beside this notebook first (Files pane, Upload).
+
+# %% [markdown]
+# ## What to run
+#
+# `DATA` is a zip, tar or folder of images within MyDrive; one archive is far faster to
+# read than many small files. `None` takes the embedded procedural faces.
+# `DRIVE_FOLDER` is where the workspace is saved, every half an hour; `None` uses no Drive.
+
+# %%
+from __future__ import annotations
+
+PACKAGE = "lowmem"
+DATA = None
+DRIVE_FOLDER = "lowmem"
+OPTIONS = ["--ram-budget", "10G", "--size", "64"]
+
+# %% [markdown]
+# ## Install, copy, run: the cell to run again after a disconnect
+#
+# Exit code 0 is done, 75 stopped and resumable. What each of the others means is in the
+# paragraph printed above it.
+
+# %%
+import bootstrap
+
+bootstrap.start(OPTIONS, package=PACKAGE, data=DATA, drive_folder=DRIVE_FOLDER)
+
+# %% [markdown]
+# ## What came out
+#
+# New images, and a report of every cycle with its peak of memory.
+
+# %%
+from IPython.display import HTML, Image
+
+Image("/content/lowmem-work/generated/grid.png")
+
+# %%
+REPORT = "/content/report.html"
+bootstrap.show(["lowmem", "report", "/content/lowmem-work", "--html", REPORT])
+HTML(filename=REPORT)
