@@ -53,7 +53,6 @@ def make_sources(folder):
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
     rows = np.random.default_rng(2).integers(0, 256, (33, 9, 12, 3)).astype(np.uint8)
-    np.save(folder / "a.npy", rows)
     np.savez_compressed(folder / "a.npz", images=rows)
     zarr.create_array(folder / "a.zarr", data=rows, chunks=(5, 9, 12, 3))
 
@@ -67,7 +66,7 @@ def published(workspace):
     }
 
 
-SOURCES = ["files", "a.zip", "a.tar.gz", "a.npy", "a.npz", "a.zarr", "faces:33"]
+SOURCES = ["files", "a.zip", "a.tar.gz", "a.npz", "a.zarr", "faces:33"]
 
 
 @pytest.mark.slow
@@ -89,6 +88,7 @@ def test_ingest_cut_at_every_chunk_equals_ingest_never_cut(tmp_path, source):
     assert published(tmp_path / "cut") == published(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 def test_nothing_written_past_the_last_commit_survives(tmp_path):
     make_sources(tmp_path / "in")
@@ -107,6 +107,7 @@ def test_nothing_written_past_the_last_commit_survives(tmp_path):
     assert published(tmp_path / "cut") == published(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 def test_the_result_does_not_depend_on_memory_settings(tmp_path):
     make_sources(tmp_path / "in")
@@ -117,6 +118,7 @@ def test_the_result_does_not_depend_on_memory_settings(tmp_path):
     assert published(tmp_path / "0") == published(tmp_path / "2")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("limit", [1, 7, 13, 14, 34, 100])
 def test_a_limit_is_exact_wherever_it_falls_and_resumes(tmp_path, limit):

@@ -56,13 +56,14 @@ def test_drawn_features_have_the_stated_mean_and_covariance():
     assert min(stats.kstest(row, "norm").pvalue for row in white) > 1e-4 / N_FEATURES
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**63), index=st.integers(0, 10**9))
 def test_a_face_depends_on_seed_and_index_alone(seed, index):
     alone = FaceSource(index + 1, seed=seed, size=16)
     other = FaceSource(index + 5, seed=seed, size=16)
-    other.fetch(index + 1)
-    np.testing.assert_array_equal(alone.fetch(index), other.fetch(index))
+    other.load(index + 1)
+    np.testing.assert_array_equal(alone.load(index), other.load(index))
     assert not np.array_equal(
         face_features(seed, index), face_features(seed, index + 1)
     )
@@ -71,6 +72,7 @@ def test_a_face_depends_on_seed_and_index_alone(seed, index):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_feature_is_visible_and_moves_the_picture_smoothly(name):
     deviation = DEVIATION[NAMES.index(name)]
@@ -84,6 +86,7 @@ def test_every_feature_is_visible_and_moves_the_picture_smoothly(name):
     assert max(changes) <= 0.08 * np.sum(changes) + 0.05
 
 
+@pytest.mark.slow
 def test_faces_far_out_in_every_direction_are_drawn_without_a_warning():
     random = np.random.default_rng(0)
     root = np.linalg.cholesky(true_covariance())
@@ -111,6 +114,6 @@ def test_faces_of_odd_sizes_are_drawn(size):
 
 def test_faces_differ_from_one_another():
     source = FaceSource(30, seed=1, size=32)
-    faces = np.array([source.fetch(index) for index in range(30)], dtype=float)
+    faces = np.array([source.load(index) for index in range(30)], dtype=float)
     between = np.abs(faces[:, None] - faces[None]).mean(axis=(2, 3, 4))
     assert between[~np.eye(30, dtype=bool)].min() > 3

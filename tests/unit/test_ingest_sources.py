@@ -103,6 +103,7 @@ def test_files_of_any_source_are_stored_in_the_byte_order_of_their_names(
     ]
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_content_from_any_source_with_any_codec(tmp_path):
     digests = set()
     for number, (name, make) in enumerate(MAKERS):

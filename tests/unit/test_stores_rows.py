@@ -90,7 +90,7 @@ def test_text_of_any_length_comes_back(tmp_path):
 @pytest.mark.parametrize("n_rows", [0, 8, 16])
 def test_a_reopened_writer_forgets_what_was_not_committed(tmp_path, n_rows):
     write(tmp_path / "whole.zarr")
-    garbage = 255 - ROWS
+    garbage = 255 - ROWS[np.arange(28) % 20]
     write(tmp_path / "cut.zarr", np.concatenate([ROWS[:n_rows], garbage[n_rows:]]))
     (tmp_path / "cut.zarr/images/c.0.0.0.0.abc.partial").write_bytes(b"torn")
     writer = reopen(tmp_path / "cut.zarr", n_rows)

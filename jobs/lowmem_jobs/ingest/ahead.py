@@ -58,6 +58,9 @@ def outcomes(
     n_ahead
         Entries that may be under way at once; never changes what comes out.
     """
+    if not source.is_threaded:
+        yield (_now(source, index) for index in range(start, len(source)))
+        return
     with ThreadPoolExecutor(min(_N_THREADS, n_ahead)) as threads:
         try:
             yield _in_order(source, start, n_ahead, threads)
@@ -83,6 +86,10 @@ def _in_order(
         waiting.append(_Waiting(index=index, n_bytes=n_bytes, pixels=pixels))
         held_bytes += n_bytes
     yield from map(_outcome, waiting)
+
+
+def _now(source: Source, index: int) -> Outcome:
+    return Outcome(index=index, pixels=source.load(source.fetch(index)))
 
 
 def _begin(source: Source, index: int, threads: ThreadPoolExecutor) -> Future[Pixels]:

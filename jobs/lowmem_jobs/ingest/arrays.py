@@ -40,6 +40,8 @@ _HEADERS = {
 class ArraySource:
     """Rows of an array, each an image."""
 
+    is_threaded = True
+
     def __init__(
         self,
         title: str,

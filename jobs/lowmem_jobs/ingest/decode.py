@@ -150,7 +150,9 @@ class Decoder:
         bottom = min(box[3] * scale[1], rgb.height)
         # Cut first: scaling a box would let the pixels around it bleed in.
         corner = (floor(left), floor(top))
-        fitted = rgb.crop((*corner, ceil(right), ceil(bottom))).resize(
+        part = (*corner, ceil(right), ceil(bottom))
+        cut = rgb if part == (0, 0, *rgb.size) else rgb.crop(part)
+        fitted = cut.resize(
             (self._frame.size, self._frame.size),
             Image.Resampling.LANCZOS,
             box=(
@@ -186,9 +188,10 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _over_white(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
-    rgba = image.convert("RGBA")
+    # Converting to the same mode would make a copy.
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGB", rgba.size, "white")
-    white.paste(rgba, mask=rgba.getchannel("A"))
+    white.paste(rgba, mask=rgba)
     return white
 
 

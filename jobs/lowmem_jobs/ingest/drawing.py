@@ -129,8 +129,11 @@ class _Canvas:
 
     def coverage(self, distance: Plane) -> Plane:
         """Return how much of each pixel lies inside, 0 to 1."""
-        share = 0.5 - distance * np.float32(self.size)
-        return np.clip(share, 0, 1, out=share)
+        share: Plane = 0.5 - distance * np.float32(self.size)
+        # np.clip does the same, after three microseconds of looking at its arguments.
+        np.maximum(share, 0, out=share)
+        np.minimum(share, 1, out=share)
+        return share
 
     def blend(self, window: Window, share: Plane, colour: Colour) -> None:
         """Lay ``colour`` over a window, as opaque as ``share`` says."""

@@ -30,6 +30,11 @@ class UnreadableError(Exception):
 class Source(Protocol):
     """Images in a fixed order, by number."""
 
+    @property
+    def is_threaded(self) -> bool:
+        """Whether `load` leaves the interpreter to others, so that threads help."""
+        ...
+
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
@@ -85,6 +90,8 @@ class Entry:
 
 class FileSource:
     """Encoded images, one in each file or member."""
+
+    is_threaded = True
 
     def __init__(
         self,
