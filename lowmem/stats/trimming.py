@@ -55,8 +55,8 @@ def expected_survival(factor: float, n_features: int) -> float:
 
     Examples
     --------
-    >>> [round(170_000 * expected_survival(f, 256)) for f in (1.35, 1.8)]
-    [116419, 169024]
+    >>> [round(expected_survival(factor, 256), 4) for factor in (1.35, 1.8)]
+    [0.6848, 0.9943]
     """
     k = FWHM_PER_SIGMA * factor
     return exp(n_features * log1p(-erfc(k / sqrt(2))))

@@ -97,9 +97,15 @@ class Course:
         """Return position and arrays of the stage under way; (0, {}) at its start."""
         return self._position, self._context.arrays if self._position else {}
 
-    def step(self, stage: str, position: int, arrays: Callable[[], Arrays]) -> Points:
+    def step(
+        self,
+        stage: str,
+        position: int,
+        arrays: Callable[[], Arrays],
+        flush: Callable[[], None] | None = None,
+    ) -> Points:
         """Offer a commit within a stage that is no sweep."""
-        yield self._point(stage, position, arrays, None)
+        yield self._point(stage, position, arrays, flush)
 
     def end(self, stage: str, outcome: Arrays) -> Outcome:
         """Keep the outcome of a stage and go to the next."""
@@ -136,7 +142,6 @@ class Course:
         flush: Callable[[], None] | None,
     ) -> CommitPoint:
         self._n_done += 1
-        # Figures are drawn anew after a cut, so some steps may be counted twice.
         done = min(self._n_done, self._n_steps)
         self._context.progress(done, self._n_steps, stage)
 

@@ -43,6 +43,7 @@ _SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
 
 WORDS = {"raw": "before PCA", "pca": "after PCA"}
 SYMBOLS = {"raw": "z", "pca": "PC"}
+NOUNS = {"raw": "latent component", "pca": "principal component"}
 
 
 def draw_components(path: Path, study: Study, name: str) -> None:
@@ -60,13 +61,22 @@ def draw_components(path: Path, study: Study, name: str) -> None:
                 _draw_component(panel, study, view, k)
             else:
                 panel.set_axis_off()
+        figure.supxlabel(f"value of the {NOUNS[name]}", fontsize=8.5)
+        figure.supylabel("density", fontsize=8.5)
         _legend(figure)
 
 
 def _legend(figure: Figure) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=2,
+            title="D: Kolmogorov distance to the fitted Gaussian",
+            title_fontsize=8,
+        )
 
 
 def _draw_component(panel: Axes, study: Study, view: View, k: int) -> None:
@@ -167,8 +177,8 @@ def draw_correlation(path: Path, study: Study) -> None:
             )
             panel.set_title(f"{WORDS[name]}: largest |\N{GREEK SMALL LETTER RHO}| "
                             f"off the diagonal {largest:.2g}")  # fmt: skip
-            panel.set_xlabel(f"component {SYMBOLS[name]}")
-            panel.set_ylabel(f"component {SYMBOLS[name]}")
+            panel.set_xlabel(NOUNS[name])
+            panel.set_ylabel(NOUNS[name])
             panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         if image is not None:
@@ -200,7 +210,9 @@ def draw_radius(path: Path, study: Study) -> None:
         panel.set_xlabel(f"expected radius, \N{GREEK SMALL LETTER CHI} with "
                          f"{radius.n_dimensions} degrees of freedom")  # fmt: skip
         panel.set_ylabel("observed Mahalanobis radius")
-        panel.set_title(f"Radius of {n:,} vectors (D = {radius.kolmogorov:.3f})")
+        panel.set_title(
+            f"Radius of {n:,} vectors (Kolmogorov distance {radius.kolmogorov:.3f})"
+        )
         light_grid(panel)
         panel.legend(loc="upper left")
 

@@ -93,7 +93,7 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
 
 
 def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:
-    return tuple({"pair_rows": rows} for rows in (65536, 16384, 4096))
+    return tuple({"pair_rows": rows} for rows in (2**18, 2**16, 2**14))
 
 
 def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:

@@ -13,7 +13,7 @@ from lowmem.stats.density import Smoother, level_of_mass
 from lowmem.stats.ellipses import ellipse_from_covariance, mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.figures import SYMBOLS, WORDS
+from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS
 from lowmem_jobs.analyze.pairs import is_drawable
 
 if TYPE_CHECKING:
@@ -198,8 +198,8 @@ def _draw_ellipses(panel: Axes, place: _Place, smoother: Smoother) -> None:
 
 
 def _number(rho: float) -> str:
-    """Return ``rho`` with two digits; never "-0.00"."""
-    return f"{round(rho, 2) + 0.0:.2f}"
+    """Return ``rho`` with two digits and a true minus sign; never "-0.00"."""
+    return f"{round(rho, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def draw_overlaps(path: Path, study: Study) -> None:
@@ -209,13 +209,13 @@ def draw_overlaps(path: Path, study: Study) -> None:
     i, j = study.selection.i, study.selection.j
     matrix[i, j] = study.iou
     matrix[j, i] = study.iou
-    symbol = SYMBOLS[study.frame]
+    noun = NOUNS[study.frame]
     with drawing(path, width=5.4, height=4.6) as figure:
         panel = figure.subplots()
         panel.set_facecolor("#eeeeee")
         image = panel.imshow(matrix, cmap="viridis", interpolation="nearest")
-        panel.set_xlabel(f"component {symbol}")
-        panel.set_ylabel(f"component {symbol}")
+        panel.set_xlabel(noun)
+        panel.set_ylabel(noun)
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(8, integer=True))
         panel.set_title(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lowmem.base.errors import DataError
-from lowmem.base.files import make_folder, remove, write_file
+from lowmem.base.files import make_folder, sync_tree, write_file
 from lowmem.protocol.job import Result
 from lowmem.stats.gaussian import fit_gaussians
 from lowmem.stats.moments import Moments
@@ -212,7 +213,7 @@ class _Analysis:
             rho=measures.rho,
             columns=columns,
             n_rows=sums.n_samples,
-            block_rows=self._context.settings.get("pair_rows", 2**16),
+            block_rows=self._context.settings["pair_rows"],
         )
         n, has_spread = sums.n_samples, frames["pca"].deviation > 0
         powers = np.where(has_spread, shape["powers"] / n, np.nan)
@@ -240,8 +241,7 @@ class _Analysis:
     ) -> Generator[CommitPoint, None, Result]:
         staging = self._context.staging
         folder = staging / "analysis"
-        remove(folder)
-        make_folder(folder)
+        make_folder(folder / "figures")
         yield from self._figures(study, kept, columns)
         summary = summary_of(study)
         write_file(folder / "summary.json", to_json(summary))
@@ -263,9 +263,14 @@ class _Analysis:
         )
         sources = yield from self._sources(study, portraits, kept, columns)
         folder = self._context.staging / "analysis" / "figures"
-        for name, draw in figures_of(study, portraits, sources).items():
+        figures = figures_of(study, portraits, sources)
+        n_drawn, _ = self._course.resumed()
+        for number, (name, draw) in enumerate(figures.items(), start=1):
+            if number <= n_drawn:
+                continue
             draw(folder / f"{name}.png")
-            yield from self._course.step("results", 0, dict)
+            synced = partial(sync_tree, folder)
+            yield from self._course.step("results", number, dict, synced)
 
     def _sources(
         self,

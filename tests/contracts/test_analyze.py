@@ -1,0 +1,353 @@
+"""The job `analyze`: what it writes, against simple answers, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import zarr
+from scipy import stats
+from sklearn.decomposition import PCA
+
+from lowmem.base.errors import DataError, MissingArtefactError, OptionValueError
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from lowmem.stores.write import RowWriter
+from lowmem_jobs.analyze.job import JOB
+from tests.driver import drive
+
+SETTINGS = {"pair_rows": 1000}
+
+
+def rows_of(n=900, d=5, seed=1):
+    rng = np.random.default_rng(seed)
+    spread = np.linspace(3, 0.5, d)
+    rows = rng.normal(size=(n, d)) * spread @ np.linalg.qr(rng.normal(size=(d, d)))[0]
+    rows[:, 0] = np.sinh(rows[:, 0] / 2)
+    return (rows + 10 * np.arange(d)).astype(np.float32)
+
+
+def save(path, rows):
+    np.save(path, rows)
+    return {"latents": str(path)}
+
+
+def analyze(workspace, options, *, figures=False):
+    options = {"figures": figures, **options}
+    summary = drive(JOB, workspace, options, settings=SETTINGS, cycle_steps=50)
+    assert summary is not None
+    document = json.loads((workspace / "analysis" / "summary.json").read_bytes())
+    return zarr.open_group(workspace / "analysis.zarr", mode="r"), document
+
+
+def plan(workspace, options):
+    return PlanContext(
+        workspace=Workspace.at(workspace),
+        options=resolve_options("analyze", JOB.options, options),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+
+
+@pytest.fixture
+def rows():
+    return rows_of()
+
+
+# --- what it writes -------------------------------------------------------------------
+
+
+def test_the_store_holds_what_numpy_and_scipy_find(tmp_path, rows):
+    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    exact = rows.astype(np.float64)
+    np.testing.assert_allclose(store["mean"], exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(store["covariance"], np.cov(exact.T), rtol=1e-10)
+    np.testing.assert_allclose(store["correlation"], np.corrcoef(exact.T), rtol=1e-10)
+    np.testing.assert_allclose(store["skewness"], stats.skew(exact), atol=1e-9)
+    np.testing.assert_allclose(store["kurtosis"], stats.kurtosis(exact), atol=1e-9)
+    reference = PCA(svd_solver="full").fit(exact)
+    np.testing.assert_allclose(
+        store["eigenvalues"], reference.explained_variance_, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        store["explained_variance_ratio"],
+        reference.explained_variance_ratio_,
+        rtol=1e-9,
+    )
+    turned = np.abs(store["components"][:] @ reference.components_.T)
+    np.testing.assert_allclose(turned, np.eye(5), atol=1e-7)
+    assert summary["largest_correlation_pca"] < 2e-7
+    assert summary["components_pca"]["excess_kurtosis"] == pytest.approx(
+        stats.kurtosis(reference.transform(exact)), abs=1e-6
+    )
+
+
+def test_every_pair_has_its_coverage_and_its_measures(tmp_path, rows):
+    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    pairs = store["pairs"]
+    i, j = np.triu_indices(5, k=1)
+    np.testing.assert_array_equal(pairs["i"], i)
+    np.testing.assert_array_equal(pairs["j"], j)
+    for k, pair in enumerate(zip(i, j, strict=True)):
+        two = rows[:, pair].astype(np.float64)
+        away = two - two.mean(axis=0)
+        inverse = np.linalg.inv(np.cov(two.T, bias=True))
+        r2 = np.einsum("ki,ij,kj->k", away, inverse, away)
+        assert pairs["coverage_2sigma"][k] == pytest.approx((r2 <= 4).mean())
+        assert pairs["mardia_kurtosis"][k] == pytest.approx((r2**2).mean())
+        assert 0.3 < pairs["contour_iou"][k] <= 1
+    assert summary["pairs"]["n_measured"] == 10
+    assert summary["pairs"]["n_left_out"] == 0
+
+
+def test_pairs_after_pca_are_uncorrelated(tmp_path, rows):
+    options = {**save(tmp_path / "z.npy", rows), "frame": "pca"}
+    store, summary = analyze(tmp_path, options)
+    assert np.abs(store["pairs"]["rho"][:]).max() < 1e-9
+    exact = rows.astype(np.float64)
+    white = PCA(whiten=True).fit_transform(exact) * np.sqrt(900 / 899)
+    wanted = (np.square(white[:, :2]).sum(axis=1) <= 4).mean()
+    assert store["pairs"]["coverage_2sigma"][0] == pytest.approx(wanted)
+    assert summary["pairs"]["frame"] == "pca"
+
+
+def test_trimming_drops_the_rows_that_stick_out(tmp_path, rows):
+    rows[7, 2] += 60
+    everything, _ = analyze(tmp_path / "all", save(tmp_path / "z.npy", rows))
+    options = {**save(tmp_path / "z.npy", rows), "trim_fwhm": "1.8"}
+    store, summary = analyze(tmp_path / "cut", options)
+    n_after = summary["trimming"]["n_after"]
+    assert summary["trimming"]["n_before"] == 900
+    assert summary["n_rows_kept"] == n_after
+    assert 700 < n_after < 900
+    table = {row["factor"]: row for row in summary["trimming"]["survivors"]}
+    assert table[1.8]["survivors"] == n_after
+    assert [row["survivors"] for row in table.values()] == sorted(
+        row["survivors"] for row in table.values()
+    )
+    # The outlier had most of the variance of its component.
+    assert store["covariance"][2, 2] < 0.9 * everything["covariance"][2, 2]
+    centre = np.median(rows, axis=0)
+    outlier = np.abs(store["maximum"][:] - centre).max()
+    assert outlier < 50
+
+
+def test_only_the_strongest_pairs_are_measured_when_asked(tmp_path, rows):
+    options = {**save(tmp_path / "z.npy", rows), "pairs": "3"}
+    store, summary = analyze(tmp_path, options)
+    i, j = np.triu_indices(5, k=1)
+    strength = np.abs(np.corrcoef(rows.astype(np.float64).T)[i, j])
+    wanted = {(i[k], j[k]) for k in np.argsort(-strength)[:3]}
+    measured = zip(store["pairs"]["i"][:], store["pairs"]["j"][:], strict=True)
+    assert set(measured) == wanted
+    assert summary["pairs"]["n_left_out"] == 7
+
+
+def test_the_incremental_solver_finds_the_same_axes(tmp_path):
+    rows = rows_of(n=3500, d=6)
+    options = {**save(tmp_path / "z.npy", rows), "pca": "incremental"}
+    store, summary = analyze(tmp_path, options)
+    exact = np.linalg.eigvalsh(np.cov(rows.astype(np.float64).T))[::-1]
+    np.testing.assert_allclose(store["eigenvalues"], exact, rtol=0.02)
+    assert summary["solver"] == "incremental"
+    assert 0 < summary["solver_eigenvalue_difference"] < 0.02
+    axes = store["components"][:]
+    np.testing.assert_allclose(axes @ axes.T, np.eye(6), atol=1e-9)
+
+
+@pytest.mark.slow
+def test_all_figures_of_the_study_are_drawn(tmp_path):
+    options = save(tmp_path / "z.npy", rows_of(n=300, d=3))
+    analyze(tmp_path, options, figures=True)
+    names = {file.name for file in (tmp_path / "analysis" / "figures").iterdir()}
+    assert {
+        "components-raw.png",
+        "components-pca.png",
+        "explained-variance.png",
+        "cumulative-importance.png",
+        "correlation.png",
+        "overlap.png",
+        "radius.png",
+        "survivors.png",
+        "pairs-leading.png",
+        "pairs-strongest.png",
+        "pairs-best.png",
+        "pairs-worst.png",
+    } == names
+
+
+# --- what it reads --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["z", None])
+def test_latents_come_from_a_store_as_from_a_file(tmp_path, rows, name):
+    wanted, _ = analyze(tmp_path / "file", save(tmp_path / "z.npy", rows))
+    writer = RowWriter.open(
+        tmp_path / "store.zarr", "z", row_shape=(5,), dtype="float32", chunk_rows=256
+    )
+    for start in range(0, 900, 256):
+        writer.append(rows[start : start + 256])
+    writer.flush()
+    path = tmp_path / "store.zarr" / ("" if name else "z")
+    store, _ = analyze(tmp_path / "store", {"latents": str(path)})
+    np.testing.assert_array_equal(store["covariance"], wanted["covariance"])
+    np.testing.assert_array_equal(
+        store["pairs"]["contour_iou"], wanted["pairs"]["contour_iou"]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int32", ">f4"])
+def test_any_real_numbers_are_read(tmp_path, rows, dtype):
+    rows = rows.astype(dtype)
+    store, _ = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    np.testing.assert_allclose(
+        store["mean"], rows.astype(float).mean(axis=0), rtol=1e-9
+    )
+
+
+# --- unusual data ---------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_one_component_has_no_pairs_and_all_its_figures(tmp_path):
+    options = save(tmp_path / "z.npy", rows_of(d=1))
+    store, summary = analyze(tmp_path, options, figures=True)
+    assert store["pairs"]["rho"].shape == (0,)
+    assert summary["pairs"]["n_measured"] == 0
+    assert store["components"][:] == [[1.0]]
+    names = {file.stem for file in (tmp_path / "analysis" / "figures").iterdir()}
+    assert "components-raw" in names
+    assert not any(name.startswith("pairs") for name in names)
+
+
+@pytest.mark.slow
+def test_constant_and_duplicate_components_are_undefined_not_wrong(tmp_path):
+    rows = rows_of(d=4)
+    rows[:, 1] = 4.5
+    rows[:, 3] = rows[:, 2]
+    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", rows), figures=True)
+    assert summary["constant_components"] == [1]
+    assert summary["rank"] == 2
+    assert np.isnan(store["correlation"][1]).all()
+    pairs = {
+        (i, j): k
+        for k, (i, j) in enumerate(
+            zip(store["pairs"]["i"][:], store["pairs"]["j"][:], strict=True)
+        )
+    }
+    assert store["pairs"]["rho"][pairs[2, 3]] == pytest.approx(1)
+    assert np.isnan(store["pairs"]["contour_iou"][pairs[2, 3]])
+    assert np.isnan(store["pairs"]["rho"][pairs[0, 1]])
+    assert np.isfinite(store["pairs"]["contour_iou"][pairs[0, 2]])
+    assert summary["pairs"]["n_undefined"] == 4
+    assert summary["radius"]["n_dimensions"] == 2
+
+
+@pytest.mark.parametrize("pca", ["covariance", "incremental"])
+def test_fewer_rows_than_components_leave_axes_without_variance(tmp_path, pca):
+    rows = rows_of(n=6, d=9)
+    options = {**save(tmp_path / "z.npy", rows), "pca": pca}
+    store, summary = analyze(tmp_path, options)
+    assert summary["rank"] == 5
+    np.testing.assert_allclose(store["eigenvalues"][5:], 0, atol=1e-9)
+    axes = store["components"][:]
+    np.testing.assert_allclose(axes @ axes.T, np.eye(9), atol=1e-9)
+
+
+def test_rows_that_are_all_equal_are_described(tmp_path):
+    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", np.full((9, 3), 2.5)))
+    np.testing.assert_array_equal(store["mean"], 2.5)
+    np.testing.assert_allclose(store["eigenvalues"], 0)
+    assert summary["constant_components"] == [0, 1, 2]
+    assert summary["radius"]["mardia_kurtosis"] == 0
+
+
+# --- what it refuses ------------------------------------------------------------------
+
+
+def assert_refused(workspace, options, match):
+    with pytest.raises(DataError, match=match) as caught:
+        analyze(workspace, options)
+    assert caught.value.exit_code == 65
+    assert not (workspace / "analysis.zarr").exists()
+    assert not (workspace / "analysis").exists()
+
+
+def test_rows_that_are_not_finite_are_counted_and_named(tmp_path, rows):
+    rows[[3, 500, 800], [0, 1, 2]] = [np.nan, np.inf, -np.inf]
+    match = r"has 3 rows with NaN.*first: 3, 500, 800"
+    assert_refused(tmp_path, save(tmp_path / "z.npy", rows), match)
+
+
+@pytest.mark.parametrize(
+    ("table", "match"),
+    [
+        (np.zeros((1, 4)), "has 1 rows"),
+        (np.zeros((9, 0)), "has 0 columns"),
+        (np.zeros((9, 4097), dtype=np.int8), "has 4097 columns"),
+        (np.zeros(9), "has the shape"),
+        (np.zeros((9, 4), dtype=complex), "complex128"),
+        (np.full((9, 4), "a"), "<U1"),
+    ],
+)
+def test_what_is_no_table_of_numbers_is_refused(tmp_path, table, match):
+    assert_refused(tmp_path, save(tmp_path / "z.npy", table), match)
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    np.save(tmp_path / "z.npy", np.array([[{}]]), allow_pickle=True)
+    assert_refused(tmp_path, {"latents": str(tmp_path / "z.npy")}, "cannot be read")
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 60, 500])
+def test_a_truncated_file_is_refused(tmp_path, rows, n_bytes):
+    np.save(tmp_path / "z.npy", rows)
+    whole = (tmp_path / "z.npy").read_bytes()
+    (tmp_path / "z.npy").write_bytes(whole[:n_bytes])
+    assert_refused(tmp_path, {"latents": str(tmp_path / "z.npy")}, "cannot be read")
+    assert JOB.predict(plan(tmp_path, {"latents": str(tmp_path / "z.npy")}), SETTINGS)
+
+
+def test_an_archive_of_arrays_is_refused(tmp_path, rows):
+    np.savez(tmp_path / "z.npz", z=rows)
+    assert_refused(tmp_path, {"latents": str(tmp_path / "z.npz")}, "is an archive")
+
+
+def test_a_trim_that_keeps_nothing_is_refused(tmp_path, rows):
+    options = {**save(tmp_path / "z.npy", rows), "trim_fwhm": "0.1"}
+    assert_refused(tmp_path, options, r"--trim-fwhm 0.1 keeps [01] of 900 rows")
+
+
+def test_missing_latents_are_missed_before_the_worker_starts(tmp_path):
+    (need,) = JOB.needs(plan(tmp_path, {}))
+    assert (need.path, need.job) == (tmp_path / "latents.zarr", "encode")
+    with pytest.raises(MissingArtefactError):
+        analyze(tmp_path, {})
+    with pytest.raises(DataError, match="is missing"):
+        JOB.inputs(plan(tmp_path, {"latents": str(tmp_path / "no.npy")}))
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "some", "1.5"])
+def test_nonsense_pairs_are_a_wrong_usage(tmp_path, value):
+    with pytest.raises(OptionValueError, match="--pairs"):
+        JOB.needs(plan(tmp_path, {"pairs": value}))
+
+
+def test_the_fingerprint_of_the_input_changes_with_the_data(tmp_path, rows):
+    options = save(tmp_path / "z.npy", rows)
+    before = JOB.inputs(plan(tmp_path, options))
+    rows[5, 1] += 1
+    save(tmp_path / "z.npy", rows)
+    assert JOB.inputs(plan(tmp_path, options)) != before
+
+
+def test_the_prediction_grows_with_the_components_and_not_with_the_rows(tmp_path):
+    predicted = [
+        JOB.predict(plan(tmp_path, save(tmp_path / "z.npy", table)), rung).ram_bytes
+        for table in (np.zeros((10, 64)), np.zeros((9999, 64)), np.zeros((10, 2048)))
+        for rung in JOB.ladder(plan(tmp_path, {}))[:1]
+    ]
+    assert predicted[0] == predicted[1] < predicted[2]

@@ -1,0 +1,214 @@
+"""Histograms, fits, axes, ellipses, trimming and radius against simple answers."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lowmem.stats.ellipses import ellipse_from_covariance, mass_within, sigma_for_mass
+from lowmem.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
+from lowmem.stats.histograms import Histograms
+from lowmem.stats.principal import completed_axes, principal_axes
+from lowmem.stats.radius import RadiusSample
+from lowmem.stats.trimming import count_survivors, expected_survival, outer_distance
+
+
+def histograms(columns, n_bins=64, reach=8.0):
+    rows = np.stack(columns, axis=1)
+    empty = Histograms.empty(len(columns), lower=-reach, upper=reach, n_bins=n_bins)
+    return empty.updated(rows)
+
+
+# --- histograms -----------------------------------------------------------------------
+
+
+def test_a_histogram_counts_like_numpy_and_keeps_what_lies_beyond():
+    column = np.random.default_rng(1).normal(scale=4, size=5000)
+    counted = histograms([column])
+    wanted, edges = np.histogram(column, bins=64, range=(-8, 8))
+    np.testing.assert_array_equal(counted.inside[0], wanted)
+    np.testing.assert_allclose(counted.edges, edges)
+    assert counted.counts[0, 0] == (column < -8).sum()
+    assert counted.counts[0, -1] == (column >= 8).sum()
+    assert counted.counts.sum() == column.size
+
+
+def test_the_cumulative_share_counts_the_values_below_each_edge():
+    column = np.random.default_rng(2).normal(size=1000)
+    counted = histograms([column])
+    wanted = [(column < edge).mean() for edge in counted.edges]
+    np.testing.assert_allclose(counted.cumulative()[0], wanted)
+
+
+# --- Gaussian fits --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_bins", [16, 64, 256])
+def test_a_fit_recovers_the_gaussian_whatever_the_width_of_the_bins(n_bins):
+    columns = [np.random.default_rng(3).normal(0.7, 1.3, size=200_000)]
+    fits = fit_gaussians(histograms(columns, n_bins=n_bins))
+    assert fits.is_fitted.all()
+    assert fits.mean[0] == pytest.approx(0.7, abs=0.015)
+    assert fits.sigma[0] == pytest.approx(1.3, abs=0.015)
+    assert fits.fwhm[0] == pytest.approx(1.3 * FWHM_PER_SIGMA, rel=0.02)
+    assert fits.kolmogorov[0] < 0.006
+
+
+def test_without_its_correction_the_width_of_a_wide_bin_would_spoil_sigma():
+    fits = fit_gaussians(
+        histograms([np.random.default_rng(3).normal(size=200_000)], 16)
+    )
+    assert sqrt(fits.sigma[0] ** 2 + 1 / 12) > 1.03  # bins of width 1
+    assert fits.sigma[0] == pytest.approx(1, abs=0.01)
+
+
+def test_a_fit_follows_the_core_where_moments_follow_the_tails():
+    rng = np.random.default_rng(4)
+    core, tail = rng.normal(size=50_000), rng.normal(scale=5, size=2_500)
+    column = np.concatenate([core, tail])
+    fits = fit_gaussians(histograms([column], n_bins=128))
+    assert column.std() > 1.4
+    assert fits.sigma[0] == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_constant_and_an_absent_feature_are_not_fitted():
+    nothing = np.full(100, 50.0)  # beyond all bins
+    fits = fit_gaussians(histograms([np.zeros(100), nothing]))
+    assert not fits.is_fitted.any()
+    assert np.isfinite(fits.mean).all()
+    assert fits.sigma[0] == pytest.approx(0, abs=1e-7)
+    assert np.isnan(fits.kolmogorov[1])
+
+
+def test_fwhm_is_where_the_curve_is_half_as_high():
+    half = gaussian(np.array([FWHM_PER_SIGMA * 1.5 / 2]), 4.0, 0.0, 1.5)
+    assert half[0] == pytest.approx(2.0)
+
+
+# --- principal axes -------------------------------------------------------------------
+
+
+def test_axes_agree_with_the_singular_values_of_the_centred_rows():
+    rows = np.random.default_rng(5).normal(size=(500, 6)) * [9, 7, 5, 3, 2, 1]
+    centred = rows - rows.mean(axis=0)
+    _, singular, right = np.linalg.svd(centred, full_matrices=False)
+    axes = principal_axes(np.cov(rows.T))
+    np.testing.assert_allclose(axes.eigenvalues, singular**2 / 499, rtol=1e-10)
+    np.testing.assert_allclose(np.abs(axes.components @ right.T), np.eye(6), atol=1e-8)
+
+
+def test_the_largest_loading_of_every_axis_is_positive():
+    axes = principal_axes(np.cov(np.random.default_rng(6).normal(size=(9, 50))))
+    largest = np.abs(axes.components).argmax(axis=1)
+    assert (axes.components[np.arange(9), largest] > 0).all()
+
+
+def test_effective_dimension_counts_equal_axes():
+    assert principal_axes(np.eye(7)).effective_dimension == pytest.approx(7)
+    assert principal_axes(np.diag([1.0, 0, 0])).effective_dimension == pytest.approx(1)
+    assert principal_axes(np.zeros((3, 3))).effective_dimension == 0
+
+
+def test_components_for_a_share_are_the_fewest_that_reach_it():
+    axes = principal_axes(np.diag([50.0, 30, 15, 5]))
+    assert [axes.n_components_for(p) for p in (0.5, 0.51, 0.8, 0.95, 1)] == [
+        1,
+        2,
+        2,
+        3,
+        4,
+    ]
+
+
+def test_completed_axes_span_the_whole_space():
+    rows = np.random.default_rng(7).normal(size=(4, 6))
+    _, values, vectors = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    axes = completed_axes(values[:3] ** 2 / 3, vectors[:3])
+    np.testing.assert_allclose(
+        axes.components @ axes.components.T, np.eye(6), atol=1e-12
+    )
+    np.testing.assert_array_equal(axes.eigenvalues[3:], 0)
+    assert axes.rank == 3
+
+
+# --- ellipses -------------------------------------------------------------------------
+
+
+def test_every_point_of_an_ellipse_is_k_sigma_from_its_centre():
+    covariance = np.array([[4.0, -1.2], [-1.2, 1.0]])
+    ellipse = ellipse_from_covariance((3.0, -2.0), covariance, 2.5)
+    away = ellipse.points() - [3.0, -2.0]
+    distance = np.einsum("ki,ij,kj->k", away, np.linalg.inv(covariance), away)
+    np.testing.assert_allclose(distance, 2.5**2, rtol=1e-10)
+    assert ellipse.area == pytest.approx(pi * 2.5**2 * sqrt(np.linalg.det(covariance)))
+
+
+@pytest.mark.parametrize("k", [2, 2.5, 3])
+def test_mass_within_an_ellipse_is_that_of_chi_squared(k):
+    assert mass_within(k) == pytest.approx(stats.chi2.cdf(k**2, 2))
+    assert sigma_for_mass(mass_within(k)) == pytest.approx(k)
+
+
+# --- trimming -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "survivors"),
+    [(1.35, 116_419), (1.45, 144_337), (1.55, 158_959), (1.7, 167_301), (1.8, 169_024)],
+)
+def test_expected_survivors_are_those_of_independent_gaussians(factor, survivors):
+    assert 170_000 * expected_survival(factor, 256) == pytest.approx(survivors, abs=2)
+
+
+def test_survivors_are_the_rows_with_every_component_within_the_cut():
+    rng = np.random.default_rng(8)
+    rows, centre, fwhm = rng.normal(size=(800, 5)), rng.normal(size=5), np.ones(5) * 2
+    distance = outer_distance(rows, centre, fwhm)
+    for factor in (0.5, 1.0, 1.5):
+        wanted = (np.abs(rows - centre) <= factor * fwhm).all(axis=1)
+        np.testing.assert_array_equal(distance <= factor, wanted)
+        assert count_survivors(distance, [factor])[0] == wanted.sum()
+
+
+def test_a_feature_without_width_drops_no_row():
+    rows = np.array([[0.0, 5.0], [9.0, 5.0]])
+    distance = outer_distance(rows, np.zeros(2), np.array([3.0, 0.0]))
+    np.testing.assert_allclose(distance, [0, 3])
+    np.testing.assert_array_equal(outer_distance(rows, np.zeros(2), np.zeros(2)), 0)
+
+
+# --- radius ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("d", [1, 2, 16, 256])
+def test_the_radius_of_a_gaussian_follows_chi_squared(d):
+    n = 4000
+    r2 = stats.chi2.rvs(d, size=n, random_state=9)
+    radius = RadiusSample.empty(d).updated(r2)
+    wanted = stats.kstest(r2, stats.chi2(d).cdf).statistic
+    assert radius.kolmogorov == pytest.approx(wanted, abs=2e-3)
+    assert radius.mardia_kurtosis == pytest.approx((r2**2).mean())
+    shares = np.array([0.01, 0.5, 0.99])
+    np.testing.assert_allclose(
+        radius.quantiles(shares), np.quantile(r2, shares), rtol=0.02, atol=1e-3
+    )
+
+
+def test_mardias_kurtosis_of_whitened_gaussian_rows_is_within_its_error():
+    rows = np.random.default_rng(10).normal(size=(5000, 12))
+    away = rows - rows.mean(axis=0)
+    inverse = np.linalg.inv(np.cov(rows.T, bias=True))
+    r2 = np.einsum("ki,ij,kj->k", away, inverse, away)
+    radius = RadiusSample.empty(12).updated(r2)
+    assert radius.mardia_expected == 12 * 14
+    assert abs(radius.mardia_kurtosis - 12 * 14) < 3 * radius.mardia_standard_error
+
+
+def test_a_wider_radius_is_told_apart():
+    r2 = 1.2 * stats.chi2.rvs(16, size=4000, random_state=9)
+    radius = RadiusSample.empty(16).updated(r2)
+    assert radius.kolmogorov > 0.15
+    assert radius.mardia_kurtosis - 16 * 18 > 10 * radius.mardia_standard_error
