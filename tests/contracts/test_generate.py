@@ -18,6 +18,7 @@ from lowmem.protocol.options import resolve_options
 from lowmem.stats.samplers import METHODS
 from lowmem.stores.split import split_rows
 from lowmem_jobs.generate import task
+from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
 from tests.driver import Cutter, drive
 
@@ -195,6 +196,31 @@ def test_the_first_vectors_and_images_are_the_same_however_many_follow(space, un
         for root in (space.root, uncut)
     )
     assert np.array_equal(few, many)
+
+
+class CountedModel:
+    """Makes images whose level is the number of rows that it was given at once."""
+
+    def predict_on_batch(self, x):
+        return np.full((len(x), 2, 2, 1), len(x) / 255)
+
+
+def test_every_batch_has_the_same_size_however_many_vectors_there_are():
+    decoder = Decoder(CountedModel(), batch_size=4)
+    for n in (1, 4, 9):
+        images = decoder.images(np.zeros((n, D), np.float32))
+        assert images.shape == (n, 2, 2, 1)
+        assert np.all(images == 4)
+
+
+@pytest.mark.parametrize("level", [np.nan, np.inf])
+def test_a_decoder_that_makes_no_finite_images_is_refused(level, monkeypatch):
+    def broken(_self, x):
+        return np.full((len(x), 2, 2, 1), level)
+
+    monkeypatch.setattr(CountedModel, "predict_on_batch", broken)
+    with pytest.raises(DataError, match="not finite"):
+        Decoder(CountedModel(), batch_size=4).images(np.zeros((1, D), np.float32))
 
 
 def test_held_out_images_are_compared_first(space, monkeypatch):
