@@ -100,6 +100,13 @@ def _bar(u: Plane, v: Plane, half: float, radius: float) -> Plane:
 class _Canvas:
     """One picture in the making: colours and, for each pixel, its place in the face.
 
+    Parameters
+    ----------
+    x, y : shape (1, size) and (size, 1)
+        Places of the pixels in the image.
+    centre, tilt
+        Where the centre of the head is, across, and how far it leans.
+
     Attributes
     ----------
     u, v : shape (size, size)
@@ -107,7 +114,7 @@ class _Canvas:
     """
 
     def __init__(self, x: Plane, y: Plane, *, centre: float, tilt: float) -> None:
-        self.size = len(x)
+        self.size = len(y)
         self._turn = (cos(tilt), sin(tilt))
         self._centre = centre
         c, s = self._turn
@@ -154,7 +161,8 @@ class Painter:
         places = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(
             size
         )
-        self._x, self._y = np.meshgrid(places, places)
+        self._x: Plane = places[None, :]
+        self._y: Plane = places[:, None]
 
     def paint(self, face: Mapping[str, float]) -> Pixels:
         """Return the picture of a face, shape (size, size, 3).
@@ -190,7 +198,7 @@ class Painter:
     def _paint_shoulders(self, canvas: _Canvas, face: Mapping[str, float]) -> None:
         """Paint neck and shirt, which stay upright when the head tilts."""
         rows = (slice(int(0.6 * canvas.size), None), slice(None))
-        x, y = self._x[rows] - np.float32(face["head_x"]), self._y[rows]
+        x, y = self._x - np.float32(face["head_x"]), self._y[rows]
         skin = _shade(_tone(_SKIN, face["skin_tone"]), 0.82)
         shirt = _tone(_SHIRT, 1 - face["background_tone"])
         width = face["head_width"]
@@ -212,21 +220,23 @@ def _head_distance(
 
 def _paint_back_hair(canvas: _Canvas, face: Mapping[str, float]) -> None:
     hair = _shade(_tone(_HAIR, face["hair_tone"]), 0.8)
-    everywhere = (slice(None), slice(None))
+    # The cap ends 0.4 from the centre, the locks a corner past their length.
+    window = canvas.window(0, 0, max(0.42, face["hair_length"] + 0.3))
+    u, v = canvas.u[window], canvas.v[window]
     cap = _ellipse(
-        canvas.u,
-        canvas.v + np.float32(0.05),
+        u,
+        v + np.float32(0.05),
         face["head_width"] + 0.045,
         face["head_height"] + 0.015,
     )
     # Locks hang from the temples to the length of the hair; short hair hides them.
     half = face["head_width"] + 0.035
     length = np.float32(face["hair_length"])
-    across = np.abs(canvas.u) - np.float32(half - 0.05)
-    along = np.maximum(canvas.v - (length - np.float32(0.05)), -canvas.v - 0.1)
+    across = np.abs(u) - np.float32(half - 0.05)
+    along = np.maximum(v - (length - np.float32(0.05)), -v - 0.1)
     corner = np.hypot(np.maximum(across, 0), np.maximum(along, 0))
     locks = corner + np.minimum(np.maximum(across, along), 0) - np.float32(0.05)
-    canvas.fill(everywhere, np.minimum(cap, locks), hair)
+    canvas.fill(window, np.minimum(cap, locks), hair)
 
 
 def _paint_head(canvas: _Canvas, face: Mapping[str, float]) -> None:
