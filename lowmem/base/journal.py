@@ -1,14 +1,13 @@
 """An append-only file of JSON lines, each with its checksum.
 
 One line is ``{"crc":"8 hex digits","body":{...}}``; the checksum is CRC-32 of the
-body's bytes. A crash can only tear the last line, which is dropped when the journal is
-opened for writing; any other damage is an error, since a line in the middle was
+body's bytes. A crash can only tear the last line, which is dropped before the next
+one is written; any other damage is an error, since a line in the middle was
 durable once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import zlib
 from typing import TYPE_CHECKING, Self
@@ -63,13 +62,15 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         make_folder(path.parent)
-        whole = sum(len(_line_from_body(body)) for body in read_bodies(path))
-        self._whole_bytes = whole
+        self._whole_bytes = sum(
+            len(_line_from_body(body)) for body in read_bodies(path)
+        )
+        with storage_errors(path):
+            path.touch()
+        sync_file(path.parent)
         with storage_errors(path):
             # Unbuffered: what a full disk refused must not be written by a later close.
             self._stream = path.open("ab", buffering=0)
-            self._stream.truncate(whole)
-        sync_file(path.parent)
 
     def __enter__(self) -> Self:
         return self
@@ -83,16 +84,12 @@ class JournalWriter:
         self._stream.close()
 
     def append(self, body: bytes) -> None:
-        """Add one line and wait until it is on the disk; all of it or nothing."""
+        """Add one line and wait until it is on the disk."""
         line = _line_from_body(body)
         with storage_errors(self._path):
-            try:
-                self._write(line)
-            except OSError:
-                # Else the next line would follow half of this one.
-                with contextlib.suppress(OSError):
-                    self._stream.truncate(self._whole_bytes)
-                raise
+            # A torn or a failed line goes, else this one would follow half of it.
+            self._stream.truncate(self._whole_bytes)
+            self._write(line)
         self._whole_bytes += len(line)
 
     def _write(self, line: bytes) -> None:
