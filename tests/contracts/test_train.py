@@ -171,7 +171,8 @@ def test_an_uncompiled_model_of_the_user_gets_optimiser_and_loss(users_folder):
 def test_a_compiled_model_keeps_its_own_step_and_is_published_as_a_plain_one(
     users_folder,
 ):
-    drive(JOB, users_folder, SMALL | {"model": "users_models:compiled"})
+    given = {"model": "users_models:compiled", "validation_split": 0.3}
+    drive(JOB, users_folder, SMALL | given)
     row = history_of(users_folder)[0]
     assert float(row["mark"]) == 42
     assert {"mse", "val_mse"} <= row.keys()

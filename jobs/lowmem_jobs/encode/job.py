@@ -43,7 +43,7 @@ BLOCK_ROWS = 1024
 
 # bytes; measured, see tests/memory/test_training_memory.py: TensorFlow with a loaded
 # encoder.
-_BASE_BYTES = 380 * 10**6
+_BASE_BYTES = 275 * 10**6
 # Of the file's size: the file read, its arrays, the variables.
 _WEIGHT_COPIES = 3
 # Output of the first layer for one image, over the image's own bytes, with what
@@ -77,11 +77,12 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
     """Return the predicted peak of the worker."""
     images = find_images(store_of_images(ctx))
     activations = ctx.options["batch_size"] * _ACTIVATIONS_PER_BYTE
+    read = _BLOCKS_HELD * min(settings["read_rows"], images.n_images)
     return Rung(
         settings=settings,
         ram_bytes=_BASE_BYTES
         + _WEIGHT_COPIES * model_file(ctx).stat().st_size
-        + (activations + _BLOCKS_HELD * settings["read_rows"]) * images.image_bytes,
+        + (activations + read) * images.image_bytes,
     )
 
 

@@ -15,7 +15,7 @@ from lowmem_jobs.train.memory import predict
 from lowmem_jobs.train.recipe import store_of_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lowmem.protocol.job import PlanContext, Settings
 
@@ -106,12 +106,22 @@ def ladder(ctx: PlanContext) -> Sequence[Settings]:
         raise OptionValueError(
             option="--validation-split", value=split, expected="a share below 1"
         )
-    micro_batch = ctx.options["batch_size"]
-    rungs = [{"micro_batch": micro_batch}]
-    while micro_batch > 1:
-        micro_batch = -(-micro_batch // 2)
-        rungs.append({"micro_batch": micro_batch})
+    rungs: list[Settings] = [{"micro_batch": ctx.options["batch_size"]}]
+    least_bytes = predict(ctx, rungs[0]).ram_bytes
+    for micro_batch in _halves(ctx.options["batch_size"]):
+        rung = {"micro_batch": micro_batch}
+        ram_bytes = predict(ctx, rung).ram_bytes
+        # Accumulators cost memory too: of a large model, more than a few images.
+        if least_bytes is None or ram_bytes is None or ram_bytes < least_bytes:
+            rungs.append(rung)
+            least_bytes = ram_bytes
     return rungs
+
+
+def _halves(n: int) -> Iterator[int]:
+    while n > 1:
+        n = -(-n // 2)
+        yield n
 
 
 def needs(ctx: PlanContext) -> Sequence[Need]:

@@ -1,0 +1,174 @@
+"""What the planner knows of `train` and `encode`, without Keras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from lowmem.stores.write import RowWriter
+from lowmem.training.stopping import EarlyStopping
+from lowmem_jobs.encode.job import JOB as ENCODE
+from lowmem_jobs.train.job import JOB as TRAIN
+from lowmem_jobs.train.job import find_source
+from lowmem_jobs.train.memory import size_of_model
+from lowmem_jobs.train.recipe import Architecture, architecture_from_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def plan(job, workspace: Path, **given: object) -> PlanContext:
+    return PlanContext(
+        workspace=Workspace.at(workspace),
+        options=resolve_options(job.name, job.options, given),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+
+
+def write_images(workspace: Path, *, side: int, dtype: str = "uint8") -> None:
+    writer = RowWriter.open(
+        workspace / "images.zarr",
+        "images",
+        row_shape=(side, side, 3),
+        dtype=dtype,
+        chunk_rows=4,
+    )
+    writer.append(np.zeros((2, side, side, 3), dtype))
+    writer.flush()
+
+
+def test_the_descriptions_import_nothing_heavy():
+    heavy = {"tensorflow", "keras", "numpy", "zarr"}
+    code = (
+        "import sys, lowmem_jobs.train.job, lowmem_jobs.encode.job; "
+        f"print(sorted({heavy!r} & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_ladder_halves_the_micro_batch_down_to_one(tmp_path):
+    write_images(tmp_path, side=64)
+    small = {"filters": [8, 8, 8], "latent_dim": 2}
+    rungs = TRAIN.ladder(plan(TRAIN, tmp_path, batch_size=13, **small))
+    assert [rung["micro_batch"] for rung in rungs] == [13, 7, 4, 2, 1]
+
+
+def test_each_rung_is_predicted_to_need_less_than_the_one_before(tmp_path):
+    write_images(tmp_path, side=96)
+    ctx = plan(TRAIN, tmp_path, batch_size=128)
+    assert len(TRAIN.ladder(ctx)) == 8
+    peaks = [TRAIN.predict(ctx, rung).ram_bytes for rung in TRAIN.ladder(ctx)]
+    assert peaks == sorted(peaks, reverse=True)
+    assert 1.4e9 < peaks[0] < 1.8e9
+
+
+def test_a_rung_that_would_cost_more_than_it_saves_is_left_out(tmp_path):
+    write_images(tmp_path, side=96)
+    ctx = plan(TRAIN, tmp_path, batch_size=8)
+    assert TRAIN.ladder(ctx) == [{"micro_batch": 8}]
+
+
+def test_a_model_of_the_users_own_has_no_prediction(tmp_path):
+    write_images(tmp_path, side=8)
+    ctx = plan(TRAIN, tmp_path, model="m:f")
+    assert [rung["micro_batch"] for rung in TRAIN.ladder(ctx)] == [32, 16, 8, 4, 2, 1]
+    assert TRAIN.predict(ctx, {"micro_batch": 4}).ram_bytes is None
+
+
+def test_the_preset_for_96_pixels_is_the_study_s_model(tmp_path):
+    options = plan(TRAIN, tmp_path).options
+    architecture = architecture_from_options(options, (96, 96, 3))
+    assert architecture.filters == (64, 128, 256, 512)
+    size = size_of_model(architecture, (96, 96, 3))
+    assert size.n_weights == pytest.approx(12.5e6, rel=0.01)
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(9, 17, 1), (32, 32, 3)])
+def test_the_size_of_a_model_agrees_with_keras(shape):
+    from lowmem.training.autoencoder import build_autoencoder
+
+    for batch_norm in (False, True):
+        architecture = Architecture(
+            filters=(8, 16, 32), latent_dim=5, batch_norm=batch_norm
+        )
+        model = build_autoencoder(
+            input_shape=shape, latent_dim=5, filters=(8, 16, 32), batch_norm=batch_norm
+        )
+        assert model.output_shape == (None, *shape)
+        size = size_of_model(architecture, shape)
+        assert size.n_weights == pytest.approx(model.count_params(), rel=0.03)
+
+
+def test_missing_images_are_asked_of_ingest_unless_a_store_was_named(tmp_path):
+    (need,) = TRAIN.needs(plan(TRAIN, tmp_path))
+    assert (need.job, need.options) == (
+        "ingest",
+        {"source": "faces:2000", "size": "64"},
+    )
+    assert not TRAIN.needs(plan(TRAIN, tmp_path, data=str(tmp_path / "x.zarr")))
+    assert [need.job for need in ENCODE.needs(plan(ENCODE, tmp_path))] == [
+        "ingest",
+        "train",
+    ]
+
+
+def test_a_store_that_is_missing_or_holds_no_bytes_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="is missing"):
+        TRAIN.inputs(plan(TRAIN, tmp_path, data=str(tmp_path / "absent.zarr")))
+    write_images(tmp_path, side=4, dtype="float32")
+    with pytest.raises(DataError, match="float32"):
+        TRAIN.inputs(plan(TRAIN, tmp_path))
+
+
+def test_the_source_of_the_user_s_model_is_part_of_the_inputs(tmp_path, monkeypatch):
+    write_images(tmp_path, side=4)
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise AssertionError", encoding="utf-8")
+    source = package / "model.py"
+    source.write_text("x = 1", encoding="utf-8")
+    before = TRAIN.inputs(plan(TRAIN, tmp_path, model="mine.model:build"))
+    source.write_text("x = 2", encoding="utf-8")
+    after = TRAIN.inputs(plan(TRAIN, tmp_path, model="mine.model:build"))
+    assert before["images"] == after["images"]
+    assert before["model"] != after["model"]
+
+
+@pytest.mark.parametrize(
+    "reference", ["mine", "absent_module:build", ":build", "a.b:c"]
+)
+def test_a_model_that_cannot_be_found_is_wrong_usage(reference):
+    with pytest.raises(OptionValueError, match="MODULE:FUNCTION"):
+        find_source(reference)
+
+
+def test_holding_out_everything_is_wrong_usage(tmp_path):
+    with pytest.raises(OptionValueError, match="below 1"):
+        TRAIN.ladder(plan(TRAIN, tmp_path, validation_split=1.0))
+
+
+def test_early_stopping_waits_for_its_patience_and_keeps_the_best():
+    stopping = EarlyStopping(patience=2)
+    over = []
+    for epoch, loss in enumerate([3.0, 2.0, 2.0, 1.5, 1.6, 1.5], 1):
+        stopping = stopping.next_after(epoch=epoch, loss=loss)
+        over.append(stopping.is_over)
+    assert over == [False, False, False, False, False, True]
+    assert (stopping.best, stopping.best_epoch) == (1.5, 4)
+    assert not EarlyStopping(patience=0, waited=10).is_over
