@@ -270,6 +270,13 @@ def test_an_array_file_cut_short_or_altered_is_refused(tmp_path):
         assert_bad(tmp_path, tmp_path / "a.npy")
     (tmp_path / "a.npy").write_bytes(data.replace(b"(4, 8", b"(9, 8"))
     assert_bad(tmp_path, tmp_path / "a.npy", "cut short")
+    for shape in (b"(-4, 8, 8, 3)", b"(4, -8, -8, 3)", b"(%d, 8, 8, 3)" % 10**30):
+        header = b"{'descr': '|u1', 'fortran_order': False, 'shape': %s}" % shape
+        header = header.ljust(117) + b"\n"
+        (tmp_path / "a.npy").write_bytes(
+            b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+        )
+        assert_bad(tmp_path, tmp_path / "a.npy", "has the shape")
 
 
 def test_an_npz_of_several_unnamed_arrays_or_of_nothing_is_refused(tmp_path):

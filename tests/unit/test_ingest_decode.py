@@ -75,6 +75,8 @@ def test_sixteen_bits_are_scaled_and_not_cut():
     ramp = Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16) * 257)
     pixels = decode(encoded(ramp))
     np.testing.assert_array_equal(pixels[..., 0].ravel(), np.arange(256))
+    # 200 is nearer to 1/255 of white than to 0; its upper byte alone would say 0.
+    assert decode(encoded(flat("I;16", 200))).max() == 1
 
 
 @pytest.mark.parametrize(

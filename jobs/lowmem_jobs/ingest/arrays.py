@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _NAME = "images"
 _AXES = (3, 4)
 _CHANNELS = (1, 3, 4)
+# No array has more; a header may say so.
+_MAX_ROWS = 2**48
 # Rows of a Zarr array that are read, and kept, at once; bytes.
 _BLOCK_BYTES = 2**24
 _HEADERS = {
@@ -107,7 +109,8 @@ def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     has_axes = len(shape) in _AXES and (
         len(shape) < max(_AXES) or shape[3] in _CHANNELS
     )
-    if not has_axes or 0 in shape[1:] or prod(shape[1:3]) > MAX_PIXELS:
+    has_pixels = all(n > 0 for n in shape[1:]) and prod(shape[1:3]) <= MAX_PIXELS
+    if not has_axes or not has_pixels or not 0 <= shape[0] <= _MAX_ROWS:
         raise DataError(
             thing=title,
             problem=f"has the shape {shape}",
