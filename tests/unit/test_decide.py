@@ -1,0 +1,328 @@
+"""Every race of supervision as a short test: state and event in, decision out."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowmem.memory.budget import Pressure
+from lowmem.protocol.messages import Failed
+from lowmem.supervisor.decide import (
+    CRASH_LIMIT,
+    GROWTH_SHARE,
+    Broke,
+    Course,
+    End,
+    Finished,
+    Leaving,
+    Left,
+    Order,
+    Policy,
+    Restart,
+    begin_attempt,
+    on_commit,
+    on_ending,
+    on_leave_request,
+    on_pressure,
+    verdict_of_death,
+)
+
+BUDGET = 1000
+POLICY = Policy(
+    ladder=({"block": 8}, {"block": 4}, {"block": 2}), ram_budget_bytes=BUDGET
+)
+MEMORY = ("ram_limit", "vram_limit", "machine_limit", "kernel_oom")
+
+
+def failed(exit_code, kind="Error"):
+    return Failed(kind=kind, exit_code=exit_code, message="what it said")
+
+
+# --- pressure ---------------------------------------------------------------------
+
+
+def test_no_pressure_changes_nothing():
+    assert on_pressure(Course(), Pressure.NORMAL) == (Course(), Order.NOTHING)
+
+
+def test_soft_pressure_asks_once_for_a_commit():
+    course, order = on_pressure(Course(), Pressure.SOFT)
+    assert (course.leaving, order) == (Leaving.RECYCLE, Order.DRAIN)
+    assert on_pressure(course, Pressure.SOFT) == (course, Order.NOTHING)
+
+
+@pytest.mark.parametrize("leaving", [None, *Leaving])
+@pytest.mark.parametrize("is_soft_spent", [False, True])
+def test_hard_pressure_kills_in_every_state(leaving, is_soft_spent):
+    course = Course(leaving=leaving, is_soft_spent=is_soft_spent)
+    assert on_pressure(course, Pressure.HARD) == (course, Order.KILL)
+
+
+def test_soft_then_hard_is_a_kill_and_the_next_worker_has_less():
+    course, _ = on_pressure(Course(), Pressure.SOFT)
+    course, order = on_pressure(course, Pressure.HARD)
+    assert order is Order.KILL
+    verdict = on_ending(course, POLICY, Broke(verdict="ram_limit"))
+    assert verdict.course.rung == 1
+
+
+def test_a_fresh_worker_under_soft_pressure_is_replaced_only_once():
+    course, _ = on_pressure(begin_attempt(Course()), Pressure.SOFT)
+    course, goes_on = on_commit(course, POLICY, 960)
+    assert not goes_on
+    verdict = on_ending(course, POLICY, Left())
+    assert isinstance(verdict, Restart)
+    course = begin_attempt(verdict.course)
+    assert on_pressure(course, Pressure.SOFT) == (course, Order.NOTHING)
+    assert on_commit(course, POLICY, 960)[1]
+
+
+def test_soft_pressure_after_a_good_first_cycle_may_be_replaced_again_and_again():
+    course, _ = on_commit(begin_attempt(Course()), POLICY, 500)
+    course, _ = on_pressure(course, Pressure.SOFT)
+    course, goes_on = on_commit(course, POLICY, 960)
+    assert not goes_on
+    assert not course.is_soft_spent
+    assert on_pressure(begin_attempt(course), Pressure.SOFT)[1] is Order.DRAIN
+
+
+# --- leaving ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [(Leaving.STOP, "asked to"), (Leaving.TIME, "time budget")]
+)
+def test_a_worker_asked_to_leave_does_so_at_its_next_commit(reason, words):
+    course, order = on_leave_request(Course(), reason)
+    assert order is Order.DRAIN
+    course, goes_on = on_commit(course, POLICY, 10)
+    assert not goes_on
+    end = on_ending(course, POLICY, Left())
+    assert (end.state, end.exit_code) == ("stopped", 75)
+    assert words in end.message
+
+
+def test_a_stop_while_a_worker_is_being_replaced_stops():
+    course, _ = on_pressure(Course(), Pressure.SOFT)
+    course, _ = on_leave_request(course, Leaving.STOP)
+    course, _ = on_commit(course, POLICY, 10)
+    assert on_ending(course, POLICY, Left()).exit_code == 75
+
+
+def test_pressure_after_a_stop_does_not_turn_it_into_a_replacement():
+    course, _ = on_leave_request(Course(), Leaving.STOP)
+    course, order = on_pressure(course, Pressure.SOFT)
+    assert (course.leaving, order) == (Leaving.STOP, Order.NOTHING)
+
+
+@pytest.mark.parametrize("verdict", ["signal", "crash", *MEMORY])
+def test_a_worker_that_dies_after_a_stop_was_asked_ends_the_run_resumable(verdict):
+    course = Course(leaving=Leaving.STOP)
+    end = on_ending(course, POLICY, Broke(verdict=verdict))
+    assert (end.state, end.exit_code) == ("stopped", 75)
+
+
+def test_a_kill_at_the_end_of_the_time_is_resumable():
+    end = on_ending(Course(), POLICY, Broke(verdict="time"))
+    assert (end.state, end.exit_code) == ("stopped", 75)
+
+
+def test_a_job_that_finishes_while_it_is_asked_to_stop_is_done():
+    course, _ = on_leave_request(Course(), Leaving.STOP)
+    end = on_ending(course, POLICY, Finished(published=(), summary={}))
+    assert (end.state, end.exit_code) == ("done", 0)
+
+
+# --- replacement ------------------------------------------------------------------
+
+
+def test_a_worker_is_replaced_every_k_cycles():
+    policy = replace(POLICY, recycle_every=3)
+    course = begin_attempt(Course())
+    answers = []
+    for _ in range(3):
+        course, goes_on = on_commit(course, policy, 10)
+        answers.append(goes_on)
+    assert answers == [True, True, False]
+    assert begin_attempt(course).cycles == 0
+
+
+def test_a_worker_is_replaced_when_it_has_grown_by_a_share_of_the_budget():
+    course, _ = on_commit(begin_attempt(Course()), POLICY, 100)
+    most = 100 + round(GROWTH_SHARE * BUDGET)
+    assert on_commit(course, POLICY, most)[1]
+    assert not on_commit(course, POLICY, most + 1)[1]
+
+
+def test_growth_is_counted_from_the_first_commit_of_the_same_worker():
+    course, _ = on_commit(begin_attempt(Course()), POLICY, 600)
+    assert on_commit(course, POLICY, 610)[1]
+    course = begin_attempt(course)
+    assert course.first_end_bytes is None
+
+
+def test_unknown_memory_replaces_nobody():
+    course, _ = on_commit(begin_attempt(Course()), POLICY, None)
+    assert on_commit(course, POLICY, None)[1]
+    assert on_commit(course, POLICY, 999)[1]
+
+
+# --- the ladder -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", MEMORY)
+def test_memory_kills_go_down_the_ladder_to_the_refusal(verdict):
+    course, actions = Course(), []
+    while isinstance(
+        answer := on_ending(course, POLICY, Broke(verdict=verdict)), Restart
+    ):
+        course = answer.course
+        actions.append(answer.action)
+    assert actions == ["restarted with block 4", "restarted with block 2"]
+    assert (answer.state, answer.exit_code) == ("refused", 73)
+
+
+def test_only_what_changes_is_named():
+    policy = Policy(
+        ladder=({"batch": 64, "micro": 64}, {"batch": 64, "micro": 32}),
+        ram_budget_bytes=1,
+    )
+    answer = on_ending(Course(), policy, Broke(verdict="ram_limit"))
+    assert answer.action == "restarted with micro 32"
+
+
+def test_a_smaller_rung_begins_without_the_past_of_the_larger():
+    course = Course(crashes=2, is_soft_spent=True)
+    answer = on_ending(course, POLICY, Broke(verdict="ram_limit"))
+    assert (answer.course.crashes, answer.course.is_soft_spent) == (0, False)
+
+
+@pytest.mark.parametrize("verdict", MEMORY)
+def test_an_error_for_lack_of_memory_goes_down_the_ladder_too(verdict):
+    broke = Broke(verdict=verdict, failure=failed(73, "MemoryError"))
+    assert on_ending(Course(), POLICY, broke).course.rung == 1
+    assert on_ending(Course(rung=2), POLICY, broke).exit_code == 73
+
+
+# --- crashes ----------------------------------------------------------------------
+
+
+def test_crashes_in_a_row_end_the_run_and_show_the_last_words():
+    course = Course()
+    for _ in range(CRASH_LIMIT - 1):
+        answer = on_ending(course, POLICY, Broke(verdict="crash"))
+        assert answer.action == "restarted with the same settings"
+        assert answer.course.rung == course.rung
+        course = begin_attempt(answer.course)
+    end = on_ending(course, POLICY, Broke(verdict="crash", detail="last words"))
+    assert (end.state, end.exit_code) == ("failed", 70)
+    assert "last words" in end.message
+
+
+def test_a_commit_forgives_all_crashes_before_it():
+    course = Course(crashes=CRASH_LIMIT - 1)
+    course, _ = on_commit(course, POLICY, 10)
+    assert isinstance(on_ending(course, POLICY, Broke(verdict="crash")), Restart)
+
+
+# --- errors of the job ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [2, 65, 70, 74])
+def test_an_error_of_the_job_ends_the_run_with_its_own_status(code):
+    end = on_ending(Course(), POLICY, Broke(verdict="error", failure=failed(code)))
+    assert (end.state, end.exit_code, end.message) == ("failed", code, "what it said")
+
+
+def test_a_refusal_by_the_job_itself_is_a_refusal():
+    end = on_ending(Course(), POLICY, Broke(verdict="error", failure=failed(73)))
+    assert (end.state, end.exit_code) == ("refused", 73)
+
+
+def test_a_lost_gpu_is_replaced_by_the_cpu_unless_it_was_demanded():
+    course = Course(device="gpu")
+    broke = Broke(verdict="error", failure=failed(69))
+    answer = on_ending(course, POLICY, broke)
+    assert answer.course.device == "cpu"
+    # On the CPU the same error is final, so the fallback cannot go round.
+    assert on_ending(answer.course, POLICY, broke).exit_code == 69
+    demanded = replace(POLICY, is_device_demanded=True)
+    assert on_ending(course, demanded, broke).exit_code == 69
+
+
+# --- who ended it -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "is_oom_kill", "verdict"),
+    [
+        (-signal.SIGKILL, True, "kernel_oom"),
+        (-signal.SIGKILL, False, "signal"),
+        (-signal.SIGTERM, True, "signal"),
+        (-signal.SIGSEGV, True, "crash"),
+        (-signal.SIGABRT, False, "crash"),
+        (0, False, "crash"),
+        (3, True, "crash"),
+    ],
+)
+def test_the_exit_status_tells_who_ended_a_silent_worker(status, is_oom_kill, verdict):
+    assert verdict_of_death(status, is_oom_kill=is_oom_kill) == verdict
+
+
+# --- whatever happens -------------------------------------------------------------
+
+BREAKS = [Broke(verdict=v) for v in (*MEMORY, "signal", "crash", "time")] + [
+    Broke(verdict="error", failure=failed(code)) for code in (2, 65, 69, 70, 73, 74)
+]
+EVENTS = st.one_of(
+    st.sampled_from(list(Pressure)).map(lambda p: ("pressure", p)),
+    st.sampled_from([Leaving.STOP, Leaving.TIME]).map(lambda r: ("leave", r)),
+    st.integers(0, BUDGET).map(lambda n: ("commit", n)),
+    st.sampled_from(BREAKS).map(lambda b: ("broke", b)),
+)
+
+
+@given(events=st.lists(EVENTS, max_size=40))
+def test_every_course_of_events_gives_an_allowed_decision(events):
+    course = begin_attempt(Course(device="gpu"))
+    for kind, fact in events:
+        if kind == "pressure":
+            course, order = on_pressure(course, fact)
+            assert (order is Order.KILL) == (fact is Pressure.HARD)
+            continue
+        if kind == "leave":
+            course, _ = on_leave_request(course, fact)
+            continue
+        if kind == "commit":
+            was_leaving = course.leaving
+            course, goes_on = on_commit(course, POLICY, fact)
+            assert course.crashes == 0
+            assert not (goes_on and was_leaving)
+            if goes_on:
+                continue
+        answer = on_ending(course, POLICY, fact if kind == "broke" else Left())
+        if isinstance(answer, End):
+            assert answer.exit_code in {2, 65, 69, 70, 73, 74, 75}
+            return
+        assert 0 <= answer.course.rung < len(POLICY.ladder)
+        assert answer.course.crashes < CRASH_LIMIT
+        course = begin_attempt(answer.course)
+
+
+def test_restarts_without_a_commit_between_them_end_after_a_bounded_number():
+    longest = 0
+    for kinds in itertools.product(["crash", "ram_limit"], repeat=9):
+        course = Course()
+        for number, verdict in enumerate(kinds, start=1):
+            answer = on_ending(course, POLICY, Broke(verdict=verdict))
+            if isinstance(answer, End):
+                break
+            course = begin_attempt(answer.course)
+            longest = max(longest, number)
+    # Two crashes on each rung, and the steps between the rungs.
+    assert longest == len(POLICY.ladder) * CRASH_LIMIT - 1

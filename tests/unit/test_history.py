@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from lowmem.protocol.messages import Cycle
+from lowmem.protocol.records import (
+    AttemptBegun,
+    CycleEnded,
+    Incident,
+    JobBegun,
+    JobEnded,
+    RunBegun,
+    body_from_record,
+    record_from_body,
+)
+from lowmem.supervisor.history import History, history_of, recipe_changes
+
+AT = "2026-11-22T10:00:00.000Z"
+
+
+def begun(job="train", **recipe: object):
+    return JobBegun(job=job, at=AT, reference=job, recipe=recipe, unit="rows")
+
+
+def run(budget=100):
+    return RunBegun(
+        job="train",
+        at=AT,
+        seed=1,
+        ram_budget_bytes=budget,
+        vram_budget_bytes=None,
+        time_budget_s=None,
+    )
+
+
+def attempt(number, job="train", **settings: int):
+    return AttemptBegun(
+        job=job,
+        at=AT,
+        attempt=number,
+        device="cpu",
+        next_cycle=0,
+        settings=settings,
+        versions={},
+    )
+
+
+def cycle(index, outcome="committed"):
+    return CycleEnded(
+        job="train",
+        at=AT,
+        attempt=1,
+        outcome=outcome,
+        cycle=Cycle(
+            index=index,
+            items=1,
+            started_at=AT,
+            seconds=1.0,
+            commit_seconds=0.1,
+            settings={},
+        ),
+    )
+
+
+def ended(state="done", published=("a",)):
+    return JobEnded(job="train", at=AT, state=state, exit_code=0, published=published)
+
+
+def test_a_job_that_never_began_has_no_past():
+    assert history_of("train", []) == History()
+    assert history_of("train", [begun(job="encode", seed=1)]) == History()
+
+
+def test_the_past_is_what_the_records_say_in_order():
+    past = history_of(
+        "train",
+        [begun(seed=1), run(50), attempt(1, b=8), cycle(0), cycle(1, "interrupted")],
+    )
+    assert past == History(
+        recipe={"seed": 1},
+        last_cycle=0,
+        attempts=1,
+        settings={"b": 8},
+        ram_budget_bytes=50,
+    )
+    assert past.has_progress
+
+
+def test_beginning_anew_forgets_everything_before():
+    past = history_of("train", [begun(seed=1), cycle(4), ended(), begun(seed=2)])
+    assert past == History(recipe={"seed": 2})
+    assert not past.has_progress
+
+
+def test_only_a_good_end_makes_a_job_done():
+    assert history_of("train", [begun(), ended()]).is_done
+    assert history_of("train", [begun(), ended()]).published == ("a",)
+    assert not history_of("train", [begun(), ended("stopped")]).is_done
+
+
+def test_other_jobs_change_nothing():
+    alone = [begun(seed=1), attempt(1), cycle(0)]
+    mixed = [
+        begun(job="encode", seed=9),
+        *alone,
+        attempt(7, job="encode"),
+    ]
+    assert history_of("train", mixed) == history_of("train", alone)
+
+
+def test_changes_of_a_recipe_name_old_and_new_values():
+    assert recipe_changes({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == {
+        "b": (2, 3),
+        "c": (None, 4),
+    }
+    assert recipe_changes({"a": 1}, {"a": 1}) == {}
+    assert recipe_changes({"a": 1}, {}) == {"a": (1, None)}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        begun(seed=1, path="/x", sizes=[1, 2]),
+        run(),
+        attempt(2, b=1),
+        cycle(3),
+        ended(),
+        Incident(
+            job="train",
+            at=AT,
+            attempt=1,
+            verdict="crash",
+            ram_bytes=None,
+            where=None,
+            action="ended",
+        ),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_every_record_is_read_back_as_it_was_written(record):
+    assert record_from_body(body_from_record(record)) == record
+
+
+def test_a_record_of_no_known_form_is_refused():
+    with pytest.raises(msgspec.ValidationError):
+        record_from_body(b'{"type":"Nonsense"}')
