@@ -118,8 +118,14 @@ def given_options(
     OptionValueError
         If an option lacks its value, or ``--set`` is not KEY=VALUE.
     """
-    kinds = {o.name: o.kind for job in jobs for o in job.options}
-    title = jobs[0].name if len(jobs) == 1 else "all"
+    is_pipeline = len(jobs) > 1
+    kinds = {
+        o.name: o.kind
+        for job in jobs
+        for o in job.options
+        if o.is_shared or not is_pipeline
+    }
+    title = "all" if is_pipeline else jobs[0].name
     values: dict[str, object] = {}
     words = list(extra)
     while words:

@@ -145,6 +145,7 @@ def test_bad_input_is_refused_with_65_and_leaves_nothing(make, tmp_path):
         (["ingest", "--size"], "--size"),
         (["ingest", "stray"], "stray"),
         (["paint"], "paint"),
+        (["all", "--latents", "somewhere.npy"], "--latents"),
         (["train", "--epochs", "-2"], "--epochs"),
         (["train", "--validation-split", "1.5"], "--validation-split"),
         (["train", "--model", "nowhere:build"], "nowhere"),

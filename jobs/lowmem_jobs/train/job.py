@@ -24,6 +24,7 @@ _OPTIONS = (
         name="data",
         kind="path",
         help="Zarr store of images; the workspace's own by default.",
+        is_shared=False,
     ),
     Option(
         name="epochs",
@@ -88,13 +89,12 @@ _OPTIONS = (
         name="model",
         kind="str",
         help="Your own model: MODULE:FUNCTION that returns a Keras model.",
-        is_shared=False,
     ),
 )
 
 
-def ladder(ctx: PlanContext) -> Sequence[Settings]:
-    """Return ever smaller micro-batches: gradients accumulate to the same batch.
+def check(ctx: PlanContext) -> None:
+    """Refuse a split that leaves nothing to train on, and a model that is not there.
 
     Raises
     ------
@@ -106,6 +106,12 @@ def ladder(ctx: PlanContext) -> Sequence[Settings]:
         raise OptionValueError(
             option="--validation-split", value=split, expected="a share below 1"
         )
+    if ctx.options["model"]:
+        find_source(ctx.options["model"])
+
+
+def ladder(ctx: PlanContext) -> Sequence[Settings]:
+    """Return ever smaller micro-batches: gradients accumulate to the same batch."""
     rungs: list[Settings] = [{"micro_batch": ctx.options["batch_size"]}]
     least_bytes = predict(ctx, rungs[0]).ram_bytes
     for micro_batch in _halves(ctx.options["batch_size"]):
@@ -172,6 +178,7 @@ JOB = Job(
     summary="Train a convolutional autoencoder on the images.",
     unit="images",
     options=_OPTIONS,
+    check=check,
     ladder=ladder,
     predict=predict,
     needs=needs,
