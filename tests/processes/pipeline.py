@@ -170,6 +170,8 @@ def assert_same(left: Path, right: Path, job: str) -> None:
         assert one, f"{name} is empty"
         for key in one:
             if isinstance(one[key], np.ndarray):
-                np.testing.assert_array_equal(one[key], two[key], err_msg=f"{name} {key}")
+                np.testing.assert_array_equal(
+                    one[key], two[key], err_msg=f"{name} {key}"
+                )
             else:
                 assert one[key] == two[key], f"{name} {key} differs"

@@ -18,7 +18,11 @@ pytestmark = pytest.mark.process
 def lowmem(workspace, job, *options):
     line = [sys.executable, "-m", "lowmem", "run", job, "--workspace", str(workspace)]
     return subprocess.run(
-        [*line, *map(str, options)], capture_output=True, text=True, timeout=120, check=False
+        [*line, *map(str, options)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -94,7 +98,9 @@ def text_named_png(folder):
 
 
 def array_of_objects(folder):
-    np.save(folder / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(
+        folder / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True
+    )
     return folder / "objects.npy"
 
 
