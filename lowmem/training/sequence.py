@@ -43,7 +43,9 @@ class ZarrSequence(keras.utils.Sequence):
     is_shuffled
         Whether to visit the rows in a new order each epoch, or as they are given.
     epoch, start_batch
-        Where to begin: batch ``start_batch`` of epoch ``epoch``.
+        Where to begin: batch ``start_batch`` of epoch ``epoch``. Finish such an epoch
+        with a `fit` of its own: within one call Keras takes all epochs to be as long as
+        the first.
     is_autoencoding
         Whether a batch is ``(x, x)``, or ``x`` alone.
     cache_bytes

@@ -1,0 +1,130 @@
+"""`lowmem.ZarrSequence`, as a Keras user takes it; and state in exact precision."""
+
+from __future__ import annotations
+
+import io
+
+import keras
+import numpy as np
+import pytest
+
+import lowmem
+from lowmem.base.errors import ModelError
+from lowmem.stores.write import RowWriter
+from lowmem.training import state
+from lowmem.training.session import keras_session
+from lowmem.training.steps import part_sizes
+
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.slow,
+    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+    ),
+]
+
+N_IMAGES = 11
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Return a store in which each image holds its own number."""
+    writer = RowWriter.open(
+        tmp_path / "s.zarr", "images", row_shape=(1, 2, 1), dtype=np.uint8, chunk_rows=4
+    )
+    for start in range(0, N_IMAGES, 4):
+        numbers = np.arange(start, min(start + 4, N_IMAGES), dtype=np.uint8)
+        writer.append(numbers.reshape(-1, 1, 1, 1).repeat(2, axis=2))
+    writer.flush()
+    return tmp_path / "s.zarr"
+
+
+def numbers(sequence, count=None) -> list[int]:
+    batches = (sequence[i] for i in range(len(sequence) if count is None else count))
+    return [int(row[0, 0, 0]) for x, y in batches for row in x if x is y]
+
+
+class Recorder(keras.Model):
+    """Notes which samples it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.compile(optimizer="sgd", run_eagerly=True)
+
+    def train_step(self, data):
+        self.seen += [int(value) for value in np.asarray(data[0])[:, 0, 0, 0]]
+        return {"loss": 0.0}
+
+
+def test_fit_sees_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1)
+    model = Recorder()
+    model.fit(data, epochs=3, shuffle=False, verbose=0)
+    epochs = np.reshape(model.seen, (3, N_IMAGES))
+    for epoch, seen in enumerate(epochs):
+        assert sorted(seen) == list(range(N_IMAGES))
+        fresh = lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=epoch)
+        assert numbers(fresh) == seen.tolist()
+    assert len({tuple(seen) for seen in epochs}) == 3
+
+
+def test_it_begins_in_mid_epoch_and_goes_on_with_whole_ones(store):
+    whole = numbers(lowmem.ZarrSequence(store, batch_size=4, seed=1))
+    rest = lowmem.ZarrSequence(store, batch_size=4, seed=1, start_batch=2)
+    assert len(rest) == 1
+    assert numbers(rest) == whole[8:]
+    model = Recorder()
+    for _ in range(2):
+        model.fit(rest, epochs=1, shuffle=False, verbose=0)
+    following = lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=1)
+    assert model.seen == whole[8:] + numbers(following)
+
+
+def test_rows_may_be_chosen_left_in_order_and_delivered_alone(store):
+    data = lowmem.ZarrSequence(
+        store, batch_size=2, rows=[7, 3, 5], is_shuffled=False, is_autoencoding=False
+    )
+    batch = data[0]
+    assert batch.dtype == np.uint8
+    assert [int(row[0, 0, 0]) for row in batch] == [7, 3]
+    assert len(data[1]) == 1
+    data.close()
+
+
+def test_half_precision_survives_a_file_bit_for_bit():
+    values = np.random.default_rng(0).standard_normal((3, 4))
+    for dtype in ("bfloat16", "float16", "float32"):
+        with keras_session(seed=1):
+            variable = keras.Variable(values, dtype=dtype)
+            before = state.value_of(variable)
+            file = io.BytesIO()
+            np.save(file, state.storable(before), allow_pickle=False)
+            file.seek(0)
+            after = state.stored_as(np.load(file, allow_pickle=False), variable)
+        assert after.dtype == before.dtype
+        assert after.tobytes() == before.tobytes()
+
+
+def test_another_model_than_the_one_saved_is_refused():
+    def model(width: int, name: str) -> keras.Model:
+        inputs = keras.Input((2,))
+        return keras.Model(inputs, keras.layers.Dense(width, name=name)(inputs))
+
+    with keras_session(seed=1):
+        first = model(3, "a")
+        first.compile("sgd", "mse")
+        saved = dict(state.capture(first))
+        for other in (model(3, "b"), model(4, "a")):
+            other.compile("sgd", "mse")
+            with pytest.raises(ModelError, match="differs"):
+                state.restore(other, saved)
+
+
+@pytest.mark.parametrize(("n_rows", "steps"), [(10, 4), (2, 3), (8, 8), (1, 1)])
+def test_the_parts_of_a_batch_make_it_up(n_rows, steps):
+    sizes = part_sizes(n_rows, steps)
+    assert len(sizes) == steps
+    assert sum(sizes) == n_rows
+    assert max(sizes) - min(sizes) <= 1
