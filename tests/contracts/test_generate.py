@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
-D, SIZE, N_IMAGES = 3, 12, 200
+D, SIZE, N_IMAGES = 3, 12, 100
 # Two blocks of vectors, the second not whole, and several steps of real images.
 COUNT = 300
 
@@ -137,7 +137,7 @@ def test_a_run_cut_at_every_commit_point_equals_the_run_never_cut(space, uncut):
     while drive(JOB, space.root, {"count": COUNT}, leave_after=1) is None:
         assert not space.generated.exists()
         n_attempts += 1
-    assert n_attempts > 6
+    assert n_attempts == 5
     assert content(space.root) == content(uncut)
 
 
@@ -162,7 +162,7 @@ class CrashingCutter(Cutter):
 @pytest.mark.slow
 def test_what_was_written_past_the_last_commit_is_done_again(space, uncut):
     options = {"count": COUNT}
-    for at_step in (2, 3, 2):
+    for at_step in (2, 3, 1):
         with pytest.raises(CrashError):
             drive(
                 JOB,

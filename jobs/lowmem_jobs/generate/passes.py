@@ -59,7 +59,7 @@ def draw(ctx: Context, task: Task) -> Generator[CommitPoint, None, int]:
         z = z[: task.n_vectors - start]
         n_violations += int(task.source.breaks_promise(z).sum())
         _decode(task, z, start, writer)
-        ctx.progress(start + len(z), task.n_vectors, method)
+        ctx.progress(start + len(z), task.n_steps, method)
         state = {"drawn": start + len(z), "violations": n_violations}
         yield CommitPoint(items=len(z), state=state, flush=flush)
     return n_violations
@@ -94,7 +94,8 @@ def revisit(
             rows = task.real_rows[start : start + _CHUNK_ROWS]
             _compare(task, reader.read(rows), start)
             reached = state | {"revisited": start + len(rows)}
-            ctx.progress(start + len(rows), len(task.real_rows), "real images")
+            done = task.n_vectors + start + len(rows)
+            ctx.progress(done, task.n_steps, "real images")
             yield CommitPoint(state=reached, flush=flush)
 
 

@@ -69,6 +69,11 @@ class Task:
     real_again: RowFile
     errors: RowFile
 
+    @property
+    def n_steps(self) -> int:
+        """Images that both passes go over."""
+        return self.n_vectors + len(self.real_rows)
+
     @classmethod
     def open(
         cls,
