@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,22 +90,42 @@ def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401, PLR0911 - one a
         case "int":
             return _int(given)
         case "float":
-            return float(given)
+            return _float(given)
         case "str":
             return str(given)
         case "flag":
             return _flag(given)
         case "ints":
-            parts = given.split(",") if isinstance(given, str) else list(given)
-            return [_int(part) for part in parts]
+            return _ints(given)
         case "path":
-            return str(Path(given).expanduser().absolute())
+            return _path(given)
 
 
 def _int(given: Any) -> int:  # noqa: ANN401
     if isinstance(given, bool) or (isinstance(given, float) and given % 1):
         raise ValueError
     return int(given)
+
+
+def _float(given: Any) -> float:  # noqa: ANN401
+    value = float(given)
+    if isinstance(given, bool) or not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _ints(given: Any) -> list[int]:  # noqa: ANN401
+    parts = given.split(",") if isinstance(given, str) else list(given)
+    if not parts:
+        raise ValueError
+    return [_int(part) for part in parts]
+
+
+def _path(given: Any) -> str:  # noqa: ANN401
+    # An empty path would be the current folder.
+    if not given:
+        raise ValueError
+    return str(Path(given).expanduser().absolute())
 
 
 def _flag(given: Any) -> bool:  # noqa: ANN401

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lowmem.base.errors import OptionValueError, UnknownOptionError
+from lowmem.protocol.job import Option
+from lowmem.protocol.options import flag_of, resolve_options, value_of
+
+OPTIONS = (
+    Option(name="epochs", kind="int", default=20, minimum=1),
+    Option(name="learning_rate", kind="float", default=1e-3, minimum=0),
+    Option(name="codec", kind="str", default="none", choices=("none", "lz4")),
+    Option(name="batch_norm", kind="flag", default=True),
+    Option(name="filters", kind="ints", default=[64, 128], minimum=1),
+    Option(name="data", kind="path"),
+    Option(name="shift", kind="float", default=0.0),
+)
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def resolved(**given_values: object):
+    return resolve_options("train", OPTIONS, given_values)
+
+
+def test_what_is_not_given_has_its_default():
+    assert resolved() == {o.name: o.default for o in OPTIONS}
+
+
+@given(number=st.integers(1, 10**9))
+def test_text_and_value_give_the_same(number):
+    assert resolved(epochs=str(number)) == resolved(epochs=number)
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value", "value"),
+    [
+        ("epochs", 3.0, 3),
+        ("learning_rate", "1e-4", 1e-4),
+        ("learning_rate", 1, 1.0),
+        ("codec", "lz4", "lz4"),
+        ("batch_norm", "no", False),
+        ("batch_norm", "ON", True),
+        ("batch_norm", 0, False),
+        ("filters", "8,16", [8, 16]),
+        ("filters", [8, 16], [8, 16]),
+        ("shift", "-2.5", -2.5),
+        ("data", None, None),
+    ],
+)
+def test_values_of_every_kind(name, given_value, value):
+    assert resolved(**{name: given_value})[name] == value
+
+
+def test_a_path_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert resolved(data="a/b")["data"] == str(tmp_path / "a" / "b")
+    assert resolved(data="~/x")["data"] == "/home/me/x"
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value"),
+    [
+        ("epochs", "0"),
+        ("epochs", -3),
+        ("epochs", "2.5"),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", "many"),
+        ("epochs", ""),
+        ("epochs", [1]),
+        ("epochs", math.nan),
+        ("epochs", math.inf),
+        ("epochs", "9" * 5000),
+        ("learning_rate", "nan"),
+        ("learning_rate", math.nan),
+        ("learning_rate", -1e-9),
+        ("learning_rate", "fast"),
+        ("shift", "nan"),
+        ("shift", "inf"),
+        ("shift", True),
+        ("codec", "gzip"),
+        ("codec", ""),
+        ("batch_norm", "maybe"),
+        ("batch_norm", 2),
+        ("filters", ""),
+        ("filters", []),
+        ("filters", "8,,16"),
+        ("filters", "8,0"),
+        ("filters", [8, "x"]),
+        ("filters", 8),
+        ("data", 5),
+        ("data", ""),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_value_outside_its_rule_is_refused_by_name(name, given_value):
+    with pytest.raises(OptionValueError) as caught:
+        resolved(**{name: given_value})
+    assert flag_of(name) in str(caught.value)
+    assert "expected" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_an_unknown_option_is_refused_with_those_that_exist():
+    with pytest.raises(
+        UnknownOptionError, match=r"--epoch .*--epochs, --learning-rate"
+    ):
+        resolved(epoch=3)
+
+
+@example(text="nan", option=BY_NAME["shift"])
+@example(text="-inf", option=BY_NAME["learning_rate"])
+@given(text=st.text(max_size=20), option=st.sampled_from(OPTIONS))
+def test_any_text_gives_a_value_or_the_error_of_its_option(text, option):
+    try:
+        value = value_of(option, text)
+    except OptionValueError:
+        return
+    if option.kind in {"int", "float"}:
+        assert math.isfinite(value)
+        assert option.minimum is None or value >= option.minimum
+    if option.choices:
+        assert value in option.choices
