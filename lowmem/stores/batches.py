@@ -5,7 +5,6 @@ Two ways lead to the same bytes: rows straight from uncompressed chunk files
 """
 
 # NumPy's own array types are generic in Any.
-# mypy: disable-error-code="explicit-any"
 
 from __future__ import annotations
 

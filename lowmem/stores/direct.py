@@ -11,7 +11,6 @@ through Zarr, see `lowmem.stores.batches`.
 """
 
 # NumPy's own array types are generic in Any.
-# mypy: disable-error-code="explicit-any"
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ reader is used wherever data are read.
 """
 
 # A JSON document is what it is until it is parsed below.
-# mypy: disallow-any-explicit=False
 from __future__ import annotations
 
 import hashlib

@@ -6,7 +6,6 @@ that holds only the fill value; in an array that lowmem wrote every chunk exists
 """
 
 # NumPy's own array types are generic in Any.
-# mypy: disallow-any-explicit=False
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self

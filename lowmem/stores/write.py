@@ -10,7 +10,6 @@ a missing or altered chunk is always damage, never a guess.
 """
 
 # NumPy's own array types are generic in Any.
-# mypy: disallow-any-explicit=False
 from __future__ import annotations
 
 import json
