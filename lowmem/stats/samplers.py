@@ -234,7 +234,7 @@ def draw_block(
     The generator is counter-based: key (seed, method), counter starting at
     block x 2^128, so no two blocks ever share a random number.
     """
-    key = np.array([seed, METHODS.index(method)], np.uint64)
+    key = np.array([seed % 2**64, METHODS.index(method)], np.uint64)
     counter = np.array([0, 0, block, 0], np.uint64)
     rng = np.random.Generator(np.random.Philox(counter=counter, key=key))
     return source.draw(rng, BLOCK_ROWS).astype(np.float32)

@@ -53,6 +53,10 @@ OPTIONS = (
     ),
 )
 
+# Vectors that are scored, of a million too: many times the 256 dimensions, and little
+# time beside drawing them all.
+SCORED_ROWS = 4096
+
 # bytes; measured: anonymous memory of a worker with TensorFlow, Keras, SciPy and Zarr.
 _BARE_BYTES = 300 * 10**6
 # Of both files' sizes: the files read, their arrays, the variables; measured.
@@ -61,7 +65,6 @@ _WEIGHT_COPIES = 4
 _BYTES_PER_PIXEL = 400
 # Copies in float64 of the scored vectors, and of their covariance, at the end.
 _VECTOR_COPIES, _COVARIANCE_COPIES = 12, 10
-_SCORED_ROWS = 4096
 _USUAL_SHAPE, _USUAL_DIMENSION = (96, 96, 3), 256
 
 
@@ -83,7 +86,7 @@ def predict(plan: PlanContext, settings: Settings) -> Rung:
     mean = read_array_info(plan.workspace.analysis / "mean")
     dimension = mean.shape[0] if mean else _USUAL_DIMENSION
     batch = settings["batch_size"] * height * width * _BYTES_PER_PIXEL
-    n_scored = min(plan.options["count"], _SCORED_ROWS)
+    n_scored = min(plan.options["count"], SCORED_ROWS)
     values = dimension * (_VECTOR_COPIES * n_scored + _COVARIANCE_COPIES * dimension)
     files = (path for path in _models(plan).values() if path.exists())
     weights = _WEIGHT_COPIES * sum(path.stat().st_size for path in files)

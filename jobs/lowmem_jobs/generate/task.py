@@ -10,6 +10,7 @@ import numpy as np
 from lowmem.stats.samplers import Sampler, sampler
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.split import split_rows
+from lowmem_jobs.generate.job import SCORED_ROWS
 from lowmem_jobs.generate.rows import RowFile
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-# Rows that are scored, of a million too: four times what 256 dimensions have, and
-# little time beside drawing them all.
-SCORED_ROWS = 4096
 # Real images compared however few vectors are drawn, so that their scores are steady.
 FEWEST_REAL_ROWS = 256
 
