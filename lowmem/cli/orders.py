@@ -8,12 +8,22 @@ from typing import Literal
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
 from lowmem.base.units import bytes_from_size, seconds_from_duration
+from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
-from lowmem.protocol.options import flag_of, resolve_options
+from lowmem.protocol.options import flag_of, resolve_options, value_of
 from lowmem.supervisor.order import JobOrder
 
 PIPELINE = ("ingest", "train", "encode", "analyze", "generate")
 DEFAULT_SEED = 1
+# A signed word, as every generator of random numbers takes it.
+_LARGEST_SEED = 2**63 - 1
+# Those of `RunOptions` whose rule is not in a parser of their own.
+_CHECKED = (
+    Option(name="seed", kind="int", minimum=0),
+    Option(name="cycle_steps", kind="int", minimum=1),
+    Option(name="recycle_every", kind="int", minimum=1),
+    Option(name="quiet", kind="flag"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +69,14 @@ class GivenOptions:
 
 
 def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
-    """Return the options with those of ``[run]`` where the line gives none.
+    """Return the options, checked, with those of ``[run]`` where the line gives none.
 
     Raises
     ------
     UnknownOptionError
         If the table has a key that no run has.
+    OptionValueError
+        If a value, of the line or of the table, breaks its rule.
     """
     merged = {name: getattr(options, name) for name in RunOptions.__dataclass_fields__}
     configurable = [n for n in merged if n not in {"pins", "extra", "restart"}]
@@ -78,7 +90,12 @@ def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
             )
         if merged[name] is None or merged[name] is False:
             merged[name] = value
-    return RunOptions(**merged)
+    checked = {o.name: value_of(o, merged[o.name]) for o in _CHECKED}
+    if (checked["seed"] or 0) > _LARGEST_SEED:
+        raise OptionValueError(
+            option="--seed", value=checked["seed"], expected=f"at most {_LARGEST_SEED}"
+        )
+    return RunOptions(**{**merged, **checked})
 
 
 def chosen_budgets(
@@ -218,8 +235,8 @@ def job_order(
         vram_budget_bytes=budgets.vram_bytes,
         time_budget_s=budgets.time_s,
         deadline=deadline,
-        cycle_steps=_positive("--cycle-steps", options.cycle_steps),
-        recycle_every=_positive("--recycle-every", options.recycle_every),
+        cycle_steps=options.cycle_steps,
+        recycle_every=options.recycle_every,
         is_restart=options.restart,
         is_quiet=options.quiet,
     )
@@ -231,12 +248,6 @@ def _pin(name: str, text: str) -> int:
             option=f"--set {name}", value=text, expected="a whole number of at least 1"
         )
     return int(text)
-
-
-def _positive(option: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise OptionValueError(option=option, value=value, expected="at least 1")
-    return value
 
 
 def _device(text: str | None) -> Literal["auto", "cpu", "gpu"]:
