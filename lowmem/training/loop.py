@@ -7,8 +7,9 @@ part of what is saved.
 
 One more trap is closed here. TensorFlow compiles a step for each batch shape, and from
 the second shape on one that fits any; which of them a batch meets would depend on where
-the process began. So every process begins with the same steps on blank images, one for
-each shape, and is then put into its true state.
+the process began, and nothing promises that they round alike. So every process begins
+with the same steps on blank images, one for each shape, and is then put into its true
+state. That also builds what Keras builds late, and shows the memory peak at once.
 """
 
 from __future__ import annotations
