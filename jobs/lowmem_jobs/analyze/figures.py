@@ -39,6 +39,8 @@ _N_VARIANCES = 40  # as many as the reference study showed
 _N_CUMULATIVE = 120
 _N_COMPONENTS = 16
 _COLUMNS = 4
+_N_DOTS = 512  # of a matrix, along each side
+_FAINTEST = 0.2  # correlation that always has the full colour
 _SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
 
 WORDS = {"raw": "before PCA", "pca": "after PCA"}
@@ -122,13 +124,13 @@ def draw_variance(path: Path, study: Study) -> None:
     ratio = study.axes.explained_variance_ratio[:_N_VARIANCES]
     with drawing(path, width=6.0, height=3.4) as figure:
         panel = figure.subplots()
-        panel.bar(np.arange(1, ratio.size + 1), 100 * ratio, color=BLUE, width=0.8)
-        panel.set_xlabel("principal axis")
+        panel.bar(np.arange(ratio.size), 100 * ratio, color=BLUE, width=0.8)
+        panel.set_xlabel(NOUNS["pca"])
         panel.set_ylabel("explained variance (%)")
-        panel.set_title(f"Variance along the first {ratio.size} principal axes")
+        panel.set_title(f"Variance of the first {ratio.size} principal components")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(axis="y", color="#dddddd", linewidth=0.5)
-        panel.set_xlim(0.3, ratio.size + 0.7)
+        panel.set_xlim(-0.7, ratio.size - 0.3)
 
 
 def draw_cumulative(path: Path, study: Study) -> None:
@@ -150,7 +152,7 @@ def draw_cumulative(path: Path, study: Study) -> None:
                 linewidth=1.0,
                 label=label,
             )
-        panel.set_xlabel("number of principal axes")
+        panel.set_xlabel("number of principal components")
         panel.set_ylabel("cumulative variance (%)")
         panel.set_title(
             "Cumulative importance (effective dimension "
@@ -166,14 +168,22 @@ def draw_correlation(path: Path, study: Study) -> None:
     """Draw the correlation matrix before and after PCA."""
     with drawing(path, width=8.4, height=4.1) as figure:
         left, right = figure.subplots(1, 2)
+        # Many weak correlations would be white on a scale up to 1.
+        limit = float(np.clip(_largest_off_diagonal(study.raw.rho), _FAINTEST, 1))
         image = None
         for panel, view in ((left, study.raw), (right, study.pca)):
             name = view.frame.name
-            off = np.abs(view.rho[~np.eye(study.n_features, dtype=bool)])
-            largest = np.nanmax(off, initial=0.0)
-            # Smoothing would average neighbours of opposite sign away.
+            largest = _largest_off_diagonal(view.rho)
+            # Smoothing would average neighbours of opposite sign away. No more entries
+            # are handed over than there are dots to show them: Matplotlib copies.
+            step = -(-study.n_features // _N_DOTS)
             image = panel.imshow(
-                view.rho, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
+                view.rho[::step, ::step].astype(np.float32),
+                cmap="RdBu_r",
+                vmin=-limit,
+                vmax=limit,
+                interpolation="nearest",
+                extent=matrix_extent(study.n_features),
             )
             panel.set_title(f"{WORDS[name]}: largest |\N{GREEK SMALL LETTER RHO}| "
                             f"off the diagonal {largest:.2g}")  # fmt: skip
@@ -183,8 +193,23 @@ def draw_correlation(path: Path, study: Study) -> None:
             panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         if image is not None:
             figure.colorbar(
-                image, ax=[left, right], shrink=0.85, label="Pearson correlation"
+                image,
+                ax=[left, right],
+                shrink=0.85,
+                extend="neither" if limit == 1 else "both",
+                label="Pearson correlation",
             )
+
+
+def matrix_extent(n_features: int) -> tuple[float, float, float, float]:
+    """Return where the picture of a matrix lies: the first row is on top."""
+    return -0.5, n_features - 0.5, n_features - 0.5, -0.5
+
+
+def _largest_off_diagonal(rho: Floats) -> float:
+    off = np.abs(rho)
+    np.fill_diagonal(off, 0)
+    return float(np.max(off, initial=0, where=np.isfinite(off)))
 
 
 def draw_radius(path: Path, study: Study) -> None:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 # Measured, see tests/memory: a worker with NumPy, Zarr, SciPy and Matplotlib; the
 # blocks of rows of 2^20 values; matrices of d x d float64 alive at once.
-_BASE_BYTES = 190 * 2**20
-_BLOCKS_BYTES = 10 * 8 * 2**20
-_MATRICES = 12
-_BYTES_PER_PAIR = 48
+_BASE_BYTES = 120 * 2**20
+_BLOCKS_BYTES = 6 * 8 * 2**20
+_MATRICES = 14
+_BYTES_PER_PAIR = 24
 _BYTES_PER_PAIR_ROW = 40
 
 OPTIONS = (

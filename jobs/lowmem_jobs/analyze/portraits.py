@@ -13,7 +13,7 @@ from lowmem.stats.density import Smoother, level_of_mass
 from lowmem.stats.ellipses import ellipse_from_covariance, mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS
+from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS, matrix_extent
 from lowmem_jobs.analyze.pairs import is_drawable
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 N_PER_FIGURE = 4
 _REACH = 4.0  # half width of a panel, in standard deviations
 _BLOCK_ROWS = 2**14
+_N_CELLS = 512  # of the matrix of overlaps, along each side
 _LEADING = ((0, 1), (0, 2), (1, 2), (2, 3))
 _TITLES = {
     "leading": "the leading components",
@@ -204,22 +205,36 @@ def _number(rho: float) -> str:
 
 def draw_overlaps(path: Path, study: Study) -> None:
     """Draw how elliptic each measured pair is, as a matrix."""
-    d = study.n_features
-    matrix = np.full((d, d), np.nan)
-    i, j = study.selection.i, study.selection.j
-    matrix[i, j] = study.iou
-    matrix[j, i] = study.iou
     noun = NOUNS[study.frame]
     with drawing(path, width=5.4, height=4.6) as figure:
         panel = figure.subplots()
         panel.set_facecolor("#eeeeee")
-        image = panel.imshow(matrix, cmap="viridis", interpolation="nearest")
+        image = panel.imshow(
+            _overlap_matrix(study),
+            cmap="viridis",
+            interpolation="nearest",
+            extent=matrix_extent(study.n_features),
+        )
         panel.set_xlabel(noun)
         panel.set_ylabel(noun)
         panel.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(8, integer=True))
         panel.set_title(
             f"Overlap of contour and ellipse at 2\N{GREEK SMALL LETTER SIGMA}, "
-            f"{WORDS[study.frame]} ({i.size:,} pairs)"
+            f"{WORDS[study.frame]} ({study.iou.size:,} pairs)"
         )
         figure.colorbar(image, ax=panel, label="intersection over union")
+
+
+def _overlap_matrix(study: Study) -> Floats:
+    """Return the mean overlap of the pairs in each cell; NaN where there is none."""
+    side = min(study.n_features, _N_CELLS)
+    defined = np.flatnonzero(np.isfinite(study.iou))
+    i = study.selection.i[defined] * side // study.n_features
+    j = study.selection.j[defined] * side // study.n_features
+    cells = np.concatenate([i * side + j, j * side + i])
+    overlap = np.tile(study.iou[defined], 2)
+    total = np.bincount(cells, weights=overlap, minlength=side * side)
+    number = np.bincount(cells, minlength=side * side)
+    mean = np.divide(total, number, out=np.full(side * side, np.nan), where=number > 0)
+    return np.asarray(mean.reshape(side, side))

@@ -113,9 +113,9 @@ def _trimming(study: Study) -> dict[str, Any]:
 
 
 def _largest_off_diagonal(rho: Floats) -> float | None:
-    off = np.abs(rho[~np.eye(len(rho), dtype=bool)])
-    off = off[np.isfinite(off)]
-    return float(off.max()) if off.size else None
+    off = np.abs(rho)
+    np.fill_diagonal(off, np.nan)
+    return None if np.isnan(off).all() else float(np.nanmax(off))
 
 
 def _components(view: View, skewness: Floats, kurtosis: Floats) -> dict[str, Any]:

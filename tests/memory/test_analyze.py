@@ -1,0 +1,84 @@
+"""The memory of an analysis: constant in the rows, and what was predicted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from lowmem_jobs.analyze.job import JOB
+
+pytestmark = [pytest.mark.memory, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+
+# Runs the job in a fresh process and samples what the budget counts.
+CHILD = """
+import json, re, sys, threading
+from pathlib import Path
+from lowmem_jobs.analyze.job import JOB
+from tests.driver import drive
+
+peak, done = 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.001):
+        text = Path("/proc/self/status").read_text()
+        peak = max(peak, 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", text)[1]))
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+workspace, options, rung = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+drive(JOB, Path(workspace), options, settings=rung, cycle_steps=20)
+done.set()
+watcher.join()
+print(peak)
+"""
+
+
+def peak_and_prediction(tmp_path, rows, **more):
+    np.save(tmp_path / "z.npy", rows)
+    options = {"latents": str(tmp_path / "z.npy"), **more}
+    workspace = tmp_path / f"of-{len(rows)}-{rows.shape[1]}"
+    plan = PlanContext(
+        workspace=Workspace.at(workspace),
+        options=resolve_options("analyze", JOB.options, options),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+    rung = JOB.predict(plan, JOB.ladder(plan)[0])
+    arguments = [str(workspace), json.dumps(options), json.dumps(dict(rung.settings))]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(child.stdout.split()[-1]), rung.ram_bytes
+
+
+def test_ten_times_the_rows_take_the_same_memory(tmp_path):
+    rng = np.random.default_rng(1)
+    peaks = [
+        peak_and_prediction(
+            tmp_path, rng.normal(size=(n, 16)).astype(np.float32), figures=False
+        )[0]
+        for n in (140_000, 1_400_000)
+    ]
+    assert peaks[1] < 1.05 * peaks[0]
+
+
+@pytest.mark.parametrize("d", [4, 600])
+def test_the_peak_is_within_what_was_predicted_and_near_it(tmp_path, d):
+    rows = np.random.default_rng(2).normal(size=(4000, d)).astype(np.float32)
+    peak, predicted = peak_and_prediction(tmp_path, rows, pairs="100")
+    assert 0.5 * predicted < peak <= predicted
