@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_found_is_wrong_usage(reference):
 
 def test_holding_out_everything_is_wrong_usage(tmp_path):
     with pytest.raises(OptionValueError, match="below 1"):
-        TRAIN.ladder(plan(TRAIN, tmp_path, validation_split=1.0))
+        TRAIN.check(plan(TRAIN, tmp_path, validation_split=1.0))
 
 
 def test_early_stopping_waits_for_its_patience_and_keeps_the_best():
