@@ -1,0 +1,31 @@
+"""The supervisor stays as small as plans take it to be, while a job runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from lowmem.memory.process import anonymous_bytes
+from lowmem.supervisor.order import SUPERVISOR_BYTES
+from tests.processes.lowmem_runs import COUNTING, job_file, running
+
+pytestmark = [pytest.mark.process, pytest.mark.memory, pytest.mark.slow]
+
+MIB = 2**20
+
+
+def test_the_supervisor_takes_less_than_it_is_planned_to_while_a_job_runs(tmp_path):
+    job = job_file(tmp_path, COUNTING)
+    words = ("--rows", 400, "--pause", 0.005)
+    with running(job, tmp_path / "w", *words, cycle_steps=20) as live:
+        live.wait_for_commits(3)
+        most = 0
+        for _ in range(20):
+            most = max(most, anonymous_bytes(live.process.pid))
+            time.sleep(0.02)
+        mapped = Path(f"/proc/{live.process.pid}/maps").read_text()
+    assert most < SUPERVISOR_BYTES, f"{most / MIB:.1f} MiB"
+    assert "numpy" not in mapped
+    assert "tensorflow" not in mapped
