@@ -85,21 +85,28 @@ def cgroup_limits(
     return found
 
 
-_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-_V2 = ("memory.max", "memory.current", "inactive_file")
+# Limit, use, and the page cache in it: pages read twice are active, and go as well.
+_V1 = (
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+    "total_active_file",
+)
+_V2 = ("memory.max", "memory.current", "inactive_file", "active_file")
 
 
 def _limits_upwards(
-    root: Path, path: str, names: tuple[str, str, str]
+    root: Path, path: str, names: tuple[str, ...]
 ) -> list[tuple[int, int]]:
-    limit_name, usage_name, cache_name = names
+    limit_name, usage_name, *cache_names = names
     found = []
     group = root / path.strip("/")
     while group.is_relative_to(root):
         limit = _number(group / limit_name)
         usage = _number(group / usage_name)
         if limit is not None and usage is not None and limit < _NO_LIMIT:
-            found.append((limit, max(0, usage - _statistic(group, cache_name))))
+            cache = sum(_statistic(group, name) for name in cache_names)
+            found.append((limit, max(0, usage - cache)))
         group = group.parent
     return found
 

@@ -1,0 +1,125 @@
+"""NVML through either binding called pynvml, through none, and through a broken one."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from lowmem.base.errors import MissingDeviceError
+from lowmem.memory.gpu import Gpu, GpuSampler, binding_problem
+from lowmem.supervisor.order import chosen_device
+
+
+class FakeError(Exception):
+    """Stands for pynvml.NVMLError, which each binding has of its own."""
+
+
+def binding(*, name="Tesla T4", devices=1, fails=()):
+    """Return a module with the calls that both bindings have.
+
+    The fork of 2017 returns bytes for names; the official package returns str since
+    version 12. Both raise their own NVMLError.
+    """
+    module = ModuleType("pynvml")
+    module.NVMLError = FakeError
+    module.calls = []
+
+    def call(what, result=None):
+        def called(*words: object):
+            module.calls.append(what)
+            if what in fails:
+                raise FakeError(what)
+            return result(*words) if result else None
+
+        setattr(module, what, called)
+
+    def handle(index):
+        if index >= devices:
+            raise FakeError("invalid argument")
+        return f"handle {index}"
+
+    call("nvmlInit")
+    call("nvmlShutdown")
+    call("nvmlDeviceGetHandleByIndex", handle)
+    call(
+        "nvmlDeviceGetMemoryInfo", lambda _: SimpleNamespace(total=16, free=6, used=10)
+    )
+    call("nvmlDeviceGetName", lambda _: name)
+    return module
+
+
+@pytest.fixture
+def install(monkeypatch):
+    return lambda module: monkeypatch.setitem(sys.modules, "pynvml", module)
+
+
+@pytest.mark.parametrize("name", ["Tesla T4", b"Tesla T4"], ids=["str", "bytes"])
+def test_both_bindings_give_the_same(install, name):
+    module = binding(name=name)
+    install(module)
+    with GpuSampler() as gpu:
+        assert gpu.read() == Gpu(name="Tesla T4", total_bytes=16, used_bytes=10)
+    assert module.calls[-1] == "nvmlShutdown"
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        ("nvmlInit",),
+        ("nvmlDeviceGetHandleByIndex",),
+        ("nvmlDeviceGetMemoryInfo",),
+        ("nvmlDeviceGetName",),
+        ("nvmlDeviceGetMemoryInfo", "nvmlShutdown"),
+    ],
+    ids=lambda fails: fails[-1],
+)
+def test_a_driver_that_fails_anywhere_is_no_gpu_and_no_error(install, fails):
+    install(binding(fails=fails))
+    with GpuSampler() as gpu:
+        assert gpu.read() is None
+
+
+def test_a_machine_with_a_driver_and_no_device_has_no_gpu(install):
+    install(binding(devices=0))
+    with GpuSampler() as gpu:
+        assert gpu.read() is None
+
+
+def test_no_binding_is_no_gpu(install):
+    install(None)
+    with GpuSampler() as gpu:
+        assert gpu.read() is None
+
+
+def test_a_device_is_chosen_by_what_is_there(install):
+    install(binding())
+    assert [chosen_device(d) for d in ("auto", "cpu", "gpu")] == ["gpu", "cpu", "gpu"]
+    install(None)
+    assert [chosen_device(d) for d in ("auto", "cpu")] == ["cpu", "cpu"]
+    with pytest.raises(MissingDeviceError, match="no NVIDIA GPU"):
+        chosen_device("gpu")
+
+
+@pytest.mark.parametrize(
+    ("installed", "words"),
+    [
+        ({"nvidia-ml-py"}, None),
+        ({"nvidia-ml-py", "pynvml"}, None),
+        ({"nvidia-ml-py3"}, "unmaintained"),
+        ({"nvidia-ml-py", "nvidia-ml-py3"}, "last one installed wins"),
+        (set(), None),
+    ],
+    ids=["official", "official by wrapper", "fork", "both", "none"],
+)
+def test_a_conflict_of_bindings_is_named(monkeypatch, installed, words):
+    def version(package):
+        if package not in installed:
+            raise metadata.PackageNotFoundError(package)
+        return "1"
+
+    monkeypatch.setattr(metadata, "version", version)
+    problem = binding_problem()
+    assert (problem is None) if words is None else (words in problem)
