@@ -76,3 +76,13 @@ def test_a_constant_feature_has_no_correlation_whatever_its_size():
     assert state.correlation[0, 2] == pytest.approx(
         np.corrcoef(rows[:, 0], rows[:, 2])[0, 1]
     )
+
+
+def test_the_skewness_of_a_block_bears_the_rounding_of_a_large_mean():
+    rows = np.random.default_rng(6).normal(size=(50_000, 2)) + 1e9
+    exact = rows.astype(np.longdouble)
+    away = exact - exact.mean(axis=0)
+    wanted = (away**3).mean(axis=0) / (away**2).mean(axis=0) ** 1.5
+    np.testing.assert_allclose(
+        Moments.of(rows).skewness, wanted.astype(float), atol=1e-8
+    )

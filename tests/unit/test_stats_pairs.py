@@ -9,7 +9,15 @@ from scipy.stats import gaussian_kde
 from lowmem.stats.density import CELL_WIDTH, Smoother, level_of_mass
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.pairs import PairSums, pair_measures
-from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened, whitened
+from lowmem.stats.plane import (
+    BIN_WIDTH,
+    COVERAGE_SIGMAS,
+    HALF_WIDTH,
+    N_BINS,
+    PlaneCounts,
+    unwhitened,
+    whitened,
+)
 
 
 def standardised(rows):
@@ -160,4 +168,15 @@ def test_the_ellipse_is_widened_as_the_smoothing_widens_the_density():
     assert contour == pytest.approx(plain * (1 + smoother.bandwidth**2), rel=0.05)
     assert smoother.disc(2).sum() == pytest.approx(
         plain * (1 + smoother.bandwidth**2), rel=0.02
+    )
+
+
+def test_bins_and_kernel_together_have_the_bandwidth():
+    smoother = Smoother(n_samples=10**6)
+    centre = smoother.kernel[63].astype(float)  # the cell at 0
+    bins = BIN_WIDTH * (np.arange(N_BINS) + 0.5) - HALF_WIDTH
+    variance = (centre * bins**2).sum() / centre.sum()
+    assert centre.sum() * BIN_WIDTH == pytest.approx(1, rel=1e-5)
+    assert variance + BIN_WIDTH**2 / 12 == pytest.approx(
+        smoother.bandwidth**2, rel=1e-4
     )

@@ -63,12 +63,11 @@ def draw_components(path: Path, study: Study, name: str) -> None:
                 _draw_component(panel, study, view, k)
             else:
                 panel.set_axis_off()
-        figure.supxlabel(f"value of the {NOUNS[name]}", fontsize=8.5)
         figure.supylabel("density", fontsize=8.5)
-        _legend(figure)
+        _legend(figure, NOUNS[name])
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, noun: str) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
         figure.legend(
@@ -76,7 +75,8 @@ def _legend(figure: Figure) -> None:
             labels,
             loc="outside lower center",
             ncols=2,
-            title="D: Kolmogorov distance to the fitted Gaussian",
+            title=f"horizontal: value of the {noun}.   "
+            "D: Kolmogorov distance to the fitted Gaussian",
             title_fontsize=8,
         )
 
