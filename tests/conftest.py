@@ -7,6 +7,7 @@ import time
 
 import psutil
 import pytest
+import zarr
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("dev", max_examples=50, deadline=None)
@@ -24,6 +25,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # seconds; a killed process takes a moment to leave the table.
 _PATIENCE_S = 5.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def zarr_has_begun():
+    """Start Zarr's event loop: it and its descriptors stay from the first use on."""
+    zarr.zeros((1,), store=zarr.storage.MemoryStore())
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,6 @@ from tests.driver import drive
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.slow,
-    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
-    pytest.mark.filterwarnings(
-        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-    ),
 ]
 
 SHAPE = (6, 5, 3)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.keras,
-    # Keras 3 over TensorFlow, when it copies a variable under NumPy 2.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
 D, SIZE, N_IMAGES = 3, 12, 100

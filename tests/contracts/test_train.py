@@ -25,10 +25,6 @@ from tests.driver import drive
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.slow,
-    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
-    pytest.mark.filterwarnings(
-        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-    ),
 ]
 
 SMALL = {"filters": [4], "latent_dim": 3, "batch_size": 4, "epochs": 2}

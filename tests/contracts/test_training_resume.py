@@ -19,10 +19,6 @@ from lowmem.training.steps import set_accumulation
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.slow,
-    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
-    pytest.mark.filterwarnings(
-        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-    ),
 ]
 
 SHAPE = (4, 4, 3)

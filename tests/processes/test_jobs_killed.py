@@ -19,8 +19,6 @@ def uninterrupted(tmp_path_factory):
     workspace = tmp_path_factory.mktemp("whole") / "w"
     for job in pipeline.JOBS:
         pipeline.run(job, workspace)
-    # Zarr keeps an event loop, and its descriptors, from its first use on.
-    assert pipeline.contents(workspace / "images.zarr")
     return workspace
 
 

@@ -18,10 +18,6 @@ from lowmem.training.steps import part_sizes
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.slow,
-    # Keras and TensorFlow with NumPy 2: their variables' __array__ is of NumPy 1.
-    pytest.mark.filterwarnings(
-        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
-    ),
 ]
 
 N_IMAGES = 11

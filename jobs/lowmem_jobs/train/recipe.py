@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Smallest side in pixels, filters, latent size. The first row is the reference study's
 # model: 12.5 million parameters for 96x96x3. The others keep its form at a cost that
-# two cores bear; measured in docs/benchmarks.md.
+# two cores bear: `benchmarks/whole_path.py` prints what they take.
 _PRESETS = (
     (96, (64, 128, 256, 512), 256),
     (48, (32, 64, 128, 256), 64),
