@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from lowmem.base.errors import DataError, StorageError
+from lowmem.protocol.messages import answer_from_line, line_from_message
+from lowmem.worker.failure import failure_from_exception, is_lack_of_memory
+
+
+class ResourceExhaustedError(Exception):
+    """Has the name that TensorFlow gives a failed allocation."""
+
+
+def fail(error):
+    raise error
+
+
+def raised(error):
+    try:
+        fail(error)
+    except BaseException as caught:  # noqa: BLE001 - SystemExit too
+        return failure_from_exception(caught)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "has_traceback"),
+    [
+        (DataError(thing="x.npy", problem="is torn", expected="rows"), 65, False),
+        (StorageError(path="x", problem="full"), 74, False),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 74, False),
+        (OSError(errno.EIO, "Input/output error"), 74, False),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x"), 70, True),
+        (ModuleNotFoundError("No module named 'nice'", name="nice"), 69, False),
+        (ImportError("cannot import name"), 70, True),
+        (MemoryError(), 73, False),
+        (ResourceExhaustedError("OOM when allocating"), 73, False),
+        (ZeroDivisionError("division by zero"), 70, True),
+        (SystemExit(3), 70, True),
+        (ValueError(), 70, True),
+    ],
+    ids=repr,
+)
+def test_each_error_gets_its_status_and_a_traceback_only_if_the_job_is_at_fault(
+    error, status, has_traceback
+):
+    failure = raised(error)
+    assert failure.exit_code == status
+    assert bool(failure.traceback) == has_traceback
+    assert failure.message
+    assert failure.where.startswith("test_failure.py:")
+    assert answer_from_line(line_from_message(failure)) == failure
+
+
+def test_only_a_failed_allocation_is_a_lack_of_memory():
+    assert is_lack_of_memory(MemoryError())
+    assert is_lack_of_memory(ResourceExhaustedError())
+    assert not is_lack_of_memory(ValueError())
+
+
+def test_of_a_long_message_the_first_line_is_told():
+    assert raised(KeyError("a\nb")).message == "KeyError: 'a\\nb'"
+    assert raised(ValueError("first\nsecond")).message == "ValueError: first"

@@ -1,0 +1,185 @@
+"""Memory of a tree of processes, read from processes that really hold it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lowmem.memory.process import (
+    TreeSampler,
+    anonymous_bytes,
+    field_bytes,
+    oom_kills,
+    reset_peak,
+    tmpfs_mounts,
+)
+
+MIB = 2**20
+# Says so once it holds what it is told to, then waits for its input to end.
+HOLD = """
+import mmap, os, sys
+{setup}
+print("ready", flush=True)
+sys.stdin.read()
+"""
+needs_shm = pytest.mark.skipif(
+    not os.access("/dev/shm", os.W_OK),  # noqa: S108 - the one tmpfs that is everywhere
+    reason="needs a writable /dev/shm",
+)
+
+
+@contextmanager
+def child_of(setup):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD.format(setup=setup)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.communicate()
+
+
+@given(kib=st.integers(0, 2**40))
+def test_a_field_of_a_status_is_read_in_bytes(kib):
+    status = b"Name:\tpython\nVmHWM:\t  12 kB\nRssAnon:\t %d kB\nThreads:\t1\n" % kib
+    assert field_bytes(status, b"RssAnon:") == kib * 1024
+    assert field_bytes(status, b"RssShmem:") == 0
+
+
+def test_memory_that_is_taken_and_given_back_is_seen():
+    before = anonymous_bytes()
+    region = mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for place in range(0, len(region), 4096):
+        region[place] = 1
+    held = anonymous_bytes() - before
+    region.close()
+    assert 64 * MIB <= held < 70 * MIB
+    assert anonymous_bytes() - before < 6 * MIB
+
+
+def test_the_kernels_peak_begins_anew_where_the_kernel_allows_it():
+    if not reset_peak(os.getpid()):
+        pytest.skip("the kernel forbids clear_refs")
+    with TreeSampler(os.getpid()) as tree:
+        tree.reset_peaks()
+        tree.read()
+        low = tree.peak_bytes()
+        region = mmap.mmap(-1, 64 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for place in range(0, len(region), 4096):
+            region[place] = 1
+        region.close()
+        assert tree.peak_bytes() - low > 60 * MIB
+        tree.reset_peaks()
+        assert tree.peak_bytes() - low < 10 * MIB
+
+
+def test_a_process_that_is_not_there_has_no_peak_to_reset():
+    assert not reset_peak(2**22 + 1)
+
+
+def test_kills_by_the_kernel_are_counted():
+    kills = oom_kills()
+    assert kills is None or kills >= 0
+
+
+@needs_shm
+def test_a_file_system_in_memory_is_listed_once():
+    mounts = tmpfs_mounts()
+    assert len({os.stat(mount).st_dev for mount in mounts}) == len(mounts)  # noqa: PTH116
+    assert "/dev/shm" in mounts  # noqa: S108
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_child_counts_from_its_start_to_its_end():
+    with TreeSampler(os.getpid()) as tree:
+        alone = tree.read()
+        assert alone.n_processes == 1
+        with child_of("held = b'x' * (50 * 2**20)") as process:
+            # A process can be seen a moment after it gets its id.
+            tree.read()
+            both = tree.read()
+            assert tree.pids == [process.pid]
+            assert both.ram_bytes - alone.ram_bytes > 50 * MIB
+        after = tree.read()
+        assert after.n_processes == 1
+        assert tree.pids == []
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_pages_shared_by_forks_count_once_when_refined():
+    setup = """
+held = b'x' * (60 * 2**20)
+for _ in range(3):
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+"""
+    with TreeSampler(os.getpid()) as tree:
+        with child_of(setup):
+            tree.read()
+            plain = tree.read()
+            assert plain.n_processes == 5
+            assert not plain.is_refined
+            assert plain.most_bytes > 240 * MIB
+            refined = tree.refine()
+            assert refined.is_refined
+            own = anonymous_bytes()
+            assert 60 * MIB < refined.ram_bytes - own < 90 * MIB
+            # The correction holds for the quick readings that follow.
+            again = tree.read()
+            assert abs(again.ram_bytes - refined.ram_bytes) < 5 * MIB
+            assert again.most_bytes > 240 * MIB
+        # The forks end when their input does, but may do so after their parent.
+        tree.read()
+
+
+@needs_shm
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_mapped_file_in_memory_counts_once():
+    setup = """
+import tempfile
+stream = tempfile.TemporaryFile(dir="/dev/shm")
+os.truncate(stream.fileno(), 40 * 2**20)
+mapped = mmap.mmap(stream.fileno(), 0)
+for place in range(0, len(mapped), 4096):
+    mapped[place] = 1
+"""
+    with TreeSampler(os.getpid()) as tree:
+        with child_of("pass"):
+            tree.read()
+            bare = tree.read().ram_bytes
+        with child_of(setup):
+            tree.read()
+            assert not tree.read().is_refined
+            held = tree.refine().ram_bytes - bare
+        assert 35 * MIB < held < 60 * MIB
+
+
+@needs_shm
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_file_in_memory_that_nobody_maps_counts_as_growth():
+    setup = """
+import tempfile
+stream = tempfile.TemporaryFile(dir="/dev/shm")
+stream.write(b"x" * (40 * 2**20))
+stream.flush()
+"""
+    with TreeSampler(os.getpid()) as tree, child_of(setup):
+        tree.read()
+        before = anonymous_bytes()
+        assert tree.refine().ram_bytes - before > 40 * MIB

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+import pytest
+
+from lowmem.base.errors import DataError, UnknownJobError, UsageError
+from lowmem.protocol.job import Job, job
+from lowmem.worker.registry import find_job, installed_jobs, work_of
+
+
+@pytest.fixture(autouse=True)
+def keep_the_path(monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_the_five_jobs_are_installed_in_the_order_in_which_they_run():
+    names = [found.name for found in installed_jobs()]
+    assert names[:5] == ["ingest", "train", "encode", "analyze", "generate"]
+
+
+def test_a_job_in_a_file_may_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "beside_the_job.py").write_text("UNIT = 'pages'\n")
+    path = tmp_path / "my_own_job.py"
+    path.write_text(
+        "import lowmem\nfrom beside_the_job import UNIT\n"
+        "@lowmem.job(unit=UNIT)\ndef read_pages(ctx):\n    'Read pages.'\n    yield\n"
+    )
+    found = find_job(str(path))
+    assert (found.name, found.unit, found.summary) == (
+        "read-pages",
+        "pages",
+        "Read pages.",
+    )
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "defines 0 jobs"), (2, "defines 2")])
+def test_a_file_must_define_exactly_one_job(tmp_path, count, words):
+    path = tmp_path / f"jobs_{count}.py"
+    path.write_text(
+        "import lowmem\n"
+        + "".join(f"@lowmem.job()\ndef job{n}(ctx): yield\n" for n in range(count))
+    )
+    with pytest.raises(UsageError, match=words):
+        find_job(str(path))
+
+
+def test_a_missing_file_and_an_unknown_name_are_told_apart(tmp_path):
+    with pytest.raises(DataError, match="is not there"):
+        find_job(str(tmp_path / "none.py"))
+    with pytest.raises(UnknownJobError, match=r"ingest.*train|analyze"):
+        find_job("trian")
+
+
+def test_an_entry_point_that_is_no_job_is_refused(monkeypatch):
+    point = metadata.EntryPoint(name="odd", value="os:sep", group="lowmem.jobs")
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: [point])
+    with pytest.raises(UsageError, match=r"is a str, expected a lowmem\.Job"):
+        find_job("odd")
+
+
+def test_work_given_as_text_is_imported_and_as_a_function_is_itself():
+    assert work_of(Job(name="j", work="json:dumps")).__module__ == "json"
+
+    @job()
+    def own(ctx):
+        yield ctx
+
+    assert work_of(own) is own.work
