@@ -1,0 +1,182 @@
+"""The worker's cycles, in this process: cut at every commit, the result is the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lowmem.base.errors import (
+    RecipeChangedError,
+    StorageError,
+    UnwrittenResultError,
+)
+from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.manifest import ARRAYS
+from lowmem.checkpoints.restore import generation_path, generations
+from lowmem.protocol.job import CommitPoint, Result, job
+from lowmem.protocol.messages import Run
+from lowmem.worker import cycles
+from lowmem.worker.cycles import run_job
+from tests.driver import Cutter, drive
+
+N_STEPS = 7
+
+
+@job()
+def sums(ctx):
+    """Sum squares, with the sum kept as an array."""
+    total = ctx.arrays["total"] if ctx.state else np.zeros(2)
+    for n in range(ctx.state.get("n", 0), N_STEPS):
+        total = total + np.array([n, n * n])
+        yield CommitPoint(items=1, state={"n": n + 1}, arrays={"total": total})
+    (ctx.staging / "sums.json").write_text(json.dumps(list(total)))
+    return Result(publish=["sums.json"], summary={"n": N_STEPS})
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch):
+    monkeypatch.setattr(cycles, "clean_up", lambda: 0)
+
+
+def result(space):
+    return json.loads((space / "sums.json").read_text())
+
+
+@pytest.mark.parametrize("cycle_steps", [1, 2, 3, 100])
+def test_a_job_cut_after_every_commit_ends_like_one_never_cut(tmp_path, cycle_steps):
+    items, index = 0, 0
+    while True:
+        cutter = Cutter(leave_after=1)
+        done = drive(sums, tmp_path, cycle_steps=cycle_steps, overseer=cutter)
+        for cycle in cutter.cycles:
+            assert cycle.index == index
+            items, index = items + cycle.items, index + 1
+        if done is not None:
+            break
+        assert not (tmp_path / "sums.json").exists()
+    assert done == {"n": N_STEPS}
+    assert items == N_STEPS
+    assert result(tmp_path) == [21, 91]
+
+
+def test_results_are_moved_only_after_the_last_checkpoint_and_by_whoever_finds_it(
+    tmp_path,
+):
+    assert drive(sums, tmp_path, cycle_steps=100, leave_after=1) is None
+    assert not (tmp_path / "sums.json").exists()
+    cutter = Cutter()
+    assert drive(sums, tmp_path, cycle_steps=100, overseer=cutter) == {"n": N_STEPS}
+    assert cutter.restored.manifest.phase == "publishing"
+    assert cutter.cycles == []
+    assert result(tmp_path) == [21, 91]
+
+
+def test_what_staging_held_before_the_first_commit_is_gone_at_the_next_start(tmp_path):
+    staging = Workspace.at(tmp_path).staging("sums")
+    staging.mkdir(parents=True)
+    (staging / "leftover").touch()
+    assert drive(sums, tmp_path, leave_after=1) is None
+    assert not (staging / "leftover").exists()
+
+
+def test_a_checkpoint_of_another_recipe_is_never_continued(tmp_path):
+    drive(sums, tmp_path, leave_after=2)
+    request = Run(
+        reference="sums",
+        job="sums",
+        workspace=str(tmp_path),
+        options={},
+        settings={},
+        recipe={"test": "another"},
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=10**9,
+        vram_budget_bytes=None,
+        cycle_steps=1,
+    )
+    with pytest.raises(RecipeChangedError, match="'driver', now 'another'"):
+        run_job(sums, request, Cutter())
+    assert drive(sums, tmp_path) == {"n": N_STEPS}
+
+
+def test_a_result_that_was_never_written_is_an_error_before_anything_is_published(
+    tmp_path,
+):
+    @job()
+    def forgets(ctx):
+        (ctx.staging / "there").touch()
+        yield CommitPoint(items=1)
+        return Result(publish=["there", "absent"])
+
+    with pytest.raises(UnwrittenResultError, match="'absent'"):
+        drive(forgets, tmp_path)
+    assert not (tmp_path / "there").exists()
+
+
+def test_nothing_is_committed_if_what_the_job_wrote_cannot_be_made_durable(tmp_path):
+    def flush():
+        raise StorageError(path="rows", problem="full")
+
+    @job()
+    def flushes(_ctx):
+        yield CommitPoint(items=1, state={"n": 1})
+        yield CommitPoint(items=1, state={"n": 2}, flush=flush)
+
+    with pytest.raises(StorageError):
+        drive(flushes, tmp_path)
+    assert generations(Workspace.at(tmp_path).checkpoints("flushes")) == [0]
+
+
+def test_arrays_are_asked_for_only_where_a_point_is_committed(tmp_path):
+    asked = []
+
+    @job()
+    def lazy(ctx):
+        for n in range(ctx.state.get("n", 0), 4):
+
+            def arrays(n=n):
+                asked.append(n)
+                yield "a", np.array([n])
+
+            yield CommitPoint(items=1, state={"n": n + 1}, arrays=arrays)
+
+    drive(lazy, tmp_path, cycle_steps=2)
+    assert asked == [1, 3]
+    folder = Workspace.at(tmp_path).checkpoints("lazy")
+    assert not (generation_path(folder, 2) / ARRAYS).exists()
+
+
+def test_a_draining_worker_commits_at_the_next_point_whatever_the_pace(tmp_path):
+    class Draining(Cutter):
+        def is_draining(self) -> bool:
+            return True
+
+    cutter = Draining(leave_after=2)
+    assert drive(sums, tmp_path, cycle_steps=100, overseer=cutter) is None
+    assert [cycle.items for cycle in cutter.cycles] == [1, 1]
+
+
+def test_a_job_that_offers_no_point_at_all_still_ends(tmp_path):
+    @job()
+    def nothing(_ctx):
+        return
+        yield
+
+    assert drive(nothing, tmp_path) == {}
+
+
+def test_the_generator_is_closed_when_the_worker_leaves(tmp_path):
+    closed = []
+
+    @job()
+    def holds(_ctx):
+        try:
+            while True:
+                yield CommitPoint(items=1)
+        finally:
+            closed.append(True)
+
+    assert drive(holds, tmp_path, leave_after=1) is None
+    assert closed == [True]
