@@ -1,0 +1,127 @@
+"""What is typed: each wrong line gets one paragraph and its status, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.processes.lowmem_runs import COUNTING, assert_counted, job_file, lowmem, run
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+LARGE = """
+import lowmem
+
+def predict(context, settings):
+    return lowmem.Rung(settings=settings, ram_bytes=settings["block"] * 10**9)
+
+def work(ctx):
+    yield lowmem.CommitPoint(items=1, state={"block": ctx.settings["block"]})
+
+JOB = lowmem.Job(
+    name="large",
+    work=work,
+    ladder=lambda _: ({"block": 8}, {"block": 2}, {"block": 1}),
+    predict=predict,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("jobs")
+    return {
+        "count": job_file(folder, COUNTING, "count.py"),
+        "large": job_file(folder, LARGE, "large.py"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("run", 2, "no job is given"),
+        ("run trian", 2, "'trian' is unknown"),
+        ("run count --rows", 2, "--rows"),
+        ("run count --rows nan", 2, "whole number of at least 1"),
+        ("run count --raws 3", 2, "--raws"),
+        ("run count --ram-budget lots", 2, "10GiB"),
+        ("run count --time-budget 90", 2, "11h30m"),
+        ("run count --seed x", 2, "--seed"),
+        ("run count --seed -1", 2, "--seed"),
+        ("run count --cycle-steps 0", 2, "--cycle-steps"),
+        ("run count --set block", 2, "KEY=VALUE"),
+        ("run count --device tpu", 2, "auto, cpu or gpu"),
+        ("run large --ram-budget 900M", 73, "--ram-budget to 1090M"),
+        ("frobnicate", 2, "frobnicate"),
+        ("status nowhere", 2, "nowhere"),
+        ("report nowhere", 2, "nowhere"),
+    ],
+)
+def test_a_wrong_line_gets_its_status_and_a_paragraph(
+    tmp_path, files, line, status, words
+):
+    command, *rest = line.split()
+    spoken = [files.get(word, word) for word in rest]
+    if command == "run":
+        spoken += ["--workspace", tmp_path / "w"]
+    ended = lowmem(command, *spoken, cwd=tmp_path)
+    assert ended.status == status, ended
+    assert words in ended.paragraph
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    # A refusal by the budget is part of the job's history; a wrong line is not.
+    assert (tmp_path / "w").exists() == (status == 73)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[run]\nseed = 'one'\n", "--seed"),
+        ("[run]\ncycle-steps = 'five'\n", "--cycle-steps"),
+        ("[run]\nsead = 1\n", "[run] sead"),
+        ("[count]\nraws = 1\n", "--raws"),
+        ("[run\n", "lowmem.toml"),
+    ],
+    ids=["seed", "steps", "unknown", "unknown of job", "no TOML"],
+)
+def test_a_wrong_configuration_is_refused(tmp_path, files, content, words):
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "lowmem.toml").write_text(content)
+    ended = run(files["count"], tmp_path / "w", cycle_steps=None)
+    assert ended.status == 2, ended
+    assert words in ended.paragraph
+    assert "Traceback" not in ended.err
+
+
+def test_a_plan_chooses_the_first_setting_that_fits(tmp_path, files):
+    words = ("plan", files["large"], "--workspace", tmp_path / "w", "--json")
+    fits = lowmem(*words, "--ram-budget", "3G")
+    (plan,) = json.loads(fits.out)["plans"]
+    assert (fits.status, plan["fits"], plan["settings"]) == (0, True, {"block": 2})
+    assert plan["ram_peak_bytes"] <= 3 * 10**9
+    refused = lowmem(*words, "--ram-budget", "1G")
+    (plan,) = json.loads(refused.out)["plans"]
+    assert (refused.status, plan["fits"]) == (73, False)
+    needed = plan["smallest_ram_budget_bytes"]
+    assert lowmem(*words, "--ram-budget", needed).status == 0
+    assert lowmem(*words, "--ram-budget", needed - 1).status == 73
+    assert not (tmp_path / "w").exists()
+
+
+def test_commands_that_only_look_print_what_they_found(tmp_path, files):
+    space = tmp_path / "w"
+    quiet = run(files["count"], space, "--quiet")
+    assert (quiet.status, quiet.out, quiet.err) == (0, "", "")
+    assert_counted(space)
+    report = json.loads(lowmem("report", space, "--json").out)
+    job = report["jobs"]["count"]
+    assert (report["schema"], job["state"], job["attempts"]) == (1, "done", 1)
+    for cycle in job["cycles"]:
+        assert 0 < cycle["ram_start_bytes"] <= cycle["ram_peak_bytes"]
+        assert cycle["ram_peak_bytes"] < 200 * 2**20
+    status = json.loads(lowmem("status", space, "--json").out)
+    assert status["jobs"]["count"]["state"] == "done"
+    doctor = json.loads(lowmem("doctor", "--json").out)
+    assert doctor["ram_budget_bytes"] <= doctor["ram_available_bytes"]
+    assert "ingest" in lowmem("jobs").out
