@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 
@@ -192,7 +193,11 @@ def adds(ctx):
     return Result(publish=["total.json"])
 
 
-@faults()
+@pytest.mark.parametrize(
+    ("number", "is_persistent"),
+    [(errno.ENOSPC, True), (errno.EIO, False)],
+    ids=["full", "I/O error once"],
+)
 def test_a_job_interrupted_by_the_disk_at_any_call_ends_as_if_it_were_not(
     tmp_path, monkeypatch, number, is_persistent
 ):

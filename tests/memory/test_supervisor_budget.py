@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from lowmem.base.workspace import Workspace
@@ -151,7 +148,7 @@ def space(tmp_path):
     yield root
     leftover = root / "shm"
     if leftover.is_symlink():
-        Path(os.readlink(leftover)).unlink(missing_ok=True)
+        leftover.readlink().unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("kind", HOGS)

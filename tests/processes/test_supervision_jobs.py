@@ -155,6 +155,7 @@ def test_a_finished_job_runs_again_only_if_told_to_or_its_results_are_gone(tmp_p
     (space / "rows.txt").unlink()
     assert run(job, space).status == 0
     assert len(attempts(space)) == 2
+    assert (space / "rows.txt").is_file()
     assert run(job, space, "--restart", "--rows", 5).status == 0
     assert (space / "rows.txt").read_text().split() == list("01234")
 
@@ -189,12 +190,12 @@ def test_damaged_checkpoints_fall_back_by_one_and_end_in_an_error_if_none_is_lef
     tmp_path,
 ):
     space, job = tmp_path / "w", job_file(tmp_path, COUNTING)
-    slowly = ("--rows", 40, "--pause", 0.05)
-    stop_after_commits(job, space, 3, *slowly)
+    slowly = ("--rows", 40, "--pause", 0.03)
+    stop_after_commits(job, space, 2, *slowly)
     folder = Workspace.at(space).checkpoints("count")
     newest = max(folder.glob("gen-*"))
     (newest / "manifest.json").write_bytes(b"damaged")
-    stopped = stop_after_commits(job, space, 5, *slowly)
+    stopped = stop_after_commits(job, space, 4, *slowly)
     assert "is damaged; going on from" in stopped.err
     for manifest in folder.glob("gen-*/manifest.json"):
         manifest.write_bytes(manifest.read_bytes()[:-9])

@@ -87,7 +87,7 @@ def test_a_storm_of_kills_of_both_processes_changes_nothing(tmp_path, job):
     chance = random.Random(7)  # noqa: S311 - moments of kills, not secrets
     for _ in range(12):
         with running(job, space, *SLOWLY, cycle_steps=1) as live:
-            time.sleep(chance.uniform(0.2, 0.9))
+            time.sleep(chance.uniform(0.2, 0.7))
             workers = [child.pid for child in children_of(live.process.pid)]
             if chance.random() < 0.5:
                 for pid in workers:
@@ -100,12 +100,11 @@ def test_a_storm_of_kills_of_both_processes_changes_nothing(tmp_path, job):
     assert_counted(space, N_ROWS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_stops_the_run_at_its_next_commit_resumable(tmp_path, job, number):
+def test_a_signal_stops_the_run_at_its_next_commit_resumable(tmp_path, job):
     space = tmp_path / "w"
     with running(job, space, *SLOWLY, cycle_steps=5) as live:
         live.wait_for_commits(1)
-        live.process.send_signal(number)
+        live.process.terminate()
         ended = live.end()
     assert ended.status == 75, ended
     assert "the same command continues it" in ended.paragraph
@@ -131,7 +130,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
     )
     with running(job, tmp_path / "w", cycle_steps=1) as live:
         live.wait_for_commits(1)
-        live.process.terminate()
+        live.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert not live.has_ended
         live.process.terminate()
