@@ -11,19 +11,49 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import atan2, copysign, degrees, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowmem.stats.ellipses import mass_within
-from lowmem.stats.plane import BIN_WIDTH, HALF_WIDTH, N_BINS, PlaneCounts
+from lowmem.stats.plane import BIN_WIDTH, N_BINS, REACH, PlaneCounts
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float32]
 
-# Cells of the density an axis: two bins each.
-N_CELLS = N_BINS // 2
-CELL_WIDTH = 2 * BIN_WIDTH
+# The cells of the density: 128 an axis over +-5 sigma, which leaves 4 points of a
+# million of a Gaussian outside.
+HALF_WIDTH = 5.0
+N_CELLS = 128
+CELL_WIDTH = 2 * HALF_WIDTH / N_CELLS
+
+
+# Sigma of the ellipse with which the contour of the same mass is compared.
+CONTOUR_SIGMA = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """How near to elliptic a density is; contour and ellipse hold the same mass.
+
+    Attributes
+    ----------
+    contour_iou
+        Overlap of both: area of the intersection over that of the union, 0 to 1.
+    contour_offset
+        Distance of their centres in the whitened plane: in sigma.
+    contour_angle
+        Angle between their long axes in the plane of the standardised features, -90 to
+        90 degrees; means little where rho is near 0 and the ellipse is nearly a circle.
+    total_variation
+        Half the integral of |density - Gaussian| over the cells, 0 to 1.
+    """
+
+    contour_iou: float
+    contour_offset: float
+    contour_angle: float
+    total_variation: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,36 +75,77 @@ class Smoother:
 
     @property
     def centres(self) -> Floats:
-        """Centres of the cells along one axis, in sigma, shape (127,)."""
+        """Centres of the cells along one axis, in sigma, shape (128,)."""
         centres: Floats = CELL_WIDTH * (np.arange(N_CELLS, dtype=np.float64) + 0.5)
         return centres - HALF_WIDTH
 
     @cached_property
     def kernel(self) -> Grid:
-        """The matrix K, shape (127, 254): weight of each bin in each cell.
+        """The matrix K, shape (128, 254): weight of each bin in each cell.
 
-        Binning has spread every point by w^2 / 12 already; the kernel makes up the rest
-        of the bandwidth.
+        The masses in the bins spread by w^2 / 12 less than the points they stand for;
+        the kernel adds that to the bandwidth.
         """
-        bins = BIN_WIDTH * (np.arange(N_BINS) + 0.5) - HALF_WIDTH
-        variance = max(self.bandwidth**2 - BIN_WIDTH**2 / 12, (BIN_WIDTH / 2) ** 2)
+        bins = BIN_WIDTH * (np.arange(N_BINS) + 0.5) - REACH
+        variance = self.bandwidth**2 + BIN_WIDTH**2 / 12
         distance = self.centres[:, None] - bins
         weights = np.exp(-0.5 * np.square(distance) / variance)
         weights /= np.sqrt(2 * np.pi * variance)
         return weights.astype(np.float32)
 
+    @cached_property
+    def gaussian(self) -> Grid:
+        """What the density of a Gaussian would be, smoothed alike, shape (128, 128)."""
+        variance = 1 + self.bandwidth**2
+        along = np.exp(-0.5 * np.square(self.centres) / variance)
+        density = np.outer(along, along) / (2 * np.pi * variance)
+        return density.astype(np.float32)
+
     def density(self, counts: PlaneCounts) -> Grid:
-        """Return the density at the cell centres, shape (127, 127): by u, then v.
+        """Return the density at the cell centres, shape (128, 128): by u, then v.
 
         Notes
         -----
-        In units of 1 / sigma^2 of the whitened plane. Points beyond the grid count in
-        the total, so the density integrates to the share within it.
+        In units of 1 / sigma^2 of the whitened plane. All points count in the total,
+        so the density integrates to the share within the cells. It differs from that of
+        `scipy.stats.gaussian_kde` by less than 2e-3 of the peak for 10^3 to 10^6 points.
         """
-        grid = counts.interior.astype(np.float32)
-        density: Grid = np.matmul(np.matmul(self.kernel, grid), self.kernel.T)
+        density: Grid = np.matmul(
+            np.matmul(self.kernel, counts.masses()), self.kernel.T
+        )
         density /= np.float32(counts.n_samples)
         return density
+
+    def scores(self, density: Grid, rho: float) -> Scores:
+        """Return how near to a Gaussian's the density and its 2 sigma contour are.
+
+        Parameters
+        ----------
+        density : shape (128, 128)
+            From `density`.
+        rho
+            Correlation of the pair.
+        """
+        region = density >= level_of_mass(density, mass_within(CONTOUR_SIGMA))
+        disc = self.disc(CONTOUR_SIGMA)
+        away = np.abs(density - self.gaussian).sum(dtype=np.float64)
+        centre, spread = self._moments(region)
+        return Scores(
+            contour_iou=_overlap(region, disc),
+            contour_offset=float(np.hypot(*centre)),
+            contour_angle=_turn(spread, rho),
+            total_variation=float(away) * CELL_WIDTH**2 / 2,
+        )
+
+    def _moments(self, region: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """Return centre and covariance of a region of the whitened plane."""
+        powers = np.stack([np.ones(N_CELLS), self.centres, self.centres**2])
+        # Sums of u^a v^b over the region, [a, b].
+        sums = powers @ (region.astype(np.float32) @ powers.T.astype(np.float32))
+        sums = sums / sums[0, 0]
+        centre = np.array([sums[1, 0], sums[0, 1]])
+        second = np.array([[sums[2, 0], sums[1, 1]], [sums[1, 1], sums[0, 2]]])
+        return centre, second - np.outer(centre, centre)
 
     def disc(self, k: float) -> NDArray[np.bool_]:
         """Return which cells lie in the ``k`` sigma region of a smoothed Gaussian.
@@ -87,24 +158,26 @@ class Smoother:
         inside: NDArray[np.bool_] = squares[:, None] + squares <= radius2
         return inside
 
-    def contour_iou(self, density: Grid, k: float) -> float:
-        """Return the overlap of contour and ellipse that hold the same mass.
 
-        Parameters
-        ----------
-        density : shape (127, 127)
-            From `density`.
-        k
-            Sigma of the ellipse; the contour is that of mass 1 - exp(-k^2 / 2).
+def _overlap(region: NDArray[np.bool_], disc: NDArray[np.bool_]) -> float:
+    """Return the area of the intersection over that of the union, 0 to 1."""
+    return float(np.count_nonzero(region & disc) / np.count_nonzero(region | disc))
 
-        Returns
-        -------
-        iou
-            Area of the intersection over area of the union, 0 to 1.
-        """
-        disc = self.disc(k)
-        region = density >= level_of_mass(density, mass_within(k))
-        return float((region & disc).sum() / (region | disc).sum())
+
+def _turn(spread: Floats, rho: float) -> float:
+    """Return the angle from the ellipse's long axis to that of a region, in degrees.
+
+    Parameters
+    ----------
+    spread : shape (2, 2)
+        Covariance of the region in the whitened plane.
+    rho
+        Correlation of the pair; its ellipse lies at 45 degrees, or at -45.
+    """
+    along = (1 + rho) / 2 * spread[0, 0] - (1 - rho) / 2 * spread[1, 1]
+    across = sqrt(1 - rho**2) * spread[0, 1]
+    angle = degrees(atan2(along, across)) / 2 - copysign(45, rho)
+    return (angle + 90) % 180 - 90
 
 
 def level_of_mass(density: Grid, mass: float) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from lowmem.stores.write import RowWriter
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
 
+ROOT = Path(__file__).parents[2]
 SETTINGS = {"pair_rows": 1000}
 
 
@@ -206,6 +210,38 @@ def test_any_real_numbers_are_read(tmp_path, rows, dtype):
     np.testing.assert_allclose(
         store["mean"], rows.astype(float).mean(axis=0), rtol=1e-9
     )
+
+
+def keys_of(value):
+    """Return every key in a JSON value."""
+    if isinstance(value, list):
+        return {key for item in value for key in keys_of(item)}
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set()
+
+
+def test_every_number_is_named_in_the_description_of_the_formats(tmp_path, rows):
+    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    text = (ROOT / "docs" / "formats.md").read_text()
+    text = text.split("### Statistics")[1].split("## The report")[0]
+    words = re.findall(r"`([^`]+)`", text)
+    named = {part for word in words for part in (word, *word.split("."))}
+    written = keys_of(summary) | set(store.array_keys()) | set(store["pairs"])
+    assert written - named == set()
+
+
+def test_the_table_of_pairs_is_that_of_the_store_in_full_precision(tmp_path, rows):
+    rows[:, 2] = 1.5
+    store, _ = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    with (tmp_path / "analysis" / "pairs.csv").open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert len(table) == 10
+    assert set(table[0]) == set(store["pairs"].array_keys())
+    for name, array in store["pairs"].arrays():
+        column = np.array([float(row[name] or "nan") for row in table])
+        np.testing.assert_array_equal(column, array[:])
+    assert sum(row["contour_iou"] == "" for row in table) == 4
 
 
 # --- unusual data ---------------------------------------------------------------------

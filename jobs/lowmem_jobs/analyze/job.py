@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _BASE_BYTES = 120 * 2**20
 _BLOCKS_BYTES = 6 * 8 * 2**20
 _MATRICES = 14
-_BYTES_PER_PAIR = 24
-_BYTES_PER_PAIR_ROW = 40
+_BYTES_PER_PAIR = 48
+_BYTES_PER_PAIR_ROW = 120
 
 OPTIONS = (
     Option(
@@ -93,7 +93,7 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
 
 
 def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:
-    return tuple({"pair_rows": rows} for rows in (2**18, 2**16, 2**14))
+    return tuple({"pair_rows": rows} for rows in (2**16, 2**14, 2**12))
 
 
 def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
@@ -124,8 +124,9 @@ def _shape(path: Path) -> tuple[int, ...] | None:
 JOB = Job(
     name="analyze",
     work="lowmem_jobs.analyze.work:work",
-    summary="measure how the latent vectors are distributed: moments, axes, every pair",
+    summary="Measure how the latent vectors are distributed: moments, axes, every pair.",
     unit="steps",
+    version=2,
     options=OPTIONS,
     ladder=_ladder,
     predict=_predict,

@@ -7,6 +7,8 @@ tiles nor the rows handled at once change a number.
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,12 @@ _SIDE = 16
 _MAX_FEATURES_FOR_ALL = 512
 _DEFAULT_PAIRS = 100_000
 
-# Sigma of the ellipse with which the contour of the same mass is compared.
-IOU_SIGMA = 2.0
+# The columns of the measured scores.
+SCORES = ("contour_iou", "contour_offset", "contour_angle", "total_variation")
+
+# Pairs are computed side by side: NumPy's loops let go of the interpreter. Fixed, so
+# that the memory needed does not depend on the machine.
+N_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,8 +123,8 @@ def measure_pairs(
     -------
     coverage : shape (n_pairs, 3)
         Share of the rows within 2, 2.5 and 3 sigma.
-    iou : shape (n_pairs,)
-        Overlap of the density's contour with the ellipse of the same mass.
+    scores : shape (n_pairs, 4)
+        The `SCORES` of the density.
     """
     if course.is_done("pairs"):
         return course.outcome("pairs")
@@ -126,21 +132,26 @@ def measure_pairs(
     done, arrays = course.resumed()
     found: Arrays = {
         "coverage": np.full((n_pairs, len(COVERAGE_SIGMAS)), np.nan),
-        "iou": np.full(n_pairs, np.nan),
+        "scores": np.full((n_pairs, len(SCORES)), np.nan),
     }
     if done:
         found = {name: np.array(arrays[name]) for name in found}
     smoother = Smoother(n_samples=n_rows)
+
+    def measure(k: int) -> None:
+        if not is_drawable(rho[k]):
+            return
+        x, y = columns[selection.i[k]], columns[selection.j[k]]
+        counts = PlaneCounts.of(x, y, float(rho[k]), block_rows=block_rows)
+        found["coverage"][k] = counts.coverage
+        scores = smoother.scores(smoother.density(counts), float(rho[k]))
+        found["scores"][k] = [getattr(scores, name) for name in SCORES]
+
     order = selection.tile_order()
-    for start in range(done, n_pairs, PAIRS_PER_TILE):
-        tile = order[start : start + PAIRS_PER_TILE]
-        for k in tile:
-            if not is_drawable(rho[k]):
-                continue
-            x, y = columns[selection.i[k]], columns[selection.j[k]]
-            counts = PlaneCounts.of(x, y, float(rho[k]), block_rows=block_rows)
-            found["coverage"][k] = counts.coverage
-            density = smoother.density(counts)
-            found["iou"][k] = smoother.contour_iou(density, IOU_SIGMA)
-        yield from course.step("pairs", start + len(tile), lambda: found)
+    with ThreadPoolExecutor(N_THREADS) as threads:
+        for start in range(done, n_pairs, PAIRS_PER_TILE):
+            tile = order[start : start + PAIRS_PER_TILE]
+            # Consumed, so that an error in a thread is raised here.
+            deque(threads.map(measure, tile), maxlen=0)
+            yield from course.step("pairs", start + len(tile), lambda: found)
     return (yield from course.end("pairs", found))

@@ -145,7 +145,7 @@ def _draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
         axis.set_view_interval(
             place.centre[end] - reach, place.centre[end] + reach, ignore=True
         )
-    iou = smoother.contour_iou(density, COVERAGE_SIGMAS[0])
+    iou = smoother.scores(density, rho).contour_iou
     panel.set_title(f"\N{GREEK SMALL LETTER RHO} = {_number(rho)}   IoU = {iou:.2f}")
 
 

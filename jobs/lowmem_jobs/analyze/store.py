@@ -8,6 +8,7 @@ import numpy as np
 
 from lowmem.base.files import remove
 from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem_jobs.analyze.pairs import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ def write_store(path: Path, study: Study) -> None:
     write_group_attributes(
         pairs, {"frame": study.frame, "selection": study.selection.rule}
     )
-    _write_arrays(pairs, _pair_arrays(study))
+    _write_arrays(pairs, pair_table(study))
 
 
 def _provenance(study: Study) -> dict[str, object]:
@@ -59,7 +60,8 @@ def _arrays(study: Study) -> Mapping[str, NDArray[Any]]:
     }
 
 
-def _pair_arrays(study: Study) -> Mapping[str, NDArray[Any]]:
+def pair_table(study: Study) -> Mapping[str, NDArray[Any]]:
+    """Return all that was measured of each pair: columns of shape (n_pairs,)."""
     return {
         "i": study.selection.i.astype(np.int32),
         "j": study.selection.j.astype(np.int32),
@@ -69,7 +71,7 @@ def _pair_arrays(study: Study) -> Mapping[str, NDArray[Any]]:
         "coverage_2sigma": study.coverage[:, 0],
         "coverage_2_5sigma": study.coverage[:, 1],
         "coverage_3sigma": study.coverage[:, 2],
-        "contour_iou": study.iou,
+        **dict(zip(SCORES, study.scores.T, strict=True)),
     }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from lowmem.stats.gaussian import GaussianFits
@@ -95,8 +96,8 @@ class Study:
         Correlation and Mardia's measures of each.
     coverage : shape (n_pairs, 3)
         Share of rows within 2, 2.5 and 3 sigma.
-    iou : shape (n_pairs,)
-        Overlap of contour and ellipse.
+    scores : shape (n_pairs, 4)
+        How elliptic the density is, see `lowmem_jobs.analyze.pairs.SCORES`.
     """
 
     n_rows: int
@@ -114,7 +115,12 @@ class Study:
     selection: Selection
     measures: PairMeasures
     coverage: Floats
-    iou: Floats
+    scores: Floats
+
+    @property
+    def iou(self) -> Floats:
+        """Overlap of contour and ellipse, shape (n_pairs,)."""
+        return np.asarray(self.scores[:, 0])
 
     @property
     def n_features(self) -> int:

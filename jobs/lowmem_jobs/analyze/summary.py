@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from io import StringIO
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,11 @@ import numpy as np
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS
 from lowmem.stats.trimming import expected_survival
+from lowmem_jobs.analyze.pairs import SCORES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.study import Study, View
@@ -64,6 +69,17 @@ def to_json(summary: dict[str, Any]) -> bytes:
     """Return ``summary`` as JSON; what is undefined becomes null."""
     text = json.dumps(_plain(summary), indent=2, allow_nan=False, ensure_ascii=False)
     return text.encode() + b"\n"
+
+
+def to_csv(table: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return columns as text, in full precision; what is undefined is left empty."""
+    columns = [_plain(column) for column in table.values()]
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    # None is written as an empty field, and a float so that it can be read back.
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue().encode()
 
 
 def headline(summary: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +179,7 @@ def _pairs(study: Study) -> dict[str, Any]:
             }
             for column, k in enumerate(COVERAGE_SIGMAS)
         },
-        "contour_iou": _spread(study.iou),
+        **{name: _spread(study.scores[:, k]) for k, name in enumerate(SCORES)},
         "best": _ranked(study, -study.iou),
         "worst": _ranked(study, study.iou),
     }

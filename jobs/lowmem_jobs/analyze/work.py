@@ -25,9 +25,9 @@ from lowmem_jobs.analyze.gallery import figures_of
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
 from lowmem_jobs.analyze.portraits import Source, choose_portraits
 from lowmem_jobs.analyze.source import open_latents
-from lowmem_jobs.analyze.store import write_store
+from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.study import Study, Trimming, View
-from lowmem_jobs.analyze.summary import headline, summary_of, to_json
+from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
 from lowmem_jobs.analyze.sweeps import (
     ColumnsSweep,
     HistogramSweep,
@@ -233,7 +233,7 @@ class _Analysis:
             selection=selection,
             measures=measures,
             coverage=np.asarray(found["coverage"]),
-            iou=np.asarray(found["iou"]),
+            scores=np.asarray(found["scores"]),
         )
 
     def _results(
@@ -245,6 +245,7 @@ class _Analysis:
         yield from self._figures(study, kept, columns)
         summary = summary_of(study)
         write_file(folder / "summary.json", to_json(summary))
+        write_file(folder / "pairs.csv", to_csv(pair_table(study)))
         write_store(staging / "analysis.zarr", study)
         return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
 
