@@ -173,8 +173,9 @@ class CorruptFileError(DataError):
             thing=path,
             problem=problem,
             expected="what was written",
-            todo="The disk or a copy damaged it: restore it, or run its job with "
-            "--restart.",
+            todo="The disk or a copy damaged it: restore it. Else delete the "
+            "workspace's .lowmem folder: that forgets progress and history, and keeps "
+            "finished results.",
         )
 
 

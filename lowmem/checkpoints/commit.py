@@ -139,7 +139,12 @@ def _read_back(folder: Path) -> None:
     path = folder / ARRAYS
     if not path.exists():
         return
-    with storage_errors(path), zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
+    try:
+        with storage_errors(path), zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        raise StorageError(
+            path=path, problem=f"reads back damaged ({error})"
+        ) from error
     if damaged is not None:
         raise StorageError(path=path, problem=f"{damaged} reads back damaged")

@@ -15,6 +15,7 @@ from lowmem.cli.orders import (
     chosen_budgets,
     given_options,
     job_order,
+    unknown_tables,
     with_config,
 )
 from lowmem.memory.gpu import GpuSampler
@@ -66,6 +67,13 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
     references = PIPELINE if job == "all" else (job,)
     descriptions = ask.describe(references)
     given = given_options(options.extra, options.pins, descriptions)
+    if unknown_tables(config, [described.name for described in descriptions]):
+        known = [described.name for described in ask.describe()]
+        for table in unknown_tables(config, [*known, descriptions[0].name]):
+            print(
+                f"{space.config}: table [{table}] belongs to no installed job",
+                file=sys.stderr,
+            )
     jobs = [
         _order(description, reference, options, given, config, is_pipeline=job == "all")
         for description, reference in zip(descriptions, references, strict=True)

@@ -170,7 +170,25 @@ def given_options(
                     option=flag_of(name), value="", expected="a value after it"
                 )
             values[name] = text if equals else words.pop(0)
-    return GivenOptions(values=values, assignments=[_assignment(pin) for pin in pins])
+    assignments = [_assignment(pin) for pin in pins]
+    _refuse_unknown(assignments, set(kinds), [job.name for job in jobs])
+    return GivenOptions(values=values, assignments=assignments)
+
+
+def _refuse_unknown(
+    assignments: Iterable[tuple[str | None, str, str]],
+    options: set[str],
+    jobs: Sequence[str],
+) -> None:
+    """Refuse ``--set`` for a job that is not run, or for nobody knows which."""
+    for job, name, _ in assignments:
+        is_for_one = job in jobs or (job is None and len(jobs) == 1)
+        if not is_for_one and not (job is None and name in options):
+            raise UnknownOptionError(
+                option=f"--set {job}.{name}" if job else f"--set {name}",
+                job=jobs[0] if len(jobs) == 1 else "all",
+                known=[f"{known}.KEY" for known in jobs],
+            )
 
 
 def _assignment(pin: str) -> tuple[str | None, str, str]:
@@ -221,7 +239,7 @@ def job_order(
             continue
         if name in declared:
             texts[name] = text
-        else:
+        elif job is not None or not is_pipeline:
             pins[name] = _pin(name, text)
     return JobOrder(
         reference=reference,

@@ -232,6 +232,11 @@ class TreeSampler:
         self._read_all()
         return self._ended_hwm_bytes + sum(p.hwm_bytes for p in self._tree.values())
 
+    def root_peak_bytes(self) -> int:
+        """Return the kernel's high-water mark of the root alone."""
+        self._read_all()
+        return self._tree[self.root_pid].hwm_bytes
+
     def _plain_bytes(self) -> int:
         resident = sum(p.anon_bytes + p.shared_bytes for p in self._tree.values())
         return resident + self._tmpfs_growth_bytes()

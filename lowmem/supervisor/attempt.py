@@ -15,7 +15,6 @@ from lowmem.memory.machine import read_machine
 from lowmem.memory.process import oom_kills
 from lowmem.protocol.messages import (
     Committed,
-    Cycle,
     Drain,
     Failed,
     Leave,
@@ -25,8 +24,9 @@ from lowmem.protocol.messages import (
     Started,
 )
 from lowmem.protocol.messages import Finished as FinishedMessage
-from lowmem.protocol.records import AttemptBegun, CycleEnded
+from lowmem.protocol.records import AttemptBegun
 from lowmem.supervisor import decide
+from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail
 from lowmem.supervisor.stacks import read_where
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lowmem.memory.gpu import GpuSampler
     from lowmem.memory.process import TreeReading, TreeSampler
     from lowmem.protocol.messages import Answer, Run
-    from lowmem.protocol.records import Outcome, Verdict
+    from lowmem.protocol.records import Verdict
     from lowmem.supervisor.screen import Screen
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal, Telemetry
@@ -66,16 +66,6 @@ class Instruments:
 
 
 @dataclass(slots=True)
-class _CycleReadings:
-    """Readings of the cycle under way."""
-
-    index: int = 0
-    start_bytes: int | None = None
-    peak_bytes: int | None = None
-    vram_peak_bytes: int | None = None
-
-
-@dataclass(slots=True)
 class Attempt:
     """One worker and the watch over it.
 
@@ -96,7 +86,7 @@ class Attempt:
     vram_base_bytes: int = 0
     last_journaled_cycle: int = -1
     made_progress: bool = False
-    _cycle: _CycleReadings = field(default_factory=_CycleReadings)
+    _ledger: CycleLedger = field(init=False)
     _is_ready: bool = False
     _ending: decide.Ending | None = None
     _last_ram_bytes: int | None = None
@@ -104,6 +94,16 @@ class Attempt:
     _stops_seen: int = 0
     _next_machine_look: float = 0.0
     _next_refinement: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._ledger = CycleLedger(
+            job=self.request.job,
+            attempt=self.number,
+            settings=self.request.settings,
+            journal=self.tools.journal,
+            tree=self.tools.tree,
+            clock=self.tools.clock,
+        )
 
     def watch(self) -> decide.Ending:
         """Run the worker to its end and return how it ended."""
@@ -120,26 +120,33 @@ class Attempt:
             self._loop(worker)
         finally:
             worker.kill(self.tools.tree.pids, self.tools.clock)
-            status = worker.wait()
+            exited = worker.wait()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
-            verdict = decide.verdict_of_death(status, is_oom_kill=is_oom)
+            verdict = decide.verdict_of_death(exited.status, is_oom_kill=is_oom)
             tail = log_tail(log)
             if "bad_alloc" in tail:
                 verdict = "ram_limit"
             self._ending = self._broke(verdict, detail=tail)
         if not isinstance(self._ending, decide.Finished | decide.Left):
-            self._record_cycle(None, outcome="interrupted")
+            self._ledger.cut(exited.peak_bytes)
         return self._ending
 
     def _loop(self, worker: WorkerProcess) -> None:
-        while worker.is_open and self._ending is None:
+        while worker.is_open and not self._is_over():
             used_bytes = self._read_memory(worker)
             self._look_at_machine(worker)
             self._look_at_requests(worker)
+            if self._is_over():
+                # What a killed worker still had in the pipe does not change the verdict;
+                # a commit among it is found again on the disk.
+                return
             interval_s = self._budget.next_interval_s(used_bytes)
             for answer in worker.receive(interval_s):
                 self._take(answer, worker)
+
+    def _is_over(self) -> bool:
+        return self._ending is not None
 
     @property
     def _budget(self) -> RamBudget:
@@ -169,8 +176,7 @@ class Attempt:
 
     def _note(self, ram_bytes: int) -> None:
         self._last_ram_bytes = ram_bytes
-        cycle = self._cycle
-        cycle.peak_bytes = max(ram_bytes, cycle.peak_bytes or 0)
+        self._ledger.note(ram_bytes)
         self.tools.telemetry.add(ram_bytes, None)
         self.tools.screen.memory(ram_bytes)
 
@@ -199,7 +205,7 @@ class Attempt:
         if device is None:
             return
         vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
-        self._cycle.vram_peak_bytes = max(vram_bytes, self._cycle.vram_peak_bytes or 0)
+        self._ledger.note_vram(vram_bytes)
         self.tools.telemetry.add(self._last_ram_bytes or 0, vram_bytes)
         limit = self.request.vram_budget_bytes
         if limit is not None and vram_bytes > limit:
@@ -260,7 +266,7 @@ class Attempt:
         last = answer.last_cycle
         if last is not None and last.index > self.last_journaled_cycle:
             # Committed, then the supervisor was killed before it could write it down.
-            self._journal_cycle(last, outcome="committed", readings=_CycleReadings())
+            self._ledger.recovered(last)
         self.tools.journal.write(
             AttemptBegun(
                 job=self.request.job,
@@ -273,22 +279,15 @@ class Attempt:
             )
         )
         self._is_ready = True
-        self._begin_cycle(answer.next_cycle)
-
-    def _begin_cycle(self, index: int) -> None:
-        self.tools.tree.reset_peaks()
-        used_bytes = self.tools.tree.read().ram_bytes
-        self._cycle = _CycleReadings(
-            index=index, start_bytes=used_bytes, peak_bytes=used_bytes
-        )
+        self._ledger.begin(answer.next_cycle)
 
     def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
         used_bytes = self.tools.tree.read().ram_bytes
-        self._record_cycle(answer, outcome="committed", end_bytes=used_bytes)
+        self._ledger.committed(answer, used_bytes)
         self.made_progress = True
         self._commit_cost_s = answer.cycle.commit_seconds
         self.course, goes_on = decide.on_commit(self.course, self.policy, used_bytes)
-        self._begin_cycle(answer.cycle.index + 1)
+        self._ledger.begin(answer.cycle.index + 1)
         if goes_on:
             worker.send(Proceed())
         else:
@@ -311,59 +310,4 @@ class Attempt:
             ram_bytes=self._last_ram_bytes,
             where=read_where(stacks) if self._is_ready else None,
             detail=detail,
-        )
-
-    # --- records ------------------------------------------------------------------
-
-    def _record_cycle(
-        self,
-        answer: Committed | None,
-        *,
-        outcome: Outcome,
-        end_bytes: int | None = None,
-    ) -> None:
-        """Write down the cycle under way, committed or cut."""
-        if answer is None:
-            cut = Cycle(
-                index=self._cycle.index,
-                items=0,
-                started_at=self.tools.journal.now(),
-                seconds=0.0,
-                commit_seconds=0.0,
-                settings=self.request.settings,
-            )
-            self._journal_cycle(cut, outcome=outcome, readings=self._cycle)
-            return
-        self._journal_cycle(
-            answer.cycle,
-            outcome=outcome,
-            readings=self._cycle,
-            end_bytes=end_bytes,
-            returned_bytes=answer.ram_returned_bytes,
-        )
-
-    def _journal_cycle(
-        self,
-        cycle: Cycle,
-        *,
-        outcome: Outcome,
-        readings: _CycleReadings,
-        end_bytes: int | None = None,
-        returned_bytes: int | None = None,
-    ) -> None:
-        measured = readings.start_bytes is not None
-        self.tools.journal.write(
-            CycleEnded(
-                job=self.request.job,
-                at=self.tools.journal.now(),
-                attempt=self.number,
-                outcome=outcome,
-                cycle=cycle,
-                ram_start_bytes=readings.start_bytes,
-                ram_peak_bytes=readings.peak_bytes,
-                ram_end_bytes=end_bytes,
-                ram_returned_bytes=returned_bytes,
-                ram_hwm_bytes=self.tools.tree.peak_bytes() if measured else None,
-                vram_peak_bytes=readings.vram_peak_bytes,
-            )
         )

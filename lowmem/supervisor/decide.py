@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # Workers that die in a row without a single commit between them: then it is no accident.
 CRASH_LIMIT = 3
+# Workers that die in one run at all: a job that commits something each time before it
+# dies would otherwise go on for ever.
+DEATH_LIMIT = 20
 # Of the budget: growth of what a worker holds between cycles, before it is replaced.
 GROWTH_SHARE = 0.25
 _MEMORY_VERDICTS = frozenset({"ram_limit", "vram_limit", "machine_limit", "kernel_oom"})
@@ -78,6 +81,8 @@ class Course:
         Index into the ladder.
     crashes
         Workers that died in a row without a commit between them.
+    deaths
+        Workers that died in this run, memory stops not counted.
     cycles
         Commits of this attempt.
     leaving
@@ -92,6 +97,7 @@ class Course:
     rung: int = 0
     device: Device = "cpu"
     crashes: int = 0
+    deaths: int = 0
     cycles: int = 0
     leaving: Leaving | None = None
     is_soft_spent: bool = False
@@ -258,13 +264,16 @@ def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End
         return End(state="stopped", exit_code=EXIT_STOPPED, message="killed as asked")
     if ending.verdict in _MEMORY_VERDICTS:
         return _with_less(course, policy)
-    course = replace(course, crashes=course.crashes + 1)
-    if course.crashes >= CRASH_LIMIT:
+    course = replace(course, crashes=course.crashes + 1, deaths=course.deaths + 1)
+    if course.crashes >= CRASH_LIMIT or course.deaths >= DEATH_LIMIT:
+        times = f"{course.deaths} times"
+        if course.crashes >= CRASH_LIMIT:
+            times = f"{course.crashes} times in a row without getting any further"
         return End(
             state="failed",
             exit_code=EXIT_JOB,
-            message=f"the worker died {course.crashes} times in a row without getting "
-            f"any further (last verdict: {ending.verdict}). {ending.detail}".strip(),
+            message=f"the worker died {times} (last verdict: {ending.verdict}). "
+            f"{ending.detail}".strip(),
         )
     return Restart(course=course, action="restarted with the same settings")
 

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.files import make_folder, storage_errors
@@ -59,6 +60,23 @@ def worker_environment(
     return environment
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a process ended.
+
+    Attributes
+    ----------
+    status
+        Its exit status; negative is the number of the signal that killed it.
+    peak_bytes
+        The kernel's high-water mark of its resident memory, file-backed pages included,
+        since it was last reset.
+    """
+
+    status: int
+    peak_bytes: int
+
+
 class WorkerProcess:
     """One worker; owns the process and the pipes to it."""
 
@@ -90,6 +108,8 @@ class WorkerProcess:
         finally:
             os.close(worker_end)
         self.pid = self._process.pid
+        # Readable once the worker has ended, even while a child of its keeps the pipe.
+        self._pidfd = os.pidfd_open(self.pid)
         self.send(request)
 
     def send(self, message: Message) -> None:
@@ -105,8 +125,10 @@ class WorkerProcess:
         """Return the messages that have arrived, waiting at most ``timeout_s``."""
         if not self._is_open:
             return []
-        ready, _, _ = select.select([self._answers], [], [], timeout_s)
-        if not ready:
+        watched = [self._answers, self._pidfd]
+        ready, _, _ = select.select(watched, [], [], timeout_s)
+        if self._answers not in ready:
+            self._is_open = not ready
             return []
         data = os.read(self._answers, _PIPE_READ_BYTES)
         if not data:
@@ -119,24 +141,29 @@ class WorkerProcess:
         """Whether more messages may come."""
         return self._is_open
 
-    def wait(self) -> int:
-        """Reap the process and return its status; negative is the signal's number."""
+    def wait(self) -> Exit:
+        """Reap the process, and return how it ended."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-        status = self._process.wait()
+        _, status, usage = os.wait4(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        # Reaped here, for its resource usage: Popen must not wait for it again.
+        self._process.returncode = code
         os.close(self._answers)
+        os.close(self._pidfd)
         self._is_open = False
-        return status
+        return Exit(status=code, peak_bytes=usage.ru_maxrss * 1024)
 
     def has_exited(self) -> bool:
-        """Return whether the process has ended, without waiting."""
-        return self._process.poll() is not None
+        """Return whether the process has ended, without waiting and without reaping."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.pid, options) is not None
 
     def write_stacks(self) -> None:
         """Let the worker write every thread's stack; it does so at once, in C."""
-        if not self.has_exited():
-            self._process.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
 
     def kill(
         self, others: Iterable[int], clock: Clock, patience_s: float = 10.0

@@ -12,6 +12,7 @@ import faulthandler
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lowmem.protocol.messages import Request
 
 _PR_SET_PDEATHSIG = 1
@@ -33,6 +36,8 @@ _OOM_SCORE = b"800"
 def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     """Serve one request; return the exit status."""
     _die_with(supervisor_pid)
+    # A forked child that outlives this process must not keep the workspace locked.
+    os.register_at_fork(after_in_child=partial(_close, inherited_fds))
     for descriptor in (answers_fd, *inherited_fds):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -54,6 +59,11 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     finally:
         sys.stdout.flush()
     return 0
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _die_with(supervisor_pid: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from lowmem.base.errors import UnknownOptionError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.messages import (
@@ -89,7 +90,14 @@ def _rungs(
 ) -> Iterable[PlannedRung]:
     """Yield the ladder, with settings that the user pinned the same on every rung."""
     seen: list[Mapping[str, int]] = []
-    for settings in job.ladder(context):
+    ladder = job.ladder(context)
+    known = {name for settings in ladder for name in settings}
+    for name in pins:
+        if name not in known:
+            raise UnknownOptionError(
+                option=f"--set {name}", job=job.name, known=sorted(known) or ["none"]
+            )
+    for settings in ladder:
         pinned = {**settings, **pins}
         if pinned not in seen:
             seen.append(pinned)

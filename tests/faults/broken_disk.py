@@ -83,7 +83,7 @@ class _Stream:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the file's own
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
@@ -94,14 +94,14 @@ def broken(disk: Disk) -> Iterator[Disk]:
         for name in _CALLS:
             real = getattr(os, name)
 
-            def call(*words: Any, _real=real, **named: Any):  # noqa: ANN401
+            def call(*words: Any, _real=real, **named: Any):
                 disk.tick(words[0])
                 return _real(*words, **named)
 
             stack.enter_context(mock.patch.object(os, name, call))
         real_open = pathlib.Path.open
 
-        def open_path(path, *words: Any, **named: Any):  # noqa: ANN401
+        def open_path(path, *words: Any, **named: Any):
             disk.tick(path)
             return _Stream(real_open(path, *words, **named), disk)
 

@@ -152,6 +152,8 @@ def test_bad_input_is_refused_with_65_and_leaves_nothing(make, tmp_path):
         (["ingest", "stray"], "stray"),
         (["paint"], "paint"),
         (["all", "--latents", "somewhere.npy"], "--latents"),
+        (["all", "--set", "micro_batch=2"], "micro_batch"),
+        (["all", "--set", "paint.brush=2"], "paint.brush"),
         (["train", "--epochs", "-2"], "--epochs"),
         (["train", "--validation-split", "1.5"], "--validation-split"),
         (["train", "--model", "nowhere:build"], "nowhere"),

@@ -14,6 +14,7 @@ from lowmem.memory.budget import Pressure
 from lowmem.protocol.messages import Failed
 from lowmem.supervisor.decide import (
     CRASH_LIMIT,
+    DEATH_LIMIT,
     GROWTH_SHARE,
     Broke,
     Course,
@@ -326,3 +327,15 @@ def test_restarts_without_a_commit_between_them_end_after_a_bounded_number():
             longest = max(longest, number)
     # Two crashes on each rung, and the steps between the rungs.
     assert longest == len(POLICY.ladder) * CRASH_LIMIT - 1
+
+
+def test_a_job_that_dies_after_every_commit_does_not_go_on_for_ever():
+    course, policy = Course(), Policy(ladder=({},), ram_budget_bytes=10**9)
+    for deaths in range(1, DEATH_LIMIT + 1):
+        course, _ = on_commit(course, policy, None)
+        verdict = on_ending(course, policy, Broke(verdict="signal"))
+        if deaths < DEATH_LIMIT:
+            assert isinstance(verdict, Restart)
+            course = verdict.course
+    assert isinstance(verdict, End)
+    assert (verdict.state, verdict.exit_code) == ("failed", 70)

@@ -1,0 +1,118 @@
+"""What is measured during one cycle, and its line in the journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lowmem.protocol.messages import Cycle
+from lowmem.protocol.records import CycleEnded
+
+if TYPE_CHECKING:
+    from lowmem.base.clock import Clock
+    from lowmem.memory.process import TreeSampler
+    from lowmem.protocol.messages import Committed
+    from lowmem.protocol.records import Outcome
+    from lowmem.supervisor.telemetry import Journal
+
+
+@dataclass(slots=True, kw_only=True)
+class Readings:
+    """Readings of the cycle under way; None where none was taken yet."""
+
+    index: int = 0
+    started_at: str = ""
+    began_s: float = 0.0
+    start_bytes: int | None = None
+    peak_bytes: int | None = None
+    end_bytes: int | None = None
+    returned_bytes: int | None = None
+    hwm_bytes: int | None = None
+    vram_peak_bytes: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CycleLedger:
+    """Takes the readings of an attempt's cycles and writes each cycle down once."""
+
+    job: str
+    attempt: int
+    settings: dict[str, int]
+    journal: Journal
+    tree: TreeSampler
+    clock: Clock
+    _now: Readings = field(default_factory=Readings)
+
+    def begin(self, index: int) -> None:
+        """Start a cycle: the kernel's high-water marks begin anew."""
+        self.tree.reset_peaks()
+        used_bytes = self.tree.read().ram_bytes
+        self._now = Readings(
+            index=index,
+            started_at=self.journal.now(),
+            began_s=self.clock.monotonic(),
+            start_bytes=used_bytes,
+            peak_bytes=used_bytes,
+        )
+
+    def note(self, ram_bytes: int) -> None:
+        """Take a reading of the tree."""
+        self._now.peak_bytes = max(ram_bytes, self._now.peak_bytes or 0)
+
+    def note_vram(self, vram_bytes: int) -> None:
+        """Take a reading of the device."""
+        self._now.vram_peak_bytes = max(vram_bytes, self._now.vram_peak_bytes or 0)
+
+    def committed(self, answer: Committed, end_bytes: int) -> None:
+        """Write down a cycle that was committed."""
+        self._now.end_bytes = end_bytes
+        self._now.returned_bytes = answer.ram_returned_bytes
+        self._now.hwm_bytes = self.tree.peak_bytes()
+        self._write(answer.cycle, "committed", self._now)
+
+    def recovered(self, cycle: Cycle) -> None:
+        """Write down a cycle that was committed unseen: nothing was measured."""
+        self._write(cycle, "committed", Readings())
+
+    def cut(self, worker_peak_bytes: int) -> None:
+        """Write down the cycle that the end of the worker cut.
+
+        Parameters
+        ----------
+        worker_peak_bytes
+            The kernel's high-water mark of the worker, known once it is reaped: it has
+            seen what happened between the last reading and the kill.
+        """
+        if self._now.start_bytes is None:
+            # The worker never became ready: it had no cycle.
+            self._now.started_at = self.journal.now()
+            self._now.began_s = self.clock.monotonic()
+        else:
+            at_least = worker_peak_bytes + self.tree.root_peak_bytes()
+            self._now.hwm_bytes = max(at_least, self.tree.peak_bytes())
+        cycle = Cycle(
+            index=self._now.index,
+            items=0,
+            started_at=self._now.started_at,
+            seconds=self.clock.monotonic() - self._now.began_s,
+            commit_seconds=0.0,
+            settings=self.settings,
+        )
+        self._write(cycle, "interrupted", self._now)
+
+    def _write(self, cycle: Cycle, outcome: Outcome, readings: Readings) -> None:
+        self.journal.write(
+            CycleEnded(
+                job=self.job,
+                at=self.journal.now(),
+                attempt=self.attempt,
+                outcome=outcome,
+                cycle=cycle,
+                ram_start_bytes=readings.start_bytes,
+                ram_peak_bytes=readings.peak_bytes,
+                ram_end_bytes=readings.end_bytes,
+                ram_returned_bytes=readings.returned_bytes,
+                ram_hwm_bytes=readings.hwm_bytes,
+                vram_peak_bytes=readings.vram_peak_bytes,
+            )
+        )
