@@ -1,7 +1,7 @@
 """Streaming arithmetic on arrays: no I/O, no framework.
 
 Sums and counts are frozen states that grow by rows and merge: `moments`, `histograms`,
-`pairs`, `radius`. What follows from them: `principal` axes, `gaussian` fits,
+`pairs`, `radius`, `projections`, `regression`. What follows from them: `principal` axes, `gaussian` fits,
 `ellipses`, the `density` of a pair counted in its `plane`, `trimming` of outer rows.
 Drawing vectors and scoring them: `frame`, `samplers`, `truncated`, `scores`.
 """

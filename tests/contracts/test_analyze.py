@@ -12,6 +12,7 @@ import pytest
 import zarr
 from scipy import stats
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
 
 from lowmem.base.errors import DataError, MissingArtefactError, OptionValueError
 from lowmem.base.workspace import Workspace
@@ -212,6 +213,58 @@ def test_any_real_numbers_are_read(tmp_path, rows, dtype):
     )
 
 
+def write_rows(store, name, rows, attributes=None):
+    writer = RowWriter.open(
+        store,
+        name,
+        row_shape=rows.shape[1:],
+        dtype=rows.dtype,
+        chunk_rows=256,
+        attributes=attributes,
+    )
+    for start in range(0, len(rows), 256):
+        writer.append(rows[start : start + 256])
+    writer.flush()
+
+
+def own_latents(workspace, rows):
+    """Make a workspace of latents, and of images with known features."""
+    rng = np.random.default_rng(5)
+    features = rows @ rng.normal(size=(5, 3)) + rng.normal(size=(len(rows), 3)) * 9
+    write_rows(workspace / "latents.zarr", "z", rows)
+    names = ["smile", "hair", "age"]
+    write_rows(workspace / "images.zarr", "features", features, {"names": names})
+    return features
+
+
+@pytest.mark.parametrize("cut", [None, "1.7"])
+def test_known_features_are_recovered_as_by_least_squares(tmp_path, rows, cut):
+    features = own_latents(tmp_path, rows)
+    _, summary = analyze(tmp_path, {"trim_fwhm": cut})
+    fits = summary["components_raw"]
+    kept = np.ones(len(rows), dtype=bool)
+    if cut:
+        everything, whole = analyze(tmp_path / "all", save(tmp_path / "z.npy", rows))
+        fits = whole["components_raw"]
+        centre = everything["mean"][:] + fits["gaussian_mean"]
+        kept = (np.abs(rows - centre) <= 1.7 * np.array(fits["fwhm"])).all(axis=1)
+        assert 0 < kept.sum() == summary["n_rows_kept"] < 900
+    x, y = rows[kept].astype(np.float64), features[kept]
+    wanted = [LinearRegression().fit(x, t).score(x, t) for t in y.T]
+    found = summary["features"]
+    assert found["name"] == ["smile", "hair", "age"]
+    np.testing.assert_allclose(found["r_squared"], wanted, rtol=1e-8)
+    assert found["r_squared_by_chance"] == 5 / kept.sum()
+
+
+def test_features_of_other_images_are_not_compared_with(tmp_path, rows):
+    own_latents(tmp_path, rows)
+    assert analyze(tmp_path, save(tmp_path / "z.npy", rows))[1]["features"] is None
+    own_latents(tmp_path / "fewer", rows)
+    write_rows(tmp_path / "fewer" / "latents.zarr", "z", rows[:500])
+    assert analyze(tmp_path / "fewer", {})[1]["features"] is None
+
+
 def keys_of(value):
     """Return every key in a JSON value."""
     if isinstance(value, list):
@@ -222,7 +275,8 @@ def keys_of(value):
 
 
 def test_every_number_is_named_in_the_description_of_the_formats(tmp_path, rows):
-    store, summary = analyze(tmp_path, save(tmp_path / "z.npy", rows))
+    own_latents(tmp_path, rows)
+    store, summary = analyze(tmp_path, {})
     text = (ROOT / "docs" / "formats.md").read_text()
     text = text.split("### Statistics")[1].split("## The report")[0]
     words = re.findall(r"`([^`]+)`", text)

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from lowmem.stores.write import RowWriter
 from lowmem_jobs.analyze import source
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
@@ -55,6 +56,26 @@ def test_a_cut_after_every_step_changes_no_bit(tmp_path, options, more):
         assert n_attempts < 100
     assert n_attempts > 10
     assert digests(cut) == digests(whole)
+
+
+def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
+    tmp_path, options
+):
+    rows = np.load(options["latents"])
+    for workspace in (tmp_path / "whole", tmp_path / "cut"):
+        for store, name in (("latents.zarr", "z"), ("images.zarr", "features")):
+            writer = RowWriter.open(
+                workspace / store, name, row_shape=(3,), dtype="f4", chunk_rows=900
+            )
+            writer.append(rows if name == "z" else np.cos(rows))
+            writer.flush()
+    settings = {"pair_rows": 1000}
+    chosen = {"figures": False, "trim_fwhm": "1.7"}
+    drive(JOB, tmp_path / "whole", chosen, settings=settings, cycle_steps=10**6)
+    done = None
+    while done is None:
+        done = drive(JOB, tmp_path / "cut", chosen, settings=settings, leave_after=1)
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
 def test_what_was_written_past_the_last_commit_is_written_again(tmp_path, options):

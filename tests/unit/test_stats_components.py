@@ -12,7 +12,9 @@ from lowmem.stats.ellipses import ellipse_from_covariance, mass_within, sigma_fo
 from lowmem.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
 from lowmem.stats.histograms import Histograms
 from lowmem.stats.principal import completed_axes, principal_axes
+from lowmem.stats.projections import ProjectionSample, random_directions
 from lowmem.stats.radius import RadiusSample
+from lowmem.stats.regression import LinearFit
 from lowmem.stats.trimming import count_survivors, expected_survival, outer_distance
 
 
@@ -212,3 +214,64 @@ def test_a_wider_radius_is_told_apart():
     radius = RadiusSample.empty(16).updated(r2)
     assert radius.kolmogorov > 0.15
     assert radius.mardia_kurtosis - 16 * 18 > 10 * radius.mardia_standard_error
+
+
+# --- projections ----------------------------------------------------------------------
+
+
+def projected(rows, seed=1):
+    directions = random_directions(seed, rows.std(axis=0) > 0)
+    sample = ProjectionSample.empty()
+    for part in np.array_split(rows, 3):
+        sample = sample.updated(part, directions)
+    return sample, directions
+
+
+def test_projections_of_a_gaussian_are_standard_normals():
+    rows = np.random.default_rng(11).normal(size=(4000, 20))
+    sample, directions = projected(rows)
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=0), 1)
+    for k in (0, 999):
+        wanted = stats.kstest(rows @ directions[:, k], "norm").statistic
+        assert sample.kolmogorov[k] == pytest.approx(wanted, abs=4e-3)
+    assert np.median(sample.kolmogorov) < 0.03
+
+
+def test_projections_tell_a_common_scale_apart_where_components_are_uncorrelated():
+    rng = np.random.default_rng(12)
+    rows = rng.normal(size=(4000, 20)) * np.sqrt(2 * rng.random((4000, 1)))
+    assert np.median(projected(rows)[0].kolmogorov) > 0.04
+
+
+def test_directions_are_those_of_the_seed_and_leave_out_what_is_constant():
+    spread = np.array([True, False, True])
+    directions = random_directions(5, spread)
+    np.testing.assert_array_equal(directions, random_directions(5, spread))
+    assert (directions != random_directions(6, spread))[0].all()
+    np.testing.assert_array_equal(directions[1], 0)
+    np.testing.assert_array_equal(random_directions(5, np.zeros(3, dtype=bool)), 0)
+
+
+# --- what a linear map recovers -------------------------------------------------------
+
+
+def test_the_recovered_share_is_that_of_least_squares():
+    rng = np.random.default_rng(13)
+    rows = rng.normal(size=(600, 4)) @ rng.normal(size=(4, 4)) + 3
+    noise = rng.normal(size=(600, 3))
+    targets = 1e4 + rows @ rng.normal(size=(4, 3)) + noise * [0, 2, 50]
+    targets = np.column_stack([targets, np.full(600, 7.0)])
+    axes = principal_axes(np.cov(rows.T, bias=True))
+    away = rows - rows.mean(axis=0)
+    white = away @ axes.components.T / np.sqrt(axes.eigenvalues)
+    fit = LinearFit.empty(4, 4)
+    for part in np.array_split(np.arange(600), 4):
+        fit = fit.updated(white[part], targets[part] - targets[0])
+    rest = targets - targets.mean(axis=0)
+    left = np.linalg.lstsq(away, rest, rcond=None)[0]
+    wanted = 1 - np.square(rest - away @ left).sum(0)[:3] / np.square(rest).sum(0)[:3]
+    np.testing.assert_allclose(fit.r_squared[:3], wanted, rtol=1e-9)
+    assert wanted[0] > 0.999
+    assert np.isnan(fit.r_squared[3])
+    again = LinearFit.from_arrays(fit.arrays())
+    np.testing.assert_array_equal(again.r_squared, fit.r_squared)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.study import Study, View
+    from lowmem_jobs.analyze.truth import Recovery
 
     Floats = NDArray[np.float64]
 
@@ -285,3 +286,19 @@ def draw_survivors(path: Path, study: Study) -> None:
         for cell in table.get_celld().values():
             cell.set_linewidth(0.4)
             cell.set_edgecolor("#bbbbbb")
+
+
+def draw_features(path: Path, recovery: Recovery) -> None:
+    """Draw how much of each feature behind the images a linear map of z recovers."""
+    order = np.argsort(-np.nan_to_num(recovery.r_squared), kind="stable")
+    with drawing(path, width=6.4, height=1.2 + 0.17 * order.size) as figure:
+        panel = figure.subplots()
+        panel.barh(
+            np.arange(order.size), recovery.r_squared[order], color=BLUE, height=0.7
+        )
+        panel.set_yticks(np.arange(order.size), [recovery.names[k] for k in order])
+        panel.invert_yaxis()
+        panel.set_xlim(0, 1)
+        panel.set_xlabel("share of the variance recovered, R\N{SUPERSCRIPT TWO}")
+        panel.set_title("Features behind the images, by a linear map from z")
+        panel.grid(axis="x", color="#dddddd", linewidth=0.5)

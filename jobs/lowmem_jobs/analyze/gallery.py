@@ -9,6 +9,7 @@ from lowmem_jobs.analyze.figures import (
     draw_components,
     draw_correlation,
     draw_cumulative,
+    draw_features,
     draw_radius,
     draw_survivors,
     draw_variance,
@@ -36,6 +37,8 @@ def figures_of(
         "radius": partial(draw_radius, study=study),
         "survivors": partial(draw_survivors, study=study),
     }
+    if study.recovery is not None:
+        figures["features"] = partial(draw_features, recovery=study.recovery)
     if study.selection.i.size:
         figures["overlap"] = partial(draw_overlaps, study=study)
     for name, pairs in portraits.items():

@@ -89,7 +89,11 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
             problem="is missing",
             expected="a Zarr store or a .npy file of (n, d) numbers",
         )
-    return {"latents": fingerprint(path)}
+    inputs = {"latents": fingerprint(path)}
+    features = context.workspace.images / "features"
+    if context.options["latents"] is None and features.exists():
+        inputs["features"] = fingerprint(features)
+    return inputs
 
 
 def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from lowmem.stats.moments import Moments
     from lowmem.stats.pairs import PairMeasures
     from lowmem.stats.principal import PrincipalAxes
+    from lowmem.stats.projections import ProjectionSample
     from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.pairs import Selection
+    from lowmem_jobs.analyze.truth import Recovery
 
     Floats = NDArray[np.float64]
 
@@ -88,6 +90,8 @@ class Study:
         Of the components along the axes.
     radius
         Distribution of the Mahalanobis distance.
+    projections
+        Distribution along random directions of the whitened space.
     frame
         Name of the frame in which pairs were measured.
     selection
@@ -98,6 +102,8 @@ class Study:
         Share of rows within 2, 2.5 and 3 sigma.
     scores : shape (n_pairs, 4)
         How elliptic the density is, see `lowmem_jobs.analyze.pairs.SCORES`.
+    recovery
+        What z holds of the features behind the images; None where none are known.
     """
 
     n_rows: int
@@ -111,11 +117,13 @@ class Study:
     pca_skewness: Floats
     pca_kurtosis: Floats
     radius: RadiusSample
+    projections: ProjectionSample
     frame: str
     selection: Selection
     measures: PairMeasures
     coverage: Floats
     scores: Floats
+    recovery: Recovery | None = None
 
     @property
     def iou(self) -> Floats:

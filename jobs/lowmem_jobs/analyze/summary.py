@@ -12,6 +12,8 @@ import numpy as np
 
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS
+from lowmem.stats.principal import principal_axes
+from lowmem.stats.projections import N_DIRECTIONS
 from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.pairs import SCORES
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lowmem.stats.principal import PrincipalAxes
     from lowmem_jobs.analyze.study import Study, View
 
     Floats = NDArray[np.float64]
@@ -49,9 +52,7 @@ def summary_of(study: Study) -> dict[str, Any]:
         "solver_eigenvalue_difference": study.solver_difference,
         "rank": study.axes.rank,
         "effective_dimension": study.axes.effective_dimension,
-        "components_for_variance": {
-            f"{share:g}": study.axes.n_components_for(share) for share in _SHARES
-        },
+        "components_for_variance": _components_for_variance(study.axes),
         "largest_correlation_raw": _largest_off_diagonal(study.raw.rho),
         "largest_correlation_pca": _largest_off_diagonal(study.pca.rho),
         "components_raw": _components(
@@ -60,8 +61,14 @@ def summary_of(study: Study) -> dict[str, Any]:
         "components_pca": _components(
             study.pca, study.pca_skewness, study.pca_kurtosis
         ),
+        "correlation_axes": _correlation_axes(study),
         "radius": _radius(study),
+        "projections": {
+            "n_directions": N_DIRECTIONS,
+            "kolmogorov": _spread(study.projections.kolmogorov),
+        },
         "pairs": _pairs(study),
+        "features": _features(study),
     }
 
 
@@ -150,6 +157,22 @@ def _components(view: View, skewness: Floats, kurtosis: Floats) -> dict[str, Any
     }
 
 
+def _components_for_variance(axes: PrincipalAxes) -> dict[str, int]:
+    return {f"{share:g}": axes.n_components_for(share) for share in _SHARES}
+
+
+def _correlation_axes(study: Study) -> dict[str, Any]:
+    """Return what the axes of standardised components would be like."""
+    is_varied = study.moments.deviation > 0
+    if not is_varied.any():
+        return {"effective_dimension": None, "components_for_variance": None}
+    axes = principal_axes(study.raw.rho[np.ix_(is_varied, is_varied)])
+    return {
+        "effective_dimension": axes.effective_dimension,
+        "components_for_variance": _components_for_variance(axes),
+    }
+
+
 def _radius(study: Study) -> dict[str, Any]:
     radius = study.radius
     return {
@@ -158,6 +181,17 @@ def _radius(study: Study) -> dict[str, Any]:
         "mardia_kurtosis": radius.mardia_kurtosis,
         "mardia_kurtosis_gaussian": radius.mardia_expected,
         "mardia_kurtosis_standard_error": radius.mardia_standard_error,
+    }
+
+
+def _features(study: Study) -> dict[str, Any] | None:
+    recovery = study.recovery
+    if recovery is None:
+        return None
+    return {
+        "name": recovery.names,
+        "r_squared": recovery.r_squared,
+        "r_squared_by_chance": study.axes.rank / study.moments.n_samples,
     }
 
 

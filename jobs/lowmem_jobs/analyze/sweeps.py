@@ -10,6 +10,7 @@ import numpy as np
 from lowmem.stats.histograms import Histograms
 from lowmem.stats.moments import Moments
 from lowmem.stats.pairs import PairSums
+from lowmem.stats.projections import ProjectionSample, random_directions
 from lowmem.stats.radius import RadiusSample
 from lowmem.stats.trimming import count_survivors, outer_distance
 from lowmem_jobs.analyze.source import is_usable
@@ -95,12 +96,16 @@ class SurvivorsSweep(_Sweep):
         self._survivors = np.zeros(len(cuts), dtype=np.int64)
         self._moments = Moments.empty(centre.size)
 
+    def is_kept(self, block: Floats) -> NDArray[np.bool_]:
+        """Return which rows survive the chosen cut; all where there is none."""
+        if self._chosen is None:
+            return np.ones(len(block), dtype=bool)
+        distance = outer_distance(block, self._centre, self._fwhm)
+        return np.asarray(distance <= self._chosen)
+
     def keep(self, block: Floats) -> Floats:
         """Return the rows that survive the chosen cut; all where there is none."""
-        if self._chosen is None:
-            return block
-        distance = outer_distance(block, self._centre, self._fwhm)
-        return block[distance <= self._chosen]
+        return block if self._chosen is None else block[self.is_kept(block)]
 
     def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
         """Take in the rows from ``start``."""
@@ -126,10 +131,19 @@ class ShapeSweep:
     """Everything of standardised rows, in both frames; writes the columns of one."""
 
     def __init__(
-        self, *, raw: Frame, pca: Frame, chosen: Frame, keep: Keep, columns: Columns
+        self,
+        *,
+        raw: Frame,
+        pca: Frame,
+        chosen: Frame,
+        keep: Keep,
+        columns: Columns,
+        seed: int,
     ) -> None:
         d = raw.centre.size
         self._frames = {"raw": raw, "pca": pca}
+        self._directions = random_directions(seed, pca.deviation > 0)
+        self._projections = ProjectionSample.empty()
         self._chosen, self._keep, self._columns = chosen.name, keep, columns
         self._histograms = {name: empty_histograms(d) for name in self._frames}
         self._sums = PairSums.empty(d)
@@ -153,6 +167,7 @@ class ShapeSweep:
     def _add_axes(self, x: Floats) -> None:
         squares = np.square(x)
         self._radius = self._radius.updated(squares.sum(axis=1))
+        self._projections = self._projections.updated(x, self._directions)
         third = np.einsum("ij,ij->j", squares, x)
         self._powers = self._powers + np.stack([third, np.square(squares).sum(axis=0)])
         if self._chosen == "raw":
@@ -169,6 +184,7 @@ class ShapeSweep:
             "histogram_raw": self._histograms["raw"].counts,
             "histogram_pca": self._histograms["pca"].counts,
             "powers": self._powers,
+            "projections": self._projections.histograms.counts,
             **radius_arrays(self._radius),
         }
 
@@ -181,6 +197,7 @@ class ShapeSweep:
             self._histograms[name] = histograms_from(arrays[f"histogram_{name}"])
         self._powers = np.asarray(arrays["powers"])
         self._radius = radius_from(arrays, self._radius.n_dimensions)
+        self._projections = projections_from(arrays)
 
     def flush(self) -> None:
         """Wait until the columns are on the disk."""
@@ -229,6 +246,11 @@ def empty_histograms(n_features: int) -> Histograms:
 def histograms_from(counts: NDArray[Any]) -> Histograms:
     """Return histograms of standardised components with these counts."""
     return replace(empty_histograms(len(counts)), counts=np.asarray(counts))
+
+
+def projections_from(arrays: Arrays) -> ProjectionSample:
+    """Return the sample of projections whose counts these arrays hold."""
+    return ProjectionSample.empty().with_counts(np.asarray(arrays["projections"]))
 
 
 def radius_arrays(radius: RadiusSample) -> Arrays:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +35,10 @@ from lowmem_jobs.analyze.sweeps import (
     ShapeSweep,
     SurvivorsSweep,
     histograms_from,
+    projections_from,
     radius_from,
 )
+from lowmem_jobs.analyze.truth import TruthSweep, has_truth, open_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.portraits import Pair
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.truth import Recovery
 
     Floats = NDArray[np.float64]
 
@@ -73,6 +76,7 @@ class _Kept:
     """The rows that survive: how to pick them, and their moments."""
 
     keep: Callable[[Floats], Floats]
+    is_kept: Callable[[Floats], NDArray[np.bool_]]
     moments: Moments
     trimming: Trimming
 
@@ -95,9 +99,11 @@ class _Analysis:
         frames = {"raw": raw_frame(kept.moments), "pca": pca_frame(kept.moments, axes)}
         columns = self._columns("columns", kept, self._latents.n_features)
         shape = yield from self._shape(kept, frames, columns)
+        recovery = yield from self._recovery(kept, frames["pca"])
         study = yield from self._study(
             kept, (axes, solver, difference), frames, (shape, columns)
         )
+        study = replace(study, recovery=recovery)
         return (yield from self._results(study, kept, columns))
 
     def _kept_rows(self) -> Generator[CommitPoint, None, _Kept]:
@@ -123,6 +129,7 @@ class _Analysis:
         self._refuse_too_few(moments, chosen)
         return _Kept(
             keep=survivors.keep,
+            is_kept=survivors.is_kept,
             moments=moments,
             trimming=Trimming(
                 chosen=chosen, cuts=cuts, survivors=np.asarray(found["survivors"])
@@ -189,8 +196,23 @@ class _Analysis:
             chosen=frames[self._options["frame"]],
             keep=kept.keep,
             columns=columns,
+            seed=self._context.seed,
         )
         return (yield from self._course.sweep("shape", self._latents, sweep))
+
+    def _recovery(
+        self, kept: _Kept, frame: Frame
+    ) -> Generator[CommitPoint, None, Recovery | None]:
+        """Compare with the features behind the images, where these are z's own."""
+        images = self._context.workspace.images
+        is_own = self._options["latents"] is None
+        if not (is_own and has_truth(images, self._latents.n_rows)):
+            yield from self._course.skip("truth")
+            return None
+        with open_truth(images) as reader:
+            sweep = TruthSweep(reader, frame=frame, is_kept=kept.is_kept)
+            sums = yield from self._course.sweep("truth", self._latents, sweep)
+            return sweep.recovery(sums)
 
     def _study(
         self,
@@ -229,6 +251,7 @@ class _Analysis:
             pca_skewness=powers[0],
             pca_kurtosis=powers[1] - 3.0,
             radius=radius_from(shape, max(int(has_spread.sum()), 1)),
+            projections=projections_from(shape),
             frame=name,
             selection=selection,
             measures=measures,

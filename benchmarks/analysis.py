@@ -1,0 +1,284 @@
+"""The latent-space study in figures: time, memory and accuracy.
+
+    python benchmarks/analysis.py                    all parts, a table each
+    python benchmarks/analysis.py whole density      some of them
+
+`whole`: the complete analysis of 170,000 x 256 numbers, all pairs, without figures.
+`density`: one pair's density by SciPy, KDEpy (if installed) and lowmem, same grid.
+`covariance`, `axes`: against float64 in memory, `numpy.linalg.svd` and IncrementalPCA.
+`memory`: the peak for ten times the rows.
+
+Set OPENBLAS_NUM_THREADS to say how many cores the comparisons may use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from lowmem.stats.density import Smoother
+
+ROOT = Path(__file__).parents[1]
+MIB = 2**20
+N_ROWS, N_COLUMNS = 170_000, 256
+BLOCK_ROWS = 10_000
+
+# Runs the job in a process of its own, watching what the budget counts.
+CHILD = """
+import json, re, sys, threading, time
+from pathlib import Path
+from lowmem_jobs.analyze import pairs
+from lowmem_jobs.analyze.job import JOB
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from tests.driver import Cutter, drive
+
+def status(name):
+    text = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(name + r":\\s+(\\d+)", text)[1])
+
+peak, done = 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.005):
+        peak = max(peak, status("RssAnon"))
+
+stages = {}
+class Watcher(Cutter):
+    def show_progress(self, done, total, note):
+        stages.setdefault(note, [time.perf_counter(), 0])[1] = time.perf_counter()
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+workspace, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+plan = PlanContext(workspace=Workspace.at(workspace), seed=1, device="cpu",
+    options=resolve_options("analyze", JOB.options, options), ram_budget_bytes=10**9)
+rung = JOB.predict(plan, JOB.ladder(plan)[0])
+start = time.perf_counter()
+drive(JOB, workspace, options, settings=rung.settings, cycle_steps=50, overseer=Watcher())
+seconds = time.perf_counter() - start
+done.set()
+watcher.join()
+print(json.dumps({"seconds": seconds, "anonymous": peak, "kernel": status("VmHWM"),
+    "predicted": rung.ram_bytes,
+    "stages": {name: stop - start for name, (start, stop) in stages.items()}}))
+"""
+
+
+def rows_of(n_rows: int, n_columns: int, start: int = 0) -> np.ndarray:
+    """Return rows of a table that is a function of the row alone, float32.
+
+    Correlated normals with a falling spectrum; every eighth component has heavy flanks,
+    every eighth is skewed.
+    """
+    mixing = np.random.default_rng(1).normal(size=(n_columns, n_columns))
+    mixing = np.linalg.qr(mixing)[0] * np.linspace(2, 0.1, n_columns)
+    rng = np.random.default_rng([2, start])
+    rows = rng.normal(size=(n_rows, n_columns))
+    rows[:, ::8] = rng.standard_t(6, size=rows[:, ::8].shape)
+    rows[:, 4::8] = rng.gamma(4, size=rows[:, 4::8].shape) / 2 - 2
+    return (rows @ mixing.T + 3).astype(np.float32)
+
+
+def write_table(path: Path, n_rows: int, n_columns: int) -> None:
+    """Write ``n_rows`` of the table as .npy, a block at a time."""
+    shape = (n_rows, n_columns)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, n_rows, BLOCK_ROWS):
+            stop = min(start + BLOCK_ROWS, n_rows)
+            stream.write(rows_of(stop - start, n_columns, start).tobytes())
+
+
+def analyze(folder: Path, n_rows: int, **options: object) -> dict:
+    """Return time and memory of one analysis in a fresh process."""
+    table = folder / f"{n_rows}.npy"
+    write_table(table, n_rows, N_COLUMNS)
+    options = {"latents": str(table), "figures": False, **options}
+    command = [
+        sys.executable,
+        "-c",
+        CHILD,
+        str(folder / f"w{n_rows}"),
+        json.dumps(options),
+    ]
+    child = subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    table.unlink()
+    return json.loads(child.stdout.splitlines()[-1])
+
+
+def show(name: str, value: str, promise: str = "") -> None:
+    """Print one row."""
+    print(f"  {name:<52}{value:>16}   {promise}", flush=True)
+
+
+def whole(folder: Path) -> None:
+    """Time the complete analysis."""
+    found = analyze(folder, N_ROWS)
+    show("complete analysis of 170,000 x 256", f"{found['seconds']:.1f} s", "120 s")
+    for name, seconds in found["stages"].items():
+        show(f"  {name}", f"{seconds:.1f} s", "60 s" if name == "pairs" else "")
+    show("peak, anonymous", f"{found['anonymous'] / MIB:.0f} MiB", "953 MiB (1 GB)")
+    show("peak predicted", f"{found['predicted'] / MIB:.0f} MiB")
+    show("kernel's high-water mark, files included", f"{found['kernel'] / MIB:.0f} MiB")
+
+
+def density(_: Path) -> None:
+    """Compare one pair's density on one grid."""
+    from scipy.stats import gaussian_kde
+
+    from lowmem.stats.density import Smoother
+    from lowmem.stats.plane import PlaneCounts, unwhitened
+
+    rows = rows_of(N_ROWS, 16)[:, [2, 5]].astype(np.float64)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    rho = float((rows[:, 0] * rows[:, 1]).mean())
+    x, y = rows.T.astype(np.float32)
+    smoother = Smoother(n_samples=N_ROWS)
+    n_repeats = 20
+    start = time.perf_counter()
+    for _repeat in range(n_repeats):
+        counts = PlaneCounts.of(x, y, rho, block_rows=2**16)
+        found = smoother.density(counts)
+    seconds = (time.perf_counter() - start) / n_repeats
+    u, v = np.meshgrid(smoother.centres, smoother.centres, indexing="ij")
+    grid = np.stack(unwhitened(u.ravel(), v.ravel(), rho))
+    start = time.perf_counter()
+    wanted = gaussian_kde(rows.T)(grid).reshape(u.shape) * np.sqrt(1 - rho**2)
+    slow = time.perf_counter() - start
+    show("lowmem, 128 x 128 cells, 170,000 points", f"{1000 * seconds:.2f} ms")
+    show("scipy.stats.gaussian_kde", f"{slow:.1f} s", f"{slow / seconds:,.0f} times")
+    difference = np.abs(found - wanted).max() / wanted.max()
+    show("largest difference, of the peak", f"{difference:.1e}", "2e-3")
+    white = np.stack([x + y, x - y], axis=1, dtype=np.float64)
+    white /= np.sqrt([2 * (1 + rho), 2 * (1 - rho)])
+    density_by_kdepy(white, smoother, wanted, seconds)
+
+
+def density_by_kdepy(
+    white: np.ndarray, smoother: Smoother, wanted: np.ndarray, seconds: float
+) -> None:
+    """Show what FFTKDE does with the whitened points: it has no full covariance."""
+    try:
+        from KDEpy import FFTKDE
+    except ImportError:
+        show("KDEpy.FFTKDE", "not installed")
+        return
+    edge, width = 8.0, smoother.centres[1] - smoother.centres[0]
+    beyond = round((edge - 5) / width)
+    axis = smoother.centres[0] + width * np.arange(-beyond, 128 + beyond)
+    white = white[np.abs(white).max(axis=1) < edge - 1]
+    points = np.stack([a.ravel() for a in np.meshgrid(axis, axis, indexing="ij")], 1)
+    start = time.perf_counter()
+    kde = FFTKDE(kernel="gaussian", bw=smoother.bandwidth).fit(white)
+    found = kde.evaluate(points).reshape(axis.size, axis.size)
+    slow = time.perf_counter() - start
+    found = found[beyond:-beyond, beyond:-beyond] * len(white) / N_ROWS
+    difference = np.abs(found - wanted).max() / wanted.max()
+    show("KDEpy.FFTKDE", f"{1000 * slow:.0f} ms", f"{slow / seconds:.0f} times")
+    show("  its largest difference, of the peak", f"{difference:.1e}")
+
+
+def streamed(rows: np.ndarray) -> np.ndarray:
+    """Return lowmem's covariance of ``rows``."""
+    from lowmem.stats.moments import Moments
+
+    moments = Moments.empty(rows.shape[1])
+    for start in range(0, len(rows), 4096):
+        moments = moments.merge(
+            Moments.of(rows[start : start + 4096].astype(np.float64))
+        )
+    return moments.covariance
+
+
+def covariance(_: Path) -> None:
+    """Compare the covariance of a bad case with float64 in memory."""
+    d = 256
+    rng = np.random.default_rng(3)
+    turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    rows = (rng.normal(size=(40_000, d)) * np.logspace(0, -5, d)) @ turn
+    rows += 1e3 * rows.std(axis=0)
+    exact = rows - rows.mean(axis=0)
+    exact -= exact.mean(axis=0)
+    wanted = exact.T @ exact / (len(rows) - 1)
+    found = streamed(rows)
+    error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+    values = np.linalg.eigvalsh(wanted)
+    show("condition number, means of 1e3 sigma", f"{values[-1] / values[0]:.1e}")
+    show("covariance, relative Frobenius error", f"{error:.1e}", "1e-7")
+
+
+def axes(_: Path) -> None:
+    """Compare the axes with numpy.linalg.svd, and the time with IncrementalPCA."""
+    from scipy.linalg import subspace_angles
+    from sklearn.decomposition import IncrementalPCA
+
+    from lowmem.stats.principal import principal_axes
+
+    rows = rows_of(40_000, N_COLUMNS)
+    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    _, values, vectors = np.linalg.svd(centred, full_matrices=False)
+    found = principal_axes(streamed(rows))
+    wanted = values**2 / (len(rows) - 1)
+    error = np.abs(found.eigenvalues / wanted - 1).max()
+    show("eigenvalues against svd, relative", f"{error:.1e}", "1e-6")
+    angles = [
+        subspace_angles(found.components[:k].T, vectors[:k].T).max()
+        for k in (1, 10, 100, 255)
+    ]
+    show("largest principal angle (1, 10, 100, 255 axes)", f"{max(angles):.1e}", "1e-5")
+    turned = centred @ found.components.T
+    rho = np.corrcoef(turned.T)
+    np.fill_diagonal(rho, 0)
+    show("largest correlation after PCA", f"{np.abs(rho).max():.1e}", "2e-7")
+    rows = rows_of(N_ROWS, N_COLUMNS)
+    start = time.perf_counter()
+    principal_axes(streamed(rows))
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    IncrementalPCA(batch_size=5 * N_COLUMNS).fit(rows)
+    slow = time.perf_counter() - start
+    show("axes of 170,000 x 256, all moments included", f"{seconds:.2f} s")
+    show("IncrementalPCA", f"{slow:.1f} s", f"{slow / seconds:.1f} times (10)")
+
+
+def memory(folder: Path) -> None:
+    """Compare the peaks for 200,000 rows and for ten times as many."""
+    peaks = {n: analyze(folder, n, pairs="100") for n in (200_000, 2_000_000)}
+    for n, found in peaks.items():
+        show(f"peak for {n:,} x 256 (100 pairs)", f"{found['anonymous'] / MIB:.1f} MiB")
+    few, many = (found["anonymous"] for found in peaks.values())
+    show("ratio", f"{many / few:.3f}", "1.05")
+
+
+PARTS = {part.__name__: part for part in (density, covariance, axes, whole, memory)}
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
+    chosen = parser.parse_args().parts or list(PARTS)
+    with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
+        for name in chosen:
+            print(name)
+            PARTS[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main()
