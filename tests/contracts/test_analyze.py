@@ -181,6 +181,10 @@ def test_all_figures_of_the_study_are_drawn(tmp_path):
         "pairs-strongest.png",
         "pairs-best.png",
         "pairs-worst.png",
+        "scatter-raw.png",
+        "scatter-pca.png",
+        "ten-best.png",
+        "ten-worst.png",
     } == names
 
 
@@ -310,7 +314,7 @@ def test_one_component_has_no_pairs_and_all_its_figures(tmp_path):
     assert store["components"][:] == [[1.0]]
     names = {file.stem for file in (tmp_path / "analysis" / "figures").iterdir()}
     assert "components-raw" in names
-    assert not any(name.startswith("pairs") for name in names)
+    assert not any(name.startswith(("pairs", "scatter", "ten")) for name in names)
 
 
 @pytest.mark.slow

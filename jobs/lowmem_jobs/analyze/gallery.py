@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lowmem_jobs.analyze.clouds import draw_ranked, draw_scatter
 from lowmem_jobs.analyze.figures import (
     draw_components,
     draw_correlation,
@@ -45,4 +46,14 @@ def figures_of(
         figures[f"pairs-{name}"] = partial(
             draw_portraits, name=name, pairs=pairs, study=study, sources=sources
         )
+    by_frame = {source.view.frame.name: source for source in sources}
+    for name, source in by_frame.items():
+        figures[f"scatter-{name}"] = partial(
+            draw_scatter, pairs=portraits["leading"], study=study, source=source
+        )
+    for name in ("best", "worst"):
+        if name in portraits:
+            figures[f"ten-{name}"] = partial(
+                draw_ranked, name=name, study=study, source=by_frame[study.frame]
+            )
     return figures

@@ -61,6 +61,10 @@ class Source:
     columns: Columns
     place: Mapping[int, int]
 
+    def label(self, component: int) -> str:
+        """Return what an axis of this component is called."""
+        return f"{SYMBOLS[self.view.frame.name]} {component}"
+
 
 def choose_portraits(
     *, n_features: int, rho: Floats, i: Indices, j: Indices, iou: Floats
@@ -105,7 +109,7 @@ def draw_portraits(
         grid = panels(figure, len(sources), len(pairs))
         for row, source in zip(grid, sources, strict=True):
             for panel, pair in zip(row, pairs, strict=True):
-                _draw_pair(panel, pair, study, source)
+                draw_pair(panel, pair, study, source)
         figure.legend(
             handles=[
                 Line2D([], [], color=BLUE, label="contours of the density"),
@@ -123,11 +127,11 @@ def draw_portraits(
         )
 
 
-def _draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
+def draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
+    """Draw the density of one pair with its contours and ellipses."""
     i, j = pair
-    symbol = SYMBOLS[source.view.frame.name]
-    panel.set_xlabel(f"{symbol} {i}")
-    panel.set_ylabel(f"{symbol} {j}", labelpad=1)
+    panel.set_xlabel(source.label(i))
+    panel.set_ylabel(source.label(j), labelpad=1)
     rho = float(source.view.rho[i, j])
     if not is_drawable(rho):
         panel.set_title("constant or duplicate", color=GREY)
@@ -136,21 +140,17 @@ def _draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
         return
     smoother = Smoother(n_samples=study.moments.n_samples)
     density = smoother.density(_counts(source, pair, rho))
-    place = _Place.of(pair, study, source)
+    place = Place.of(pair, study, source)
     _draw_density(panel, density, place, smoother)
-    _draw_ellipses(panel, place, smoother)
-    for axis, end in ((panel.xaxis, 0), (panel.yaxis, 1)):
-        axis.set_major_locator(MaxNLocator(4))
-        reach = _REACH * place.scale[end]
-        axis.set_view_interval(
-            place.centre[end] - reach, place.centre[end] + reach, ignore=True
-        )
+    # Smoothing widens the covariance, and with it the ellipses.
+    draw_ellipses(panel, place, widened=1 + smoother.bandwidth**2)
+    limit_to(panel, place)
     iou = smoother.scores(density, rho).contour_iou
-    panel.set_title(f"\N{GREEK SMALL LETTER RHO} = {_number(rho)}   IoU = {iou:.2f}")
+    panel.set_title(f"\N{GREEK SMALL LETTER RHO} = {number(rho)}   IoU = {iou:.2f}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class Place:
     """Where a pair lies, in the units of the data."""
 
     centre: tuple[float, float]
@@ -158,7 +158,8 @@ class _Place:
     rho: float
 
     @classmethod
-    def of(cls, pair: Pair, study: Study, source: Source) -> _Place:
+    def of(cls, pair: Pair, study: Study, source: Source) -> Place:
+        """Return the place of a pair of components of ``source``."""
         i, j = pair
         frame = source.view.frame
         # Scores along the axes are relative to the mean.
@@ -176,7 +177,7 @@ def _counts(source: Source, pair: Pair, rho: float) -> PlaneCounts:
 
 
 def _draw_density(
-    panel: Axes, density: NDArray[np.float32], place: _Place, smoother: Smoother
+    panel: Axes, density: NDArray[np.float32], place: Place, smoother: Smoother
 ) -> None:
     u, v = np.meshgrid(smoother.centres, smoother.centres, indexing="ij")
     x, y = unwhitened(u, v, place.rho)
@@ -188,17 +189,27 @@ def _draw_density(
     panel.contour(x, y, density, levels=levels, colors=BLUE, linewidths=1.0)
 
 
-def _draw_ellipses(panel: Axes, place: _Place, smoother: Smoother) -> None:
-    """Draw the ellipses of the covariance as the smoothing widens it."""
+def draw_ellipses(panel: Axes, place: Place, *, widened: float) -> None:
+    """Draw the ellipses of the covariance times ``widened``."""
     spread = np.outer(place.scale, place.scale)
     spread *= [[1.0, place.rho], [place.rho, 1.0]]
-    spread *= 1 + smoother.bandwidth**2
+    spread *= widened
     for k in COVERAGE_SIGMAS:
         x, y = ellipse_from_covariance(place.centre, spread, k).points().T
         panel.plot(x, y, color=ORANGE, linestyle="--", linewidth=1.0)
 
 
-def _number(rho: float) -> str:
+def limit_to(panel: Axes, place: Place) -> None:
+    """Show as many standard deviations to every side in all panels."""
+    for axis, end in ((panel.xaxis, 0), (panel.yaxis, 1)):
+        axis.set_major_locator(MaxNLocator(4))
+        reach = _REACH * place.scale[end]
+        axis.set_view_interval(
+            place.centre[end] - reach, place.centre[end] + reach, ignore=True
+        )
+
+
+def number(rho: float) -> str:
     """Return ``rho`` with two digits and a true minus sign; never "-0.00"."""
     return f"{round(rho, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
 

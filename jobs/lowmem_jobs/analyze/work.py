@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _N_SWEEPS = 6
-_N_FIGURES = 12
+_N_FIGURES = 17
 
 
 def work(context: Context) -> Generator[CommitPoint, None, Result]:
