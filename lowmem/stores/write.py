@@ -145,7 +145,8 @@ class RowWriter:
         """Wait until all that was written is on the disk."""
         for file in sorted(self._unsynced):
             sync_file(file)
-        for folder in (self._path, self._path.parent):
+        # Array, group, and the folder that gained the group.
+        for folder in (self._path, *self._path.parents[:2]):
             sync_file(folder)
         self._unsynced.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,23 @@ def test_a_run_cut_at_every_commit_point_equals_the_run_never_cut(space, uncut):
         n_attempts += 1
     assert n_attempts > 4
     assert content(space.root) == content(uncut)
+
+
+def test_a_commit_makes_durable_whatever_both_passes_wrote_before(space, monkeypatch):
+    synced = set()
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    # The first commit comes after the first pass has ended.
+    drive(JOB, space.root, {"count": COUNT}, cycle_steps=3, leave_after=1)
+    staging = space.staging("generate")
+    written = {str(path) for path in (staging, *staging.rglob("*"))}
+    assert len(written) > 10
+    assert written - synced == set()
 
 
 class CrashError(Exception):
@@ -290,7 +308,7 @@ def test_the_description_offers_every_method_and_predicts_more_for_more(space):
         predicted.append(JOB.predict(plan(space, **changed), settings).ram_bytes)
     assert predicted == sorted(set(predicted))
     with pytest.raises(OptionValueError, match=r"--quantile is 1\.5"):
-        JOB.ladder(plan(space, quantile=1.5))
+        JOB.check(plan(space, quantile=1.5))
 
 
 def test_it_needs_model_and_analysis_and_notices_other_inputs(space):

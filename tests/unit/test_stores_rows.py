@@ -133,6 +133,7 @@ def test_flush_syncs_every_file_and_folder_once_written(tmp_path, monkeypatch):
         array.parent / "zarr.json",
         array,
         array.parent,
+        tmp_path,
     }
     assert set(synced) == expected
     synced.clear()

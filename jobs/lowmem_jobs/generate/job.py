@@ -68,14 +68,24 @@ _VECTOR_COPIES, _COVARIANCE_COPIES = 12, 10
 _USUAL_SHAPE, _USUAL_DIMENSION = (96, 96, 3), 256
 
 
-def ladder(plan: PlanContext) -> Sequence[Settings]:
-    """Return one rung: another batch size would change the last digits of a result."""
+def check(plan: PlanContext) -> None:
+    """Refuse a share above 1.
+
+    Raises
+    ------
+    OptionValueError
+        If an option cannot be meant.
+    """
     if plan.options["quantile"] > 1:
         raise OptionValueError(
             option="--quantile",
             value=plan.options["quantile"],
             expected="a share, above 0 and at most 1",
         )
+
+
+def ladder(plan: PlanContext) -> Sequence[Settings]:
+    """Return one rung: another batch size would change the last digits of a result."""
     return ({"batch_size": plan.options["batch_size"]},)
 
 
@@ -118,6 +128,7 @@ JOB = Job(
     summary="Draw new latent vectors, decode them into images, and score them.",
     unit="images",
     options=OPTIONS,
+    check=check,
     ladder=ladder,
     predict=predict,
     needs=needs,

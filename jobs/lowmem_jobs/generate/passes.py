@@ -6,10 +6,12 @@ full size from the start, so a step that is done again leaves the same bytes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Context
 from lowmem.stats.samplers import BLOCK_ROWS, draw_block
 from lowmem.stats.scores_images import squared_errors, structural_similarity
@@ -27,7 +29,22 @@ if TYPE_CHECKING:
 _CHUNK_ROWS = 64
 
 
-def draw(ctx: Context, task: Task) -> Generator[CommitPoint, None, int]:
+def open_images(ctx: Context, task: Task) -> RowWriter:
+    """Return the writer of the images, behind those that were committed."""
+    return RowWriter.open(
+        ctx.staging / "generated" / "images.zarr",
+        "images",
+        row_shape=task.image_shape,
+        dtype=np.uint8,
+        chunk_rows=_CHUNK_ROWS,
+        n_rows=ctx.state.get("drawn", 0),
+        attributes={"method": ctx.options["method"], "seed": ctx.seed},
+    )
+
+
+def draw(
+    ctx: Context, task: Task, writer: RowWriter
+) -> Generator[CommitPoint, None, int]:
     """Draw one block of vectors a step, decode it, and encode the images again.
 
     Returns
@@ -38,21 +55,7 @@ def draw(ctx: Context, task: Task) -> Generator[CommitPoint, None, int]:
     done: int = ctx.state.get("drawn", 0)
     n_violations: int = ctx.state.get("violations", 0)
     method = ctx.options["method"]
-    writer = RowWriter.open(
-        ctx.staging / "generated" / "images.zarr",
-        "images",
-        row_shape=task.image_shape,
-        dtype=np.uint8,
-        chunk_rows=_CHUNK_ROWS,
-        n_rows=done,
-        attributes={"method": method, "seed": ctx.seed},
-    )
-
-    def flush() -> None:
-        writer.flush()
-        task.z.flush()
-        task.z_again.flush()
-
+    flush = partial(_flush, ctx, task, writer)
     for start in range(done, task.n_vectors, BLOCK_ROWS):
         block = start // BLOCK_ROWS
         z = draw_block(task.source, method=method, seed=ctx.seed, block=block)
@@ -76,16 +79,12 @@ def _decode(task: Task, z: NDArray[np.float32], start: int, writer: RowWriter) -
 
 
 def revisit(
-    ctx: Context, task: Task, n_violations: int
+    ctx: Context, task: Task, writer: RowWriter, n_violations: int
 ) -> Generator[CommitPoint, None, None]:
     """Send real images through encoder, decoder and encoder again."""
-
-    def flush() -> None:
-        for file in (task.real, task.real_again, task.errors):
-            file.flush()
-
     if not len(task.real_rows):
         return
+    flush = partial(_flush, ctx, task, writer)
     state = {"drawn": task.n_vectors, "violations": n_violations}
     with open_batches(ctx.workspace.images, "images", cache_bytes=0) as reader:
         for start in range(
@@ -97,6 +96,18 @@ def revisit(
             done = task.n_vectors + start + len(rows)
             ctx.progress(done, task.n_steps, "real images")
             yield CommitPoint(state=reached, flush=flush)
+
+
+def _flush(ctx: Context, task: Task, writer: RowWriter) -> None:
+    """Wait until the files of both passes are on the disk.
+
+    A commit counts on all of them: the last steps of the first pass may go without one
+    of their own.
+    """
+    writer.flush()
+    for file in (task.z, task.z_again, task.real, task.real_again, task.errors):
+        file.flush()
+    sync_file(ctx.staging)
 
 
 def _compare(task: Task, images: NDArray[np.uint8], start: int) -> None:

@@ -16,7 +16,7 @@ from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.fitted import read_frame
-from lowmem_jobs.generate.passes import draw, revisit
+from lowmem_jobs.generate.passes import draw, open_images, revisit
 from lowmem_jobs.generate.picture import GRID_IMAGES, grid_png
 from lowmem_jobs.generate.scoring import Measured, scores
 from lowmem_jobs.generate.task import Task
@@ -32,8 +32,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
     ):
         task = _task(ctx)
-        n_violations = yield from draw(ctx, task)
-        yield from revisit(ctx, task, n_violations)
+        writer = open_images(ctx, task)
+        n_violations = yield from draw(ctx, task, writer)
+        yield from revisit(ctx, task, writer, n_violations)
         return _finish(ctx, task, n_violations)
 
 
