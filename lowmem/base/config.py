@@ -25,7 +25,7 @@ def read_config(path: Path) -> dict[str, dict[str, Scalar]]:
         return {}
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(
             path=path, problem=f"cannot be read ({error})", expected="TOML"
         ) from error

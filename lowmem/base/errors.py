@@ -251,6 +251,41 @@ class UnwrittenResultError(LowmemError, FileNotFoundError):
         )
 
 
+class ResultNameError(LowmemError, ValueError):
+    """Raised when a job would publish outside its workspace, or over lowmem's files."""
+
+    exit_code = EXIT_JOB
+
+    def __init__(self, *, job: str, name: object, reserved: Iterable[str]) -> None:
+        super().__init__(
+            f"job {job} returned Result(publish=...) with {name!r}, expected the name of "
+            "a file or folder in ctx.staging such as 'out.npy' or 'figures/a.png', "
+            f"without '..', and none of {', '.join(reserved)}. Choose another name."
+        )
+
+
+class JobDefinitionError(LowmemError, TypeError):
+    """Raised when a job does not do what every job must; not about its options."""
+
+    exit_code = EXIT_JOB
+
+    def __init__(self, *, job: str, problem: str, expected: str) -> None:
+        super().__init__(f"job {job} {problem}, expected {expected}.")
+
+
+class StateError(LowmemError, TypeError):
+    """Raised when a value of a job cannot be kept as JSON without changing."""
+
+    exit_code = EXIT_JOB
+
+    def __init__(self, *, place: str, key: object, value: str) -> None:
+        super().__init__(
+            f"{place}[{key!r}] is {value}, expected a value that JSON gives back the "
+            "same: text, finite numbers of Python's own, booleans, None, and lists and "
+            "mappings (with text keys) of these. Convert it, or keep it in arrays."
+        )
+
+
 class InternalError(LowmemError, RuntimeError):
     """Raised when lowmem itself is wrong. Never the user's fault."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
@@ -66,11 +66,17 @@ def write_file(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(path.name + ".tmp")
     with storage_errors(path):
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        try:
+            with temporary.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            # A full disk gets its space back.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
     sync_file(path.parent)
 
 

@@ -15,14 +15,16 @@ from lowmem.cli.orders import (
     chosen_budgets,
     given_options,
     job_order,
-    unknown_tables,
+    misspelt_tables,
     with_config,
 )
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
+from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import WorkspaceLock
+from lowmem.supervisor.order import chosen_device, plan_request
 from lowmem.supervisor.process import adopt_orphans, run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
@@ -67,13 +69,11 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
     references = PIPELINE if job == "all" else (job,)
     descriptions = ask.describe(references)
     given = given_options(options.extra, options.pins, descriptions)
-    if unknown_tables(config, [described.name for described in descriptions]):
-        known = [described.name for described in ask.describe()]
-        for table in unknown_tables(config, [*known, descriptions[0].name]):
-            print(
-                f"{space.config}: table [{table}] belongs to no installed job",
-                file=sys.stderr,
-            )
+    for table, meant in misspelt_tables(config, [d.name for d in descriptions]):
+        _say(
+            f"{space.config}: [{table}] is no job, so it is ignored: [{meant}]?",
+            options,
+        )
     jobs = [
         _order(description, reference, options, given, config, is_pipeline=job == "all")
         for description, reference in zip(descriptions, references, strict=True)
@@ -107,7 +107,13 @@ def _order(
         config=config.get(description.name, {}),
         is_pipeline=is_pipeline,
         deadline=deadline,
+        command=tuple(sys.argv[1:]),
     )
+
+
+def _say(text: str, options: RunOptions) -> None:
+    if not options.quiet:
+        print(text, file=sys.stderr)
 
 
 def default_vram_budget_bytes() -> int | None:
@@ -138,21 +144,31 @@ def execute(orders: Orders, space: Workspace) -> None:
             journal=journal,
             stops=stops,
             lock_descriptor=lock.descriptor,
+            tmpfs_base_bytes=tmpfs_used_bytes(tmpfs_mounts()),
             read_records=lambda: read_records(space.journal),
         )
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
             _run_one(_needed_order(need, order, orders), session, run_needed)
 
+        if len(orders.jobs) > 1:
+            _check(orders.jobs, session)
         for order in orders.jobs:
             _run_one(order, session, run_needed)
+
+
+def _check(orders: Sequence[JobOrder], session: Session) -> None:
+    """Let the last job's senseless options be found before the first has begun."""
+    for order in orders:
+        ask.plan(plan_request(order, session.space, chosen_device(order.device)))
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
     try:
         news = run_job(order, session, run_needed)
     finally:
-        run_report(session.space.root, session.space.report)
+        if not run_report(session.space.root, session.space.report):
+            print(f"{session.space.report} could not be written", file=sys.stderr)
     if not order.is_quiet:
         print(news, file=sys.stderr)
 
@@ -173,7 +189,7 @@ def _needed_order(need: PlannedNeed, order: JobOrder, orders: Orders) -> JobOrde
             need.job,
             orders.options,
             GivenOptions(values=options),
-            {**orders.config, "run": {}},
+            orders.config,
             is_pipeline=False,
         ),
         deadline=order.deadline,

@@ -12,7 +12,7 @@ import typer
 
 import lowmem
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import EXIT_STOPPED, LowmemError, UsageError
+from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError, UsageError
 from lowmem.base.workspace import Workspace
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.execute import execute, orders_of
@@ -258,6 +258,9 @@ def run() -> NoReturn:
         status = _INTERRUPTED
     except LowmemError as error:
         status = _tell(error)
+    except OSError as error:
+        path = error.filename or "a file"
+        status = _tell(StorageError(path=path, problem=error.strerror or str(error)))
     except Exception as error:  # noqa: BLE001 - the boundary of the process
         status = _usage_error(error)
     if status == _INTERRUPTED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -73,20 +74,18 @@ def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
 
     Raises
     ------
-    UnknownOptionError
-        If the table has a key that no run has.
     OptionValueError
-        If a value, of the line or of the table, breaks its rule.
+        If the table has a key that no run has, or a value breaks its rule.
     """
     merged = {name: getattr(options, name) for name in RunOptions.__dataclass_fields__}
     configurable = [n for n in merged if n not in {"pins", "extra", "restart"}]
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in configurable:
-            raise UnknownOptionError(
-                option=f"[run] {key}",
-                job="run",
-                known=[n.replace("_", "-") for n in configurable],
+            raise OptionValueError(
+                option="a key of [run] in lowmem.toml",
+                value=key,
+                expected=" or ".join(n.replace("_", "-") for n in configurable),
             )
         if merged[name] is None or merged[name] is False:
             merged[name] = value
@@ -198,7 +197,9 @@ def _assignment(pin: str) -> tuple[str | None, str, str]:
             option="--set", value=pin, expected="KEY=VALUE or JOB.KEY=VALUE"
         )
     job, dot, name = key.partition(".")
-    return (job, name, text) if dot else (None, key.replace("-", "_"), text)
+    if not dot:
+        job, name = "", key
+    return (job or None, name.replace("-", "_"), text)
 
 
 def job_order(
@@ -211,6 +212,7 @@ def job_order(
     config: Mapping[str, object],
     is_pipeline: bool,
     deadline: float | None,
+    command: tuple[str, ...] = (),
 ) -> JobOrder:
     """Return the order for one job.
 
@@ -243,6 +245,7 @@ def job_order(
             pins[name] = _pin(name, text)
     return JobOrder(
         reference=reference,
+        command=tuple(word for word in command if word != "--restart"),
         name=description.name,
         unit=description.unit,
         options=resolve_options(description.name, description.options, texts),
@@ -261,7 +264,7 @@ def job_order(
 
 
 def _pin(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise OptionValueError(
             option=f"--set {name}", value=text, expected="a whole number of at least 1"
         )
@@ -282,6 +285,18 @@ def _device(text: str | None) -> Literal["auto", "cpu", "gpu"]:
             )
 
 
-def unknown_tables(config: Mapping[str, object], jobs: Iterable[str]) -> list[str]:
-    """Return the tables of lowmem.toml that belong to no job."""
-    return [name for name in config if name not in {"run", *jobs}]
+def misspelt_tables(
+    config: Iterable[str], jobs: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Return the tables of lowmem.toml that look like another name, and that name.
+
+    A table may belong to a job that is not run now, so only what is nearly a known name
+    is taken for a slip.
+    """
+    known = {"run", *PIPELINE, *jobs}
+    slips = []
+    for table in config:
+        meant = difflib.get_close_matches(table, known, 1)
+        if table not in known and meant:
+            slips.append((table, meant[0]))
+    return slips

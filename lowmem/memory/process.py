@@ -147,9 +147,16 @@ class TreeSampler:
 
     A descendant whose parents have ended is still found if the root is a *subreaper*
     (see `adopt_orphans`): the kernel then makes it the root's own child.
+
+    Attributes
+    ----------
+    tmpfs_base_bytes
+        What was in use on memory file systems before the job began: taken once, or what
+        one worker leaves there would be forgiven to the next.
     """
 
     root_pid: int
+    tmpfs_base_bytes: int
     _tree: dict[int, _Process] = field(default_factory=dict)
     _known: set[int] = field(default_factory=set)
     _last_pid: bytes = b""
@@ -158,12 +165,10 @@ class TreeSampler:
     _ended_hwm_bytes: int = 0
     _loadavg: int = -1
     _mounts: list[str] = field(default_factory=list)
-    _tmpfs_base_bytes: int = 0
 
     def __enter__(self) -> Self:
         self._loadavg = os.open(_PROC / "loadavg", os.O_RDONLY)
         self._mounts = tmpfs_mounts()
-        self._tmpfs_base_bytes = tmpfs_used_bytes(self._mounts)
         self._add(self.root_pid)
         return self
 
@@ -190,7 +195,7 @@ class TreeSampler:
         plain = self._plain_bytes()
         alone = len(self._tree) <= 2  # noqa: PLR2004 - root and worker share nothing
         # Even alone, a process may have mapped a file that is counted as growth too.
-        is_exact = alone and not self._tmpfs_growth_bytes()
+        is_exact = alone and not self.tmpfs_growth_bytes()
         if is_exact:
             self._shared_twice_bytes = 0
         return TreeReading(
@@ -205,7 +210,7 @@ class TreeSampler:
         self._find_new()
         self._read_all()
         plain = self._plain_bytes()
-        true = self._tmpfs_growth_bytes()
+        true = self.tmpfs_growth_bytes()
         for pid in self._tree:
             true += _proportional_bytes(pid, self._mounts)
         self._shared_twice_bytes = max(0, plain - true)
@@ -239,10 +244,11 @@ class TreeSampler:
 
     def _plain_bytes(self) -> int:
         resident = sum(p.anon_bytes + p.shared_bytes for p in self._tree.values())
-        return resident + self._tmpfs_growth_bytes()
+        return resident + self.tmpfs_growth_bytes()
 
-    def _tmpfs_growth_bytes(self) -> int:
-        return max(0, tmpfs_used_bytes(self._mounts) - self._tmpfs_base_bytes)
+    def tmpfs_growth_bytes(self) -> int:
+        """Return what was added to memory file systems since the job began."""
+        return max(0, tmpfs_used_bytes(self._mounts) - self.tmpfs_base_bytes)
 
     def _read_all(self) -> None:
         for pid in [p.pid for p in self._tree.values() if not p.read()]:

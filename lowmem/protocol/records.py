@@ -40,9 +40,12 @@ class JobBegun(Record, frozen=True, kw_only=True):
     ----------
     reference
         What is typed to run it: its name, or its file.
+    command
+        The words after ``lowmem`` that began it, and that continue it.
     """
 
     reference: str
+    command: tuple[str, ...] = ()
     recipe: dict[str, Any]
     unit: str
     format: int = 1

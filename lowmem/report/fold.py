@@ -92,6 +92,7 @@ def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobR
         vram_peak_bytes=_largest(cycle.vram_peak_bytes for cycle in cycles),
         attempts=_count_attempts(records),
         reference=begun.reference if begun else newest.job,
+        command=begun.command if begun else (),
         unit=unit,
         begun_at=records[0].at,
         last_at=newest.at,

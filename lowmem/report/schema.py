@@ -88,6 +88,8 @@ class JobReport:
         Workers that were started.
     reference
         What is typed to run it: its name, or its file.
+    command
+        The words after ``lowmem`` that began it, and that continue it.
     unit
         What its items are, in the plural.
     begun_at, last_at
@@ -110,6 +112,7 @@ class JobReport:
     vram_peak_bytes: int | None
     attempts: int
     reference: str
+    command: tuple[str, ...]
     unit: str
     begun_at: str
     last_at: str

@@ -98,7 +98,7 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
 
 def _status(job: JobReport, workspace: str) -> JobStatus:
     is_over = job.state in {"done", "running"}
-    what, where = shlex.quote(job.reference), shlex.quote(workspace)
+    words = job.command or ("run", job.reference, "--workspace", workspace)
     return JobStatus(
         state=job.state,
         cycles=len(job.committed),
@@ -107,7 +107,7 @@ def _status(job: JobReport, workspace: str) -> JobStatus:
         last_at=job.last_at,
         ram_peak_bytes=job.ram_peak_bytes,
         ram_budget_bytes=job.budgets.ram_bytes,
-        next_command=None if is_over else f"lowmem run {what} --workspace {where}",
+        next_command=None if is_over else shlex.join(["lowmem", *words]),
         message=job.message,
     )
 

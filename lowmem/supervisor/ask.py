@@ -9,43 +9,58 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import InternalError, ReportedError
+from lowmem.base.errors import InternalError, ReportedError, StoppedError
 from lowmem.protocol.messages import Describe, Described, Failed, Planned
 from lowmem.supervisor.process import WorkerProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from lowmem.protocol.messages import Answer, JobDescription, Plan
 
-# seconds; importing a user's file may load a framework.
-_PATIENCE_S = 120.0
+# seconds between two looks whether the user still wants the answer. There is no limit
+# otherwise: a plan may import a framework, or look at every file of a slow mount.
+_LOOK_S = 0.2
 
 
 def describe(references: Iterable[str] = ()) -> tuple[JobDescription, ...]:
     """Return the descriptions of jobs; of all installed ones where none is named."""
-    answer = _ask(Describe(jobs=tuple(references)))
+    answer = _ask(Describe(jobs=tuple(references)), lambda: False)
     if not isinstance(answer, Described):
         raise InternalError(problem=f"the planner answered {type(answer).__name__}")
     return answer.jobs
 
 
-def plan(request: Plan) -> Planned:
-    """Return the ladder of a job with its predictions, and its recipe."""
-    answer = _ask(request)
+def plan(request: Plan, is_over: Callable[[], bool] = lambda: False) -> Planned:
+    """Return the ladder of a job with its predictions, and its recipe.
+
+    Parameters
+    ----------
+    is_over
+        Asked again and again; planning ends once it returns True.
+
+    Raises
+    ------
+    StoppedError
+        If ``is_over`` ended it.
+    """
+    answer = _ask(request, is_over)
+    if answer is None:
+        raise StoppedError(job=request.reference, reason="while it was being planned")
     if not isinstance(answer, Planned):
         raise InternalError(problem=f"the planner answered {type(answer).__name__}")
     return answer
 
 
-def _ask(request: Describe | Plan) -> Answer:
+def _ask(request: Describe | Plan, is_over: Callable[[], bool]) -> Answer | None:
     clock = SystemClock()
-    give_up_at = clock.monotonic() + _PATIENCE_S
     worker = WorkerProcess(request, device="cpu")
     answer: Answer | None = None
     try:
-        while answer is None and worker.is_open and clock.monotonic() < give_up_at:
-            for message in worker.receive(1.0):
+        while answer is None and worker.is_open:
+            if is_over():
+                return None
+            for message in worker.receive(_LOOK_S):
                 if isinstance(message, Described | Planned | Failed):
                     answer = message
     finally:

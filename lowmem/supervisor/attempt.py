@@ -6,6 +6,7 @@ Every decision is taken by `decide`; here are its effects.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,7 @@ class Attempt:
         self.course = decide.begin_attempt(self.course)
         kills_before = oom_kills()
         log = self.tools.space.log(self.request.job)
+        log_began = log.stat().st_size if log.exists() else 0
         worker = WorkerProcess(
             self.request,
             device=self.request.device,
@@ -124,8 +126,8 @@ class Attempt:
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
             verdict = decide.verdict_of_death(exited.status, is_oom_kill=is_oom)
-            tail = log_tail(log)
-            if "bad_alloc" in tail:
+            tail = log_tail(log, since=log_began)
+            if exited.status == -signal.SIGABRT and "bad_alloc" in tail:
                 verdict = "ram_limit"
             self._ending = self._broke(verdict, detail=tail)
         if not isinstance(self._ending, decide.Finished | decide.Left):
@@ -308,6 +310,7 @@ class Attempt:
         return decide.Broke(
             verdict=verdict,
             ram_bytes=self._last_ram_bytes,
+            tmpfs_bytes=self.tools.tree.tmpfs_growth_bytes(),
             where=read_where(stacks) if self._is_ready else None,
             detail=detail,
         )

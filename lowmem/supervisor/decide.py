@@ -189,10 +189,13 @@ class Broke:
         What it said itself, if it could.
     ram_bytes
         The reading that led to a kill, or the last one.
+    tmpfs_bytes
+        The part of it that lies in memory file systems, whoever wrote it there.
     """
 
     verdict: Verdict
     ram_bytes: int | None = None
+    tmpfs_bytes: int = 0
     where: str | None = None
     failure: Failed | None = None
     detail: str = ""

@@ -65,6 +65,7 @@ class CycleLedger:
 
     def committed(self, answer: Committed, end_bytes: int) -> None:
         """Write down a cycle that was committed."""
+        self.note(end_bytes)
         self._now.end_bytes = end_bytes
         self._now.returned_bytes = answer.ram_returned_bytes
         self._now.hwm_bytes = self.tree.peak_bytes()

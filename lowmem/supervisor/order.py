@@ -30,6 +30,8 @@ class JobOrder:
     ----------
     reference
         An installed name, or a file.
+    command
+        What was typed after ``lowmem``, less ``--restart``: it continues the job.
     pins
         Memory settings that the user fixed.
     deadline
@@ -37,6 +39,7 @@ class JobOrder:
     """
 
     reference: str
+    command: tuple[str, ...]
     name: str
     unit: str
     options: Mapping[str, object]
@@ -96,7 +99,12 @@ def first_fitting_rung(rungs: tuple[PlannedRung, ...], budget_bytes: int) -> int
 
 def needed_budget_bytes(rung: PlannedRung) -> int:
     """Return the smallest budget in which a rung of known need is tried."""
-    return round(((rung.ram_bytes or 0) + SUPERVISOR_BYTES) / SOFT_SHARE)
+    return round(planned_bytes(rung) / SOFT_SHARE)
+
+
+def planned_bytes(rung: PlannedRung) -> int:
+    """Return the predicted peak of the whole job, the supervisor included."""
+    return (rung.ram_bytes or 0) + SUPERVISOR_BYTES
 
 
 def format_size(n_bytes: int) -> str:

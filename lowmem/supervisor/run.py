@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import (
     BudgetError,
+    LowmemError,
     MissingArtefactError,
     RecipeChangedError,
     ReportedError,
@@ -37,6 +38,7 @@ from lowmem.supervisor.order import (
     format_size,
     needed_budget_bytes,
     plan_request,
+    planned_bytes,
 )
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.telemetry import Telemetry
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.job import Device
-    from lowmem.protocol.messages import PlannedRung
+    from lowmem.protocol.messages import Planned, PlannedRung
     from lowmem.protocol.records import AnyRecord, State
     from lowmem.supervisor.history import History
     from lowmem.supervisor.signals import StopRequests
@@ -65,6 +67,7 @@ class Session:
     journal: Journal
     stops: StopRequests
     lock_descriptor: int
+    tmpfs_base_bytes: int
     read_records: Callable[[], Iterable[AnyRecord]]
 
 
@@ -86,13 +89,13 @@ def run_job(
         If it did not end well; its exit code is the command's.
     """
     device = chosen_device(order.device)
-    planned = ask.plan(plan_request(order, session.space, device))
+    planned = _plan(order, session, device)
     while planned.missing:
         for need in planned.missing:
             if need.options is None:
                 raise MissingArtefactError(path=Path(need.path), job=need.job)
             run_needed(need, order)
-        planned = ask.plan(plan_request(order, session.space, device))
+        planned = _plan(order, session, device)
     history = history_of(order.name, session.read_records())
     history = _begin(order, session, history, planned.recipe)
     if history.is_done:
@@ -109,6 +112,16 @@ def run_job(
     )
     run = _SupervisedRun(order, session, planned.rungs, planned.recipe, history, device)
     return run.to_the_end()
+
+
+def _plan(order: JobOrder, session: Session, device: Device) -> Planned:
+    def is_over() -> bool:
+        late = order.deadline is not None
+        return session.stops.count > 0 or (
+            late and session.clock.monotonic() > (order.deadline or 0)
+        )
+
+    return ask.plan(plan_request(order, session.space, device), is_over)
 
 
 def _begin(
@@ -138,6 +151,7 @@ def _begin(
             job=order.name,
             at=session.journal.now(),
             reference=order.reference,
+            command=order.command,
             recipe=dict(recipe),
             unit=order.unit,
         )
@@ -195,8 +209,8 @@ class _SupervisedRun:
             error = BudgetError(
                 job=self._order.name,
                 budget=format_bytes(budget),
-                problem="its smallest setting is predicted to need "
-                f"{format_bytes(last.ram_bytes or 0)}",
+                problem="its smallest setting is predicted to use "
+                f"{format_bytes(planned_bytes(last))}, and some room must be left",
                 needed=needed,
             )
             self._write_end("refused", error.exit_code, str(error))
@@ -210,8 +224,9 @@ class _SupervisedRun:
 
     def _refuse_if_stopped(self) -> None:
         if self._session.stops.count:
-            self._write_end("stopped", StoppedError.exit_code, "asked to")
-            raise StoppedError(job=self._order.name, reason="asked to")
+            error = StoppedError(job=self._order.name, reason="asked to")
+            self._write_end("stopped", error.exit_code, str(error))
+            raise error
 
     def _attempt(self, course: decide.Course) -> tuple[decide.Ending, decide.Course]:
         self._attempts += 1
@@ -232,7 +247,9 @@ class _SupervisedRun:
                 tools=Instruments(
                     space=session.space,
                     clock=session.clock,
-                    tree=stack.enter_context(TreeSampler(os.getpid())),
+                    tree=stack.enter_context(
+                        TreeSampler(os.getpid(), session.tmpfs_base_bytes)
+                    ),
                     gpu=gpu,
                     journal=session.journal,
                     telemetry=stack.enter_context(
@@ -307,16 +324,23 @@ class _SupervisedRun:
         """Record the end; return the good news or raise the bad."""
         name = self._order.name
         finished = ending if isinstance(ending, decide.Finished) else None
-        self._write_end(verdict.state, verdict.exit_code, verdict.message, finished)
         if verdict.state == "done":
+            self._write_end("done", verdict.exit_code, finished=finished)
             return f"{name} is done"
+        error = self._bad_news(verdict, ending)
+        self._write_end(verdict.state, error.exit_code, str(error))
+        raise error
+
+    def _bad_news(self, verdict: decide.End, ending: decide.Ending) -> LowmemError:
+        """Return what the user is told of an end that is not a good one."""
+        name = self._order.name
         if verdict.state == "stopped":
-            raise StoppedError(job=name, reason=verdict.message)
+            return StoppedError(job=name, reason=verdict.message)
         broke = ending if isinstance(ending, decide.Broke) else None
         if verdict.state == "refused" and broke is not None:
-            raise self._budget_error(broke)
+            return self._budget_error(broke)
         failure = broke.failure if broke else None
-        raise ReportedError(
+        return ReportedError(
             message=f"job {name} failed: {verdict.message}",
             exit_code=verdict.exit_code,
             traceback=failure.traceback if failure else "",
@@ -326,6 +350,8 @@ class _SupervisedRun:
         """Return the refusal of a job stopped at its smallest setting."""
         used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
         where = f" in {broke.where}" if broke.where else ""
+        if broke.tmpfs_bytes:
+            where += f", {format_bytes(broke.tmpfs_bytes)} of it new files in memory"
         return BudgetError(
             job=self._order.name,
             budget=format_bytes(self._order.ram_budget_bytes),

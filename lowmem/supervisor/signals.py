@@ -28,7 +28,9 @@ class StopRequests:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            self._former[number] = signal.signal(number, self._note)
+            # ``nohup`` and its like ignore a signal on purpose.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -13,8 +13,8 @@ from lowmem.base.journal import JournalWriter
 from lowmem.protocol.records import body_from_record
 
 if TYPE_CHECKING:
+    from io import FileIO
     from types import TracebackType
-    from typing import BinaryIO
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -59,7 +59,7 @@ class Telemetry:
     job: str
     attempt: int
     clock: Clock
-    _stream: BinaryIO | None = None
+    _stream: FileIO | None = None
     _due: float = 0.0
     _peaks: dict[str, int | None] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ class Telemetry:
         path = self.space.telemetry(self.job)
         make_folder(path.parent)
         with storage_errors(path):
-            self._stream = path.open("ab")
+            self._stream = path.open("ab", buffering=0)
         return self
 
     def __exit__(
@@ -102,4 +102,3 @@ class Telemetry:
         self._peaks = {}
         with storage_errors(self.space.telemetry(self.job)):
             self._stream.write(msgspec.json.encode(point) + b"\n")
-            self._stream.flush()

@@ -19,6 +19,7 @@ from lowmem.cli.orders import (
     chosen_budgets,
     given_options,
     job_order,
+    misspelt_tables,
     with_config,
 )
 from lowmem.protocol.job import Option
@@ -43,7 +44,9 @@ ENCODE = described(
 BUDGETS = Budgets(ram_bytes=10**9, vram_bytes=None, time_s=None)
 
 
-def ordered(job=TRAIN, *, line=(), pins=(), config=None, jobs=None, **options: object):
+def ordered(
+    job=TRAIN, *, line=(), pins=(), config=None, jobs=None, command=(), **options
+):
     return job_order(
         job,
         reference=job.name,
@@ -53,6 +56,7 @@ def ordered(job=TRAIN, *, line=(), pins=(), config=None, jobs=None, **options: o
         config=config or {},
         is_pipeline=jobs is not None,
         deadline=None,
+        command=command,
     )
 
 
@@ -165,8 +169,25 @@ def test_the_line_wins_over_the_table_of_runs():
 
 @pytest.mark.parametrize("key", ["sead", "restart", "pins", "extra", "set"])
 def test_an_unknown_key_of_the_table_of_runs_is_refused(key):
-    with pytest.raises(UnknownOptionError, match="ram-budget"):
+    with pytest.raises(OptionValueError, match="ram-budget"):
         with_config(RunOptions(), {key: 1})
+
+
+def test_a_table_that_nearly_names_a_job_is_a_slip_and_others_may_be_anybodys():
+    assert misspelt_tables(["run", "trian", "brightness"], []) == [("trian", "train")]
+    assert misspelt_tables(["run", "train", "tint"], ["tint"]) == []
+
+
+def test_the_command_that_continues_a_job_does_not_restart_it():
+    command = ("run", "paint", "--restart", "--colour", "red")
+    order = ordered(command=command)
+    assert order.command == ("run", "paint", "--colour", "red")
+
+
+@pytest.mark.parametrize("text", ["²", "١", "0", "-1", "1.5"])
+def test_a_pin_is_a_whole_number_in_plain_digits(text):
+    with pytest.raises(OptionValueError, match="whole number"):
+        ordered(pins=[f"brush={text}"])
 
 
 @pytest.mark.parametrize(
