@@ -46,6 +46,9 @@ WorkspaceOption = Annotated[
 WorkspaceArgument = Annotated[
     str, typer.Argument(metavar="[WORKSPACE]", help="Folder of the experiment.")
 ]
+WorkspaceAsOption = Annotated[
+    str | None, typer.Option("--workspace", metavar="DIR", help="The same folder.")
+]
 JobArgument = Annotated[
     str | None,
     typer.Argument(metavar="JOB", help="A job's name, a file FILE.py, or `all`."),
@@ -185,10 +188,12 @@ def _required(job: str | None) -> str:
 
 @app.command(name="status")
 def status_command(
-    workspace: WorkspaceArgument = DEFAULT_WORKSPACE, as_json: JsonOption = False
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+    as_option: WorkspaceAsOption = None,
 ) -> None:
     """Say where each job stands."""
-    space = _existing(workspace)
+    space = _existing(as_option or workspace)
     report = read_report(space, is_live=is_held(space))
     print(json_from_statuses(report) if as_json else text_from_statuses(report))
 
@@ -203,10 +208,17 @@ def report_command(
     every_cycle: Annotated[
         bool, typer.Option("--all", help="Show every cycle of long jobs.")
     ] = False,
+    as_option: WorkspaceAsOption = None,
 ) -> None:
     """Show the memory of each cycle, what happened, and the results."""
-    space = _existing(workspace)
+    space = _existing(as_option or workspace)
+    if html is not None and as_json:
+        raise UsageError("--html and --json are given, expected one of them.")
     if html is not None:
+        if not html.absolute().parent.is_dir():
+            raise UsageError(
+                f"--html is {html}, expected a file in a folder that is there."
+            )
         # Loads the template library, which no other command needs.
         from lowmem.report.write import write_page  # noqa: PLC0415
 

@@ -130,3 +130,13 @@ def test_a_wrong_option_of_the_last_job_is_found_before_the_first_begins(tmp_pat
     done = lowmem(tmp_path, "run", "all", "--model", "nowhere:build")
     assert done.returncode == 2, done.stderr
     assert not (tmp_path / "lowmem-work" / "images.zarr").exists()
+
+
+def test_a_workspace_may_be_named_as_an_option_of_status_and_report_too(jobs):
+    assert lowmem(jobs, "run", "steps.py", "--workspace", "w").returncode == 0
+    for command in ("status", "report"):
+        named = lowmem(jobs, command, "--workspace", "w")
+        assert (named.returncode, "steps" in named.stdout) == (0, True)
+    page = lowmem(jobs, "report", "w", "--html", "nowhere/page.html")
+    assert page.returncode == 2
+    assert not (jobs / "nowhere").exists()
