@@ -140,6 +140,36 @@ def test_trimming_drops_the_rows_that_stick_out(tmp_path, rows):
     assert outlier < 50
 
 
+def test_the_radius_before_and_after_trimming_are_both_told(tmp_path, rows):
+    rows[7, 2] += 60
+    options = {**save(tmp_path / "z.npy", rows), "trim_fwhm": "1.8"}
+    _, summary = analyze(tmp_path, options)
+    away = rows - rows.mean(axis=0, dtype=np.float64)
+    inverse = np.linalg.inv(np.cov(away.T, bias=True))
+    r2 = np.einsum("ki,ij,kj->k", away, inverse, away)
+    before = summary["radius_of_all_rows"]["mardia_kurtosis"]
+    assert before == pytest.approx((r2**2).mean(), rel=1e-6)
+    assert summary["radius"]["mardia_kurtosis"] < 0.5 * before
+    assert summary["core"] is None
+
+
+def test_the_core_of_a_gaussian_is_the_gaussian_and_outliers_do_not_move_it(tmp_path):
+    clean = np.random.default_rng(3).normal(size=(20_000, 4))
+    _, summary = analyze(tmp_path, {**save(tmp_path / "z.npy", clean), "core": "0.8"})
+    core = summary["core"]
+    assert core["is_settled"]
+    assert core["variance_ratio"] == pytest.approx(1, abs=0.02)
+    assert core["n_inside"] == pytest.approx(16_000, abs=200)
+    clean[:1000] *= 20
+    options = {**save(tmp_path / "o.npy", clean), "core": "0.8"}
+    _, summary = analyze(tmp_path / "outliers", options)
+    core = summary["core"]
+    assert core["variance_ratio"] * clean.var(axis=0).sum() == pytest.approx(4, rel=0.1)
+    assert core["n_inside"] < 16_000
+    with pytest.raises(OptionValueError, match="--core"):
+        JOB.needs(plan(tmp_path, {**options, "core": "1"}))
+
+
 def test_only_the_strongest_pairs_are_measured_when_asked(tmp_path, rows):
     options = {**save(tmp_path / "z.npy", rows), "pairs": "3"}
     store, summary = analyze(tmp_path, options)
@@ -280,7 +310,7 @@ def keys_of(value):
 
 def test_every_number_is_named_in_the_description_of_the_formats(tmp_path, rows):
     own_latents(tmp_path, rows)
-    store, summary = analyze(tmp_path, {})
+    store, summary = analyze(tmp_path, {"core": "0.9"})
     text = (ROOT / "docs" / "formats.md").read_text()
     text = text.split("### Statistics")[1].split("## The report")[0]
     words = re.findall(r"`([^`]+)`", text)

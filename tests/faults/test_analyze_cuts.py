@@ -39,7 +39,7 @@ def options(tmp_path, monkeypatch):
     "more",
     [
         {},
-        {"frame": "pca", "trim_fwhm": "1.55", "pca": "incremental"},
+        {"frame": "pca", "trim_fwhm": "1.55", "pca": "incremental", "core": "0.9"},
         {"figures": True, "pairs": "2"},
     ],
 )
@@ -81,12 +81,12 @@ def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
 def test_what_was_written_past_the_last_commit_is_written_again(tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     drive(JOB, whole, options, settings={"pair_rows": 1000}, cycle_steps=10**6)
-    for n_commits in (11, 3):
+    for n_commits in (12, 3):
         drive(JOB, cut, options, settings={"pair_rows": 1000}, leave_after=n_commits)
         staging = cut / ".lowmem" / "jobs" / "analyze" / "staging"
         assert staging.exists()
         columns = staging / "columns.f32"
-        if n_commits == 11:
+        if n_commits == 12:
             # Rows past the commit hold anything after a power cut: here, the last
             # row of the first column.
             with columns.open("r+b") as stream:

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     Points = Generator[CommitPoint, None, None]
     Outcome = Generator[CommitPoint, None, Arrays]
 
+# Passes in which the inner core is sought.
+CORE_STAGES = tuple(f"core-{number}" for number in range(12))
+
 STAGES = (
     "moments",
     "histograms",
     "survivors",
+    *CORE_STAGES,
     "axes",
     "shape",
     "truth",
@@ -94,8 +98,8 @@ class Course:
             position = start + len(block)
             yield self._point(stage, position, sweep.arrays, sweep.flush)
 
-    def skip(self, stage: str) -> Points:
-        """Go past a stage that has nothing to do."""
+    def skip_to(self, stage: str) -> Points:
+        """Go past all stages up to this one: they have nothing to do."""
         if not self.is_done(stage):
             yield from self.end(stage, {})
 

@@ -44,6 +44,13 @@ OPTIONS = (
         "maximum from its centre",
     ),
     Option(
+        name="core",
+        kind="float",
+        minimum=0.5,
+        help="find the inner core by iteration: the share of a Gaussian within its "
+        "bound, such as 0.9",
+    ),
+    Option(
         name="pairs",
         kind="str",
         help="all, or N: the N pairs with the strongest correlation (with --frame pca: "
@@ -68,6 +75,11 @@ def latents_path(context: PlanContext) -> Path:
 
 def _needs(context: PlanContext) -> Sequence[Need]:
     _check_pairs(context.options["pairs"])
+    core: float | None = context.options["core"]
+    if core is not None and core >= 1:
+        raise OptionValueError(
+            option="--core", value=str(core), expected="a share from 0.5 to below 1"
+        )
     if context.options["latents"] is None:
         return (Need(path=context.workspace.latents, job="encode"),)
     return ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lowmem.stats.principal import PrincipalAxes
     from lowmem.stats.projections import ProjectionSample
     from lowmem.stats.radius import RadiusSample
+    from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.pairs import Selection
     from lowmem_jobs.analyze.truth import Recovery
@@ -104,6 +105,10 @@ class Study:
         How elliptic the density is, see `lowmem_jobs.analyze.pairs.SCORES`.
     recovery
         What z holds of the features behind the images; None where none are known.
+    radius_of_all
+        The same of all rows, where not all were kept.
+    core
+        The inner core of all rows, if asked for.
     """
 
     n_rows: int
@@ -124,6 +129,8 @@ class Study:
     coverage: Floats
     scores: Floats
     recovery: Recovery | None = None
+    radius_of_all: RadiusSample | None = None
+    core: Core | None = None
 
     @property
     def iou(self) -> Floats:

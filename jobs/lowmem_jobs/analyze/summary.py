@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.stats.principal import PrincipalAxes
+    from lowmem.stats.radius import RadiusSample
+    from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.study import Study, View
 
     Floats = NDArray[np.float64]
@@ -62,7 +64,9 @@ def summary_of(study: Study) -> dict[str, Any]:
             study.pca, study.pca_skewness, study.pca_kurtosis
         ),
         "correlation_axes": _correlation_axes(study),
-        "radius": _radius(study),
+        "radius": _radius(study.radius),
+        "radius_of_all_rows": _radius(study.radius_of_all or study.radius),
+        "core": study.core and _core(study.core),
         "projections": {
             "n_directions": N_DIRECTIONS,
             "kolmogorov": _spread(study.projections.kolmogorov),
@@ -173,8 +177,18 @@ def _correlation_axes(study: Study) -> dict[str, Any]:
     }
 
 
-def _radius(study: Study) -> dict[str, Any]:
-    radius = study.radius
+def _core(core: Core) -> dict[str, Any]:
+    return {
+        "quantile": core.quantile,
+        "n_iterations": core.n_iterations,
+        "is_settled": core.is_settled,
+        "n_inside": core.n_inside,
+        "variance_ratio": core.variance_ratio,
+        "radius_from_core": _radius(core.radius),
+    }
+
+
+def _radius(radius: RadiusSample) -> dict[str, Any]:
     return {
         "n_dimensions": radius.n_dimensions,
         "kolmogorov": radius.kolmogorov,

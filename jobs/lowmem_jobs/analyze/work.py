@@ -19,7 +19,8 @@ from lowmem.stats.pairs import PairSums, pair_measures
 from lowmem.stats.principal import PrincipalAxes, principal_axes
 from lowmem.stats.trimming import STUDY_FACTORS
 from lowmem_jobs.analyze.columns import Columns
-from lowmem_jobs.analyze.course import Course
+from lowmem_jobs.analyze.core import measure_core, measure_radius
+from lowmem_jobs.analyze.course import CORE_STAGES, Course
 from lowmem_jobs.analyze.frames import pca_frame, raw_frame
 from lowmem_jobs.analyze.gallery import figures_of
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import CommitPoint, Context
+    from lowmem.stats.radius import RadiusSample
+    from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.portraits import Pair
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_N_SWEEPS = 6
+_N_SWEEPS = 7
 _N_FIGURES = 17
 
 
@@ -79,6 +82,8 @@ class _Kept:
     is_kept: Callable[[Floats], NDArray[np.bool_]]
     moments: Moments
     trimming: Trimming
+    radius_of_all: RadiusSample | None
+    core: Core | None
 
 
 class _Analysis:
@@ -103,7 +108,9 @@ class _Analysis:
         study = yield from self._study(
             kept, (axes, solver, difference), frames, (shape, columns)
         )
-        study = replace(study, recovery=recovery)
+        study = replace(
+            study, recovery=recovery, radius_of_all=kept.radius_of_all, core=kept.core
+        )
         return (yield from self._results(study, kept, columns))
 
     def _kept_rows(self) -> Generator[CommitPoint, None, _Kept]:
@@ -127,7 +134,10 @@ class _Analysis:
         found = yield from course.sweep("survivors", latents, survivors)
         moments = everything if chosen is None else Moments.from_arrays(found)
         self._refuse_too_few(moments, chosen)
+        radius, core = yield from self._inner_core(everything)
         return _Kept(
+            radius_of_all=radius,
+            core=core,
             keep=survivors.keep,
             is_kept=survivors.is_kept,
             moments=moments,
@@ -135,6 +145,19 @@ class _Analysis:
                 chosen=chosen, cuts=cuts, survivors=np.asarray(found["survivors"])
             ),
         )
+
+    def _inner_core(
+        self, everything: Moments
+    ) -> Generator[CommitPoint, None, tuple[RadiusSample | None, Core | None]]:
+        """Look at all rows, where those that are kept are others or a core is wanted."""
+        quantile: float | None = self._options["core"]
+        stages = (self._course, self._latents, everything)
+        if quantile is not None:
+            return (yield from measure_core(*stages, quantile))
+        if self._options["trim_fwhm"] is not None:
+            return (yield from measure_radius(*stages)), None
+        yield from self._course.skip_to(CORE_STAGES[-1])
+        return None, None
 
     def _refuse_too_few(self, moments: Moments, chosen: float | None) -> None:
         if moments.n_samples < 2:  # noqa: PLR2004 - no spread without two
@@ -207,7 +230,7 @@ class _Analysis:
         images = self._context.workspace.images
         is_own = self._options["latents"] is None
         if not (is_own and has_truth(images, self._latents.n_rows)):
-            yield from self._course.skip("truth")
+            yield from self._course.skip_to("truth")
             return None
         with open_truth(images) as reader:
             sweep = TruthSweep(reader, frame=frame, is_kept=kept.is_kept)
