@@ -2,18 +2,26 @@
 
 The end of a cycle, in order: what the job wrote by itself is flushed, the checkpoint is
 committed, references are dropped, memory is given back and measured, the overseer is
-told and answers. Results are moved to their places only after a last checkpoint says
-that the job is complete, so a kill between two moves loses nothing.
+told and answers. Results are forced to the disk, then a last checkpoint says that the
+job is complete, and only then are they moved to their places: a kill between two moves
+loses nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lowmem.base.clock import SystemClock, timestamp
-from lowmem.base.errors import RecipeChangedError, UnwrittenResultError
-from lowmem.base.files import make_folder, publish, remove
+from lowmem.base.errors import (
+    JobDefinitionError,
+    RecipeChangedError,
+    ResultNameError,
+    UnwrittenResultError,
+)
+from lowmem.base.files import make_folder, publish, remove, sync_file, sync_tree
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
@@ -26,7 +34,7 @@ from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -126,7 +134,7 @@ class _Course:
 
     def run(self) -> Result | None:
         """Drive the generator to its end."""
-        work = work_of(self._job)(self._context())
+        work = self._generator()
         # The context holds the open checkpoint; the generator alone needs it.
         self._restored = None
         try:
@@ -135,17 +143,47 @@ class _Course:
             work.close()
         if result is None:
             return None
-        self._refuse_unwritten(result)
+        for name in result.publish:
+            self._refuse_unsafe(name)
+        self._sync_results(result)
         manifest = self._manifest(phase="publishing", result=result)
         if not self._end_cycle(manifest, ()):
             return None
         return _publish(self._space, self._request.job, manifest)
 
-    def _refuse_unwritten(self, result: Result) -> None:
+    def _generator(self) -> Generator[CommitPoint, None, Result | None]:
+        work = work_of(self._job)(self._context())
+        if not isinstance(work, Generator):
+            raise self._definition_error(
+                f"has a function that returned {_kind(work)}",
+                "a generator function: one that yields lowmem.CommitPoint(...) wherever "
+                "it may be cut",
+            )
+        return work
+
+    def _definition_error(self, problem: str, expected: str) -> JobDefinitionError:
+        return JobDefinitionError(
+            job=self._job.name, problem=problem, expected=expected
+        )
+
+    def _refuse_unsafe(self, name: object) -> None:
+        """Refuse a result that is not there, or would replace what is not a job's."""
+        space = self._space
+        reserved = (space.private.name, space.report.name, space.config.name)
+        if not isinstance(name, str) or not _is_inner(name, reserved):
+            raise ResultNameError(job=self._job.name, name=name, reserved=reserved)
+        if not (space.staging(self._request.job) / name).exists():
+            raise UnwrittenResultError(job=self._job.name, name=name)
+
+    def _sync_results(self, result: Result) -> None:
+        """Force results to the disk, before a commit says that they are complete."""
         staging = self._space.staging(self._request.job)
-        for name in result.publish:
-            if not (staging / name).exists():
-                raise UnwrittenResultError(job=self._job.name, name=name)
+        for path in (staging / name for name in result.publish):
+            sync_tree(path) if path.is_dir() else sync_file(path)
+            for folder in path.parents:
+                sync_file(folder)
+                if folder == staging:
+                    break
 
     def _drive(
         self, work: Generator[CommitPoint, None, Result | None]
@@ -155,11 +193,24 @@ class _Course:
             try:
                 point = next(work)
             except StopIteration as end:
-                return end.value or Result()
+                return self._checked_end(end.value)
+            if not isinstance(point, CommitPoint):
+                raise self._definition_error(
+                    f"yielded {_kind(point)}", "a lowmem.CommitPoint(...)"
+                )
             self._steps += 1
             self._items += point.items
             if self._is_due() and not self._take(point):
                 return None
+
+    def _checked_end(self, value: object) -> Result:
+        if value is None:
+            return Result()
+        if not isinstance(value, Result):
+            raise self._definition_error(
+                f"returned {_kind(value)}", "a lowmem.Result(...) or nothing"
+            )
+        return value
 
     def _is_due(self) -> bool:
         seconds = self._clock.monotonic() - self._began
@@ -250,3 +301,14 @@ class _Course:
 
 def _pairs(point: CommitPoint) -> Iterable[tuple[str, NDArray[np.generic]]]:
     return point.arrays() if callable(point.arrays) else point.arrays.items()
+
+
+def _is_inner(name: str, reserved: Iterable[str]) -> bool:
+    """Return whether ``name`` leads to a place inside a folder, in its normal form."""
+    path = PurePosixPath(name)
+    is_normal = bool(path.parts) and str(path) == name and not path.is_absolute()
+    return is_normal and ".." not in path.parts and path.parts[0] not in set(reserved)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lowmem.base.errors import (
+    JobDefinitionError,
     RecipeChangedError,
+    ResultNameError,
     StorageError,
     UnwrittenResultError,
 )
@@ -180,3 +184,114 @@ def test_the_generator_is_closed_when_the_worker_leaves(tmp_path):
 
     assert drive(holds, tmp_path, leave_after=1) is None
     assert closed == [True]
+
+
+def test_results_are_on_the_disk_before_a_commit_says_that_they_are_complete(
+    tmp_path, monkeypatch
+):
+    staging = Workspace.at(tmp_path).staging("writes")
+    calls = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor):
+        calls.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real_fsync(descriptor)
+
+    def replace(source, target):
+        calls.append(f"rename to {target}")
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+
+    @job()
+    def writes(ctx):
+        (ctx.staging / "one").touch()
+        (ctx.staging / "nested" / "two").mkdir(parents=True)
+        (ctx.staging / "nested" / "two" / "part").touch()
+        return Result(publish=["one", "nested/two"])
+        yield
+
+    drive(writes, tmp_path)
+    commit = calls.index(
+        f"rename to {Workspace.at(tmp_path).checkpoints('writes')}/gen-00000000"
+    )
+    names = ["one", "nested/two/part", "nested/two", "nested", "."]
+    assert {str(staging / name) for name in names} <= set(calls[:commit])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../out",
+        "a/../../out",
+        "a/./b",
+        "a//b",
+        "a/",
+        "/out",
+        ".lowmem",
+        ".lowmem/journal.jsonl",
+        "report.html",
+        "lowmem.toml",
+        5,
+    ],
+)
+def test_a_result_that_would_leave_its_place_is_refused_before_anything_is_committed(
+    tmp_path, name
+):
+    @job()
+    def reaches(_ctx):
+        return Result(publish=[name])
+        yield
+
+    config = tmp_path / "lowmem.toml"
+    config.write_text("[run]\n")
+    with pytest.raises(ResultNameError, match="reaches") as caught:
+        drive(reaches, tmp_path)
+    assert caught.value.exit_code == 70
+    assert generations(Workspace.at(tmp_path).checkpoints("reaches")) == []
+    assert config.read_text() == "[run]\n"
+
+
+def test_a_result_may_be_nested(tmp_path):
+    @job()
+    def nests(ctx):
+        (ctx.staging / "figures").mkdir()
+        (ctx.staging / "figures" / "a.png").touch()
+        return Result(publish=["figures/a.png"])
+        yield
+
+    drive(nests, tmp_path)
+    assert (tmp_path / "figures" / "a.png").exists()
+
+
+def plain(_ctx):
+    return 5
+
+
+def yields_nothing(_ctx):
+    yield
+
+
+def returns_a_mapping(_ctx):
+    yield CommitPoint()
+    return {"total": 3}
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (plain, "returned int, expected a generator function"),
+        (yields_nothing, r"yielded None, expected a lowmem\.CommitPoint"),
+        (returns_a_mapping, r"returned dict, expected a lowmem\.Result"),
+    ],
+)
+def test_work_of_another_form_is_told_what_was_found_and_what_is_expected(
+    tmp_path, work, words
+):
+    with pytest.raises(JobDefinitionError, match=words) as caught:
+        drive(job(name="odd")(work), tmp_path)
+    assert caught.value.exit_code == 70
