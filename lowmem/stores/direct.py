@@ -6,7 +6,8 @@ cache, which is the kernel's to shrink, and nothing is kept in the process but
 descriptors.
 
 Covers local arrays of format 2 or 3, in C order, chunked along axis 0 only, without
-compression, sharding or filters, all chunk files present. Everything else is read
+compression, sharding or filters, all chunk files present. Where chunks end in a
+CRC-32C, each is verified once, when it is first opened. Everything else is read
 through Zarr, see `lowmem.stores.batches`.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Self
 
+import google_crc32c
 import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
 _OPEN_FILES = 256
 # Buffers a single preadv takes (IOV_MAX of Linux).
 _RUN_ROWS = 1024
+# Bytes of a chunk held at once while it is verified.
+_BLOCK_BYTES = 2**18
+_CHECKSUM_BYTES = 4
+_TODO = "Restore the file, or run the job that made the store with --restart."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +65,15 @@ class RowLayout:
         Rows in one file; the last file is as long as the others.
     files
         The chunk files, in the order of their rows.
+    has_checksum
+        Whether the rows of each file are followed by their CRC-32C.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_rows: int
     files: tuple[Path, ...]
+    has_checksum: bool
 
     @property
     def row_bytes(self) -> int:
@@ -91,6 +100,8 @@ def find_layout(path: Path) -> RowLayout | None:
         dtype=np.dtype(array.dtype),
         chunk_rows=chunk_rows,
         files=files,
+        has_checksum=not isinstance(array.metadata, ArrayV2Metadata)
+        and len(array.metadata.codecs) > 1,
     )
 
 
@@ -108,6 +119,7 @@ def _is_plain(array: ZarrArray) -> bool:
     return (
         isinstance(head, BytesCodec)
         and head.endian in {None, Endian(sys.byteorder)}
+        and len(tail) <= 1
         and all(isinstance(codec, Crc32cCodec) for codec in tail)
     )
 
@@ -118,6 +130,8 @@ class DirectReader:
     def __init__(self, layout: RowLayout) -> None:
         self._layout = layout
         self._files: OrderedDict[int, int] = OrderedDict()
+        # Chunks whose checksum need not be looked at (again).
+        self._is_verified = np.full(len(layout.files), not layout.has_checksum)
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +150,7 @@ class DirectReader:
         Raises
         ------
         DataError
-            If a chunk file is missing or too short.
+            If a chunk file is missing, too short, or not as it was written.
         """
         layout = self._layout
         out = np.empty((len(rows), *layout.shape[1:]), layout.dtype)
@@ -179,22 +193,48 @@ class DirectReader:
             raise DataError(
                 thing=path, problem="is missing", expected=self._expected(chunk)
             ) from error
+        try:
+            self._verify(chunk, file)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _verify(self, chunk: int, file: int) -> None:
+        """Refuse a chunk that is too short, and once, one that was altered."""
         size = os.fstat(file).st_size
         if size < self._chunk_bytes:
-            os.close(file)
             raise self._truncated(chunk, size)
-        return file
+        if self._is_verified[chunk]:
+            return
+        crc = 0
+        for at in range(0, self._rows_bytes, _BLOCK_BYTES):
+            n_bytes = min(_BLOCK_BYTES, self._rows_bytes - at)
+            crc = google_crc32c.extend(crc, os.pread(file, n_bytes, at))
+        stored = os.pread(file, _CHECKSUM_BYTES, self._rows_bytes)
+        if crc.to_bytes(_CHECKSUM_BYTES, "little") != stored:
+            raise DataError(
+                thing=self._layout.files[chunk],
+                problem="was altered: its CRC-32C is not that of its bytes",
+                expected=self._expected(chunk),
+                todo=_TODO,
+            )
+        self._is_verified[chunk] = True
+
+    @property
+    def _rows_bytes(self) -> int:
+        return self._layout.chunk_rows * self._layout.row_bytes
 
     @property
     def _chunk_bytes(self) -> int:
-        return self._layout.chunk_rows * self._layout.row_bytes
+        return self._rows_bytes + _CHECKSUM_BYTES * self._layout.has_checksum
 
     def _truncated(self, chunk: int, size: int) -> DataError:
         return DataError(
             thing=self._layout.files[chunk],
             problem=f"holds {size} bytes",
             expected=f"at least {self._chunk_bytes}: {self._expected(chunk)}",
-            todo="Restore the file, or run the job that made the store with --restart.",
+            todo=_TODO,
         )
 
     def _expected(self, chunk: int) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import zarr
 
 from lowmem.stores.metadata import read_array_info
+from lowmem.stores.read import RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,6 +48,11 @@ def split_rows(store: Path, *, n_rows: int, fraction: float) -> Split:
     ----------
     fraction
         Expected share of validation rows, 0 to 1.
+
+    Raises
+    ------
+    DataError
+        If names are missing or damaged.
     """
     named = read_array_info(store / "names")
     if named is not None and named.shape == (n_rows,):
@@ -83,7 +88,8 @@ def unit_hash(name: str) -> float:
 
 
 def _names(store: Path) -> Iterator[str]:
-    array = zarr.open_array(store / "names", mode="r")
-    for start in range(0, array.shape[0], _BLOCK_ROWS):
-        block = np.asarray(array[start : start + _BLOCK_ROWS])
-        yield from (str(name) for name in block)
+    with RowReader.open(store, "names") as reader:
+        n_rows = reader.shape[0]
+        for start in range(0, n_rows, _BLOCK_ROWS):
+            block = reader.read(start, min(start + _BLOCK_ROWS, n_rows))
+            yield from (str(name) for name in block)

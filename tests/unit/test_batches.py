@@ -100,12 +100,16 @@ def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4"])
-@pytest.mark.parametrize("damage", ["missing", "truncated"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
 def test_damage_is_data_error_that_names_chunk_and_samples(tmp_path, damage, codec):
     store = write_store(tmp_path / "store.zarr", codec=codec)
     chunk = min((store / "images").glob("c*2*"))
     if damage == "missing":
         chunk.unlink()
+    elif damage == "altered":
+        data = bytearray(chunk.read_bytes())
+        data[40] ^= 1
+        chunk.write_bytes(data)
     else:
         os.truncate(chunk, 10)
     with (
@@ -115,6 +119,40 @@ def test_damage_is_data_error_that_names_chunk_and_samples(tmp_path, damage, cod
         reader.read(np.array([1, 17], np.int64))
     assert chunk.name in str(caught.value)
     assert caught.value.exit_code == 65
+
+
+@pytest.mark.parametrize("place", [0, 8 * 90 - 1, 8 * 90, 8 * 90 + 3])
+def test_any_altered_byte_of_a_chunk_is_damage_whichever_row_is_read(
+    tmp_path, monkeypatch, place
+):
+    monkeypatch.setattr(direct, "_BLOCK_BYTES", 100)
+    store = write_store(tmp_path / "store.zarr")
+    chunk = min((store / "images").glob("c*3*"))
+    data = bytearray(chunk.read_bytes())
+    data[place] ^= 128
+    chunk.write_bytes(data)
+    with open_batches(store, "images", cache_bytes=0) as reader:
+        reader.read(np.array([0, 49], np.int64))
+        for _ in range(2):
+            with pytest.raises(DataError, match=r"altered.*samples 24 to 31"):
+                reader.read(np.array([27], np.int64))
+
+
+def test_a_chunk_is_verified_once_however_often_it_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(direct, "_OPEN_FILES", 1)
+    verified = []
+    extend = direct.google_crc32c.extend
+
+    def note(crc: int, data: bytes) -> int:
+        verified.append(len(data))
+        return extend(crc, data)
+
+    monkeypatch.setattr(direct.google_crc32c, "extend", note)
+    store = write_store(tmp_path / "store.zarr")
+    with open_batches(store, "images", cache_bytes=0) as reader:
+        for epoch in range(3):
+            reader.read(epoch_order(n_rows=N_ROWS, seed=1, epoch=epoch))
+    assert verified == [8 * 90] * 7
 
 
 def test_a_chunk_that_vanishes_while_it_is_read_is_named(tmp_path):
@@ -179,3 +217,17 @@ def test_the_split_of_a_store_goes_by_its_names(tmp_path):
         np.sort(np.concatenate([by_name.training, by_name.validation])),
         np.arange(N_ROWS),
     )
+
+
+def test_names_that_are_missing_are_damage_and_no_other_split(tmp_path):
+    store = write_store(tmp_path / "store.zarr")
+    names = np.array([f"photo {i}" for i in range(N_ROWS)], dtype=object)
+    writer = RowWriter.open(store, "names", row_shape=(), dtype="str", chunk_rows=25)
+    for start in (0, 25):
+        writer.append(names[start : start + 25])
+    split = split_rows(store, n_rows=N_ROWS, fraction=0.3)
+    expected = split_by_name(names, fraction=0.3)
+    np.testing.assert_array_equal(split.validation, expected.validation)
+    (store / "names" / "c.1").unlink()
+    with pytest.raises(DataError, match="samples 25 to 49"):
+        split_rows(store, n_rows=N_ROWS, fraction=0.3)
