@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError
 from lowmem.stores.metadata import read_array_info
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from lowmem.base.workspace import Workspace
 
 _ARRAY = "images"
 _N_AXES = 4
@@ -46,6 +49,17 @@ class Images:
     def image_bytes(self) -> int:
         """Bytes of one image."""
         return prod(self.shape[1:])
+
+
+def images_to_use(options: Mapping[str, Any], workspace: Workspace) -> Images:
+    """Return the images of the option ``data``, else those of the workspace.
+
+    Raises
+    ------
+    DataError
+        As `find_images` does.
+    """
+    return find_images(Path(options["data"] or workspace.images))
 
 
 def find_images(store: Path) -> Images:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
 from lowmem.protocol.job import Job, Need, Option, Rung
-from lowmem.stores.images import find_images
+from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
 
 if TYPE_CHECKING:
@@ -53,11 +53,6 @@ _ACTIVATIONS_PER_BYTE = 64
 _BLOCKS_HELD = 3
 
 
-def store_of_images(ctx: PlanContext | Context) -> Path:
-    """Return the store of the images to encode."""
-    return Path(ctx.options["data"] or ctx.workspace.images)
-
-
 def model_file(ctx: PlanContext | Context) -> Path:
     """Return the file of the model to encode with."""
     return Path(ctx.options["model"] or ctx.workspace.model / "encoder.keras")
@@ -75,7 +70,7 @@ def ladder(ctx: PlanContext) -> Sequence[Settings]:
 
 def predict(ctx: PlanContext, settings: Settings) -> Rung:
     """Return the predicted peak of the worker."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     activations = ctx.options["batch_size"] * _ACTIVATIONS_PER_BYTE
     read = _BLOCKS_HELD * min(settings["read_rows"], images.n_images)
     return Rung(
@@ -98,7 +93,7 @@ def needs(ctx: PlanContext) -> Sequence[Need]:
 
 def inputs(ctx: PlanContext) -> Mapping[str, str]:
     """Return the fingerprints of images and model."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     model = model_file(ctx)
     if not model.is_file():
         raise DataError(

@@ -8,12 +8,12 @@ import numpy as np
 
 from lowmem.base.errors import DataError
 from lowmem.protocol.job import CommitPoint, Result
-from lowmem.stores.images import find_images
+from lowmem.stores.images import images_to_use
 from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
 from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
-from lowmem_jobs.encode.job import BLOCK_ROWS, model_file, store_of_images
+from lowmem_jobs.encode.job import BLOCK_ROWS, model_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,7 +28,7 @@ _STORE = "latents.zarr"
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     """Encode, offering a commit after each chunk of the latents."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     with (
         keras_session(
             seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes

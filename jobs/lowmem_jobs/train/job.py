@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import OptionValueError
 from lowmem.protocol.job import Job, Need, Option
-from lowmem.stores.images import find_images
+from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
 from lowmem_jobs.train.memory import predict
-from lowmem_jobs.train.recipe import store_of_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +139,7 @@ def needs(ctx: PlanContext) -> Sequence[Need]:
 
 def inputs(ctx: PlanContext) -> Mapping[str, str]:
     """Return the fingerprints of the images, and of the source of the user's model."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     found = {"images": fingerprint(images.store)}
     if ctx.options["model"]:
         found["model"] = fingerprint(find_source(ctx.options["model"]))

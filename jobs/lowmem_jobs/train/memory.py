@@ -8,8 +8,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from lowmem.protocol.job import Rung
-from lowmem.stores.images import find_images
-from lowmem_jobs.train.recipe import architecture_from_options, store_of_images
+from lowmem.stores.images import images_to_use
+from lowmem_jobs.train.recipe import architecture_from_options
 
 if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
@@ -51,7 +51,7 @@ class ModelSize:
 
 def predict(ctx: PlanContext, settings: Settings) -> Rung:
     """Return the predicted peak of the worker; unknown for a model of the user's own."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     if ctx.options["model"]:
         return Rung(settings=settings)
     architecture = architecture_from_options(ctx.options, images.image_shape)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import OptionValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from lowmem.protocol.job import Context, PlanContext
 
 # Smallest side in pixels, filters, latent size. The first row is the reference study's
 # model: 12.5 million parameters for 96x96x3. The others keep its form at a cost that
@@ -30,11 +27,6 @@ class Architecture:
     filters: tuple[int, ...]
     latent_dim: int
     batch_norm: bool
-
-
-def store_of_images(ctx: PlanContext | Context) -> Path:
-    """Return the store of the images to train on."""
-    return Path(ctx.options["data"] or ctx.workspace.images)
 
 
 def architecture_from_options(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.files import storage_errors
 from lowmem.protocol.job import Result
-from lowmem.stores.images import find_images
+from lowmem.stores.images import images_to_use
 from lowmem.stores.split import split_rows
 from lowmem.training import backend
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
@@ -19,7 +19,7 @@ from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
 from lowmem_jobs.train.memory import CACHE_BYTES
-from lowmem_jobs.train.recipe import architecture_from_options, store_of_images
+from lowmem_jobs.train.recipe import architecture_from_options
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     """Train, offering a commit after each optimiser step; then publish the models."""
-    images = find_images(store_of_images(ctx))
+    images = images_to_use(ctx.options, ctx.workspace)
     with keras_session(
         seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
     ):
