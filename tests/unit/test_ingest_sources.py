@@ -5,6 +5,7 @@ import io
 import os
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -292,6 +293,25 @@ def test_the_identity_of_a_source_changes_with_it_and_not_otherwise(
     before = identity(tmp_path, source)
     assert identity(tmp_path, source) == before
     make(tmp_path / name, {**FILES, "b.png": FILES["b.png"] + b"0"})
+    assert identity(tmp_path, source) != before
+
+
+def test_the_identity_of_a_folder_asks_once_for_each_file_and_sees_its_time(
+    tmp_path, monkeypatch
+):
+    source = make_folder(tmp_path / "f", FILES)
+    before = identity(tmp_path, source)
+    asked = []
+    stat = Path.stat
+
+    def note(path: Path, **kwargs: bool) -> os.stat_result:
+        asked.append(path)
+        return stat(path, **kwargs)
+
+    monkeypatch.setattr(Path, "stat", note)
+    assert identity(tmp_path, source) == before
+    assert asked.count(source / "b.png") == 1
+    os.utime(source / "b.png", (1, 1))
     assert identity(tmp_path, source) != before
 
 

@@ -78,6 +78,8 @@ class Entry:
         Its size once unpacked.
     place
         Where its source finds it.
+    changed_s
+        When a file changed last, whole seconds of Unix time; 0 where it is not read.
     problem
         Why it is not to be read; empty where it is.
     """
@@ -85,6 +87,7 @@ class Entry:
     name: str
     n_bytes: int
     place: Any
+    changed_s: int = 0
     problem: str = ""
 
 

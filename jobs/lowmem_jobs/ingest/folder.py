@@ -71,7 +71,13 @@ def _entry(root: Path, path: Path) -> Entry:
         problem = "a link to a folder, which is not followed"
     elif not stat.S_ISREG(status.st_mode):
         problem = "not a regular file"
-    return Entry(name=name, n_bytes=status.st_size, place=path, problem=problem)
+    return Entry(
+        name=name,
+        n_bytes=status.st_size,
+        place=path,
+        changed_s=0 if problem else int(status.st_mtime),
+        problem=problem,
+    )
 
 
 def read_file(entry: Entry) -> bytes:

@@ -47,8 +47,7 @@ def source_identity(recipe: Recipe, workspace: Path) -> str:
 def _folder(root: Path, workspace: Path) -> Iterator[bytes]:
     entries = list_folder(root, without=workspace)
     for entry in sorted(entries, key=lambda entry: name_bytes(entry.name)):
-        changed = 0 if entry.problem else int(entry.place.stat().st_mtime)
-        yield name_bytes(entry.name) + b"\0%d %d\0" % (entry.n_bytes, changed)
+        yield name_bytes(entry.name) + b"\0%d %d\0" % (entry.n_bytes, entry.changed_s)
 
 
 def _file(path: Path) -> Iterator[bytes]:
