@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +22,6 @@ from lowmem_jobs.generate import task
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
 from tests.driver import Cutter, drive
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.keras,
@@ -145,14 +142,14 @@ def test_a_commit_makes_durable_whatever_both_passes_wrote_before(space, monkeyp
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
-        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
     # The first commit comes after the first pass has ended.
     drive(JOB, space.root, {"count": COUNT}, cycle_steps=3, leave_after=1)
     staging = space.staging("generate")
-    written = {str(path) for path in (staging, *staging.rglob("*"))}
+    written = {staging, *staging.rglob("*")}
     assert len(written) > 10
     assert written - synced == set()
 
