@@ -27,6 +27,7 @@ import numpy as np
 from lowmem.base.errors import DivergedError, ModelError
 from lowmem.protocol.job import CommitPoint
 from lowmem.training import backend, state
+from lowmem.training.exact import numbers_from_texts, texts_from_numbers
 from lowmem.training.steps import Stepper
 from lowmem.training.stopping import EarlyStopping
 
@@ -204,10 +205,10 @@ class Training:
             "epoch": self._epoch,
             "is_validating": self._is_validating,
             "batch": self._batch,
-            "logs": self._logs,
-            "training_logs": self._training_logs,
-            "history": list(self._history),
-            "stopping": asdict(self._stopping),
+            "logs": texts_from_numbers(self._logs),
+            "training_logs": texts_from_numbers(self._training_logs),
+            "history": [texts_from_numbers(row) for row in self._history],
+            "stopping": texts_from_numbers(asdict(self._stopping)),
             "environment": backend.environment(),
         }
         return CommitPoint(items=items, state=saved, arrays=self._arrays)
@@ -238,10 +239,10 @@ class Training:
         self._epoch = saved["epoch"]
         self._is_validating = saved["is_validating"]
         self._batch = saved["batch"]
-        self._logs = dict(saved["logs"])
-        self._training_logs = dict(saved["training_logs"])
-        self._history = [dict(row) for row in saved["history"]]
-        self._stopping = EarlyStopping(**saved["stopping"])
+        self._logs = numbers_from_texts(saved["logs"])
+        self._training_logs = numbers_from_texts(saved["training_logs"])
+        self._history = [numbers_from_texts(row) for row in saved["history"]]
+        self._stopping = EarlyStopping(**numbers_from_texts(saved["stopping"]))
 
     def _prepare_optimizers(self) -> None:
         if not self._model.optimizer.built:

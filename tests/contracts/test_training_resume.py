@@ -65,6 +65,22 @@ def plain_model():
     return model
 
 
+class Odd(keras.Model):
+    """A model whose step reports what is no finite number."""
+
+    def train_step(self, data):
+        odd = {"odd": float("nan"), "vast": float("inf"), "deep": float("-inf")}
+        return super().train_step(data) | odd
+
+
+def odd_model():
+    """Return the default model with such a step."""
+    plain = plain_model()
+    model = Odd(plain.inputs, plain.outputs)
+    compile_autoencoder(model, loss="mse", learning_rate=0.01)
+    return model
+
+
 def attempt(store, build, saved, arrays, *, cut_after, micro_batch, patience):
     """Run one attempt with new objects; return its last commit and the history."""
     with keras_session(seed=5):
@@ -147,6 +163,14 @@ def test_early_stopping_resumes_with_its_best_weights(store):
     expected = train(store, forgetful_model, patience=1)
     resumed = train(store, forgetful_model, (5,), patience=1)
     assert_identical(resumed, expected)
+
+
+def test_what_is_no_finite_number_survives_a_cut_after_every_step(store):
+    _, _, expected = train(store, odd_model)
+    _, _, history = train(store, odd_model, [1] * POINTS)
+    assert repr(history) == repr(expected)
+    odd = [repr(history[-1][name]) for name in ("odd", "vast", "deep")]
+    assert odd == ["nan", "inf", "-inf"]
 
 
 def test_micro_batches_agree_with_whole_batches(store):
