@@ -20,7 +20,7 @@ from lowmem.base.errors import (
 )
 from lowmem.stores.write import RowWriter
 from lowmem_jobs.train.job import JOB
-from tests.driver import drive
+from tests.driver import Cutter, drive
 
 pytestmark = [
     pytest.mark.keras,
@@ -87,7 +87,7 @@ def test_a_new_process_finishes_what_another_began_to_the_byte(tmp_path):
     assert drive(JOB, tmp_path / "cut", SMALL, leave_after=3) is None
     assert not (tmp_path / "cut" / "model").exists()
     code = (
-        "import sys; from tests.driver import drive; "
+        "import sys; from tests.driver import Cutter, drive; "
         "from lowmem_jobs.train.job import JOB; "
         f"drive(JOB, sys.argv[1], {SMALL!r})"
     )
@@ -160,15 +160,21 @@ def users_folder(tmp_path, monkeypatch):
 
 
 def test_an_uncompiled_model_of_the_user_gets_optimiser_and_loss(users_folder):
-    drive(JOB, users_folder, SMALL | {"model": "users_models:uncompiled"})
+    given = {"model": "users_models:uncompiled", "filters": None, "loss": "mae"}
+    overseer = Cutter()
+    drive(JOB, users_folder, SMALL | given, overseer=overseer)
+    assert not any("ignored" in line for line in overseer.lines)
     assert load(users_folder, "encoder").output_shape == (None, 3)
 
 
 def test_a_compiled_model_keeps_its_own_step_and_is_published_as_a_plain_one(
     users_folder,
 ):
-    given = {"model": "users_models:compiled", "validation_split": 0.3}
-    drive(JOB, users_folder, SMALL | given)
+    given = {"model": "users_models:compiled", "validation_split": 0.3, "loss": "bce"}
+    overseer = Cutter()
+    drive(JOB, users_folder, SMALL | given, overseer=overseer)
+    [told] = [line for line in overseer.lines if "ignored" in line]
+    assert told.endswith(" --filters, --loss ignored")
     row = history_of(users_folder)[0]
     assert float(row["mark"]) == 42
     assert {"mse", "val_mse"} <= row.keys()

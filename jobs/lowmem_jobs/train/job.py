@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import PlanContext, Settings
 
-_OPTIONS = (
+OPTIONS = (
     Option(
         name="data",
         kind="path",
@@ -130,11 +130,10 @@ def _halves(n: int) -> Iterator[int]:
 
 
 def needs(ctx: PlanContext) -> Sequence[Need]:
-    """Ask for the embedded faces where the workspace holds no images."""
+    """Ask for what `ingest` takes by itself, drawn faces, where the workspace holds no images."""
     if ctx.options["data"]:
         return ()
-    faces = {"source": "faces:2000", "size": "64"}
-    return (Need(path=ctx.workspace.images, job="ingest", options=faces),)
+    return (Need(path=ctx.workspace.images, job="ingest", options={}),)
 
 
 def inputs(ctx: PlanContext) -> Mapping[str, str]:
@@ -176,7 +175,7 @@ JOB = Job(
     work="lowmem_jobs.train.work:work",
     summary="Train a convolutional autoencoder on the images.",
     unit="images",
-    options=_OPTIONS,
+    options=OPTIONS,
     check=check,
     ladder=ladder,
     predict=predict,

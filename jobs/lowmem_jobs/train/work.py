@@ -18,6 +18,7 @@ from lowmem.training.parts import cut_at_latent, write_parts
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
+from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.memory import CACHE_BYTES
 from lowmem_jobs.train.recipe import architecture_from_options
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import CommitPoint, Context
     from lowmem.stores.images import Images
+
+# Options that a model of the user's own leaves without effect: always, and if compiled.
+_OF_BUILDING = ("filters", "batch_norm")
+_OF_COMPILING = ("learning_rate", "loss")
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -89,6 +94,8 @@ def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model
             filters=architecture.filters,
             batch_norm=architecture.batch_norm,
         )
+    if options["model"]:
+        _warn_of_ignored(ctx, is_compiled=model.compiled)
     if model.compiled:
         return model, False
     compile_autoencoder(
@@ -112,6 +119,16 @@ def _batches(ctx: Context, images: Images, side: str) -> ZarrSequence:
         is_shuffled=side == "training",
         cache_bytes=CACHE_BYTES,
     )
+
+
+def _warn_of_ignored(ctx: Context, *, is_compiled: bool) -> None:
+    """Say which options the user gave in vain beside a model of their own."""
+    ignored = _OF_BUILDING + _OF_COMPILING * is_compiled
+    defaults = {option.name: option.default for option in OPTIONS}
+    given = [name for name in ignored if ctx.options[name] != defaults[name]]
+    if given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        ctx.log(f"the model of --model has its own say: {names} ignored")
 
 
 def _warn_of_changes(ctx: Context) -> None:
