@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 import zarr
 from PIL import Image
 
+from lowmem.base.errors import DataError
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 
@@ -86,6 +88,61 @@ def test_ingest_cut_at_every_chunk_equals_ingest_never_cut(tmp_path, source):
     assert attempt > 3
     assert summary == whole
     assert published(tmp_path / "cut") == published(tmp_path / "whole")
+
+
+def write_files(folder, files):
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_many_unreadable_entries_are_steps_of_their_own_and_images_wait(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lowmem_jobs.ingest.work._STEP_ENTRIES", 5)
+    files = dict(list(encoded_images(12).items())[1:5])
+    texts = {f"text {index:02}": b"no image" for index in range(41)}
+    source = write_files(tmp_path / "in", {**files, **texts, "z.png": files["001.png"]})
+    options = {"source": str(source), "size": SIZE}
+    drive(JOB, tmp_path / "whole", options, cycle_steps=1000)
+    n_attempts = 1
+    while drive(JOB, tmp_path / "cut", options, leave_after=1) is None:
+        n_attempts += 1
+    assert n_attempts > 9
+    assert published(tmp_path / "cut") == published(tmp_path / "whole")
+    images = zarr.open_group(tmp_path / "cut/images.zarr", mode="r")["images"]
+    assert images.shape[0] == 5
+    rows = csv.reader((tmp_path / "cut/ingest-report.csv").read_text().splitlines())
+    assert [row[3] for row in rows if row[1] == "stored"] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_archive_is_unpacked_between_commits_and_stays_unpacked(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lowmem_jobs.ingest.tars._BLOCK", 4096)
+    make_sources(tmp_path / "in")
+    options = {"source": str(tmp_path / "in/a.tar.gz"), "size": SIZE}
+    staging = tmp_path / "w/.lowmem/jobs/ingest/staging"
+    assert drive(JOB, tmp_path / "w", options, leave_after=1) is None
+    (staging / "source.tar.part").unlink()
+    while not (staging / "source.tar").exists():
+        assert drive(JOB, tmp_path / "w", options, leave_after=1) is None
+    monkeypatch.setattr("lowmem_jobs.ingest.tars._unpack", None)
+    assert drive(JOB, tmp_path / "w", options)["images"] == 34
+
+
+def test_a_damaged_archive_leaves_nothing_unpacked(tmp_path):
+    make_sources(tmp_path / "in")
+    whole = gzip.decompress((tmp_path / "in/a.tar.gz").read_bytes())
+    (tmp_path / "torn.tar.gz").write_bytes(gzip.compress(whole[:2000]))
+    (tmp_path / "torn.tgz").write_bytes((tmp_path / "in/a.tar.gz").read_bytes()[:2000])
+    for name in ("torn.tar.gz", "torn.tgz"):
+        with pytest.raises(DataError, match="copy it again"):
+            drive(JOB, tmp_path / "w", {"source": str(tmp_path / name)})
+        left = (tmp_path / "w/.lowmem/jobs/ingest/staging").iterdir()
+        assert not [path for path in left if path.name.startswith("source.tar")]
 
 
 @pytest.mark.slow

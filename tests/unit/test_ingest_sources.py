@@ -322,13 +322,23 @@ def test_the_identity_of_a_file_survives_a_fresh_copy(tmp_path):
     assert identity(tmp_path, source) == before
 
 
-def test_without_a_source_faces_are_drawn_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe.DEFAULT_SOURCE", "faces:3")
-    said = []
-    monkeypatch.setattr(Cutter, "show_line", lambda _, text: said.append(text))
-    summary = drive(JOB, tmp_path / "w", {"size": 8})
-    assert summary["images"] == 3
-    assert any("no --source given" in line for line in said)
+def test_that_faces_are_drawn_is_said(tmp_path):
+    overseer = Cutter()
+    drive(JOB, tmp_path / "w", {"source": "faces:3", "size": 8}, overseer=overseer)
+    assert any("faces:3: drawn faces" in line for line in overseer.lines)
+
+
+def test_drawn_faces_are_64_pixels_and_images_96_unless_a_size_is_given(tmp_path):
+    folder = make_folder(tmp_path / "f", FILES)
+    for given, title, size in (
+        ({}, "faces:2000", 64),
+        ({"source": "faces:5"}, "faces:5", 64),
+        ({"source": "faces:5", "size": 96}, "faces:5", 96),
+        ({"source": str(folder)}, str(folder), 96),
+    ):
+        options = resolve_options("ingest", JOB.options, given)
+        recipe = recipe_from_options(options)
+        assert (recipe.title, recipe.frame.size) == (title, size)
 
 
 @pytest.mark.parametrize(

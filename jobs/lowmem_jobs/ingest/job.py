@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from lowmem.protocol.job import Job, Option, Rung
 from lowmem_jobs.ingest.identity import source_identity
-from lowmem_jobs.ingest.recipe import CODECS, DEFAULT_SOURCE, recipe_from_options
+from lowmem_jobs.ingest.recipe import (
+    CODECS,
+    DEFAULT_SIZE,
+    DEFAULT_SOURCE,
+    DRAWN_SIZE,
+    recipe_from_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,15 +59,16 @@ JOB = Job(
         Option(
             name="source",
             kind="str",
+            default=DEFAULT_SOURCE,
             help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
-            f"faces; {DEFAULT_SOURCE} where none is given.",
+            "faces.",
         ),
         Option(
             name="size",
             kind="int",
-            default=96,
             minimum=8,
-            help="Height and width of the stored images, in pixels.",
+            help="Height and width of the stored images, in pixels; by default "
+            f"{DRAWN_SIZE} of drawn faces, else {DEFAULT_SIZE}.",
         ),
         Option(
             name="crop",

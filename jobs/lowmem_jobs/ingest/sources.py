@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lowmem.base.errors import DataError
+from lowmem.base.files import remove
 from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import FileSource
@@ -69,6 +71,12 @@ def _zip(path: Path, decoder: Decoder) -> Iterator[FileSource]:
 @contextmanager
 def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
     plain = plain_tar(path, staging)
-    with plain.open("rb") as stream:
-        read = span_reader(stream)
-        yield FileSource(list_tar(plain), read=read, decode=decoder.decode)
+    try:
+        with plain.open("rb") as stream:
+            read = span_reader(stream)
+            yield FileSource(list_tar(plain), read=read, decode=decoder.decode)
+    except DataError:
+        # Then what was unpacked is of no more use, and may be large.
+        if plain != path:
+            remove(plain)
+        raise

@@ -13,11 +13,12 @@ import lzma
 import tarfile
 import zlib
 from bz2 import BZ2File
+from contextlib import contextmanager
 from gzip import GzipFile
 from typing import IO, TYPE_CHECKING
 
 from lowmem.base.errors import DataError
-from lowmem.base.files import rename, storage_errors, sync_file
+from lowmem.base.files import remove, rename, storage_errors, sync_file
 from lowmem_jobs.ingest.entries import Entry, UnreadableError, is_ignored, name_problem
 
 if TYPE_CHECKING:
@@ -32,34 +33,62 @@ _RECORD = 512  # bytes; the unit of the format
 
 
 def plain_tar(path: Path, staging: Path) -> Path:
-    """Return ``path`` itself, or the plain archive that it unpacks to.
+    """Return where the plain archive is: ``path`` itself, or what `unpack` makes."""
+    return path if path.name.lower().endswith(".tar") else staging / "source.tar"
+
+
+def partial_tar(staging: Path) -> Path:
+    """Return where an archive is while `unpack` works on it."""
+    return staging / "source.tar.part"
+
+
+def unpack(path: Path, staging: Path, *, start: int) -> Iterator[int]:
+    """Make `plain_tar` of a compressed archive; yield the bytes done after each block.
+
+    Parameters
+    ----------
+    start
+        Bytes done already, by an earlier process.
 
     Raises
     ------
     DataError
         If the compressed data are damaged, cut short, or grow without measure.
+
+    Notes
+    -----
+    Going on costs decompressing what was done once more, but no writing.
     """
-    if path.name.lower().endswith(".tar"):
-        return path
-    plain = staging / "source.tar"
-    if not plain.exists():
-        partial = staging / "source.tar.part"
-        _unpack(path, partial)
-        sync_file(partial)
-        rename(partial, plain)
-    return plain
+    plain = plain_tar(path, staging)
+    if plain == path or plain.exists():
+        return
+    partial = partial_tar(staging)
+    # It was deleted where the archive could not be read to its end.
+    is_kept = partial.exists() and partial.stat().st_size >= start
+    try:
+        yield from _unpack(path, partial, start if is_kept else 0)
+    except DataError:
+        remove(partial)
+        raise
+    sync_file(partial)
+    rename(partial, plain)
 
 
-def _unpack(path: Path, target: Path) -> None:
+def _unpack(path: Path, target: Path, start: int) -> Iterator[int]:
     limit = max(path.stat().st_size * _MAX_RATIO, _RATIO_FROM_BYTES)
-    written = 0
-    with _decompressed(path) as source, target.open("wb") as sink:
+    written = start
+    with _decompressed(path) as source, target.open("ab") as sink:
+        sink.truncate(start)
+        with _read_errors(path):
+            source.seek(start)
         while block := _next_block(source, path):
             written += len(block)
             if written > limit:
                 raise _damage(path, f"unpacks to more than {_MAX_RATIO} times its size")
             with storage_errors(target):
                 sink.write(block)
+                sink.flush()
+            yield written
 
 
 def _decompressed(path: Path) -> GzipFile | BZ2File | lzma.LZMAFile:
@@ -72,8 +101,14 @@ def _decompressed(path: Path) -> GzipFile | BZ2File | lzma.LZMAFile:
 
 
 def _next_block(source: GzipFile | BZ2File | lzma.LZMAFile, path: Path) -> bytes:
-    try:
+    with _read_errors(path):
         return source.read(_BLOCK)
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damage(path, f"cannot be unpacked ({error})") from error
 

@@ -1,8 +1,9 @@
 """The work of `ingest`: chunk by chunk from the source into the store.
 
 Entries are taken in the order of their names. Whatever is readable is stored, the rest
-is listed; one step ends when a chunk is full. The state is where the next step begins,
-so an entry that was decoded ahead of a cut is simply decoded again.
+is listed; one step ends when a chunk is full, or after so many entries that there is
+much to list. Images that do not fill a chunk yet are part of the state. So is where the
+next step begins: an entry that was decoded ahead of a cut is simply decoded again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.errors import DataError
+from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
-from lowmem_jobs.ingest.ahead import outcomes
+from lowmem_jobs.ingest.ahead import Outcome, outcomes
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.recipe import DEFAULT_SOURCE, recipe_from_options
+from lowmem_jobs.ingest.recipe import recipe_from_options
 from lowmem_jobs.ingest.sources import open_source
+from lowmem_jobs.ingest.tars import partial_tar, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -28,23 +31,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Context
-    from lowmem_jobs.ingest.ahead import Outcome
     from lowmem_jobs.ingest.entries import Pixels, Source
     from lowmem_jobs.ingest.recipe import Recipe
 
 _REASONS_SHOWN = 3
+# Entries that end a step however few of them were images.
+_STEP_ENTRIES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where an ingest stands between two chunks: all that a new process needs.
+    """Where an ingest stands between two steps: with the images that wait, all of it.
 
     Attributes
     ----------
+    unpacked_bytes
+        Bytes of a compressed archive that are unpacked, while it is.
     n_seen
         Entries of the source that are dealt with.
     n_stored, n_skipped
-        How many of them are in the store, and how many are listed as unreadable.
+        How many of them are stored or wait to be, and how many are listed as unreadable.
+    waiting
+        Numbers of the entries whose images do not fill a chunk yet.
     digest
         SHA-256 of the digest before and the bytes of the last image, from one image to
         the next; empty before the first. It does not depend on chunks or codec.
@@ -54,9 +62,11 @@ class Progress:
         Why the first skipped entries were, for the message should nothing be readable.
     """
 
+    unpacked_bytes: int = 0
     n_seen: int = 0
     n_stored: int = 0
     n_skipped: int = 0
+    waiting: tuple[int, ...] = ()
     digest: str = ""
     report_bytes: int = 0
     first_reasons: tuple[str, ...] = ()
@@ -67,30 +77,39 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     # Pillow warns of what it makes good; what it cannot read is listed anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     recipe = recipe_from_options(ctx.options)
-    if ctx.options["source"] is None:
-        ctx.log(f"no --source given: taking {DEFAULT_SOURCE}, drawn faces")
+    if recipe.kind == "faces":
+        ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     done = Progress(**ctx.state)
+    yield from _unpack(ctx, recipe, done)
     with open_source(recipe, ctx) as source:
         pack = Pack.open(
             ctx.staging,
             recipe,
-            n_rows=done.n_stored,
+            n_rows=done.n_stored - len(done.waiting),
             report_bytes=done.report_bytes,
             with_features=isinstance(source, FaceSource),
         )
+        waiting = _waiting(ctx, done)
         n_ahead = ctx.settings.get("decode_ahead", 1)
         with outcomes(source, done.n_seen, n_ahead=n_ahead) as found:
-            for chunk in _chunks(found, recipe, n_stored=done.n_stored):
-                before, done = done, _store(chunk, source, pack, done)
-                if not done.n_stored:
+            for step in _steps(found, recipe, n_stored=done.n_stored):
+                before, done = done, _take(step, source, pack, done, waiting)
+                if len(waiting) == recipe.chunk_rows:
+                    _store(waiting, source, pack)
+                    waiting.clear()
+                done = replace(done, waiting=tuple(one.index for one in waiting))
+                if not done.n_stored and done.n_seen == len(source):
                     # Then the job will fail: no commit is to bind a corrected source.
                     break
                 ctx.progress(done.n_stored, _total(source, recipe, done))
                 yield CommitPoint(
                     items=done.n_stored - before.n_stored,
                     state=asdict(done),
+                    arrays=_arrays(waiting),
                     flush=pack.flush,
                 )
+        if waiting:
+            _store(waiting, source, pack)
     _require_images(recipe, done)
     summary = _summary(recipe, done)
     pack.finish(summary)
@@ -99,57 +118,98 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     return Result(publish=["images.zarr", "ingest-report.csv"], summary=summary)
 
 
-def _chunks(
+def _unpack(
+    ctx: Context, recipe: Recipe, done: Progress
+) -> Generator[CommitPoint, None, None]:
+    """Unpack a compressed archive, from where the last commit left it."""
+    if recipe.kind != "tar" or recipe.path is None:
+        return
+
+    def flush() -> None:
+        sync_file(partial_tar(ctx.staging))
+        sync_file(ctx.staging)
+
+    for n_bytes in unpack(recipe.path, ctx.staging, start=done.unpacked_bytes):
+        ctx.progress(0, note=f"unpacked {n_bytes // 2**20} MiB")
+        state = asdict(replace(done, unpacked_bytes=n_bytes))
+        yield CommitPoint(state=state, flush=flush)
+
+
+def _waiting(ctx: Context, done: Progress) -> list[Outcome]:
+    """Return the images that an earlier process left waiting."""
+    if not done.waiting:
+        return []
+    images = ctx.arrays["waiting"]
+    return [
+        Outcome(index=index, pixels=pixels)
+        for index, pixels in zip(done.waiting, images, strict=True)
+    ]
+
+
+def _arrays(waiting: list[Outcome]) -> dict[str, Pixels]:
+    return {"waiting": _stack(waiting)} if waiting else {}
+
+
+def _stack(outcomes: list[Outcome]) -> Pixels:
+    return np.stack([one.pixels for one in outcomes if one.pixels is not None])
+
+
+def _steps(
     found: Iterator[Outcome], recipe: Recipe, *, n_stored: int
 ) -> Iterator[list[Outcome]]:
-    """Yield what fills one chunk each, and at last whatever is left."""
-    chunk: list[Outcome] = []
-    n_images = 0
+    """Yield the entries of one step each; the one that fills a chunk ends its step."""
+    step: list[Outcome] = []
     while recipe.limit is None or n_stored < recipe.limit:
         outcome = next(found, None)
         if outcome is None:
             break
-        chunk.append(outcome)
-        if outcome.pixels is not None:
-            n_images += 1
-            n_stored += 1
-        if n_images == recipe.chunk_rows:
-            yield chunk
-            chunk, n_images = [], 0
-    if chunk:
-        yield chunk
+        step.append(outcome)
+        is_image = outcome.pixels is not None
+        n_stored += is_image
+        is_full = is_image and n_stored % recipe.chunk_rows == 0
+        if is_full or len(step) == _STEP_ENTRIES:
+            yield step
+            step = []
+    if step:
+        yield step
 
 
-def _store(
-    chunk: list[Outcome], source: Source, pack: Pack, done: Progress
+def _take(
+    step: list[Outcome],
+    source: Source,
+    pack: Pack,
+    done: Progress,
+    waiting: list[Outcome],
 ) -> Progress:
-    """Write one chunk and its lines of the report."""
-    images: list[Pixels] = []
-    names: list[str] = []
+    """Write what became of the entries of a step; add its images to those that wait."""
     lines: list[tuple[str, ...]] = []
-    digest, reasons = done.digest, list(done.first_reasons)
-    for outcome in chunk:
+    n_stored, digest, reasons = done.n_stored, done.digest, list(done.first_reasons)
+    for outcome in step:
         name = source.name(outcome.index)
         if outcome.pixels is None:
             lines.append((name, "skipped", outcome.reason, ""))
             reasons.append(f"{name}: {outcome.reason}")
             continue
-        lines.append((name, "stored", "", str(done.n_stored + len(images))))
-        images.append(outcome.pixels)
-        names.append(name)
+        lines.append((name, "stored", "", str(n_stored)))
+        waiting.append(outcome)
         digest = _next_digest(digest, outcome.pixels.tobytes())
-    if images:
-        pack.append(np.stack(images), names, _features(chunk, source))
+        n_stored += 1
     pack.report.append(lines)
     return replace(
         done,
-        n_seen=chunk[-1].index + 1,
-        n_stored=done.n_stored + len(images),
-        n_skipped=done.n_skipped + len(chunk) - len(images),
+        n_seen=step[-1].index + 1,
+        n_stored=n_stored,
+        n_skipped=done.n_skipped + len(step) - (n_stored - done.n_stored),
         digest=digest,
         report_bytes=pack.report.n_bytes,
         first_reasons=tuple(reasons[:_REASONS_SHOWN]),
     )
+
+
+def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
+    """Write one chunk, or the rest."""
+    names = [source.name(one.index) for one in images]
+    pack.append(_stack(images), names, _features(images, source))
 
 
 def _next_digest(digest: str, image: bytes) -> str:
