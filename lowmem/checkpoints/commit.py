@@ -32,6 +32,7 @@ from lowmem.checkpoints.manifest import (
     FileEntry,
     Manifest,
     bytes_from_manifest,
+    refuse_unfaithful,
 )
 from lowmem.checkpoints.restore import generation_path, generations
 from lowmem.checkpoints.retention import expired_generations
@@ -63,6 +64,8 @@ def commit(
 
     Raises
     ------
+    StateError
+        If a value of the job would not read back as it is.
     StorageError
         If anything could not be written, or reads back otherwise than it was written.
         The generations before it are untouched.
@@ -72,14 +75,16 @@ def commit(
     Peak extra memory: one array, plus 1 MiB. Time: one write and one read of the
     state, two to four fsyncs.
     """
+    refuse_unfaithful(manifest)
     temporary = folder / "tmp"
     remove(temporary)
     make_folder(temporary)
     try:
         files = _write_arrays(temporary / ARRAYS, arrays)
         whole = msgspec.structs.replace(manifest, files=files)
-        write_file(temporary / MANIFEST, bytes_from_manifest(whole))
-        _read_back(temporary)
+        content = bytes_from_manifest(whole)
+        write_file(temporary / MANIFEST, content)
+        _read_back(temporary, content)
         final = generation_path(folder, manifest.generation)
         remove(final)
         rename(temporary, final)
@@ -134,8 +139,16 @@ def entry_of_file(path: Path) -> FileEntry:
     return FileEntry(size_bytes=size, sha256=digest.hexdigest())
 
 
-def _read_back(folder: Path) -> None:
-    """Refuse a checkpoint whose members do not match the checksums of their writing."""
+def _read_back(folder: Path, manifest: bytes) -> None:
+    """Refuse a checkpoint that reads otherwise than it was written.
+
+    The arrays are held against the checksums of their writing, within the archive:
+    those in the manifest were themselves taken of what lies on the disk.
+    """
+    path = folder / MANIFEST
+    with storage_errors(path):
+        if path.read_bytes() != manifest:
+            raise StorageError(path=path, problem="reads back damaged")
     path = folder / ARRAYS
     if not path.exists():
         return

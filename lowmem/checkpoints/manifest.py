@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+import reprlib
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from lowmem.base.errors import StateError
 from lowmem.protocol.messages import Cycle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -78,6 +83,43 @@ def manifest_from_bytes(data: bytes) -> Manifest | None:
     except msgspec.DecodeError:
         return None
     return manifest if manifest.format == FORMAT else None
+
+
+def refuse_unfaithful(manifest: Manifest) -> None:
+    """Refuse values of a job that JSON would change, or cannot hold.
+
+    The state must come back equal, a tuple as a list: a job that goes on from another
+    state gives another result. The summary, which is only read, may hold numbers that
+    are not finite; they become null.
+
+    Raises
+    ------
+    StateError
+        Naming the first such key.
+    """
+    for key, value in manifest.state.items():
+        if not _is_same({key: value}, _back({key: value})):
+            raise StateError(place="state", key=key, value=reprlib.repr(value))
+    for key, value in manifest.summary.items():
+        if _back({key: value}) is None:
+            raise StateError(place="summary", key=key, value=reprlib.repr(value))
+
+
+def _back(values: Mapping[str, Any]) -> object:
+    """Return what reading would give; None for what cannot be written."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(values))
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _is_same(value: object, back: object) -> bool:
+    if isinstance(value, list | tuple) and isinstance(back, list):
+        return len(value) == len(back) and all(map(_is_same, value, back))
+    if isinstance(value, dict) and isinstance(back, dict):
+        is_keys = value.keys() == back.keys()
+        return is_keys and all(_is_same(value[key], back[key]) for key in back)
+    return type(value) is type(back) and value == back
 
 
 def _digest(body: bytes) -> bytes:
