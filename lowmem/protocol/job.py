@@ -19,12 +19,23 @@ in its context.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.checks import (
+    LADDER,
+    is_default,
+    is_ladder,
+    is_list,
+    is_settings,
+    is_texts,
+    require,
+    whole,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +81,20 @@ class Option:
     is_recipe: bool = True
     is_shared: bool = True
 
+    def __post_init__(self) -> None:
+        rule = "lower-case letters, digits and _"
+        is_name = re.fullmatch(r"[a-z][a-z0-9_]*", str(self.name)) is not None
+        require("name", rule, self.name, holds=is_name)
+        kinds = get_args(Kind)
+        require("kind", " or ".join(kinds), self.kind, holds=self.kind in kinds)
+        require("help", "text", self.help, holds=isinstance(self.help, str))
+        require("choices", "texts", self.choices, holds=is_texts(self.choices))
+        is_number = self.minimum is None or type(self.minimum) in {int, float}
+        require("minimum", "a number", self.minimum, holds=is_number)
+        rule = f"of the option's kind {self.kind}"
+        is_good = is_default(self.kind, self.default)
+        require("default", rule, self.default, holds=is_good)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanContext:
@@ -114,6 +139,14 @@ class Rung:
     ram_bytes: int | None = None
     vram_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        rule = "names with whole numbers"
+        require("settings", rule, self.settings, holds=is_settings(self.settings))
+        for name in ("ram_bytes", "vram_bytes"):
+            value = getattr(self, name)
+            is_whole = value is None or type(value) is int
+            require(name, "a whole number or None", value, holds=is_whole)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -144,7 +177,9 @@ class CommitPoint:
     items
         Items done since the previous point.
     state
-        JSON values: with ``arrays``, all that the job needs to go on from here.
+        JSON values: with ``arrays``, all that the job needs to go on from here. One
+        that would not come back equal (NaN, keys that are no text, NumPy's numbers)
+        is refused; a tuple comes back as a list.
     arrays
         Larger state, by name, or a function that yields it, called only if this point
         is committed.
@@ -158,6 +193,14 @@ class CommitPoint:
         default_factory=dict
     )
     flush: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        require("items", ">= 0", self.items, holds=whole("items", self.items) >= 0)
+        require("state", "a mapping", self.state, holds=isinstance(self.state, Mapping))
+        is_arrays = callable(self.arrays) or isinstance(self.arrays, Mapping)
+        require("arrays", "a mapping or a function", self.arrays, holds=is_arrays)
+        is_flush = self.flush is None or callable(self.flush)
+        require("flush", "a function", self.flush, holds=is_flush)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +218,12 @@ class Result:
 
     publish: Sequence[str] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        is_names = is_list(self.publish)
+        require("publish", "a list of names", self.publish, holds=is_names)
+        is_mapping = isinstance(self.summary, Mapping)
+        require("summary", "a mapping", self.summary, holds=is_mapping)
 
 
 class Context(Protocol):
@@ -291,6 +340,17 @@ class Job:
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
 
+    def __post_init__(self) -> None:
+        # It is typed, and names a folder.
+        is_name = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", str(self.name)) is not None
+        rule = "lower-case letters, digits, _ and -"
+        require("name", rule, self.name, holds=is_name)
+        for name in ("summary", "unit"):
+            value = getattr(self, name)
+            require(name, "text", value, holds=isinstance(value, str))
+        is_options = all(isinstance(option, Option) for option in self.options)
+        require("options", "lowmem.Option(...)s", self.options, holds=is_options)
+
 
 def job(
     *,
@@ -315,6 +375,7 @@ def job(
     version
         Raise it when the same options give another result.
     """
+    require("settings", LADDER, settings, holds=is_ladder(settings))
 
     def decorate(work: Work) -> Job:
         doc = (work.__doc__ or "").strip()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import sysconfig
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.frames import is_library, place
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$')
-_LIBRARIES = tuple(
-    sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")
-)
-# Frames of the machinery that runs every job say nothing about this one.
-_MACHINERY = ("lowmem/worker/", "<")
 
 
 def where_from_stacks(text: str) -> str | None:
@@ -32,20 +31,15 @@ def where_from_stacks(text: str) -> str | None:
     """
     threads = re.split(r"^(?:Current thread|Thread) 0x", text, flags=re.MULTILINE)[1:]
     places = [_place(thread) for thread in reversed(threads)]
-    return next((place for place in places if place is not None), None)
+    return next((found for found in places if found is not None), None)
 
 
 def _place(thread: str) -> str | None:
     for line in thread.splitlines():
         match = _FRAME.match(line)
-        if match and not _is_library(match["file"]):
-            name = Path(match["file"]).name
-            return f"{name}:{match['line']} in {match['function']}"
+        if match and not is_library(match["file"]):
+            return place(match["file"], match["line"], match["function"])
     return None
-
-
-def _is_library(file: str) -> bool:
-    return file.startswith((*_LIBRARIES, "<")) or any(m in file for m in _MACHINERY)
 
 
 def read_where(path: Path) -> str | None:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.files import make_folder
+from lowmem.base.files import make_folder, storage_errors
 from lowmem.protocol.messages import request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from lowmem.protocol.messages import Request
+
+    _Identity = tuple[int, int]
 
 _PR_SET_PDEATHSIG = 1
 # The kernel's own killer is to take the worker, not the notebook beside it.
@@ -37,7 +37,8 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     """Serve one request; return the exit status."""
     _die_with(supervisor_pid)
     # A forked child that outlives this process must not keep the workspace locked.
-    os.register_at_fork(after_in_child=partial(_close, inherited_fds))
+    inherited = {descriptor: _identity(descriptor) for descriptor in inherited_fds}
+    os.register_at_fork(after_in_child=partial(_close, inherited))
     for descriptor in (answers_fd, *inherited_fds):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -46,10 +47,10 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     line = channel.read_request()
     if not line:
         return 1
-    request = request_from_line(line)
-    _prepare_stacks(request)
-    forward_prints(channel)
     try:
+        request = request_from_line(line)
+        _prepare_stacks(request)
+        forward_prints(channel)
         answer(request, channel)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the process's boundary
         # SystemExit is only an error here: a job ends by returning.
@@ -61,9 +62,23 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     return 0
 
 
-def _close(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
+def _close(inherited: dict[int, _Identity | None]) -> None:
+    """Close in a forked child what it inherited; its own children have nothing left.
+
+    By then a number may stand for another file, which is not ours to close.
+    """
+    while inherited:
+        descriptor, identity = inherited.popitem()
+        if identity is not None and _identity(descriptor) == identity:
+            os.close(descriptor)
+
+
+def _identity(descriptor: int) -> _Identity | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _die_with(supervisor_pid: int) -> None:
@@ -88,7 +103,8 @@ def _prepare_stacks(request: Request) -> None:
     if path is None:
         return
     make_folder(path.parent)
-    stream = path.open("wb")
+    with storage_errors(path):
+        stream = path.open("wb")
     faulthandler.enable(stream)
     faulthandler.register(signal.SIGUSR1, stream, all_threads=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lowmem.protocol.checks import whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -34,8 +36,12 @@ class WorkerContext:
 
     def log(self, text: str) -> None:
         """Show one line to the user."""
-        self.show_line(text)
+        self.show_line(str(text))
 
     def progress(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show how far the job is, counted from its very start."""
-        self.show_progress(done, total, note)
+        self.show_progress(
+            whole("done", done),
+            None if total is None else whole("total", total),
+            str(note),
+        )

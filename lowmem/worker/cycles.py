@@ -199,7 +199,7 @@ class _Course:
                     f"yielded {_kind(point)}", "a lowmem.CommitPoint(...)"
                 )
             self._steps += 1
-            self._items += point.items
+            self._items += int(point.items)
             if self._is_due() and not self._take(point):
                 return None
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import UnknownOptionError
+from lowmem.base.errors import JobDefinitionError, UnknownOptionError
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.checks import LADDER, is_ladder
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.messages import (
     Describe,
@@ -19,11 +22,10 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
-from lowmem.worker.registry import find_job, installed_jobs
+from lowmem.worker.registry import find_job, installed_jobs, is_file_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
     from typing import Any
 
     from lowmem.checkpoints.restore import Restored
@@ -81,7 +83,8 @@ def plan(request: Plan) -> Planned:
             )
         )
     return Planned(
-        rungs=tuple(_rungs(job, context, request.pins)), recipe=_recipe(job, context)
+        rungs=tuple(_rungs(job, context, request.pins)),
+        recipe=_recipe(job, context) | _recipe_of_file(request.reference),
     )
 
 
@@ -91,6 +94,12 @@ def _rungs(
     """Yield the ladder, with settings that the user pinned the same on every rung."""
     seen: list[Mapping[str, int]] = []
     ladder = job.ladder(context)
+    if not is_ladder(ladder):
+        raise JobDefinitionError(
+            job=job.name,
+            problem=f"has the ladder {ladder!r}",
+            expected=LADDER,
+        )
     known = {name for settings in ladder for name in settings}
     for name in pins:
         if name not in known:
@@ -117,6 +126,14 @@ def _recipe(job: Job, context: PlanContext) -> dict[str, Any]:
     recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
     inputs = {f"{name} (data)": value for name, value in job.inputs(context).items()}
     return {"version": job.version, "seed": context.seed, **recipe, **inputs}
+
+
+def _recipe_of_file(reference: str) -> dict[str, str]:
+    """Return what makes an edited job another job; what it imports is not looked at."""
+    if not is_file_reference(reference):
+        return {}
+    content = Path(reference).read_bytes()
+    return {"job file (data)": hashlib.sha256(content).hexdigest()}
 
 
 class RunChannel:

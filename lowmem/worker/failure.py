@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import sysconfig
+import re
 import traceback
-from pathlib import Path
+from importlib import metadata
 
 from lowmem.base.errors import (
     EXIT_BUDGET,
@@ -14,15 +14,15 @@ from lowmem.base.errors import (
     MissingDependencyError,
     StorageError,
 )
+from lowmem.base.frames import is_library, place
 from lowmem.protocol.messages import Failed
 
 _STORAGE = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS}
 # Framework errors that mean "no memory", by name: importing the framework to compare
 # classes would cost 600 MB in jobs that do not use it.
 _NO_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError"}
-_LIBRARIES = tuple(
-    sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")
-)
+# Packages that are imported by another name than they are installed by.
+_PACKAGES = {"PIL": "pillow", "pynvml": "nvidia-ml-py", "sklearn": "scikit-learn"}
 
 
 def failure_from_exception(error: BaseException) -> Failed:
@@ -69,8 +69,21 @@ def _translated(error: BaseException) -> BaseException:
             path=error.filename or "the workspace", problem=str(error.strerror)
         )
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return MissingDependencyError(package=error.name, purpose="this job")
+        package = _PACKAGES.get(error.name, error.name)
+        # Of a user's own modules and packages lowmem cannot know what installs them.
+        if package in _dependencies():
+            return MissingDependencyError(package=package, purpose="this job")
     return error
+
+
+def _dependencies() -> set[str]:
+    """Return the packages that come with lowmem, by the names to install them by."""
+    try:
+        required = metadata.requires("lowmem") or []
+    except metadata.PackageNotFoundError:  # Run from its sources.
+        required = []
+    # TensorFlow brings Keras.
+    return {"keras", *(re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required)}
 
 
 def _first_line(error: BaseException) -> str:
@@ -81,8 +94,7 @@ def _first_line(error: BaseException) -> str:
 def place_of(error: BaseException) -> str | None:
     """Return ``file.py:123 in function`` of the innermost frame outside libraries."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((*_LIBRARIES, "<"))]
-    chosen = (own or list(frames))[-1:]
-    for frame in chosen:
-        return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+    own = [frame for frame in frames if not is_library(frame.filename)]
+    for frame in (own or list(frames))[-1:]:
+        return place(frame.filename, frame.lineno, frame.name)
     return None

@@ -41,7 +41,7 @@ def find_job(reference: str) -> Job:
     UsageError
         If the file does not define exactly one job, or an entry point is not a job.
     """
-    if reference.endswith(".py"):
+    if is_file_reference(reference):
         return _job_in_file(Path(reference))
     points = metadata.entry_points(group=GROUP)
     for point in points:
@@ -54,6 +54,11 @@ def find_job(reference: str) -> Job:
                 )
             return job
     raise UnknownJobError(name=reference, known=sorted(p.name for p in points))
+
+
+def is_file_reference(reference: str) -> bool:
+    """Return whether a job is named by a file that defines it."""
+    return reference.endswith(".py")
 
 
 def _job_in_file(path: Path) -> Job:
@@ -70,7 +75,15 @@ def _job_in_file(path: Path) -> Job:
     module = util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    return _only_job(path, [v for v in vars(module).values() if isinstance(v, Job)])
+    job = _only_job(path, [v for v in vars(module).values() if isinstance(v, Job)])
+    taken = {point.name for point in metadata.entry_points(group=GROUP)} | {"all"}
+    if job.name in taken:
+        raise UsageError(
+            f"{path} defines job {job.name!r}, expected a name that is neither `all` nor "
+            "an installed job's, whose progress it would share. Give it another: "
+            "@lowmem.job(name=...)."
+        )
+    return job
 
 
 def _only_job(path: Path, found: Sequence[Job]) -> Job:

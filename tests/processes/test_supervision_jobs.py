@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.messages import Run, answer_from_line, line_from_message
 from tests.processes.lowmem_runs import (
     COUNTING,
     assert_counted,
@@ -101,7 +102,7 @@ def test_a_job_that_publishes_what_it_never_wrote_is_told_so(tmp_path):
         ("def broken(:\n", 70, "SyntaxError"),
         ("x = 1\n", 2, "defines 0 jobs"),
         (None, 65, "is not there"),
-        ("import no_such_package_at_all\n", 69, "no_such_package_at_all"),
+        ("import no_such_package_at_all\n", 70, "no_such_package_at_all"),
         ("import sys\nsys.exit(4)\n", 70, "SystemExit"),
     ],
     ids=["syntax error", "no job", "no file", "no package", "exits"],
@@ -131,6 +132,76 @@ while not (ctx.workspace.root / "pid").exists(): time.sleep(0.01)
     ended = run(job_file(tmp_path, body(text)), tmp_path / "w")
     assert ended.status == 0, ended
     assert not is_running(int((tmp_path / "w" / "pid").read_text()))
+
+
+def test_a_child_of_a_child_keeps_the_files_that_it_opened(tmp_path):
+    text = """
+path = ctx.workspace.root / "written"
+if os.fork() == 0:
+    files = [os.open(path, os.O_WRONLY | os.O_CREAT) for _ in range(40)]
+    child = os.fork()
+    if child == 0:
+        for file in files:
+            os.pwrite(file, b"x", file)
+        os._exit(0)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+if os.waitstatus_to_exitcode(os.wait()[1]):
+    raise RuntimeError("a file was closed")
+"""
+    ended = run(job_file(tmp_path, body(text)), tmp_path / "w")
+    assert ended.status == 0, ended
+
+
+def test_a_worker_that_cannot_open_its_file_of_stacks_fails_as_the_disk_does(tmp_path):
+    space = Workspace.at(tmp_path)
+    space.stacks("task").mkdir(parents=True)
+    request = Run(
+        reference="train",
+        job="task",
+        workspace=str(tmp_path),
+        options={},
+        settings={},
+        recipe={},
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=10**9,
+        vram_budget_bytes=None,
+        cycle_steps=1,
+    )
+    answers, writing = os.pipe()
+    ended = subprocess.run(
+        [sys.executable, "-m", "lowmem.worker", str(writing), str(os.getpid())],
+        check=False,
+        input=line_from_message(request),
+        pass_fds=[writing],
+    )
+    os.close(writing)
+    with open(answers, "rb") as stream:  # noqa: PTH123 - a descriptor
+        failure = answer_from_line(stream.read())
+    assert ended.returncode == failure.exit_code == 74
+    assert "stacks.txt" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("ctx.progress(0.5, 1.0)", "done must be a whole number, got 0.5"),
+        ("yield lowmem.CommitPoint(items=0.5)", "items must be a whole number"),
+        ("yield lowmem.CommitPoint(state={'x': float('nan')})", "state['x'] is nan"),
+    ],
+)
+def test_a_wrong_value_of_a_job_ends_it_as_its_own_error(tmp_path, source, words):
+    ended = run(job_file(tmp_path, body(source)), tmp_path / "w", cycle_steps=1)
+    assert ended.status == 70, ended
+    assert words in ended.paragraph
+
+
+def test_an_edited_job_file_is_not_done_already(tmp_path):
+    space = tmp_path / "w"
+    assert run(job_file(tmp_path, COUNTING), space).status == 0
+    edited = run(job_file(tmp_path, COUNTING + "# Another.\n"), space)
+    assert edited.status == 2, edited
+    assert "job file (data)" in edited.paragraph
 
 
 def test_a_change_of_the_recipe_is_refused_and_progress_stays(tmp_path):
@@ -201,7 +272,7 @@ def test_damaged_checkpoints_fall_back_by_one_and_end_in_an_error_if_none_is_lef
         manifest.write_bytes(manifest.read_bytes()[:-9])
     lost = run(job, space, *slowly)
     assert lost.status == 65, lost
-    assert "--restart" in lost.paragraph
+    assert "holds no checkpoint that is whole" in lost.paragraph
     assert run(job, space, "--rows", 40, "--restart").status == 0
     assert_counted_again(space)
 

@@ -295,3 +295,14 @@ def test_work_of_another_form_is_told_what_was_found_and_what_is_expected(
     with pytest.raises(JobDefinitionError, match=words) as caught:
         drive(job(name="odd")(work), tmp_path)
     assert caught.value.exit_code == 70
+
+
+@pytest.mark.parametrize("counts", [(0.5, 1.0), ("1",), (1, 2.0)])
+def test_progress_is_counted_in_whole_numbers(tmp_path, counts):
+    @job()
+    def measures(ctx):
+        ctx.progress(*counts)
+        yield CommitPoint()
+
+    with pytest.raises(TypeError, match=r"(done|total) must be a whole number, got"):
+        drive(measures, tmp_path)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import sysconfig
 
 import pytest
 
 from lowmem.base.errors import DataError, StorageError
+from lowmem.base.frames import is_library
 from lowmem.protocol.messages import answer_from_line, line_from_message
 from lowmem.worker.failure import failure_from_exception, is_lack_of_memory
 
@@ -32,7 +34,9 @@ def raised(error):
         (OSError(errno.ENOSPC, "No space left on device", "x"), 74, False),
         (OSError(errno.EIO, "Input/output error"), 74, False),
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), 70, True),
-        (ModuleNotFoundError("No module named 'nice'", name="nice"), 69, False),
+        (ModuleNotFoundError("No module named 'keras'", name="keras"), 69, False),
+        (ModuleNotFoundError("No module named 'nice'", name="nice"), 70, True),
+        (ModuleNotFoundError("No ... 'zarr.nice'", name="zarr.nice"), 70, True),
         (ImportError("cannot import name"), 70, True),
         (MemoryError(), 73, False),
         (ResourceExhaustedError("OOM when allocating"), 73, False),
@@ -62,3 +66,23 @@ def test_only_a_failed_allocation_is_a_lack_of_memory():
 def test_of_a_long_message_the_first_line_is_told():
     assert raised(KeyError("a\nb")).message == "KeyError: 'a\\nb'"
     assert raised(ValueError("first\nsecond")).message == "ValueError: first"
+
+
+def test_a_missing_package_is_named_as_it_is_installed():
+    failure = raised(ModuleNotFoundError("No module named 'PIL'", name="PIL"))
+    assert failure.exit_code == 69
+    assert "pip install pillow" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("file", "answer"),
+    [
+        ("lowmem_jobs/train/work.py", False),
+        ("lowmem/stores/read.py", False),
+        ("lowmem/worker/cycles.py", True),
+        ("lowmem_other/work.py", True),
+        ("keras/models.py", True),
+    ],
+)
+def test_installed_from_a_wheel_lowmem_is_no_library_but_its_machinery(file, answer):
+    assert is_library(f"{sysconfig.get_path('purelib')}/{file}") == answer

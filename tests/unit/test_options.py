@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
-from lowmem.protocol.job import Option
+from lowmem.protocol.job import CommitPoint, Option, Result, Rung, job
 from lowmem.protocol.options import flag_of, resolve_options, value_of
 
 OPTIONS = (
@@ -126,3 +127,40 @@ def test_any_text_gives_a_value_or_the_error_of_its_option(text, option):
         assert option.minimum is None or value >= option.minimum
     if option.choices:
         assert value in option.choices
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Option(name="n", kind="integer"), "kind must be int or .*'integer'"),
+        (lambda: Option(name="--n", kind="int"), "name must be .*'--n'"),
+        (lambda: Option(name="n", kind="int", default="many"), "default must be"),
+        (lambda: Option(name="n", kind="int", default=np.int64(1)), "default must"),
+        (lambda: Option(name="n", kind="int", minimum="1"), "minimum must be a num"),
+        (lambda: Option(name="n", kind="str", choices="ab"), "choices must be"),
+        (lambda: Option(name="n", kind="str", choices=(1,)), "choices must be .*1"),
+        (lambda: Option(name="n", kind="str", help=3), "help must be text"),
+        (lambda: CommitPoint(items=0.5), "items must be a whole number, got 0.5"),
+        (lambda: CommitPoint(items=-1), "items must be >= 0, got -1"),
+        (lambda: CommitPoint(state=[1]), "state must be a mapping"),
+        (lambda: CommitPoint(arrays=[1]), "arrays must be"),
+        (lambda: CommitPoint(flush=True), "flush must be a function"),
+        (lambda: Result(publish="out.npy"), "publish must be a list of names"),
+        (lambda: Result(summary=[1]), "summary must be a mapping"),
+        (lambda: Rung(ram_bytes=1e9), "ram_bytes must be a whole number"),
+        (lambda: Rung(settings={"block": 0.5}), "settings must be"),
+        (lambda: job(settings=[]), r"settings must be one or more .*got \[\]"),
+        (lambda: job(settings={"block": 4}), "settings must be one or more .*4"),
+        (lambda: job(settings=[{"block": 0.5}]), "settings must be one or more"),
+        (lambda: job(unit=5)(lambda ctx: ctx), "name must be"),
+        (lambda: job(name="n", unit=5)(lambda ctx: ctx), "unit must be text"),
+        (lambda: job(name="n", options=["x"])(lambda ctx: ctx), "options must be"),
+    ],
+)
+def test_a_wrong_value_in_a_job_is_told_where_it_is_given(make, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        make()
+
+
+def test_items_may_be_numbers_of_numpy():
+    assert CommitPoint(items=np.int64(3)).items == 3

@@ -35,6 +35,20 @@ def test_a_job_in_a_file_may_import_what_lies_beside_it(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["train", "all"])
+def test_a_file_may_not_take_the_name_of_another_job(tmp_path, name):
+    path = tmp_path / f"takes_{name}.py"
+    path.write_text(f"import lowmem\n@lowmem.job()\ndef {name}(ctx): yield\n")
+    with pytest.raises(UsageError, match=f"job '{name}', expected a name that is"):
+        find_job(str(path))
+
+
+@pytest.mark.parametrize("name", ["../up", "", "Big", "a b", "-a", ".a", "a\n", "é"])
+def test_the_name_of_a_job_is_plain_since_a_folder_has_it(name):
+    with pytest.raises(ValueError, match="name must be lower-case"):
+        Job(name=name, work="json:dumps")
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, "defines 0 jobs"), (2, "defines 2")])
 def test_a_file_must_define_exactly_one_job(tmp_path, count, words):
     path = tmp_path / f"jobs_{count}.py"
