@@ -78,17 +78,3 @@ def _after(history: History, record: AnyRecord) -> History:  # noqa: PLR0911 - o
             return replace(history, is_done=True, published=record.published)
         case _:
             return history
-
-
-def recipe_changes(
-    old: Mapping[str, object], new: Mapping[str, object]
-) -> dict[str, tuple[object, object]]:
-    """Return what differs between two recipes, as (old, new) by key.
-
-    Examples
-    --------
-    >>> recipe_changes({"epochs": 3, "seed": 1}, {"epochs": 4, "seed": 1})
-    {'epochs': (3, 4)}
-    """
-    keys = [*old, *(key for key in new if key not in old)]
-    return {k: (old.get(k), new.get(k)) for k in keys if old.get(k) != new.get(k)}

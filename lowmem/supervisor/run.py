@@ -27,10 +27,11 @@ from lowmem.base.units import format_bytes
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Run
+from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.supervisor import ask, decide
 from lowmem.supervisor.attempt import Attempt, Instruments
-from lowmem.supervisor.history import history_of, recipe_changes
+from lowmem.supervisor.history import history_of
 from lowmem.supervisor.order import (
     JobOrder,
     chosen_device,

@@ -28,6 +28,7 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
+from lowmem.protocol.recipe import recipe_changes
 from lowmem.worker.cleanup import clean_up
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.pace import Pace
@@ -96,9 +97,7 @@ def run_job(
 
 
 def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
-    keys = manifest.recipe.keys() | request.recipe.keys()
-    old, new = manifest.recipe, request.recipe
-    changes = {k: (old.get(k), new.get(k)) for k in keys if old.get(k) != new.get(k)}
+    changes = recipe_changes(manifest.recipe, request.recipe)
     if changes:
         raise RecipeChangedError(job=job.name, changes=changes)
 

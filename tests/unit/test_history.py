@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from lowmem.protocol.messages import Cycle
+from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import (
     AttemptBegun,
     CycleEnded,
@@ -14,7 +15,7 @@ from lowmem.protocol.records import (
     body_from_record,
     record_from_body,
 )
-from lowmem.supervisor.history import History, history_of, recipe_changes
+from lowmem.supervisor.history import History, history_of
 
 AT = "2026-11-22T10:00:00.000Z"
 
