@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/lowmem run all --workspace $(DEMO) --source faces:2000 --size 64 --ram-budget 2G
+	$(BIN)/lowmem run all --workspace $(DEMO) --ram-budget 2G
 	$(BIN)/lowmem report $(DEMO)
 	@echo "Report page: $(abspath $(DEMO))/report.html"
 

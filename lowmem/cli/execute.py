@@ -178,9 +178,9 @@ def _needed_order(need: PlannedNeed, order: JobOrder, orders: Orders) -> JobOrde
     (description,) = ask.describe([need.job])
     options = dict(need.options or {})
     if not order.is_quiet:
-        listed = " ".join(f"--{key} {value}" for key, value in options.items())
+        words = [need.job, *(f"--{key} {value}" for key, value in options.items())]
         print(
-            f"{order.name}: no data in the workspace yet, so first: {need.job} {listed}",
+            f"{order.name}: no data in the workspace yet, so first: {' '.join(words)}",
             file=sys.stderr,
         )
     return replace(

@@ -187,13 +187,18 @@ class Attempt:
     ) -> None:
         self.course, order = decide.on_pressure(self.course, pressure)
         if order is decide.Order.KILL:
-            worker.write_stacks()
+            self._write_stacks(worker)
             self.tools.clock.sleep(_STACKS_S)
             worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke(verdict)
         elif order is decide.Order.DRAIN:
-            worker.write_stacks()
+            self._write_stacks(worker)
             worker.send(Drain())
+
+    def _write_stacks(self, worker: WorkerProcess) -> None:
+        """Ask for the stacks; a worker that is not ready would die of the signal."""
+        if self._is_ready:
+            worker.write_stacks()
 
     def _look_at_machine(self, worker: WorkerProcess) -> None:
         """Watch what lies outside the job: the whole machine and the device."""

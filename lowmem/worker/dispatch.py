@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
@@ -22,10 +20,11 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
-from lowmem.worker.registry import find_job, installed_jobs, is_file_reference
+from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from lowmem.checkpoints.restore import Restored
@@ -84,7 +83,7 @@ def plan(request: Plan) -> Planned:
         )
     return Planned(
         rungs=tuple(_rungs(job, context, request.pins)),
-        recipe=_recipe(job, context) | _recipe_of_file(request.reference),
+        recipe=_recipe(job, context),
     )
 
 
@@ -126,14 +125,6 @@ def _recipe(job: Job, context: PlanContext) -> dict[str, Any]:
     recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
     inputs = {f"{name} (data)": value for name, value in job.inputs(context).items()}
     return {"version": job.version, "seed": context.seed, **recipe, **inputs}
-
-
-def _recipe_of_file(reference: str) -> dict[str, str]:
-    """Return what makes an edited job another job; what it imports is not looked at."""
-    if not is_file_reference(reference):
-        return {}
-    content = Path(reference).read_bytes()
-    return {"job file (data)": hashlib.sha256(content).hexdigest()}
 
 
 class RunChannel:

@@ -108,6 +108,7 @@ JOB = {
     "events": list_of(records(EVENT)),
     # Beyond the contract's first list.
     "reference": is_text,
+    "command": list_of(is_text),
     "unit": is_text,
     "begun_at": is_time,
     "last_at": is_time,

@@ -79,7 +79,7 @@ def test_a_wrong_line_gets_its_status_and_a_paragraph(
     [
         ("[run]\nseed = 'one'\n", "--seed"),
         ("[run]\ncycle-steps = 'five'\n", "--cycle-steps"),
-        ("[run]\nsead = 1\n", "[run] sead"),
+        ("[run]\nsead = 1\n", "[run] in lowmem.toml is 'sead'"),
         ("[count]\nraws = 1\n", "--raws"),
         ("[run\n", "lowmem.toml"),
     ],

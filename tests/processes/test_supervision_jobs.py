@@ -196,12 +196,14 @@ def test_a_wrong_value_of_a_job_ends_it_as_its_own_error(tmp_path, source, words
     assert words in ended.paragraph
 
 
-def test_an_edited_job_file_is_not_done_already(tmp_path):
-    space = tmp_path / "w"
-    assert run(job_file(tmp_path, COUNTING), space).status == 0
-    edited = run(job_file(tmp_path, COUNTING + "# Another.\n"), space)
-    assert edited.status == 2, edited
-    assert "job file (data)" in edited.paragraph
+def test_a_job_mended_after_it_failed_goes_on_where_it_was(tmp_path):
+    space, line = tmp_path / "w", "        total += done * done\n"
+    broken = COUNTING.replace(line, f"        if done == 6: raise KeyError\n{line}")
+    assert broken != COUNTING
+    assert run(job_file(tmp_path, broken), space, cycle_steps=1).status == 70
+    assert run(job_file(tmp_path, COUNTING), space, cycle_steps=1).status == 0
+    assert [a.next_cycle for a in attempts(space)] == [0, 6]
+    assert_counted(space, 12)
 
 
 def test_a_change_of_the_recipe_is_refused_and_progress_stays(tmp_path):
