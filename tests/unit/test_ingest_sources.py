@@ -328,12 +328,13 @@ def test_that_faces_are_drawn_is_said(tmp_path):
     assert any("faces:3: drawn faces" in line for line in overseer.lines)
 
 
-def test_drawn_faces_are_64_pixels_and_images_96_unless_a_size_is_given(tmp_path):
+def test_a_given_source_has_96_pixels_and_the_default_faces_64_unless_told(tmp_path):
     folder = make_folder(tmp_path / "f", FILES)
     for given, title, size in (
         ({}, "faces:2000", 64),
-        ({"source": "faces:5"}, "faces:5", 64),
-        ({"source": "faces:5", "size": 96}, "faces:5", 96),
+        ({"size": 32}, "faces:2000", 32),
+        ({"source": "faces:5"}, "faces:5", 96),
+        ({"source": "faces:5", "size": 64}, "faces:5", 64),
         ({"source": str(folder)}, str(folder), 96),
     ):
         options = resolve_options("ingest", JOB.options, given)

@@ -10,7 +10,7 @@ from lowmem_jobs.ingest.recipe import (
     CODECS,
     DEFAULT_SIZE,
     DEFAULT_SOURCE,
-    DRAWN_SIZE,
+    DEFAULT_SOURCE_SIZE,
     recipe_from_options,
 )
 
@@ -59,16 +59,15 @@ JOB = Job(
         Option(
             name="source",
             kind="str",
-            default=DEFAULT_SOURCE,
             help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
-            "faces.",
+            f"faces; by default {DEFAULT_SOURCE}, of {DEFAULT_SOURCE_SIZE} pixels.",
         ),
         Option(
             name="size",
             kind="int",
             minimum=8,
             help="Height and width of the stored images, in pixels; by default "
-            f"{DRAWN_SIZE} of drawn faces, else {DEFAULT_SIZE}.",
+            f"{DEFAULT_SIZE} of a source that is given.",
         ),
         Option(
             name="crop",
