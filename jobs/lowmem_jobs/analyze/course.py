@@ -97,6 +97,8 @@ class Course:
             sweep.add(start, block)
             position = start + len(block)
             yield self._point(stage, position, sweep.arrays, sweep.flush)
+        # The next commit counts on the end of the sweep, committed or not.
+        sweep.flush()
 
     def skip_to(self, stage: str) -> Points:
         """Go past all stages up to this one: they have nothing to do."""
