@@ -16,7 +16,7 @@ class Recorder:
         self.calls = []
 
     def add(self, start, block):
-        self.calls.append(f"add {start}")
+        self.calls.append(f"add {len(block)} from {start}")
 
     def arrays(self):
         return {}
@@ -34,5 +34,5 @@ def test_what_a_sweep_wrote_is_durable_before_its_stage_ends(tmp_path):
     sweep = Recorder()
     points = list(Course(context, n_steps=3).sweep(STAGES[0], latents, sweep))
     # Nobody committed, so nobody flushed at the points themselves.
-    assert sweep.calls == ["add 0", "add 4", "flush"]
+    assert sweep.calls == ["add 4 from 0", "add 1 from 4", "flush"]
     assert points[-1].state["stage"] == STAGES[1]
