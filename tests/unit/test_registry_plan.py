@@ -39,10 +39,11 @@ def planned(tmp_path, ladder="({},)"):
     )
 
 
-def test_an_edited_file_is_another_recipe(tmp_path):
+def test_a_mended_file_keeps_its_recipe_until_its_version_is_raised(tmp_path):
     first = planned(tmp_path)
-    assert planned(tmp_path).recipe == first.recipe
-    assert planned(tmp_path, ladder="({'block': 1},)").recipe != first.recipe
+    assert planned(tmp_path, ladder="({'block': 1},)").recipe == first.recipe
+    raised = planned(tmp_path, ladder="({},), version=2")
+    assert (first.recipe["version"], raised.recipe["version"]) == (1, 2)
 
 
 @pytest.mark.parametrize("ladder", ["()", "[{'block': 0.5}]", "None"])
