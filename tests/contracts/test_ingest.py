@@ -16,7 +16,7 @@ from lowmem.base.errors import DataError
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 
-EMOJI = Path("/work/shared/data/noto-emoji-64.zip")
+EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zip"
 SIZE = 8
 RUNGS = [{"decode_ahead": 32}, {"decode_ahead": 8}, {"decode_ahead": 1}]
 

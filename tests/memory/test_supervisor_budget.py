@@ -8,7 +8,12 @@ from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import attempts, incidents, is_running, job_file, run
 
-pytestmark = [pytest.mark.process, pytest.mark.memory, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.memory,
+    pytest.mark.slow,
+    pytest.mark.alone,
+]
 
 BUDGET_MIB = 320
 # Over the budget on the first rung of the ladder, and well below it on the second.

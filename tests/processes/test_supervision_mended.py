@@ -76,6 +76,7 @@ def jobs(tmp_path):
     return tmp_path
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory file system here")
 def test_what_one_attempt_leaves_in_memory_counts_in_the_next(jobs):
     try:

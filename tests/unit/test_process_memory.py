@@ -95,6 +95,7 @@ def test_kills_by_the_kernel_are_counted():
 
 
 @needs_shm
+@pytest.mark.alone
 def test_a_file_system_in_memory_is_listed_once():
     mounts = tmpfs_mounts()
     assert len({os.stat(mount).st_dev for mount in mounts}) == len(mounts)  # noqa: PTH116
@@ -148,6 +149,7 @@ for _ in range(3):
 
 
 @needs_shm
+@pytest.mark.alone
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_mapped_file_in_memory_counts_once():
@@ -171,6 +173,7 @@ for place in range(0, len(mapped), 4096):
 
 
 @needs_shm
+@pytest.mark.alone
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_file_in_memory_that_nobody_maps_counts_as_growth():
