@@ -179,6 +179,19 @@ class CorruptFileError(DataError):
         )
 
 
+class NewerFormatError(DataError):
+    """Raised when a file was written in a format that came after this version."""
+
+    def __init__(self, *, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            thing=path,
+            problem=f"is of format {found}",
+            expected=f"format {known} or older, which this version of lowmem reads",
+            todo="A newer lowmem wrote it: install that one (pip install --upgrade "
+            "lowmem) and run the same command.",
+        )
+
+
 # --- a demanded device or dependency is missing (69) ------------------------------
 
 

@@ -9,7 +9,6 @@ next start deletes.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from typing import TYPE_CHECKING
@@ -26,16 +25,16 @@ from lowmem.base.files import (
     sync_file,
     write_file,
 )
+from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import (
     ARRAYS,
     MANIFEST,
-    FileEntry,
     Manifest,
     bytes_from_manifest,
     refuse_unfaithful,
 )
-from lowmem.checkpoints.restore import generation_path, generations
 from lowmem.checkpoints.retention import expired_generations
+from lowmem.checkpoints.sums import entry_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_BLOCK_BYTES = 2**20
+    from lowmem.checkpoints.manifest import FileEntry
 
 
 def commit(
@@ -126,17 +125,6 @@ def _write_arrays(
         return {}
     sync_file(path.parent)
     return {ARRAYS: entry_of_file(path)}
-
-
-def entry_of_file(path: Path) -> FileEntry:
-    """Return size and checksum of a file as it now stands on the disk."""
-    with storage_errors(path), path.open("rb") as stream:
-        digest = hashlib.sha256()
-        size = 0
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-            size += len(block)
-    return FileEntry(size_bytes=size, sha256=digest.hexdigest())
 
 
 def _read_back(folder: Path, manifest: bytes) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lowmem.base.errors import StateError
+from lowmem.base.errors import NewerFormatError, StateError
 from lowmem.protocol.messages import Cycle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -34,7 +35,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     format
-        Version of this format; another one is refused.
+        Version of this format; a newer one is refused.
     generation
         Number of the commit within the job, from 0; the cycle has the same index.
     recipe
@@ -49,6 +50,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Device, versions and flags under which it was written.
     files
         Every other file of the folder.
+    results
+        Every file of the results by its path in the workspace, in phase ``publishing``;
+        empty where an older lowmem wrote it.
     """
 
     format: int = FORMAT
@@ -61,6 +65,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     summary: dict[str, Any] = {}
     environment: dict[str, str] = {}
     files: dict[str, FileEntry] = {}
+    results: dict[str, FileEntry] = {}
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """The one field that every version of the format has."""
+
+    format: int
 
 
 _decoder = msgspec.json.Decoder(Manifest)
@@ -74,15 +85,40 @@ def bytes_from_manifest(manifest: Manifest) -> bytes:
 
 def manifest_from_bytes(data: bytes) -> Manifest | None:
     """Return the manifest, or None if the content is damaged or of another format."""
-    head, _, body = data.partition(b"\n")
-    body = body.removesuffix(b"\n")
-    if head != b"lowmem-manifest " + _digest(body):
+    body = _whole_body(data)
+    if body is None:
         return None
     try:
         manifest = _decoder.decode(body)
     except msgspec.DecodeError:
         return None
     return manifest if manifest.format == FORMAT else None
+
+
+def refuse_newer(data: bytes, path: Path) -> None:
+    """Refuse a manifest that is whole and of a format that this version does not know.
+
+    Raises
+    ------
+    NewerFormatError
+        Naming the file and both versions.
+    """
+    body = _whole_body(data)
+    if body is None:
+        return
+    try:
+        found = msgspec.json.decode(body, type=_Versioned).format
+    except msgspec.DecodeError:
+        return
+    if found > FORMAT:
+        raise NewerFormatError(path=path, found=found, known=FORMAT)
+
+
+def _whole_body(data: bytes) -> bytes | None:
+    """Return what follows the checksum in the first line, if it matches."""
+    head, _, body = data.partition(b"\n")
+    body = body.removesuffix(b"\n")
+    return body if head == b"lowmem-manifest " + _digest(body) else None
 
 
 def refuse_unfaithful(manifest: Manifest) -> None:

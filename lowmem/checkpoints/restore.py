@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowmem.base.errors import CorruptFileError
-from lowmem.base.files import make_folder, remove, storage_errors
-from lowmem.checkpoints.manifest import ARRAYS, MANIFEST, manifest_from_bytes
+from lowmem.base.files import make_folder, remove
+from lowmem.checkpoints.generations import (
+    generation_path,
+    generations,
+    read_manifest,
+)
+from lowmem.checkpoints.manifest import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.checkpoints.manifest import FileEntry, Manifest
-
-_PREFIX = "gen-"
+    from lowmem.checkpoints.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +43,6 @@ class Restored:
     damaged: tuple[str, ...]
 
 
-def generation_path(folder: Path, generation: int) -> Path:
-    """Return the folder of one generation."""
-    return folder / f"{_PREFIX}{generation:08d}"
-
-
-def generations(folder: Path) -> list[int]:
-    """Return the generations present, oldest first."""
-    if not folder.exists():
-        return []
-    names = (path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*"))
-    return sorted(int(name) for name in names if name.isdigit())
-
-
 def restore(folder: Path) -> Restored | None:
     """Return the newest generation that verifies; None if there is none at all.
 
@@ -66,6 +55,8 @@ def restore(folder: Path) -> Restored | None:
         If there are generations and none verifies. They are left for inspection:
         beginning anew without a word would hide the loss, and their higher numbers
         would make retention delete the new ones.
+    NewerFormatError
+        If a newer lowmem wrote one of them.
     """
     make_folder(folder)
     remove(folder / "tmp")
@@ -86,27 +77,6 @@ def restore(folder: Path) -> Restored | None:
             problem=f"holds no checkpoint that is whole ({', '.join(damaged)})",
         )
     return None
-
-
-def read_manifest(path: Path) -> Manifest | None:
-    """Return the manifest of a generation if all its files match it, else None."""
-    try:
-        manifest = manifest_from_bytes((path / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        return None
-    if manifest is None:
-        return None
-    matches = all(
-        _matches(path / name, entry) for name, entry in manifest.files.items()
-    )
-    return manifest if matches else None
-
-
-def _matches(path: Path, entry: FileEntry) -> bool:
-    if not path.exists() or path.stat().st_size != entry.size_bytes:
-        return False
-    with storage_errors(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256
 
 
 def _open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:

@@ -201,10 +201,18 @@ class Committed(Message, frozen=True, kw_only=True):
 
 
 class Finished(Message, frozen=True, kw_only=True):
-    """The job is complete; ``published`` names its results in the workspace."""
+    """The job is complete; ``published`` names its results in the workspace.
+
+    Attributes
+    ----------
+    results_sha256
+        One checksum of all the files in them, see `lowmem.checkpoints.sums`; empty
+        where an older lowmem made them.
+    """
 
     published: tuple[str, ...]
     summary: dict[str, Any]
+    results_sha256: str = ""
 
 
 class Failed(Message, frozen=True, kw_only=True):

@@ -12,6 +12,9 @@ import msgspec
 
 from lowmem.protocol.messages import Cycle
 
+# Version of the journal, in each `JobBegun`.
+FORMAT = 1
+
 State = Literal["done", "running", "stopped", "failed", "refused"]
 Outcome = Literal["committed", "interrupted", "rolled_back"]
 Verdict = Literal[
@@ -48,7 +51,7 @@ class JobBegun(Record, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     recipe: dict[str, Any]
     unit: str
-    format: int = 1
+    format: int = FORMAT
 
 
 class RunBegun(Record, frozen=True, kw_only=True):
@@ -105,6 +108,9 @@ class JobEnded(Record, frozen=True, kw_only=True):
         Names of its results in the workspace, once it is done.
     summary
         What the job says of its result.
+    results_sha256
+        One checksum of all published files, once it is done: the checkpoint that lists
+        them can be made again, if they are as they were.
     """
 
     state: State
@@ -112,6 +118,7 @@ class JobEnded(Record, frozen=True, kw_only=True):
     message: str = ""
     published: tuple[str, ...] = ()
     summary: dict[str, Any] = {}
+    results_sha256: str = ""
 
 
 AnyRecord = JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lowmem.base.errors import CorruptFileError
+from lowmem.base.errors import CorruptFileError, NewerFormatError
 from lowmem.base.journal import read_bodies
-from lowmem.protocol.records import record_from_body
+from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
 from lowmem.report.fold import report_from_records
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def read_records(path: Path) -> Iterator[AnyRecord]:
     ------
     CorruptFileError
         If a line is damaged (a torn last one is not), or whole but of no known form.
+    NewerFormatError
+        If a newer lowmem wrote it.
     """
     for number, body in enumerate(read_bodies(path), start=1):
         try:
@@ -35,6 +37,8 @@ def read_records(path: Path) -> Iterator[AnyRecord]:
             raise CorruptFileError(
                 path=path, problem=f"line {number} is no known record ({error})"
             ) from error
+        if isinstance(record, JobBegun) and record.format > FORMAT:
+            raise NewerFormatError(path=path, found=record.format, known=FORMAT)
         yield record
 
 

@@ -260,7 +260,9 @@ class Attempt:
                 self._committed(answer, worker)
             case FinishedMessage():
                 self._ending = decide.Finished(
-                    published=answer.published, summary=answer.summary
+                    published=answer.published,
+                    summary=answer.summary,
+                    results_sha256=answer.results_sha256,
                 )
             case Failed():
                 self._ending = self._failed(answer)

@@ -172,6 +172,7 @@ class Finished:
 
     published: tuple[str, ...]
     summary: Mapping[str, object]
+    results_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -318,6 +318,7 @@ class _SupervisedRun:
                 message=message,
                 published=finished.published if finished else (),
                 summary=dict(finished.summary) if finished else {},
+                results_sha256=finished.results_sha256 if finished else "",
             )
         )
 

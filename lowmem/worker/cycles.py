@@ -10,7 +10,7 @@ loses nothing.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +26,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
+from lowmem.checkpoints.sums import digest_of_entries, entries_of_results
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.base.clock import Clock
+    from lowmem.checkpoints.manifest import FileEntry
     from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Run
@@ -70,14 +72,31 @@ class Overseer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A job that is done, its results in their places.
+
+    Attributes
+    ----------
+    publish, summary
+        Of its `Result`.
+    results_sha256
+        One checksum of all the files that were published.
+    """
+
+    publish: tuple[str, ...]
+    summary: Mapping[str, Any]
+    results_sha256: str
+
+
 def run_job(
     job: Job, request: Run, overseer: Overseer, clock: Clock | None = None
-) -> Result | None:
+) -> Completed | None:
     """Run ``job`` from its last commit.
 
     Returns
     -------
-    result
+    completed
         The job's result once it is done and published; None if told to leave before.
 
     Raises
@@ -102,12 +121,15 @@ def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
         raise RecipeChangedError(job=job.name, changes=changes)
 
 
-def _publish(space: Workspace, job: str, manifest: Manifest) -> Result:
+def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:
     staging = space.staging(job)
     for name in manifest.publish:
         publish(staging / name, space.root / name)
     remove(staging)
-    return Result(publish=manifest.publish, summary=manifest.summary)
+    digest = digest_of_entries(manifest.results) if manifest.results else ""
+    return Completed(
+        publish=manifest.publish, summary=manifest.summary, results_sha256=digest
+    )
 
 
 class _Course:
@@ -131,7 +153,7 @@ class _Course:
         self._pace = Pace(cycle_steps=request.cycle_steps)
         self._begin_cycle()
 
-    def run(self) -> Result | None:
+    def run(self) -> Completed | None:
         """Drive the generator to its end."""
         work = self._generator()
         # The context holds the open checkpoint; the generator alone needs it.
@@ -145,7 +167,10 @@ class _Course:
         for name in result.publish:
             self._refuse_unsafe(name)
         self._sync_results(result)
-        manifest = self._manifest(phase="publishing", result=result)
+        sums = entries_of_results(
+            self._space.staging(self._request.job), result.publish
+        )
+        manifest = self._manifest(phase="publishing", result=result, results=sums)
         if not self._end_cycle(manifest, ()):
             return None
         return _publish(self._space, self._request.job, manifest)
@@ -258,6 +283,7 @@ class _Course:
         state: Mapping[str, Any] | None = None,
         phase: Any = "running",  # noqa: ANN401 - a Literal of the manifest
         result: Result | None = None,
+        results: Mapping[str, FileEntry] | None = None,
     ) -> Manifest:
         return Manifest(
             generation=self._index,
@@ -275,6 +301,7 @@ class _Course:
             publish=tuple(result.publish) if result else (),
             summary=dict(result.summary) if result else {},
             environment={"device": self._request.device},
+            results=dict(results or {}),
         )
 
     def _context(self) -> WorkerContext:

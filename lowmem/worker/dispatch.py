@@ -180,7 +180,11 @@ def _run(request: Run, channel: Channel) -> None:
     result = run_job(job, request, RunChannel(channel, request))
     if result is not None:
         channel.send(
-            Finished(published=tuple(result.publish), summary=dict(result.summary))
+            Finished(
+                published=result.publish,
+                summary=dict(result.summary),
+                results_sha256=result.results_sha256,
+            )
         )
 
 
