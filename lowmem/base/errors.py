@@ -192,6 +192,27 @@ class NewerFormatError(DataError):
         )
 
 
+class DamagedWorkspaceError(DataError):
+    """Raised when a verification has found damage."""
+
+    def __init__(
+        self, *, workspace: str, n_damaged: int, n_repairable: int, first: str
+    ) -> None:
+        things = "thing is" if n_damaged == 1 else "things are"
+        how = "Restore the rest from a copy, or make it anew with --restart."
+        if n_repairable:
+            how = (
+                f"`lowmem verify {workspace} --repair` can mend {n_repairable} of them."
+            )
+        super().__init__(
+            thing=f"workspace {workspace}",
+            problem=f"is damaged: {n_damaged} {things} not as written, the first "
+            f"{first}",
+            expected="every file as it was written",
+            todo=how,
+        )
+
+
 # --- a demanded device or dependency is missing (69) ------------------------------
 
 

@@ -25,16 +25,17 @@ _MIDDLE = b'","body":'
 _BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
 
 
-def _line_from_body(body: bytes) -> bytes:
+def line_from_body(body: bytes) -> bytes:
+    """Return the line of a body, newline included."""
     return _HEAD + b"%08x" % zlib.crc32(body) + _MIDDLE + body + b"}\n"
 
 
-def _body_from_line(line: bytes) -> bytes | None:
+def body_from_line(line: bytes) -> bytes | None:
     """Return the body of a whole line, or None if the line is torn or damaged."""
     if not (line.startswith(_HEAD) and line.endswith(b"}\n")):
         return None
     body = line[_BODY_START:-2]
-    return body if _line_from_body(body) == line else None
+    return body if line_from_body(body) == line else None
 
 
 def read_bodies(path: Path) -> Iterator[bytes]:
@@ -49,7 +50,7 @@ def read_bodies(path: Path) -> Iterator[bytes]:
         return
     with storage_errors(path), path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            body = _body_from_line(line)
+            body = body_from_line(line)
             if body is not None:
                 yield body
             elif line.endswith(b"\n"):
@@ -62,9 +63,7 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         make_folder(path.parent)
-        self._whole_bytes = sum(
-            len(_line_from_body(body)) for body in read_bodies(path)
-        )
+        self._whole_bytes = sum(len(line_from_body(body)) for body in read_bodies(path))
         with storage_errors(path):
             path.touch()
         sync_file(path.parent)
@@ -85,7 +84,7 @@ class JournalWriter:
 
     def append(self, body: bytes) -> None:
         """Add one line and wait until it is on the disk."""
-        line = _line_from_body(body)
+        line = line_from_body(body)
         with storage_errors(self._path):
             # A torn or a failed line goes, else this one would follow half of it.
             self._stream.truncate(self._whole_bytes)

@@ -10,7 +10,7 @@ from lowmem.base.files import storage_errors
 from lowmem.checkpoints.manifest import FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _BLOCK_BYTES = 2**20
@@ -25,17 +25,6 @@ def entry_of_file(path: Path) -> FileEntry:
             digest.update(block)
             size += len(block)
     return FileEntry(size_bytes=size, sha256=digest.hexdigest())
-
-
-def entries_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
-    """Return the entry of every file of some results, by path relative to ``root``.
-
-    Notes
-    -----
-    Memory: 1 MiB and some 200 bytes a file. Time: one read of everything.
-    """
-    files = sorted(file for name in names for file in files_below(root / name))
-    return {file.relative_to(root).as_posix(): entry_of_file(file) for file in files}
 
 
 def files_below(path: Path) -> Iterator[Path]:

@@ -19,12 +19,18 @@ from lowmem.cli.execute import execute, orders_of
 from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
+from lowmem.cli.verify import (
+    damage_error,
+    json_from_verification,
+    text_from_verification,
+)
+from lowmem.integrity.scan import verify
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.report.text import text_from_report
 from lowmem.supervisor import ask
-from lowmem.supervisor.lock import is_held
+from lowmem.supervisor.lock import is_held, refuse_if_held
 
 DEFAULT_WORKSPACE = "lowmem-work"
 # What typer makes of Ctrl-C; once a job runs, its supervisor handles the signal itself.
@@ -230,6 +236,21 @@ def report_command(
         print(json_from_report(report))
     else:
         print(text_from_report(report, has_all_cycles=every_cycle))
+
+
+@app.command(name="verify")
+def verify_command(
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
+    as_json: JsonOption = False,
+    as_option: WorkspaceAsOption = None,
+) -> None:
+    """Check every checksum, and say what is damaged."""
+    space = _existing(as_option or workspace)
+    refuse_if_held(space)
+    found = verify(space)
+    print(json_from_verification(found) if as_json else text_from_verification(found))
+    if not found.is_whole:
+        raise damage_error(found)
 
 
 def _existing(workspace: str) -> Workspace:

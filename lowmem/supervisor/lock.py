@@ -103,3 +103,16 @@ def _live_holder(path: Path) -> ProcessIdentity | None:
 def is_held(space: Workspace) -> bool:
     """Return whether a live run holds the workspace, without taking the lock."""
     return _live_holder(space.lock) is not None
+
+
+def refuse_if_held(space: Workspace) -> None:
+    """Refuse a workspace in which a run is at work, without taking the lock.
+
+    Raises
+    ------
+    WorkspaceLockedError
+        Naming the run's process.
+    """
+    holder = _live_holder(space.lock)
+    if holder is not None:
+        raise WorkspaceLockedError(path=space.root, pid=holder.pid)

@@ -26,7 +26,8 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
-from lowmem.checkpoints.sums import digest_of_entries, entries_of_results
+from lowmem.checkpoints.sums import digest_of_entries
+from lowmem.integrity.published import sums_of_results
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
@@ -167,9 +168,7 @@ class _Course:
         for name in result.publish:
             self._refuse_unsafe(name)
         self._sync_results(result)
-        sums = entries_of_results(
-            self._space.staging(self._request.job), result.publish
-        )
+        sums = sums_of_results(self._space.staging(self._request.job), result.publish)
         manifest = self._manifest(phase="publishing", result=result, results=sums)
         if not self._end_cycle(manifest, ()):
             return None

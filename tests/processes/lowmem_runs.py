@@ -74,7 +74,8 @@ class Ended:
     @property
     def paragraph(self) -> str:
         """The last paragraph on stderr, which says what happened, as one line."""
-        start = self.err.rfind("lowmem: ")
+        # A long path may be wrapped to the next line.
+        start = max(self.err.rfind("lowmem: "), self.err.rfind("lowmem:\n"))
         return " ".join(self.err[start:].split()) if start >= 0 else ""
 
 

@@ -187,11 +187,11 @@ def test_a_job_of_thousands_of_cycles_gives_a_page_of_bounded_size(tmp_path):
 
 
 def write_fast(space: Workspace, records: list) -> None:
-    from lowmem.base.journal import _line_from_body
+    from lowmem.base.journal import line_from_body
     from lowmem.protocol.records import body_from_record
 
     space.private.mkdir(exist_ok=True)
-    lines = (_line_from_body(body_from_record(record)) for record in records)
+    lines = (line_from_body(body_from_record(record)) for record in records)
     space.journal.write_bytes(b"".join(lines))
 
 

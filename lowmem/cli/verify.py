@@ -1,0 +1,94 @@
+"""`lowmem verify`: what was looked at and found, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DamagedWorkspaceError
+from lowmem.base.units import format_bytes
+from lowmem.report.columns import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lowmem.integrity.findings import Finding, Verification
+
+_WIDTH = 100
+# Findings shown in text; the JSON has them all.
+_SHOWN = 40
+
+
+def json_from_verification(
+    found: Verification, repairs: Sequence[str] | None = None
+) -> str:
+    """Return everything as an indented JSON document, schema 1."""
+    findings = [
+        {**asdict(one), "can_be_repaired": one.can_be_repaired}
+        for one in found.findings
+    ]
+    document = {
+        "schema": 1,
+        "workspace": found.workspace,
+        "is_whole": found.is_whole,
+        "checked": asdict(found.tally),
+        "findings": findings,
+        "notes": list(found.notes),
+        "repairs": list(repairs or ()),
+    }
+    return json.dumps(document, indent=2)
+
+
+def text_from_verification(
+    found: Verification, repairs: Sequence[str] | None = None
+) -> str:
+    """Return everything for people to read."""
+    tally = found.tally
+    lines = [f"Workspace {found.workspace}", ""]
+    for text in repairs or ():
+        lines += _wrapped(text, "repaired: ")
+    lines += [
+        f"journal       {tally.journal_lines:,} lines",
+        f"checkpoints   {tally.checkpoints:,}",
+        f"results       {tally.results:,} files held against their recorded SHA-256",
+        (
+            f"chunks        {tally.chunks:,} with a CRC-32C of their own, "
+            f"{tally.unrecorded:,} of them without a record"
+        ),
+        f"read          {format_bytes(tally.bytes)} of results",
+    ]
+    for note in found.notes:
+        lines += _wrapped(note, "note: ")
+    lines.append("")
+    if found.is_whole:
+        lines.append("All is as it was written.")
+    for finding in found.findings[:_SHOWN]:
+        lines += _lines_of(finding)
+    if len(found.findings) > _SHOWN:
+        lines.append(f"... and {len(found.findings) - _SHOWN:,} more: --json has all")
+    return "\n".join(map(printable, lines))
+
+
+def _lines_of(finding: Finding) -> list[str]:
+    held = f" ({finding.samples})" if finding.samples else ""
+    text = f"{finding.path}{held}: {finding.problem}. {finding.advice}."
+    return _wrapped(text, "damaged: ")
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    return textwrap.wrap(
+        head + text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False
+    )
+
+
+def damage_error(found: Verification) -> DamagedWorkspaceError:
+    """Return the error that tells of what is damaged."""
+    first = found.findings[0]
+    return DamagedWorkspaceError(
+        workspace=found.workspace,
+        n_damaged=len(found.findings),
+        n_repairable=sum(one.can_be_repaired for one in found.findings),
+        first=f"{first.path} {first.problem}",
+    )

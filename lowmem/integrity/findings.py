@@ -1,0 +1,98 @@
+"""What a verification found, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["journal", "checkpoint", "result", "chunk", "disagreement"]
+Remedy = Literal["mend", "drop", "recompute", "rerun", "none"]
+
+# How each remedy is told; `{job}` is the job that made the thing.
+_REMEDIES: dict[Remedy, str] = {
+    "mend": "--repair mends it",
+    "drop": "--repair removes it: {job} goes on from what is whole",
+    "recompute": "--repair recomputes it",
+    "rerun": "lowmem run {job} --restart makes it anew",
+    "none": "restore it from a copy",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is not as it was written.
+
+    Attributes
+    ----------
+    kind
+        What sort of thing it is.
+    path
+        Of the file, relative to the workspace.
+    problem
+        What is wrong with it.
+    job
+        The job it belongs to; empty if unknown.
+    remedy
+        What can be done about it.
+    samples
+        Which samples it held, where it is a chunk.
+    """
+
+    kind: Kind
+    path: str
+    problem: str
+    job: str = ""
+    remedy: Remedy = "none"
+    samples: str = ""
+
+    @property
+    def can_be_repaired(self) -> bool:
+        """Whether ``--repair`` may make it good."""
+        return self.remedy in {"mend", "drop", "recompute"}
+
+    @property
+    def advice(self) -> str:
+        """What can be done about it, in words."""
+        return _REMEDIES[self.remedy].format(job=self.job or "the job")
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How much was looked at.
+
+    Attributes
+    ----------
+    results, chunks
+        Files of results, and how many of them are chunks with a checksum of their own.
+    unrecorded
+        Files of results that were only held against such checksums, or none, since
+        nothing was recorded of them.
+    """
+
+    bytes: int = 0
+    journal_lines: int = 0
+    checkpoints: int = 0
+    results: int = 0
+    chunks: int = 0
+    unrecorded: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a verification looked at and found.
+
+    Attributes
+    ----------
+    notes
+        What is no damage but worth knowing.
+    """
+
+    workspace: str
+    tally: Tally
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is as it was written."""
+        return not self.findings

@@ -1,0 +1,50 @@
+"""What is recorded of results when they are published: a checksum of every file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import DataError
+from lowmem.checkpoints.manifest import FileEntry
+from lowmem.checkpoints.sums import files_below
+from lowmem.integrity.chunks import layouts_in, sums_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
+    """Return size and SHA-256 of every file of some results, by path below ``root``.
+
+    Raises
+    ------
+    DataError
+        If a chunk is not as it was written: a job may have written it hours ago, and
+        nobody has read it since.
+
+    Notes
+    -----
+    Memory: 1 MiB and some 300 bytes a file. Time: one read of everything.
+    """
+    entries: dict[str, FileEntry] = {}
+    for name in names:
+        chunks = {
+            path: layout.samples(row)
+            for layout in layouts_in(root / name)
+            for path, row in layout.files()
+        }
+        for file in sorted(files_below(root / name)):
+            sums = sums_of(file)
+            if file in chunks and not sums.ends_in_crc:
+                raise DataError(
+                    thing=file,
+                    problem=f"({chunks[file]}) was altered on the disk: its CRC-32C is "
+                    "not that of its bytes",
+                    expected="the chunk as the job wrote it",
+                    todo="--restart makes it again.",
+                )
+            entries[file.relative_to(root).as_posix()] = FileEntry(
+                size_bytes=sums.size_bytes, sha256=sums.sha256
+            )
+    return entries

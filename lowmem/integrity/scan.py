@@ -1,0 +1,256 @@
+"""Read a whole workspace and say what is not as it was written.
+
+In this order: the journal, since it says which jobs there are; their checkpoints, since
+the last of each lists its results; the results; and what no job vouches for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lowmem.checkpoints.generations import examine, generation_path, generations
+from lowmem.integrity.chunks import layouts_in, sums_of
+from lowmem.integrity.findings import Finding, Tally, Verification
+from lowmem.integrity.lines import read_lines
+from lowmem.integrity.past import JobPast, pasts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.checkpoints.manifest import FileEntry, Manifest
+    from lowmem.integrity.chunks import Layout, Sums
+    from lowmem.integrity.findings import Kind, Remedy
+    from lowmem.integrity.lines import JournalLines
+
+_ALTERED = "was altered: its SHA-256 is not that recorded when it was published"
+_BAD_CRC = "was altered: its CRC-32C is not that of its bytes"
+
+
+def verify(space: Workspace) -> Verification:
+    """Check every checksum of a workspace, and the journal against what is there.
+
+    Raises
+    ------
+    NewerFormatError
+        If a newer lowmem wrote it.
+
+    Notes
+    -----
+    Memory: the journal's records, one manifest, and 1 MiB. Time: one read of all.
+    """
+    scan = _Scan(space)
+    lines = scan.journal()
+    pasts = pasts_of(lines.records)
+    folders = space.job("").iterdir() if space.job("").is_dir() else ()
+    for job in [*pasts, *sorted({path.name for path in folders} - pasts.keys())]:
+        scan.job(job, pasts.get(job))
+    scan.unclaimed()
+    return Verification(
+        workspace=str(space.root),
+        tally=scan.tally,
+        findings=tuple(scan.findings),
+        notes=tuple(scan.notes),
+    )
+
+
+@dataclass(slots=True)
+class _Scan:
+    """One reading of a workspace, and what it has found so far."""
+
+    space: Workspace
+    tally: Tally = field(default_factory=Tally)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _claimed: set[Path] = field(default_factory=set)
+
+    def journal(self) -> JournalLines:
+        """Check every line of the journal."""
+        lines = read_lines(self.space.journal)
+        self.tally.journal_lines = lines.n_lines
+        for piece in lines.damaged:
+            number = f"line {piece.first_line}"
+            if piece.last_line > piece.first_line:
+                number = f"lines {piece.first_line} to {piece.last_line}"
+            how = "one bit was flipped" if piece.is_restored else "what it held is lost"
+            self._find(
+                "journal",
+                self.space.journal,
+                f"{number} {piece.problem}: {how}",
+                remedy="mend",
+            )
+        if lines.is_torn:
+            self.notes.append(
+                "the journal ends in half a line, as a crash leaves it: it never counted"
+            )
+        return lines
+
+    def job(self, job: str, past: JobPast | None) -> None:
+        """Check the checkpoints and the results of one job."""
+        manifests = self._checkpoints(job, past)
+        newest = manifests[-1] if manifests else None
+        if past is None:
+            where = self.space.checkpoints(job)
+            if newest is not None:
+                problem = "holds checkpoints of a job that the journal does not know"
+                self._find("disagreement", where, problem, job=job, remedy="mend")
+            return
+        ended = past.ended
+        if ended is None:
+            self._progress(job, past, newest)
+        elif ended.published:
+            entries = newest.results if newest is not None else {}
+            self._results(job, ended.published, entries)
+            if ended.results_sha256 and not entries:
+                where = self.space.checkpoints(job)
+                problem = "lost the list of the results' checksums"
+                self._find("checkpoint", where, problem, job=job, remedy="mend")
+
+    # --- checkpoints --------------------------------------------------------------
+
+    def _checkpoints(self, job: str, past: JobPast | None) -> list[Manifest]:
+        """Return the manifests that are whole, oldest first."""
+        folder = self.space.checkpoints(job)
+        present = generations(folder)
+        examined = {n: examine(generation_path(folder, n)) for n in present}
+        self.tally.checkpoints += len(present)
+        whole = {
+            n: found.manifest
+            for n, found in examined.items()
+            if not found.problems and found.manifest is not None
+        }
+        is_done = past is not None and past.ended is not None
+        remedy: Remedy = "drop" if whole or is_done else "rerun"
+        for n, found in examined.items():
+            for name, problem in found.problems.items():
+                path = generation_path(folder, n) / name
+                self._find("checkpoint", path, problem, job=job, remedy=remedy)
+        return [whole[n] for n in sorted(whole)]
+
+    def _progress(self, job: str, past: JobPast, newest: Manifest | None) -> None:
+        """Hold the journal of an unfinished job against its checkpoints."""
+        where = self.space.checkpoints(job)
+        reached = newest.generation if newest is not None else -1
+        known = past.last_cycle
+        if reached > known + 1:
+            problem = f"holds commit {reached}, where the journal knows {known + 1}"
+            self._find("disagreement", where, problem, job=job, remedy="mend")
+        elif reached < known and self.space.job(job).exists():
+            has_damage = any(
+                f.kind == "checkpoint" and f.job == job for f in self.findings
+            )
+            if not has_damage:
+                problem = f"lacks commit {known}, which the journal tells of"
+                remedy: Remedy = "drop" if newest is not None else "rerun"
+                self._find("disagreement", where, problem, job=job, remedy=remedy)
+
+    # --- results ------------------------------------------------------------------
+
+    def _results(
+        self, job: str, published: Sequence[str], entries: Mapping[str, FileEntry]
+    ) -> None:
+        """Check every file that a job has published."""
+        root = self.space.root
+        layouts = self._layouts([root / name for name in published])
+        for name, entry in entries.items():
+            path = root / name
+            self._claimed.add(path)
+            self.tally.chunks += path in layouts
+            problem, sums = self._against(path, entry)
+            if not problem and path in layouts and sums is not None:
+                problem = "" if sums.ends_in_crc else _BAD_CRC
+            if problem:
+                self._report_file(path, problem, job, layouts)
+        for name in published:
+            if not entries and not (root / name).exists():
+                problem = "is missing, and the journal says that it was published"
+                self._find("result", root / name, problem, job=job, remedy="recompute")
+        self._checksummed(job, layouts)
+
+    def _against(self, path: Path, entry: FileEntry) -> tuple[str, Sums | None]:
+        self.tally.results += 1
+        if not path.is_file():
+            return "is missing", None
+        sums = sums_of(path)
+        self.tally.bytes += sums.size_bytes
+        if sums.size_bytes != entry.size_bytes:
+            return f"holds {sums.size_bytes} bytes, not {entry.size_bytes}", sums
+        return ("" if sums.sha256 == entry.sha256 else _ALTERED), sums
+
+    def unclaimed(self) -> None:
+        """Check the stores of the workspace of which nothing was recorded."""
+        stores = sorted(self.space.root.glob("*.zarr"))
+        stores += sorted(self.space.root.glob("*/*.zarr"))
+        self._checksummed("", self._layouts(stores))
+
+    def _checksummed(self, job: str, layouts: Mapping[Path, _Chunk]) -> None:
+        """Check chunks by their own checksums, those that no record vouches for."""
+        for path, chunk in layouts.items():
+            if path in self._claimed:
+                continue
+            self._claimed.add(path)
+            problem = self._problem_of_chunk(path, chunk.layout)
+            if problem:
+                self._report_file(path, problem, job, layouts)
+
+    def _problem_of_chunk(self, path: Path, layout: Layout) -> str:
+        if not path.is_file():
+            return "is missing" if layout.is_complete else ""
+        self.tally.chunks += 1
+        self.tally.unrecorded += 1
+        sums = sums_of(path)
+        self.tally.bytes += sums.size_bytes
+        return "" if sums.ends_in_crc else _BAD_CRC
+
+    def _layouts(self, roots: Sequence[Path]) -> dict[Path, _Chunk]:
+        return {
+            path: _Chunk(layout, row)
+            for root in roots
+            if root.is_dir()
+            for layout in layouts_in(root)
+            for path, row in layout.files()
+        }
+
+    def _report_file(
+        self, path: Path, problem: str, job: str, layouts: Mapping[Path, _Chunk]
+    ) -> None:
+        chunk = layouts.get(path)
+        self._find(
+            "chunk" if chunk else "result",
+            path,
+            problem,
+            job=job,
+            remedy="recompute" if job else "none",
+            samples=chunk.layout.samples(chunk.row) if chunk else "",
+        )
+
+    def _find(
+        self,
+        kind: Kind,
+        path: Path,
+        problem: str,
+        *,
+        job: str = "",
+        remedy: Remedy = "none",
+        samples: str = "",
+    ) -> None:
+        self.findings.append(
+            Finding(
+                kind=kind,
+                path=path.relative_to(self.space.root).as_posix(),
+                problem=problem,
+                job=job,
+                remedy=remedy,
+                samples=samples,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk file's array, and its place along the first axis."""
+
+    layout: Layout
+    row: int
