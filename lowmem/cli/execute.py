@@ -49,11 +49,14 @@ class Orders:
     ----------
     config
         The tables of lowmem.toml.
+    began_s
+        Monotonic time of the command: the time budget of all its jobs begins here.
     """
 
     jobs: Sequence[JobOrder]
     options: RunOptions
     config: dict[str, dict[str, Scalar]]
+    began_s: float
 
 
 def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
@@ -64,6 +67,7 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
     LowmemError
         If anything on the line or in lowmem.toml is wrong.
     """
+    began_s = SystemClock().monotonic()
     config = read_config(space.config)
     options = with_config(options, config.get("run", {}))
     references = PIPELINE if job == "all" else (job,)
@@ -75,10 +79,18 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
             options,
         )
     jobs = [
-        _order(description, reference, options, given, config, is_pipeline=job == "all")
+        _order(
+            description,
+            reference,
+            options,
+            given,
+            config,
+            began_s=began_s,
+            is_pipeline=job == "all",
+        )
         for description, reference in zip(descriptions, references, strict=True)
     ]
-    return Orders(jobs=jobs, options=options, config=config)
+    return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
 
 
 def _order(
@@ -88,6 +100,7 @@ def _order(
     given: GivenOptions,
     config: dict[str, dict[str, Scalar]],
     *,
+    began_s: float,
     is_pipeline: bool,
 ) -> JobOrder:
     budgets = chosen_budgets(
@@ -95,9 +108,6 @@ def _order(
         default_ram_bytes=default_ram_budget_bytes(read_machine()),
         default_vram_bytes=default_vram_budget_bytes(),
     )
-    deadline = None
-    if budgets.time_s is not None:
-        deadline = SystemClock().monotonic() + budgets.time_s
     return job_order(
         description,
         reference=reference,
@@ -106,7 +116,7 @@ def _order(
         given=given,
         config=config.get(description.name, {}),
         is_pipeline=is_pipeline,
-        deadline=deadline,
+        deadline=None if budgets.time_s is None else began_s + budgets.time_s,
         command=tuple(sys.argv[1:]),
     )
 
@@ -183,15 +193,13 @@ def _needed_order(need: PlannedNeed, order: JobOrder, orders: Orders) -> JobOrde
             f"{order.name}: no data in the workspace yet, so first: {' '.join(words)}",
             file=sys.stderr,
         )
-    return replace(
-        _order(
-            description,
-            need.job,
-            orders.options,
-            GivenOptions(values=options),
-            orders.config,
-            is_pipeline=False,
-        ),
-        deadline=order.deadline,
-        is_restart=False,
+    needed = _order(
+        description,
+        need.job,
+        orders.options,
+        GivenOptions(values=options),
+        orders.config,
+        began_s=orders.began_s,
+        is_pipeline=False,
     )
+    return replace(needed, is_restart=False)

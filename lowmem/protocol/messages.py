@@ -58,6 +58,13 @@ class Run(Message, frozen=True, kw_only=True):
         Commit every so many points; None lets the worker choose by time.
     recipe
         Kept in every checkpoint; one of another recipe is never continued.
+    time_budget_s
+        What the user gave the whole run; None for no limit.
+    deadline
+        When it ends, in seconds of the machine's monotonic clock, which is the same for
+        all processes.
+    longest_step_seconds, commit_seconds
+        Of this job's last committed cycle; None if there is none.
     """
 
     reference: str
@@ -71,6 +78,10 @@ class Run(Message, frozen=True, kw_only=True):
     ram_budget_bytes: int
     vram_budget_bytes: int | None
     cycle_steps: int | None
+    time_budget_s: float | None = None
+    deadline: float | None = None
+    longest_step_seconds: float | None = None
+    commit_seconds: float | None = None
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -143,6 +154,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
         ISO 8601, UTC.
     seconds
         From its start until it was durable, ``commit_seconds`` of them for the commit.
+    longest_step_seconds
+        The longest time between two commit points.
     """
 
     index: int
@@ -151,6 +164,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     commit_seconds: float
     settings: dict[str, int]
+    longest_step_seconds: float | None = None
 
 
 class Started(Message, frozen=True, kw_only=True):

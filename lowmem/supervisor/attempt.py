@@ -26,6 +26,7 @@ from lowmem.protocol.messages import (
 )
 from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.records import AttemptBegun
+from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail
@@ -76,6 +77,10 @@ class Attempt:
         Monotonic time at which the time budget ends; None for no limit.
     vram_base_bytes
         Device memory in use before the worker started.
+    tempo
+        What the job's steps and commits have been seen to take.
+    startup_s
+        What the worker took until it was ready; 0 until it is.
     """
 
     number: int
@@ -87,14 +92,16 @@ class Attempt:
     vram_base_bytes: int = 0
     last_journaled_cycle: int = -1
     made_progress: bool = False
+    tempo: Tempo = field(default_factory=Tempo)
+    startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
     _is_ready: bool = False
     _ending: decide.Ending | None = None
     _last_ram_bytes: int | None = None
-    _commit_cost_s: float = 0.5
     _stops_seen: int = 0
     _next_machine_look: float = 0.0
     _next_refinement: float = 0.0
+    _began: float = 0.0
 
     def __post_init__(self) -> None:
         self._ledger = CycleLedger(
@@ -108,6 +115,7 @@ class Attempt:
 
     def watch(self) -> decide.Ending:
         """Run the worker to its end and return how it ended."""
+        self._began = self.tools.clock.monotonic()
         self.course = decide.begin_attempt(self.course)
         kills_before = oom_kills()
         log = self.tools.space.log(self.request.job)
@@ -232,14 +240,18 @@ class Attempt:
                 worker.kill(self.tools.tree.pids, self.tools.clock)
                 self._ending = self._broke("signal")
             return
-        if self.deadline is None:
-            return
-        left_s = self.deadline - self.tools.clock.monotonic()
-        if left_s <= 0:
+        if self._left_s is not None and self._left_s <= 0:
+            self._write_stacks(worker)
+            self.tools.clock.sleep(_STACKS_S)
             worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke("time")
-        elif left_s < 1 + 3 * self._commit_cost_s and self.course.leaving is None:
-            self._ask_to_leave(worker, decide.Leaving.TIME)
+
+    @property
+    def _left_s(self) -> float | None:
+        """Seconds until the time budget ends; None for no limit."""
+        if self.deadline is None:
+            return None
+        return self.deadline - self.tools.clock.monotonic()
 
     def _ask_to_leave(self, worker: WorkerProcess, reason: decide.Leaving) -> None:
         self.course, _ = decide.on_leave_request(self.course, reason)
@@ -288,14 +300,22 @@ class Attempt:
             )
         )
         self._is_ready = True
+        self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
 
     def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
         used_bytes = self.tools.tree.read().ram_bytes
         self._ledger.committed(answer, used_bytes)
         self.made_progress = True
-        self._commit_cost_s = answer.cycle.commit_seconds
-        self.course, goes_on = decide.on_commit(self.course, self.policy, used_bytes)
+        self.tempo = self.tempo.after(
+            answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
+        )
+        self.course, goes_on = decide.on_commit(
+            self.course,
+            self.policy,
+            used_bytes,
+            is_last_chance=self.tempo.is_last_chance(self._left_s),
+        )
         self._ledger.begin(answer.cycle.index + 1)
         if goes_on:
             worker.send(Proceed())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Failed
     from lowmem.protocol.records import State, Verdict
+    from lowmem.protocol.tempo import Tempo
 
 # Workers that die in a row without a single commit between them: then it is no accident.
 CRASH_LIMIT = 3
@@ -131,7 +132,11 @@ def on_leave_request(course: Course, reason: Leaving) -> tuple[Course, Order]:
 
 
 def on_commit(
-    course: Course, policy: Policy, used_bytes: int | None
+    course: Course,
+    policy: Policy,
+    used_bytes: int | None,
+    *,
+    is_last_chance: bool = False,
 ) -> tuple[Course, bool]:
     """Decide about a commit: return whether the worker goes on.
 
@@ -139,6 +144,8 @@ def on_commit(
     ----------
     used_bytes
         What the job holds after the clean-up; None if unknown.
+    is_last_chance
+        Whether another commit might come after the end of the time budget.
     """
     is_first = course.cycles == 0
     soft_at_once = is_first and course.leaving is Leaving.RECYCLE
@@ -149,6 +156,8 @@ def on_commit(
         is_soft_spent=course.is_soft_spent or soft_at_once,
         first_end_bytes=used_bytes if is_first else course.first_end_bytes,
     )
+    if is_last_chance and course.leaving is not Leaving.STOP:
+        course = replace(course, leaving=Leaving.TIME)
     if course.leaving is None and _is_worn(course, policy, used_bytes):
         course = replace(course, leaving=Leaving.RECYCLE)
     return course, course.leaving is None
@@ -161,6 +170,23 @@ def _is_worn(course: Course, policy: Policy, used_bytes: int | None) -> bool:
         return False
     growth = used_bytes - course.first_end_bytes
     return growth > GROWTH_SHARE * policy.ram_budget_bytes
+
+
+def has_time(left_s: float | None, startup_s: float, tempo: Tempo) -> bool:
+    """Return whether a worker started now would get as far as a commit.
+
+    Parameters
+    ----------
+    left_s
+        Seconds until the time budget ends; None for no limit.
+    startup_s
+        What the last worker of this run took until it was ready; 0 for the first, which
+        is started as long as there is any time at all.
+    """
+    if left_s is None:
+        return True
+    needed_s = startup_s + tempo.needed_s if startup_s else 0.0
+    return left_s > needed_s
 
 
 # --- when a worker has ended ------------------------------------------------------
@@ -204,6 +230,17 @@ class Broke:
 
 Ending = Finished | Left | Broke
 
+IN_TIME = "the time budget is used up"
+# A job whose step never fits would be killed for ever.
+_WITHIN_A_STEP = (
+    "the time budget ended within a step, so its worker was killed; what it did after "
+    "its last commit is done again"
+)
+_WITHOUT_COMMIT = (
+    "the time budget ended before this run's first commit; if that happens again, a "
+    "larger --time-budget is needed"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
@@ -220,6 +257,15 @@ class End:
     state: State
     exit_code: int
     message: str = ""
+
+
+def action_of(verdict: Restart | End) -> str:
+    """Return what was done about the end of a worker, in the words of the report."""
+    if isinstance(verdict, Restart):
+        return verdict.action
+    if verdict.state == "stopped":
+        return "stopped; the same command goes on from the last commit"
+    return "ended"
 
 
 def verdict_of_death(status: int, *, is_oom_kill: bool) -> Verdict:
@@ -251,9 +297,7 @@ def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
 def _after_leaving(course: Course) -> Restart | End:
     if course.leaving is Leaving.RECYCLE:
         return Restart(course=course, action="replaced the worker")
-    reason = (
-        "the time budget is used up" if course.leaving is Leaving.TIME else "asked to"
-    )
+    reason = IN_TIME if course.leaving is Leaving.TIME else "asked to"
     return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
 
 
@@ -262,7 +306,7 @@ def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End
         return End(
             state="stopped",
             exit_code=EXIT_STOPPED,
-            message="the time budget is used up",
+            message=_WITHIN_A_STEP if course.cycles else _WITHOUT_COMMIT,
         )
     if course.leaving is Leaving.STOP:
         return End(state="stopped", exit_code=EXIT_STOPPED, message="killed as asked")

@@ -12,6 +12,7 @@ from lowmem.protocol.records import (
     JobEnded,
     RunBegun,
 )
+from lowmem.protocol.tempo import Tempo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +40,8 @@ class History:
         Those of the last attempt.
     ram_budget_bytes
         That of the last run.
+    tempo
+        What steps and commits of the last committed cycle took.
     """
 
     recipe: Mapping[str, object] | None = None
@@ -48,6 +51,7 @@ class History:
     attempts: int = 0
     settings: Mapping[str, int] = field(default_factory=dict)
     ram_budget_bytes: int = 0
+    tempo: Tempo = field(default_factory=Tempo)
 
     @property
     def has_progress(self) -> bool:
@@ -73,7 +77,9 @@ def _after(history: History, record: AnyRecord) -> History:  # noqa: PLR0911 - o
         case AttemptBegun():
             return replace(history, attempts=record.attempt, settings=record.settings)
         case CycleEnded(outcome="committed"):
-            return replace(history, last_cycle=record.cycle.index)
+            cycle = record.cycle
+            tempo = Tempo().after(cycle.longest_step_seconds, cycle.commit_seconds)
+            return replace(history, last_cycle=cycle.index, tempo=tempo)
         case JobEnded(state="done"):
             return replace(history, is_done=True, published=record.published)
         case _:

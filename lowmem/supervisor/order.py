@@ -55,6 +55,10 @@ class JobOrder:
     is_restart: bool
     is_quiet: bool
 
+    def left_s(self, now: float) -> float | None:
+        """Return the seconds from monotonic time ``now`` to the deadline."""
+        return None if self.deadline is None else self.deadline - now
+
 
 def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
     """Return the question whose answer is the plan of ``order``."""

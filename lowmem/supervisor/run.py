@@ -29,6 +29,7 @@ from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Run
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
+from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide
 from lowmem.supervisor.attempt import Attempt, Instruments
 from lowmem.supervisor.history import history_of
@@ -116,13 +117,19 @@ def run_job(
 
 
 def _plan(order: JobOrder, session: Session, device: Device) -> Planned:
-    def is_over() -> bool:
-        late = order.deadline is not None
-        return session.stops.count > 0 or (
-            late and session.clock.monotonic() > (order.deadline or 0)
-        )
+    def is_late() -> bool:
+        left_s = order.left_s(session.clock.monotonic())
+        return not decide.has_time(left_s, 0.0, Tempo())
 
-    return ask.plan(plan_request(order, session.space, device), is_over)
+    try:
+        return ask.plan(
+            plan_request(order, session.space, device),
+            lambda: session.stops.count > 0 or is_late(),
+        )
+    except StoppedError as error:
+        if is_late():
+            raise StoppedError(job=order.name, reason=decide.IN_TIME) from error
+        raise
 
 
 def _begin(
@@ -179,6 +186,8 @@ class _SupervisedRun:
         self._history = history
         self._device: Device = device
         self._attempts = history.attempts
+        self._tempo = history.tempo
+        self._startup_s = 0.0
         self._policy = decide.Policy(
             ladder=tuple(rung.settings for rung in rungs),
             ram_budget_bytes=order.ram_budget_bytes,
@@ -193,9 +202,11 @@ class _SupervisedRun:
             self._refuse_if_stopped()
             ending, course = self._attempt(course)
             verdict = decide.on_ending(course, self._policy, ending)
-            action = verdict.action if isinstance(verdict, decide.Restart) else "ended"
             if isinstance(ending, decide.Broke):
-                self._record_incident(ending, action)
+                self._record_incident(ending, decide.action_of(verdict))
+            elif course.leaving is decide.Leaving.TIME:
+                in_time = decide.Broke(verdict="time")
+                self._record_incident(in_time, decide.action_of(verdict))
             if isinstance(verdict, decide.End):
                 return self._end(verdict, ending)
             course = verdict.course
@@ -224,10 +235,15 @@ class _SupervisedRun:
         return rung
 
     def _refuse_if_stopped(self) -> None:
-        if self._session.stops.count:
-            error = StoppedError(job=self._order.name, reason="asked to")
-            self._write_end("stopped", error.exit_code, str(error))
-            raise error
+        """Start no worker for nobody, or for less time than one needs."""
+        left_s = self._order.left_s(self._session.clock.monotonic())
+        has_time = decide.has_time(left_s, self._startup_s, self._tempo)
+        if has_time and not self._session.stops.count:
+            return
+        reason = decide.IN_TIME if not has_time else "asked to"
+        error = StoppedError(job=self._order.name, reason=reason)
+        self._write_end("stopped", error.exit_code, str(error))
+        raise error
 
     def _attempt(self, course: decide.Course) -> tuple[decide.Ending, decide.Course]:
         self._attempts += 1
@@ -241,6 +257,7 @@ class _SupervisedRun:
                 course=course,
                 policy=self._policy,
                 deadline=order.deadline,
+                tempo=self._tempo,
                 vram_base_bytes=device.used_bytes if device else 0,
                 last_journaled_cycle=history_of(
                     order.name, session.read_records()
@@ -271,6 +288,7 @@ class _SupervisedRun:
                 ),
             )
             ending = attempt.watch()
+        self._tempo, self._startup_s = attempt.tempo, attempt.startup_s
         return ending, attempt.course
 
     def _request(self, course: decide.Course) -> Run:
@@ -287,6 +305,10 @@ class _SupervisedRun:
             ram_budget_bytes=order.ram_budget_bytes,
             vram_budget_bytes=order.vram_budget_bytes,
             cycle_steps=order.cycle_steps,
+            time_budget_s=order.time_budget_s,
+            deadline=order.deadline,
+            longest_step_seconds=self._tempo.step_s,
+            commit_seconds=self._tempo.commit_s,
         )
 
     def _record_incident(self, broke: decide.Broke, action: str) -> None:

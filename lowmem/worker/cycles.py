@@ -31,6 +31,7 @@ from lowmem.integrity.published import sums_of_results
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.tempo import Tempo
 from lowmem.worker.cleanup import clean_up
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.pace import Pace
@@ -147,11 +148,16 @@ class _Course:
         self._job = job
         self._request = request
         self._overseer = overseer
+        self._longest_step_s = 0.0
         self._clock = clock
         self._space = Workspace.at(request.workspace)
         self._restored = restored
         self._index = 0 if restored is None else restored.manifest.generation + 1
-        self._pace = Pace(cycle_steps=request.cycle_steps)
+        self._pace = Pace(
+            cycle_steps=request.cycle_steps,
+            time_budget_s=request.time_budget_s,
+            tempo=Tempo().after(request.longest_step_seconds, request.commit_seconds),
+        )
         self._begin_cycle()
 
     def run(self) -> Completed | None:
@@ -213,6 +219,7 @@ class _Course:
     ) -> Result | None:
         """Take commit points until the job returns; None if told to leave."""
         while True:
+            step_began = self._clock.monotonic()
             try:
                 point = next(work)
             except StopIteration as end:
@@ -223,6 +230,7 @@ class _Course:
                 )
             self._steps += 1
             self._items += int(point.items)
+            self._note_step(self._clock.monotonic() - step_began)
             if self._is_due() and not self._take(point):
                 return None
 
@@ -235,9 +243,21 @@ class _Course:
             )
         return value
 
+    def _note_step(self, seconds: float) -> None:
+        self._longest_step_s = max(seconds, self._longest_step_s)
+        if seconds > self._pace.tempo.step_s:
+            self._pace = replace(
+                self._pace, tempo=self._pace.tempo.after(seconds, None)
+            )
+
     def _is_due(self) -> bool:
-        seconds = self._clock.monotonic() - self._began
-        due = self._pace.is_due(steps=self._steps, seconds=seconds)
+        now = self._clock.monotonic()
+        deadline = self._request.deadline
+        due = self._pace.is_due(
+            steps=self._steps,
+            seconds=now - self._began,
+            left_s=None if deadline is None else deadline - now,
+        )
         return due or self._overseer.is_draining()
 
     def _take(self, point: CommitPoint) -> bool:
@@ -256,7 +276,11 @@ class _Course:
         committed = self._clock.monotonic()
         returned_bytes = clean_up()
         ended = self._clock.monotonic()
-        self._pace = replace(self._pace, commit_cost_s=ended - began)
+        self._pace = replace(
+            self._pace,
+            commit_cost_s=ended - began,
+            tempo=self._pace.tempo.after(None, committed - began),
+        )
         cycle = Cycle(
             index=manifest.cycle.index,
             items=manifest.cycle.items,
@@ -264,6 +288,7 @@ class _Course:
             seconds=ended - self._began,
             commit_seconds=committed - began,
             settings=manifest.cycle.settings,
+            longest_step_seconds=self._longest_step_s,
         )
         goes_on = self._overseer.committed(cycle, returned_bytes)
         self._index += 1
@@ -275,6 +300,7 @@ class _Course:
         self._started_at = timestamp(self._clock.now())
         self._steps = 0
         self._items = 0
+        self._longest_step_s = 0.0
 
     def _manifest(
         self,

@@ -18,6 +18,7 @@ from tests.processes.lowmem_runs import (
     is_running,
     job_file,
     kill,
+    lowmem,
     records,
     run,
     running,
@@ -156,15 +157,28 @@ def test_an_interrupt_while_a_job_file_is_read_prints_no_traceback(tmp_path):
     assert "Traceback" not in ended.err
 
 
-def test_the_time_budget_stops_the_run_resumable(tmp_path, job):
+def test_the_time_budget_stops_the_run_and_the_same_command_goes_on_to_the_end(
+    tmp_path, job
+):
     space = tmp_path / "w"
-    slowly = ("--rows", 30, "--pause", 0.05)
-    ended = run(job, space, *slowly, "--time-budget", "2s", cycle_steps=5)
-    assert ended.status == 75, ended
-    assert "time budget" in ended.paragraph
-    assert committed_cycles(records(space))
-    assert run(job, space, *slowly, cycle_steps=5).status == 0
-    assert_counted(space, 30)
+    words = ("--rows", 16, "--pause", 0.25, "--time-budget", "4s")
+    first = run(job, space, *words, cycle_steps=None)
+    assert first.status == 75, first
+    assert "time budget is used up" in first.paragraph
+    # Left after a commit, in time, though no cycle was due for a long time.
+    (event,) = incidents(space)
+    assert (event.verdict, event.where) == ("time", None)
+    assert "the same command goes on" in event.action
+    assert sum(c.cycle.items for c in committed_cycles(records(space))) > 0
+    told = lowmem("status", space)
+    assert "time budget is used up" in " ".join(told.out.split())
+    assert "--time-budget 4s" in told.out
+    for _ in range(10):
+        ended = run(job, space, *words, cycle_steps=None)
+        if ended.status == 0:
+            break
+        assert ended.status == 75, ended
+    assert_counted(space, 16)
 
 
 def test_a_job_that_reaches_no_commit_in_time_is_killed_when_the_time_ends(tmp_path):
@@ -178,9 +192,11 @@ def test_a_job_that_reaches_no_commit_in_time_is_killed_when_the_time_ends(tmp_p
             yield lowmem.CommitPoint()
         """,
     )
-    ended = run(job, tmp_path / "w", "--time-budget", "1s")
+    ended = run(job, tmp_path / "w", "--time-budget", "2s")
     assert ended.status == 75, ended
-    assert [i.verdict for i in incidents(tmp_path / "w")] == ["time"]
+    (event,) = incidents(tmp_path / "w")
+    assert (event.verdict, event.where) == ("time", "job.py:5 in endless")
+    assert "before this run's first commit" in ended.paragraph
 
 
 def test_a_locked_workspace_is_refused_at_once_and_free_after_a_kill(tmp_path, job):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.errors import (
     JobDefinitionError,
     RecipeChangedError,
@@ -306,3 +307,76 @@ def test_progress_is_counted_in_whole_numbers(tmp_path, counts):
 
     with pytest.raises(TypeError, match=r"(done|total) must be a whole number, got"):
         drive(measures, tmp_path)
+
+
+# --- time ---------------------------------------------------------------------------
+
+
+class FakeClock(SystemClock):
+    """Stands still but for what a job takes."""
+
+    now_s = 0.0
+
+    def monotonic(self):
+        return self.now_s
+
+
+def run_timed(space, *, steps, deadline, leave_after=None, **asked):
+    """Run a job whose steps take so many seconds each; return its overseer."""
+    clock, cutter = FakeClock(), Cutter(leave_after)
+
+    @job(name="timed")
+    def timed(ctx):
+        for n in range(ctx.state.get("n", 0), len(steps)):
+            clock.now_s += steps[n]
+            yield CommitPoint(items=1, state={"n": n + 1})
+
+    request = Run(
+        reference="timed",
+        job="timed",
+        workspace=str(space),
+        options={},
+        settings={},
+        recipe={},
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=10**9,
+        vram_budget_bytes=None,
+        cycle_steps=asked.get("cycle_steps", 1000),
+        time_budget_s=deadline,
+        deadline=deadline,
+        longest_step_seconds=asked.get("longest_step_seconds"),
+        commit_seconds=asked.get("commit_seconds"),
+    )
+    run_job(timed, request, cutter, clock)
+    return cutter.cycles
+
+
+def test_a_commit_is_made_while_there_is_still_time_for_it(tmp_path):
+    cycles = run_timed(tmp_path, steps=[1.0] * 60, deadline=30.0, leave_after=1)
+    # Of 30 s, 1.5 are left for another step, 0.15 for its commit, 1 for the end.
+    assert cycles[0].seconds == pytest.approx(28.0)
+    assert cycles[0].longest_step_seconds == 1.0
+
+
+def test_the_longest_step_counts_however_long_ago_it_was(tmp_path):
+    steps = [10.0] + [1.0] * 60
+    (first, *_) = run_timed(tmp_path, steps=steps, deadline=60.0, leave_after=1)
+    assert first.seconds == pytest.approx(44.0)
+
+
+def test_what_an_earlier_worker_measured_counts_before_the_first_commit(tmp_path):
+    (first, *_) = run_timed(
+        tmp_path,
+        steps=[1.0] * 60,
+        deadline=60.0,
+        leave_after=1,
+        longest_step_seconds=10.0,
+        commit_seconds=6.0,
+    )
+    assert first.seconds == pytest.approx(36.0)
+
+
+def test_without_a_deadline_time_ends_no_cycle(tmp_path):
+    cycles = run_timed(tmp_path, steps=[1.0] * 9, deadline=None, cycle_steps=4)
+    assert [cycle.items for cycle in cycles] == [4, 4, 1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lowmem.memory.budget import Pressure
 from lowmem.protocol.messages import Failed
+from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor.decide import (
     CRASH_LIMIT,
     DEATH_LIMIT,
@@ -25,7 +26,9 @@ from lowmem.supervisor.decide import (
     Order,
     Policy,
     Restart,
+    action_of,
     begin_attempt,
+    has_time,
     on_commit,
     on_ending,
     on_leave_request,
@@ -128,9 +131,43 @@ def test_a_worker_that_dies_after_a_stop_was_asked_ends_the_run_resumable(verdic
     assert (end.state, end.exit_code) == ("stopped", 75)
 
 
-def test_a_kill_at_the_end_of_the_time_is_resumable():
-    end = on_ending(Course(), POLICY, Broke(verdict="time"))
+@pytest.mark.parametrize(
+    ("cycles", "words"), [(3, "killed"), (0, "before this run's first commit")]
+)
+def test_a_kill_at_the_end_of_the_time_is_resumable_and_says_what_it_cost(
+    cycles, words
+):
+    end = on_ending(Course(cycles=cycles), POLICY, Broke(verdict="time"))
     assert (end.state, end.exit_code) == ("stopped", 75)
+    assert words in end.message
+    assert "goes on from the last commit" in action_of(end)
+
+
+@pytest.mark.parametrize("leaving", [None, Leaving.RECYCLE, Leaving.TIME])
+def test_after_the_last_commit_in_time_no_worker_goes_on_nor_is_one_started(leaving):
+    course, goes_on = on_commit(
+        Course(leaving=leaving), POLICY, 10, is_last_chance=True
+    )
+    assert not goes_on
+    end = on_ending(course, POLICY, Left())
+    assert (end.state, end.exit_code) == ("stopped", 75)
+    assert "time budget" in end.message
+
+
+def test_a_stop_in_the_last_moments_is_still_told_as_a_stop():
+    course = Course(leaving=Leaving.STOP)
+    course, _ = on_commit(course, POLICY, 10, is_last_chance=True)
+    assert on_ending(course, POLICY, Left()).message == "asked to"
+
+
+def test_a_worker_is_started_only_where_there_is_time_for_it_to_get_to_a_commit():
+    tempo = Tempo(step_s=2.0, commit_s=2.0)
+    assert has_time(None, 100.0, tempo)
+    assert has_time(5.0 + tempo.needed_s + 0.1, 5.0, tempo)
+    assert not has_time(5.0 + tempo.needed_s, 5.0, tempo)
+    # Of the first worker nothing is known: any time may do.
+    assert has_time(0.1, 0.0, tempo)
+    assert not has_time(0.0, 0.0, tempo)
 
 
 def test_a_job_that_finishes_while_it_is_asked_to_stop_is_done():

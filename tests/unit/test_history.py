@@ -15,6 +15,7 @@ from lowmem.protocol.records import (
     body_from_record,
     record_from_body,
 )
+from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor.history import History, history_of
 
 AT = "2026-11-22T10:00:00.000Z"
@@ -66,6 +67,18 @@ def cycle(index, outcome="committed"):
 
 def ended(state="done", published=("a",)):
     return JobEnded(job="train", at=AT, state=state, exit_code=0, published=published)
+
+
+def test_the_tempo_is_that_of_the_last_cycle_that_was_committed():
+    slow = cycle(1)
+    slow = msgspec.structs.replace(
+        slow, cycle=msgspec.structs.replace(slow.cycle, longest_step_seconds=7.0)
+    )
+    history = history_of("train", [begun(), cycle(0), slow, cycle(2, "interrupted")])
+    assert history.tempo == Tempo(step_s=7.0, commit_s=0.1)
+    # One that was written before steps were measured.
+    history = history_of("train", [begun(), slow, cycle(2)])
+    assert history.tempo == Tempo(step_s=0.0, commit_s=0.1)
 
 
 def test_a_job_that_never_began_has_no_past():
