@@ -23,7 +23,7 @@ demo: $(STAMP)
 	@echo "Report page: $(abspath $(DEMO))/report.html"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not alone" --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest -m "not alone" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m alone
 
 check: $(STAMP)
