@@ -89,6 +89,12 @@ def rename(source: Path, target: Path) -> None:
         sync_file(source.parent)
 
 
+def move(source: Path, target: Path) -> None:
+    """Give ``source`` the name ``target``; durable only after `sync_tree`."""
+    with storage_errors(target):
+        os.replace(source, target)
+
+
 def remove(path: Path) -> None:
     """Delete a file or a whole folder; nothing happens where there is none."""
     with storage_errors(path):

@@ -57,6 +57,25 @@ def read_bodies(path: Path) -> Iterator[bytes]:
                 raise CorruptFileError(path=path, problem=f"line {number} is damaged")
 
 
+def whole_part(path: Path) -> bytes:
+    """Return a journal as it stands, less a torn last line; empty where there is none."""
+    if not path.exists():
+        return b""
+    with storage_errors(path):
+        data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
+
+
+def bodies_with_ends(journal: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield the bodies of whole lines, and where each line ends; damaged ones are left out."""
+    end = 0
+    for line in journal.splitlines(keepends=True):
+        end += len(line)
+        body = _body_from_line(line)
+        if body is not None:
+            yield body, end
+
+
 class JournalWriter:
     """The one writer of a journal; a context manager that owns the open file."""
 

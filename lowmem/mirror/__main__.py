@@ -1,0 +1,123 @@
+"""Start the mirror's process: ``python -m lowmem.mirror ANSWERS_FD SUPERVISOR_PID``."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.clock import SystemClock
+from lowmem.base.errors import EXIT_STORAGE, LowmemError
+from lowmem.base.errors_mirror import MirrorUnreadableError
+from lowmem.base.workspace import Workspace
+from lowmem.mirror.inbox import Inbox
+from lowmem.mirror.remote import Remote
+from lowmem.mirror.serve import Server, answer_recover
+from lowmem.mirror.upload import Uploader
+from lowmem.protocol.messages import Failed, Message, line_from_message
+from lowmem.protocol.mirroring import (
+    Keep,
+    Recover,
+    mirror_order_from_line,
+    mirror_request_from_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_NICEST = 19
+_OOM_SCORE = b"900"
+
+
+def main(answers_fd: int, supervisor_pid: int) -> int:
+    """Serve one request; return the exit status."""
+    _die_with(supervisor_pid)
+    os.set_inheritable(answers_fd, False)  # noqa: FBT003 - the call's own form
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _stand_back()
+
+    def send(message: Message) -> None:
+        data = line_from_message(message)
+        try:
+            while data:
+                data = data[os.write(answers_fd, data) :]
+        except BrokenPipeError:
+            os._exit(1)
+
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 1
+    match mirror_request_from_line(line):
+        case Recover() as request:
+            send(_recover(request))
+        case Keep() as request:
+            _keep(request, send)
+    return 0
+
+
+def _recover(request: Recover) -> Message:
+    space = Workspace.at(request.workspace)
+    try:
+        remote = Remote.open(request.url, space.root.name)
+        return answer_recover(remote, space, request.url)
+    except LowmemError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - a store's library raises what it likes
+        problem = f"{type(error).__name__}: {error}"
+        return _failed(MirrorUnreadableError(url=request.url, problem=problem))
+
+
+def _failed(error: LowmemError) -> Failed:
+    return Failed(
+        kind=type(error).__name__,
+        exit_code=error.exit_code or EXIT_STORAGE,
+        message=str(error),
+    )
+
+
+def _keep(request: Keep, send: Callable[[Message], None]) -> None:
+    space = Workspace.at(request.workspace)
+    inbox = Inbox()
+    threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
+    uploader = Uploader(
+        lambda: Remote.open(request.url, space.root.name),
+        space,
+        SystemClock(),
+        has_data=request.has_data,
+    )
+    Server(inbox, uploader, send).run()
+
+
+def _listen(inbox: Inbox) -> None:
+    """Take orders; a supervisor that has gone leaves no orphan, whatever it was at."""
+    for line in sys.stdin.buffer:
+        inbox.put(mirror_order_from_line(line))
+    os._exit(0)
+
+
+def _die_with(supervisor_pid: int) -> None:
+    """Be killed when the supervisor's main thread ends, however it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor_pid:
+        os._exit(1)
+
+
+def _stand_back() -> None:
+    """Leave processor and memory to the job."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICEST)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
+
+
+if __name__ == "__main__":
+    status = main(*(int(argument) for argument in sys.argv[1:]))
+    # Threads of a store's library may hang on a mount that is gone.
+    os._exit(status)

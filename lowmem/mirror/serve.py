@@ -1,0 +1,126 @@
+"""The mirror in the background: take news, send it, say what became durable.
+
+Nothing that a store does ends this loop: every failure is told and tried again later.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.mirror.policy import wait_s
+from lowmem.mirror.recover import compare, is_empty, recover
+from lowmem.mirror.snapshot import TooLargeError
+from lowmem.protocol.mirroring import (
+    Answered,
+    AtRest,
+    Durable,
+    Mended,
+    RecoveredJob,
+    Shared,
+    StaysHere,
+    Troubled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.mirror.inbox import Inbox
+    from lowmem.mirror.remote import Remote
+    from lowmem.mirror.snapshot import News
+    from lowmem.mirror.upload import Uploader
+    from lowmem.protocol.messages import Message
+
+# seconds until a job is looked at again that went on while it was read.
+_RACE_S = 0.2
+# seconds between two tries while the run waits for the last one.
+_LAST_WAIT_S = 1.0
+_SHARED = (
+    "another machine has written to this mirror: its {n} generations are kept apart, "
+    "neither read nor deleted here"
+)
+
+
+@dataclass(slots=True)
+class Server:
+    """Sends what comes in until there is no more."""
+
+    inbox: Inbox
+    uploader: Uploader
+    send: Callable[[Message], None]
+    _failures: int = 0
+    _others: int = 0
+
+    def run(self) -> None:
+        """Serve to the end of the run."""
+        while (news := self.inbox.take()) is not None:
+            self._serve(news)
+        self.send(AtRest())
+
+    def _serve(self, news: News) -> None:
+        try:
+            about = self.uploader.upload(news, is_last=self.inbox.is_finishing)
+        except TooLargeError as error:
+            is_done = news.published is not None
+            self.send(StaysHere(job=news.job, n_bytes=error.n_bytes, is_done=is_done))
+            return
+        except Exception as error:  # noqa: BLE001 - a store's library raises what it likes
+            self._failed(news, error)
+            return
+        self._worked()
+        if about is not None:
+            self.send(
+                Durable(
+                    job=about.job, generation=about.generation, is_done=about.is_done
+                )
+            )
+        elif news.published is not None or not self.inbox.is_finishing:
+            self.inbox.put_back(news)
+            self.inbox.rest(_RACE_S)
+
+    def _failed(self, news: News, error: Exception) -> None:
+        self._failures += 1
+        self.uploader.forget()
+        if self._failures == 1:
+            self.send(Troubled(problem=f"{type(error).__name__}: {error}"))
+        self.inbox.put_back(news)
+        seconds = wait_s(self._failures, random.random())  # noqa: S311 - no secret
+        if self.inbox.is_finishing:
+            self.inbox.rest(min(seconds, _LAST_WAIT_S), until_finishing=False)
+        else:
+            self.inbox.rest(seconds)
+
+    def _worked(self) -> None:
+        if self._failures:
+            self.send(Mended())
+        self._failures = 0
+        if len(self.uploader.others) > self._others:
+            self.send(Shared(n_generations=len(self.uploader.others)))
+        self._others = len(self.uploader.others)
+
+
+def answer_recover(remote: Remote, space: Workspace, url: str) -> Answered:
+    """Fill an empty workspace, or compare one that is not; say what the user should know."""
+    if not is_empty(space):
+        is_alone = compare(remote, space, url)
+        note = _SHARED.format(n="")
+        return Answered(notes=() if is_alone else (note.replace("  ", " "),))
+    found = recover(remote, space, url)
+    notes = [f"not whole, so left out: {text}" for text in found.damaged]
+    notes += [f"was there already, so kept: {path}" for path in found.kept]
+    if found.other_lineages:
+        notes.append(_SHARED.format(n=found.other_lineages))
+    return Answered(
+        jobs=tuple(
+            RecoveredJob(
+                job=about.job,
+                generation=about.generation,
+                is_done=about.is_done,
+                at=about.at,
+            )
+            for about in found.jobs
+        ),
+        notes=tuple(notes),
+    )
