@@ -71,7 +71,7 @@ def bodies_with_ends(journal: bytes) -> Iterator[tuple[bytes, int]]:
     end = 0
     for line in journal.splitlines(keepends=True):
         end += len(line)
-        body = _body_from_line(line)
+        body = body_from_line(line)
         if body is not None:
             yield body, end
 
