@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
+    from lowmem.protocol.calibration import Calibration, Trial
     from lowmem.protocol.job import (
         CommitPoint,
         Context,
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
         PlanContext,
         Result,
         Rung,
-        job,
     )
+    from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Calibration",
     "CommitPoint",
     "Context",
     "Job",
@@ -46,12 +48,14 @@ __all__ = [
     "PlanContext",
     "Result",
     "Rung",
+    "Trial",
     "Workspace",
     "ZarrSequence",
     "job",
 ]
 
 _HOMES = {
+    "Calibration": "lowmem.protocol.calibration",
     "CommitPoint": "lowmem.protocol.job",
     "Context": "lowmem.protocol.job",
     "Job": "lowmem.protocol.job",
@@ -60,9 +64,10 @@ _HOMES = {
     "PlanContext": "lowmem.protocol.job",
     "Result": "lowmem.protocol.job",
     "Rung": "lowmem.protocol.job",
+    "Trial": "lowmem.protocol.calibration",
     "Workspace": "lowmem.base.workspace",
     "ZarrSequence": "lowmem.training.sequence",
-    "job": "lowmem.protocol.job",
+    "job": "lowmem.protocol.short_form",
 }
 
 

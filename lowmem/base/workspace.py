@@ -82,6 +82,11 @@ class Workspace:
         """The lock of the one run that may write."""
         return self.private / "lock"
 
+    @property
+    def trials(self) -> Path:
+        """Folder of the peaks that trial runs of jobs showed."""
+        return self.private / "trials"
+
     def job(self, name: str) -> Path:
         """Return the private folder of one job."""
         return self.private / "jobs" / name

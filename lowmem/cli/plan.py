@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.units import format_bytes
 from lowmem.base.workspace import Workspace
 from lowmem.cli.execute import Orders
 from lowmem.protocol.messages import PlannedRung
+from lowmem.report.read import read_records
 from lowmem.supervisor import ask
+from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import (
     SUPERVISOR_BYTES,
     JobOrder,
     chosen_device,
-    first_fitting_rung,
     format_size,
-    needed_budget_bytes,
     plan_request,
 )
+from lowmem.supervisor.prepare import prepare
+from lowmem.supervisor.process import adopt_orphans
+from lowmem.supervisor.trials import Bench
+
+# How a prediction is known, for the user.
+_SOURCES = {
+    "unknown": "unknown",
+    "analytic": "by formula",
+    "calibrated": "by trial runs",
+    "remembered": "as in a former run",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +43,8 @@ class JobPlan:
     ----------
     rungs
         Its ladder, largest settings first; empty where data are missing.
+    formula_bytes
+        What the job's formula alone says of each; None where it says nothing.
     chosen
         Index of the rung that a run would start with; None if none fits.
     missing
@@ -40,6 +55,7 @@ class JobPlan:
     device: str
     ram_budget_bytes: int
     rungs: tuple[PlannedRung, ...]
+    formula_bytes: tuple[int | None, ...]
     chosen: int | None
     missing: tuple[str, ...]
 
@@ -50,25 +66,47 @@ class JobPlan:
 
 
 def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
-    """Ask for the plan of every job that was ordered."""
+    """Ask for the plan of every job that was ordered; trial runs may be needed."""
+    adopt_orphans()
     return [_plan(order, space) for order in orders.jobs]
 
 
 def _plan(order: JobOrder, space: Workspace) -> JobPlan:
     device = chosen_device(order.device)
     planned = ask.plan(plan_request(order, space, device))
+    missing = tuple(need.path for need in planned.missing)
+    rungs, chosen = planned.rungs, None
+    if not missing:
+        bench = Bench(
+            space=space, clock=SystemClock(), device=device, is_over=lambda: False
+        )
+        records = list(read_records(space.journal))
+        prepared = prepare(
+            order,
+            planned,
+            bench,
+            records,
+            is_thorough=True,
+            say=lambda text: print(f"{order.name}: {text}", file=sys.stderr),
+        )
+        rungs, chosen = prepared.rungs, prepared.start
     return JobPlan(
         job=order.name,
         device=device,
         ram_budget_bytes=order.ram_budget_bytes,
-        rungs=planned.rungs,
-        chosen=first_fitting_rung(planned.rungs, order.ram_budget_bytes),
-        missing=tuple(need.path for need in planned.missing),
+        rungs=rungs,
+        formula_bytes=tuple(rung.ram_bytes for rung in planned.rungs),
+        chosen=chosen,
+        missing=missing,
     )
 
 
 def _total_bytes(rung: PlannedRung) -> int | None:
-    return None if rung.ram_bytes is None else rung.ram_bytes + SUPERVISOR_BYTES
+    return _with_supervisor(rung.ram_bytes)
+
+
+def _with_supervisor(ram_bytes: int | None) -> int | None:
+    return None if ram_bytes is None else ram_bytes + SUPERVISOR_BYTES
 
 
 def json_from_plans(plans: Sequence[JobPlan]) -> str:
@@ -92,22 +130,19 @@ def _as_json(plan: JobPlan) -> dict[str, object]:
         "vram_peak_bytes": (
             plan.rungs[plan.chosen].vram_bytes if plan.chosen is not None else None
         ),
-        "smallest_ram_budget_bytes": _smallest(plan),
+        "source": plan.rungs[plan.chosen].source if plan.chosen is not None else None,
+        "smallest_ram_budget_bytes": smallest_budget_bytes(plan.rungs),
         "ladder": [
             {
                 "settings": rung.settings,
                 "ram_peak_bytes": _total_bytes(rung),
                 "vram_peak_bytes": rung.vram_bytes,
+                "source": rung.source,
+                "formula_ram_peak_bytes": _with_supervisor(formula),
             }
-            for rung in plan.rungs
+            for rung, formula in zip(plan.rungs, plan.formula_bytes, strict=True)
         ],
     }
-
-
-def _smallest(plan: JobPlan) -> int | None:
-    if not plan.rungs or plan.rungs[-1].ram_bytes is None:
-        return None
-    return needed_budget_bytes(plan.rungs[-1])
 
 
 def text_from_plans(plans: Sequence[JobPlan]) -> str:
@@ -124,9 +159,11 @@ def _lines(plan: JobPlan) -> list[str]:
     for index, rung in enumerate(plan.rungs):
         mark = "->" if index == plan.chosen else "  "
         lines.append(f"  {mark} {_settings_text(rung)}: {_need_text(rung)}")
+    smallest = smallest_budget_bytes(plan.rungs)
     if plan.chosen is None:
-        smallest = format_size(_smallest(plan) or 0)
-        lines.append(f"  does not fit; the smallest budget that would is {smallest}")
+        lines.append("  does not fit")
+    if smallest is not None:
+        lines.append(f"  the smallest budget that would do: {format_size(smallest)}")
     return lines
 
 
@@ -140,4 +177,4 @@ def _need_text(rung: PlannedRung) -> str:
     if total is None:
         return "need unknown before it has run"
     vram = f" and {format_bytes(rung.vram_bytes)} of VRAM" if rung.vram_bytes else ""
-    return f"peak about {format_bytes(total)}{vram}"
+    return f"peak about {format_bytes(total)}{vram} ({_SOURCES[rung.source]})"

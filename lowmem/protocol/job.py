@@ -27,9 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.checks import (
-    LADDER,
     is_default,
-    is_ladder,
     is_list,
     is_settings,
     is_texts,
@@ -40,6 +38,8 @@ from lowmem.protocol.checks import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from lowmem.protocol.calibration import Calibration
 
     Arrays = Iterable[tuple[str, NDArray[np.generic]]]
 
@@ -316,6 +316,8 @@ class Job:
         did not fit.
     predict
         Returns the rung of one set of settings with its predicted memory.
+    calibrate
+        Returns the short trial runs that measure what ``predict`` cannot know, if any.
     check
         Raises a `UsageError` for options that cannot be meant, before anything is made
         for the job.
@@ -336,6 +338,7 @@ class Job:
     predict: Callable[[PlanContext, Settings], Rung] = lambda _, settings: Rung(
         settings=settings
     )
+    calibrate: Callable[[PlanContext], Calibration | None] = lambda _: None
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
@@ -350,43 +353,3 @@ class Job:
             require(name, "text", value, holds=isinstance(value, str))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
-
-
-def job(
-    *,
-    name: str | None = None,
-    unit: str = "items",
-    options: Iterable[Option] = (),
-    settings: Sequence[Settings] = ({},),
-    version: int = 1,
-) -> Callable[[Work], Job]:
-    """Make a job of a generator function; the short form of `Job`.
-
-    Parameters
-    ----------
-    name
-        Name of the job; the function's own where None.
-    unit
-        What its items are, in the plural.
-    options
-        Its options, read from the command line.
-    settings
-        Its ladder of memory settings, largest first.
-    version
-        Raise it when the same options give another result.
-    """
-    require("settings", LADDER, settings, holds=is_ladder(settings))
-
-    def decorate(work: Work) -> Job:
-        doc = (work.__doc__ or "").strip()
-        return Job(
-            name=name or work.__name__.replace("_", "-"),
-            work=work,
-            summary=doc.splitlines()[0] if doc else "",
-            unit=unit,
-            options=tuple(options),
-            version=version,
-            ladder=lambda _: settings,
-        )
-
-    return decorate

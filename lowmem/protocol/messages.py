@@ -114,12 +114,45 @@ class Described(Message, frozen=True, kw_only=True):
     jobs: tuple[JobDescription, ...]
 
 
+Source = Literal["unknown", "analytic", "calibrated", "remembered"]
+
+
 class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder with its prediction; see `lowmem.protocol.job.Rung`."""
+    """One rung of the ladder with its prediction; see `lowmem.protocol.job.Rung`.
+
+    Attributes
+    ----------
+    terms
+        What memory beyond the analytic prediction is proportional to; see
+        `lowmem.protocol.calibration`.
+    source
+        Where ``ram_bytes`` comes from: the job's formula, trial runs, or a run that
+        went before.
+    """
 
     settings: dict[str, int]
     ram_bytes: int | None
     vram_bytes: int | None
+    terms: tuple[float, ...] = ()
+    source: Source = "unknown"
+
+
+class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial run that would make the prediction better.
+
+    Attributes
+    ----------
+    options
+        Those that differ from the run's own.
+    terms, floor_bytes
+        As a rung's ``terms``, and its analytic prediction; 0 where there is none.
+    """
+
+    settings: dict[str, int]
+    options: dict[str, Any]
+    points: int
+    terms: tuple[float, ...]
+    floor_bytes: int
 
 
 class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,11 +164,21 @@ class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(Message, frozen=True, kw_only=True):
-    """Answer to `Plan`; where ``missing`` is not empty, the rest is."""
+    """Answer to `Plan`; where ``missing`` is not empty, the rest is.
+
+    Attributes
+    ----------
+    trials
+        Smallest first; empty for a job that declares none.
+    memory_key
+        A hash of all that the memory of a run depends on beside its settings.
+    """
 
     rungs: tuple[PlannedRung, ...] = ()
     missing: tuple[PlannedNeed, ...] = ()
     recipe: dict[str, Any] = {}
+    trials: tuple[PlannedTrial, ...] = ()
+    memory_key: str = ""
 
 
 # --- reports of a run -------------------------------------------------------------

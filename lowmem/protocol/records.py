@@ -55,12 +55,20 @@ class JobBegun(Record, frozen=True, kw_only=True):
 
 
 class RunBegun(Record, frozen=True, kw_only=True):
-    """Somebody typed ``lowmem run``: the budgets in force from here on."""
+    """Somebody typed ``lowmem run``: the budgets in force from here on.
+
+    Attributes
+    ----------
+    memory_key
+        A hash of all that its memory depends on beside its settings: what this run
+        shows holds for others of the same key.
+    """
 
     seed: int
     ram_budget_bytes: int
     vram_budget_bytes: int | None
     time_budget_s: float | None
+    memory_key: str = ""
 
 
 class AttemptBegun(Record, frozen=True, kw_only=True):

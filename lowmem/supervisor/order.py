@@ -90,17 +90,6 @@ def chosen_device(demanded: Literal["auto", "cpu", "gpu"]) -> Device:
     return "gpu" if is_there else "cpu"
 
 
-def first_fitting_rung(rungs: tuple[PlannedRung, ...], budget_bytes: int) -> int | None:
-    """Return the first rung predicted to fit; None if none is.
-
-    A rung of unknown need is tried: only running it can tell.
-    """
-    for index, rung in enumerate(rungs):
-        if rung.ram_bytes is None or needed_budget_bytes(rung) <= budget_bytes:
-            return index
-    return None
-
-
 def needed_budget_bytes(rung: PlannedRung) -> int:
     """Return the smallest budget in which a rung of known need is tried."""
     return round(planned_bytes(rung) / SOFT_SHARE)

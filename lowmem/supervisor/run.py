@@ -15,15 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import (
-    BudgetError,
-    LowmemError,
     MissingArtefactError,
     RecipeChangedError,
-    ReportedError,
     StoppedError,
 )
 from lowmem.base.files import remove
-from lowmem.base.units import format_bytes
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Run
@@ -32,26 +28,25 @@ from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide
 from lowmem.supervisor.attempt import Attempt, Instruments
+from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.order import (
     JobOrder,
     chosen_device,
-    first_fitting_rung,
-    format_size,
-    needed_budget_bytes,
     plan_request,
-    planned_bytes,
 )
+from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.telemetry import Telemetry
+from lowmem.supervisor.trials import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.job import Device
-    from lowmem.protocol.messages import Planned, PlannedRung
+    from lowmem.protocol.messages import Planned
     from lowmem.protocol.records import AnyRecord, State
     from lowmem.supervisor.history import History
     from lowmem.supervisor.signals import StopRequests
@@ -102,6 +97,7 @@ def run_job(
     history = _begin(order, session, history, planned.recipe)
     if history.is_done:
         return f"{order.name} is done already; --restart runs it again"
+    prepared = _prepare(order, session, planned, device)
     session.journal.write(
         RunBegun(
             job=order.name,
@@ -110,26 +106,62 @@ def run_job(
             ram_budget_bytes=order.ram_budget_bytes,
             vram_budget_bytes=order.vram_budget_bytes,
             time_budget_s=order.time_budget_s,
+            memory_key=planned.memory_key,
         )
     )
-    run = _SupervisedRun(order, session, planned.rungs, planned.recipe, history, device)
+    run = _SupervisedRun(order, session, prepared, planned.recipe, history, device)
     return run.to_the_end()
 
 
 def _plan(order: JobOrder, session: Session, device: Device) -> Planned:
+    request = plan_request(order, session.space, device)
+    with _in_time(order, session) as is_over:
+        return ask.plan(request, is_over)
+
+
+def _prepare(
+    order: JobOrder, session: Session, planned: Planned, device: Device
+) -> Prepared:
+    """Return what the job will need, measured by trial runs where there is doubt."""
+    records = session.read_records()
+    with _in_time(order, session) as is_over, _screen(order) as screen:
+        bench = Bench(
+            space=session.space, clock=session.clock, device=device, is_over=is_over
+        )
+        return prepare(
+            order, planned, bench, records, is_thorough=False, say=screen.line
+        )
+
+
+@contextlib.contextmanager
+def _in_time(order: JobOrder, session: Session) -> Iterator[Callable[[], bool]]:
+    """Give what tells whether the user, or the time budget, wants an end.
+
+    Raises
+    ------
+    StoppedError
+        With the reason, once either has ended what ran inside.
+    """
+
     def is_late() -> bool:
         left_s = order.left_s(session.clock.monotonic())
         return not decide.has_time(left_s, 0.0, Tempo())
 
     try:
-        return ask.plan(
-            plan_request(order, session.space, device),
-            lambda: session.stops.count > 0 or is_late(),
-        )
+        yield lambda: session.stops.count > 0 or is_late()
     except StoppedError as error:
         if is_late():
             raise StoppedError(job=order.name, reason=decide.IN_TIME) from error
         raise
+
+
+def _screen(order: JobOrder) -> Screen:
+    return Screen(
+        job=order.name,
+        unit=order.unit,
+        budget_bytes=order.ram_budget_bytes,
+        is_quiet=order.is_quiet,
+    )
 
 
 def _begin(
@@ -174,14 +206,14 @@ class _SupervisedRun:
         self,
         order: JobOrder,
         session: Session,
-        rungs: tuple[PlannedRung, ...],
+        prepared: Prepared,
         recipe: Mapping[str, object],
         history: History,
         device: Device,
     ) -> None:
         self._order = order
         self._session = session
-        self._rungs = rungs
+        self._prepared = prepared
         self._recipe = recipe
         self._history = history
         self._device: Device = device
@@ -189,7 +221,7 @@ class _SupervisedRun:
         self._tempo = history.tempo
         self._startup_s = 0.0
         self._policy = decide.Policy(
-            ladder=tuple(rung.settings for rung in rungs),
+            ladder=tuple(rung.settings for rung in prepared.rungs),
             ram_budget_bytes=order.ram_budget_bytes,
             recycle_every=order.recycle_every,
             is_device_demanded=order.device == "gpu",
@@ -214,17 +246,9 @@ class _SupervisedRun:
     def _first_rung(self) -> int:
         """Choose where to start on the ladder, or refuse."""
         budget = self._order.ram_budget_bytes
-        rung = first_fitting_rung(self._rungs, budget)
+        rung = self._prepared.start
         if rung is None:
-            last = self._rungs[-1]
-            needed = f"{format_size(needed_budget_bytes(last))} or more"
-            error = BudgetError(
-                job=self._order.name,
-                budget=format_bytes(budget),
-                problem="its smallest setting is predicted to use "
-                f"{format_bytes(planned_bytes(last))}, and some room must be left",
-                needed=needed,
-            )
+            error = refusal(self._order, self._prepared.rungs)
             self._write_end("refused", error.exit_code, str(error))
             raise error
         ladder = list(self._policy.ladder)
@@ -275,14 +299,7 @@ class _SupervisedRun:
                             session.space, order.name, self._attempts, session.clock
                         )
                     ),
-                    screen=stack.enter_context(
-                        Screen(
-                            job=order.name,
-                            unit=order.unit,
-                            budget_bytes=order.ram_budget_bytes,
-                            is_quiet=order.is_quiet,
-                        )
-                    ),
+                    screen=stack.enter_context(_screen(order)),
                     stops=session.stops,
                     lock_descriptor=session.lock_descriptor,
                 ),
@@ -351,34 +368,6 @@ class _SupervisedRun:
         if verdict.state == "done":
             self._write_end("done", verdict.exit_code, finished=finished)
             return f"{name} is done"
-        error = self._bad_news(verdict, ending)
+        error = bad_news(self._order, verdict, ending)
         self._write_end(verdict.state, error.exit_code, str(error))
         raise error
-
-    def _bad_news(self, verdict: decide.End, ending: decide.Ending) -> LowmemError:
-        """Return what the user is told of an end that is not a good one."""
-        name = self._order.name
-        if verdict.state == "stopped":
-            return StoppedError(job=name, reason=verdict.message)
-        broke = ending if isinstance(ending, decide.Broke) else None
-        if verdict.state == "refused" and broke is not None:
-            return self._budget_error(broke)
-        failure = broke.failure if broke else None
-        return ReportedError(
-            message=f"job {name} failed: {verdict.message}",
-            exit_code=verdict.exit_code,
-            traceback=failure.traceback if failure else "",
-        )
-
-    def _budget_error(self, broke: decide.Broke) -> BudgetError:
-        """Return the refusal of a job stopped at its smallest setting."""
-        used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
-        where = f" in {broke.where}" if broke.where else ""
-        if broke.tmpfs_bytes:
-            where += f", {format_bytes(broke.tmpfs_bytes)} of it new files in memory"
-        return BudgetError(
-            job=self._order.name,
-            budget=format_bytes(self._order.ram_budget_bytes),
-            problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
-            needed="a larger size",
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
@@ -20,6 +19,7 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
+from lowmem.worker.memory_key import memory_key, planned_trials, versions
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lowmem.checkpoints.restore import Restored
+    from lowmem.protocol.calibration import Calibration
     from lowmem.protocol.job import Job, Rung
     from lowmem.protocol.messages import Cycle, Request, Run
     from lowmem.worker.channel import Channel
-
-_VERSIONED = ("lowmem", "numpy", "zarr", "keras", "tensorflow")
 
 
 def answer(request: Request, channel: Channel) -> None:
@@ -81,14 +80,21 @@ def plan(request: Plan) -> Planned:
                 for need in missing
             )
         )
+    recipe = _recipe(job, context)
+    calibration = job.calibrate(context)
     return Planned(
-        rungs=tuple(_rungs(job, context, request.pins)),
-        recipe=_recipe(job, context),
+        rungs=tuple(_rungs(job, context, request.pins, calibration)),
+        recipe=recipe,
+        trials=tuple(planned_trials(job, context, request.pins, calibration)),
+        memory_key=memory_key(job, request, recipe, calibration),
     )
 
 
 def _rungs(
-    job: Job, context: PlanContext, pins: Mapping[str, int]
+    job: Job,
+    context: PlanContext,
+    pins: Mapping[str, int],
+    calibration: Calibration | None,
 ) -> Iterable[PlannedRung]:
     """Yield the ladder, with settings that the user pinned the same on every rung."""
     seen: list[Mapping[str, int]] = []
@@ -109,14 +115,17 @@ def _rungs(
         pinned = {**settings, **pins}
         if pinned not in seen:
             seen.append(pinned)
-            yield _planned(job.predict(context, pinned))
+            terms = calibration.terms(context, pinned) if calibration else ()
+            yield _planned(job.predict(context, pinned), terms)
 
 
-def _planned(rung: Rung) -> PlannedRung:
+def _planned(rung: Rung, terms: Iterable[float]) -> PlannedRung:
     return PlannedRung(
         settings=dict(rung.settings),
         ram_bytes=rung.ram_bytes,
         vram_bytes=rung.vram_bytes,
+        terms=tuple(float(term) for term in terms),
+        source="unknown" if rung.ram_bytes is None else "analytic",
     )
 
 
@@ -151,7 +160,7 @@ class RunChannel:
                 device=self._request.device,
                 next_cycle=last.index + 1 if last else 0,
                 last_cycle=last,
-                versions=_versions(),
+                versions=versions(),
                 note=note,
             )
         )
@@ -159,16 +168,6 @@ class RunChannel:
     def committed(self, cycle: Cycle, returned_bytes: int) -> bool:
         """Report a commit; return whether to go on."""
         return self._channel.committed(cycle, returned_bytes)
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _VERSIONED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _run(request: Run, channel: Channel) -> None:

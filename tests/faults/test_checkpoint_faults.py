@@ -16,8 +16,9 @@ from lowmem.base.journal import JournalWriter, read_bodies
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
-from lowmem.protocol.job import CommitPoint, Result, job
+from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
+from lowmem.protocol.short_form import job
 from lowmem.worker import cycles
 from lowmem.worker.failure import failure_from_exception
 from tests.driver import drive

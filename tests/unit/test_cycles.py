@@ -20,8 +20,9 @@ from lowmem.base.errors import (
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.manifest import ARRAYS
 from lowmem.checkpoints.restore import generation_path, generations
-from lowmem.protocol.job import CommitPoint, Result, job
+from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Run
+from lowmem.protocol.short_form import job
 from lowmem.worker import cycles
 from lowmem.worker.cycles import run_job
 from tests.driver import Cutter, drive

@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
-from lowmem.protocol.job import CommitPoint, Option, Result, Rung, job
+from lowmem.protocol.job import CommitPoint, Option, Result, Rung
 from lowmem.protocol.options import flag_of, resolve_options, value_of
+from lowmem.protocol.short_form import job
 
 OPTIONS = (
     Option(name="epochs", kind="int", default=20, minimum=1),

@@ -6,7 +6,8 @@ from importlib import metadata
 import pytest
 
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
-from lowmem.protocol.job import Job, job
+from lowmem.protocol.job import Job
+from lowmem.protocol.short_form import job
 from lowmem.worker.registry import find_job, installed_jobs, work_of
 
 

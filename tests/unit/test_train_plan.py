@@ -16,8 +16,8 @@ from lowmem.protocol.options import resolve_options
 from lowmem.stores.write import RowWriter
 from lowmem.training.stopping import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
+from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.job import JOB as TRAIN
-from lowmem_jobs.train.job import find_source
 from lowmem_jobs.train.memory import size_of_model
 from lowmem_jobs.train.recipe import Architecture, architecture_from_options
 

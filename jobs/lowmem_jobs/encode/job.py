@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
+from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Job, Need, Option, Rung
 from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
@@ -81,6 +82,23 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
     )
 
 
+def calibrate(ctx: PlanContext) -> Calibration:
+    """Return trials at both ends of the ladder: each takes one block of rows."""
+    images = images_to_use(ctx.options, ctx.workspace)
+    rungs = ladder(ctx)
+    return Calibration(
+        trials=[
+            Trial(settings=settings, points=1) for settings in (rungs[-1], rungs[0])
+        ],
+        terms=lambda _, settings: (float(min(settings["read_rows"], images.n_images)),),
+        depends_on={
+            "batch_size": ctx.options["batch_size"],
+            "image_shape": images.image_shape,
+            "model": fingerprint(model_file(ctx)),
+        },
+    )
+
+
 def needs(ctx: PlanContext) -> Sequence[Need]:
     """Ask for the images and the encoder, as far as they are not given."""
     wanted = []
@@ -110,6 +128,7 @@ JOB = Job(
     options=_OPTIONS,
     ladder=ladder,
     predict=predict,
+    calibrate=calibrate,
     needs=needs,
     inputs=inputs,
 )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import OptionValueError
 from lowmem.protocol.job import Job, Need, Option
 from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
-from lowmem_jobs.train.memory import predict
+from lowmem_jobs.train.custom import find_source
+from lowmem_jobs.train.memory import calibrate, predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -145,31 +143,6 @@ def inputs(ctx: PlanContext) -> Mapping[str, str]:
     return found
 
 
-def find_source(reference: str) -> Path:
-    """Return the file of ``MODULE:FUNCTION``, without importing anything.
-
-    Raises
-    ------
-    OptionValueError
-        If ``reference`` has another form, or there is no such module.
-    """
-    module, _, function = reference.partition(":")
-    places: list[str] | None = [str(Path.cwd()), *sys.path]
-    spec = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), places) if places else None
-        places = list(spec.submodule_search_locations or ()) if spec else None
-    if not function or spec is None or spec.origin is None:
-        raise OptionValueError(
-            option="--model",
-            value=reference,
-            expected="MODULE:FUNCTION, the module a .py file in the current folder or "
-            "installed",
-        )
-    return Path(spec.origin)
-
-
 JOB = Job(
     name="train",
     work="lowmem_jobs.train.work:work",
@@ -179,6 +152,7 @@ JOB = Job(
     check=check,
     ladder=ladder,
     predict=predict,
+    calibrate=calibrate,
     needs=needs,
     inputs=inputs,
 )

@@ -7,8 +7,11 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
+from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Rung
 from lowmem.stores.images import images_to_use
+from lowmem.stores.metadata import fingerprint
+from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.recipe import architecture_from_options
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ _ACTIVATION_COPIES = 1.25
 # Read ahead, in use, and on its way to the device.
 _BATCHES_HELD = 5
 _FLOAT_BYTES = 4
+# Steps after which a trial has allocated what later steps use again.
+_TRIAL_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,42 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
             _BASE_BYTES + 2 * CACHE_BYTES + values * _FLOAT_BYTES + batches
         ),
     )
+
+
+def calibrate(ctx: PlanContext) -> Calibration:
+    """Return trials at an eighth and at half of the batch.
+
+    Of a model of the user's own nothing is known before: a third trial shows what
+    accumulated gradients cost.
+    """
+    batch_size = ctx.options["batch_size"]
+    small, large = -(-batch_size // 8), -(-batch_size // 2)
+    trials = [_trial(small, small)]
+    if large > small:
+        trials.append(_trial(large, large))
+    if ctx.options["model"] and large > small:
+        trials.append(_trial(2 * small, small))
+    images = images_to_use(ctx.options, ctx.workspace)
+    named = ("filters", "latent_dim", "batch_norm", "loss", "model")
+    depends_on = {name: ctx.options[name] for name in named}
+    depends_on["image_shape"] = images.image_shape
+    if ctx.options["model"]:
+        depends_on["source"] = fingerprint(find_source(ctx.options["model"]))
+    return Calibration(trials=trials, terms=_terms, depends_on=depends_on)
+
+
+def _trial(batch_size: int, micro_batch: int) -> Trial:
+    return Trial(
+        settings={"micro_batch": micro_batch},
+        # The weights of the best epoch are kept from the end of the first one on.
+        options={"batch_size": batch_size, "early_stopping": 0},
+        points=_TRIAL_STEPS,
+    )
+
+
+def _terms(ctx: PlanContext, settings: Settings) -> tuple[float, ...]:
+    is_accumulating = settings["micro_batch"] < ctx.options["batch_size"]
+    return float(settings["micro_batch"]), float(is_accumulating)
 
 
 def size_of_model(

@@ -1,0 +1,55 @@
+"""The short form of a job: a decorated generator function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from lowmem.protocol.calibration import calibration_along
+from lowmem.protocol.checks import LADDER, is_ladder, require
+from lowmem.protocol.job import Job, Option, Settings, Work
+
+
+def job(
+    *,
+    name: str | None = None,
+    unit: str = "items",
+    options: Iterable[Option] = (),
+    settings: Sequence[Settings] = ({},),
+    calibrate: str | None = None,
+    version: int = 1,
+) -> Callable[[Work], Job]:
+    """Make a job of a generator function; the short form of `Job`.
+
+    Parameters
+    ----------
+    name
+        Name of the job; the function's own where None.
+    unit
+        What its items are, in the plural.
+    options
+        Its options, read from the command line.
+    settings
+        Its ladder of memory settings, largest first.
+    calibrate
+        The setting that memory grows with in proportion: it is then measured by short
+        trial runs at its smallest and its middle value.
+    version
+        Raise it when the same options give another result.
+    """
+    require("settings", LADDER, settings, holds=is_ladder(settings))
+    calibration = None if calibrate is None else calibration_along(calibrate, settings)
+
+    def decorate(work: Work) -> Job:
+        doc = (work.__doc__ or "").strip()
+        return Job(
+            name=name or work.__name__.replace("_", "-"),
+            work=work,
+            summary=doc.splitlines()[0] if doc else "",
+            unit=unit,
+            options=tuple(options),
+            version=version,
+            ladder=lambda _: settings,
+            calibrate=lambda _: calibration,
+        )
+
+    return decorate

@@ -1,0 +1,59 @@
+"""What the user is told of a job that did not end well; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import BudgetError, LowmemError, ReportedError, StoppedError
+from lowmem.base.units import format_bytes
+from lowmem.supervisor import decide
+from lowmem.supervisor.forecast import smallest_budget_bytes
+from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lowmem.protocol.messages import PlannedRung
+
+
+def refusal(order: JobOrder, rungs: Sequence[PlannedRung]) -> BudgetError:
+    """Return why no rung is tried, and the smallest budget that would do."""
+    smallest = smallest_budget_bytes(rungs)
+    least = min(rung.ram_bytes or 0 for rung in rungs)
+    return BudgetError(
+        job=order.name,
+        budget=format_bytes(order.ram_budget_bytes),
+        problem="its smallest setting is predicted to use "
+        f"{format_bytes(least + SUPERVISOR_BYTES)}, and some room must be left",
+        needed=f"{format_size(smallest or 0)} or more",
+    )
+
+
+def bad_news(
+    order: JobOrder, verdict: decide.End, ending: decide.Ending
+) -> LowmemError:
+    """Return what the user is told of an end that is not a good one."""
+    if verdict.state == "stopped":
+        return StoppedError(job=order.name, reason=verdict.message)
+    broke = ending if isinstance(ending, decide.Broke) else None
+    if verdict.state == "refused" and broke is not None:
+        return _stopped_at_the_smallest(order, broke)
+    failure = broke.failure if broke else None
+    return ReportedError(
+        message=f"job {order.name} failed: {verdict.message}",
+        exit_code=verdict.exit_code,
+        traceback=failure.traceback if failure else "",
+    )
+
+
+def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetError:
+    used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
+    where = f" in {broke.where}" if broke.where else ""
+    if broke.tmpfs_bytes:
+        where += f", {format_bytes(broke.tmpfs_bytes)} of it new files in memory"
+    return BudgetError(
+        job=order.name,
+        budget=format_bytes(order.ram_budget_bytes),
+        problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
+        needed="a larger size",
+    )

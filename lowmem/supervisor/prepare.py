@@ -1,0 +1,140 @@
+"""From a job's plan to what each of its settings will need: the plan that guards a run.
+
+`lowmem plan` and `lowmem run` go through the same lines; the first always measures what
+no run or trial has shown yet, the second only where the job's formula leaves a doubt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import StorageError
+from lowmem.memory.plan import Sample
+from lowmem.supervisor.forecast import Ceilings, forecast, is_trial_due, start_of
+from lowmem.supervisor.remembered import (
+    TrialPeak,
+    ceilings_of,
+    known_peak,
+    read_trials,
+    write_trials,
+)
+from lowmem.supervisor.trials import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
+    from lowmem.protocol.records import AnyRecord
+    from lowmem.supervisor.order import JobOrder
+    from lowmem.supervisor.trials import Bench
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A job's ladder with what each rung is expected to need.
+
+    Attributes
+    ----------
+    rungs
+        Largest settings first.
+    start
+        Index of the rung to start with; None if none is expected to fit.
+    """
+
+    rungs: tuple[PlannedRung, ...]
+    start: int | None
+
+
+def prepare(
+    order: JobOrder,
+    planned: Planned,
+    bench: Bench,
+    records: Iterable[AnyRecord],
+    *,
+    is_thorough: bool,
+    say: Callable[[str], None],
+) -> Prepared:
+    """Return what a job will need, trials run where they are due.
+
+    Parameters
+    ----------
+    is_thorough
+        Whether to run the trials however roomy the budget is.
+    say
+        Takes a line for the user, before anything that lasts.
+
+    Raises
+    ------
+    StoppedError
+        If the bench's ``is_over`` ended a trial.
+    """
+    ceilings = ceilings_of(order.name, planned.memory_key, bench.device, records)
+    known = _Known(order, planned, bench)
+    rungs = forecast(planned, known.samples(), ceilings)
+    is_due = is_trial_due(rungs, order.ram_budget_bytes)
+    is_wanted = is_thorough and rungs[0].source in {"unknown", "analytic"}
+    if planned.trials and (is_due or is_wanted):
+        say("measuring what it needs, which is remembered")
+        known.measure_all()
+    return _prepared(order, planned, known.samples(), ceilings)
+
+
+def _prepared(
+    order: JobOrder, planned: Planned, samples: list[Sample], ceilings: Ceilings
+) -> Prepared:
+    rungs = forecast(planned, samples, ceilings)
+    start = start_of(rungs, forecast(planned, samples), order.ram_budget_bytes)
+    return Prepared(rungs=rungs, start=start)
+
+
+class _Known:
+    """The trials of one job that have been run, now or before."""
+
+    def __init__(self, order: JobOrder, planned: Planned, bench: Bench) -> None:
+        self._order = order
+        self._planned = planned
+        self._bench = bench
+        self._peaks = list(read_trials(bench.space, planned.memory_key))
+
+    def samples(self) -> list[Sample]:
+        """Return what the trials say, as far as they have been run."""
+        return [
+            Sample(
+                terms=trial.terms,
+                floor_bytes=trial.floor_bytes,
+                peak_bytes=peak.ram_bytes,
+                is_whole=peak.is_whole,
+            )
+            for trial in self._planned.trials
+            if (peak := self._find(trial)) is not None
+        ]
+
+    def measure_all(self) -> None:
+        """Run what is missing, smallest first, up to the first that does not fit."""
+        for trial in self._planned.trials:
+            peak = self._find(trial) or measured(self._order, trial, self._bench)
+            if peak is None:
+                return
+            self._keep(peak)
+            if not peak.is_whole:
+                return
+
+    def _find(self, trial: PlannedTrial) -> TrialPeak | None:
+        return known_peak(self._peaks, trial, self._order.ram_budget_bytes)
+
+    def _keep(self, peak: TrialPeak) -> None:
+        """Remember a peak; a workspace that cannot be written is no obstacle."""
+        if peak in self._peaks:
+            return
+        others = [
+            one
+            for one in self._peaks
+            if (one.settings, one.options) != (peak.settings, peak.options)
+        ]
+        self._peaks = [*others, peak]
+        key = self._planned.memory_key
+        try:
+            write_trials(self._bench.space, key, self._order.name, self._peaks)
+        except StorageError:
+            return

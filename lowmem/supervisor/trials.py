@@ -1,0 +1,167 @@
+"""Trial runs: the first steps of a job in a worker that is thrown away, for its peak.
+
+A trial is a run like any other, in a private folder of its own, that ends at its first
+commit: nothing that it makes is kept, and nothing is published. It is watched as every
+worker is, and killed at the budget: then that size does not fit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import EXIT_BUDGET, StoppedError
+from lowmem.base.files import remove
+from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.machine import identity_of
+from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
+from lowmem.protocol.messages import Committed, Failed, Run
+from lowmem.supervisor.order import SUPERVISOR_BYTES
+from lowmem.supervisor.process import WorkerProcess
+from lowmem.supervisor.remembered import TrialPeak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.job import Device
+    from lowmem.protocol.messages import Answer, PlannedTrial
+    from lowmem.supervisor.order import JobOrder
+
+# seconds between two readings: short, since a trial has few steps to show its peak in.
+_INTERVAL_S = 0.004
+# No job can be called so.
+_MARK = ".trial-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a trial runs on.
+
+    Attributes
+    ----------
+    is_over
+        Asked again and again; the trial ends once it returns True.
+    """
+
+    space: Workspace
+    clock: Clock
+    device: Device
+    is_over: Callable[[], bool]
+
+
+def measured(order: JobOrder, trial: PlannedTrial, bench: Bench) -> TrialPeak | None:
+    """Return the peak of one trial; None if it failed for another reason than memory.
+
+    Raises
+    ------
+    StoppedError
+        If ``is_over`` ended it.
+    """
+    name = f"{order.name}{_MARK}{os.getpid()}"
+    folder = bench.space.job(name)
+    _sweep(folder.parent, order.name)
+    try:
+        return _watched(_request(order, trial, bench, name), order, trial, bench)
+    finally:
+        remove(folder)
+
+
+def _sweep(folder: Path, job: str) -> None:
+    """Remove what trials left whose supervisor was killed."""
+    for left in folder.glob(f"{job}{_MARK}*"):
+        pid = left.name.rpartition("-")[2]
+        if not (pid.isdecimal() and identity_of(int(pid))):
+            remove(left)
+
+
+def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> Run:
+    return Run(
+        reference=order.reference,
+        job=name,
+        workspace=str(bench.space.root),
+        options={**order.options, **trial.options},
+        settings=trial.settings,
+        recipe={},
+        seed=order.seed,
+        device=bench.device,
+        ram_budget_bytes=order.ram_budget_bytes,
+        vram_budget_bytes=order.vram_budget_bytes,
+        cycle_steps=trial.points,
+    )
+
+
+def _watched(
+    request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench
+) -> TrialPeak | None:
+    base = tmpfs_used_bytes(tmpfs_mounts())
+    with TreeSampler(os.getpid(), base) as tree:
+        worker = WorkerProcess(
+            request, device=bench.device, log=bench.space.log(request.job)
+        )
+        watch = _Watch(tree, worker, RamBudget(limit_bytes=order.ram_budget_bytes))
+        try:
+            is_whole = watch.to_the_end(bench, order.name)
+        finally:
+            worker.kill(tree.pids, bench.clock)
+            with contextlib.suppress(ChildProcessError):
+                worker.wait()
+    if is_whole is None:
+        return None
+    return TrialPeak(
+        settings=trial.settings,
+        options=trial.options,
+        ram_bytes=max(0, watch.peak_bytes - SUPERVISOR_BYTES),
+        is_whole=is_whole,
+        ram_budget_bytes=order.ram_budget_bytes,
+    )
+
+
+class _Watch:
+    """Reads a trial's memory until it has committed, or the budget is used up."""
+
+    def __init__(
+        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget
+    ) -> None:
+        self._tree = tree
+        self._worker = worker
+        self._budget = budget
+        self.peak_bytes = 0
+
+    def to_the_end(self, bench: Bench, job: str) -> bool | None:
+        """Return whether the trial stayed below the budget; None if it failed."""
+        while self._worker.is_open:
+            if bench.is_over():
+                raise StoppedError(
+                    job=job, reason="while its memory was being measured"
+                )
+            used_bytes = self._read()
+            if self._budget.pressure(used_bytes) is Pressure.HARD:
+                return False
+            interval_s = min(self._budget.next_interval_s(used_bytes), _INTERVAL_S)
+            for answer in self._worker.receive(interval_s):
+                if isinstance(answer, Committed):
+                    self._read()
+                    return True
+                if isinstance(answer, Failed):
+                    return _is_too_large(answer)
+        return None
+
+    def _read(self) -> int:
+        reading = self._tree.read()
+        is_hard = self._budget.pressure(reading.ram_bytes) is Pressure.HARD
+        if is_hard and not reading.is_refined:
+            reading = self._tree.refine()
+        self.peak_bytes = max(self.peak_bytes, reading.ram_bytes)
+        return reading.ram_bytes
+
+
+def _is_too_large(failure: Answer) -> bool | None:
+    """Return False for a trial that asked for too much itself; None for another failure."""
+    if isinstance(failure, Failed) and failure.exit_code == EXIT_BUDGET:
+        return False
+    return None

@@ -1,0 +1,84 @@
+"""What the memory of a job depends on, and the trials that would measure it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.protocol.messages import PlannedTrial
+from lowmem.worker.registry import is_file_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from lowmem.protocol.calibration import Calibration
+    from lowmem.protocol.job import Job, PlanContext
+    from lowmem.protocol.messages import Plan
+
+_VERSIONED = ("lowmem", "numpy", "zarr", "keras", "tensorflow")
+
+
+def planned_trials(
+    job: Job,
+    context: PlanContext,
+    pins: Mapping[str, int],
+    calibration: Calibration | None,
+) -> Iterable[PlannedTrial]:
+    """Yield the trials of a job, with what its formula says of each."""
+    if calibration is None:
+        return
+    for trial in calibration.trials:
+        options = {**context.options, **trial.options}
+        settings = {**pins, **trial.settings}
+        smaller = replace(context, options=options)
+        yield PlannedTrial(
+            settings=settings,
+            options=dict(trial.options),
+            points=trial.points,
+            terms=tuple(float(term) for term in calibration.terms(smaller, settings)),
+            floor_bytes=job.predict(smaller, settings).ram_bytes or 0,
+        )
+
+
+def memory_key(
+    job: Job,
+    request: Plan,
+    recipe: Mapping[str, Any],
+    calibration: Calibration | None,
+) -> str:
+    """Return a hash of all that a run's memory depends on beside its settings."""
+    depends_on = calibration.depends_on if calibration else None
+    if depends_on is None:
+        depends_on = {k: value for k, value in recipe.items() if k != "seed"}
+    source = b""
+    if is_file_reference(request.reference):
+        source = Path(request.reference).read_bytes()
+    parts = {
+        "job": job.name,
+        "version": job.version,
+        "source": hashlib.sha256(source).hexdigest(),
+        "depends_on": dict(depends_on),
+        "device": request.device,
+        # Frameworks keep buffers by the thread.
+        "processors": len(os.sched_getaffinity(0)),
+        "versions": versions(),
+    }
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the installed software that results depend on."""
+    found = {}
+    for package in _VERSIONED:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,133 @@
+"""The plan against real workers: what it predicts, remembers, and refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from lowmem.report.read import read_report
+from tests.processes.lowmem_runs import attempts, incidents, job_file, lowmem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.memory]
+
+MIB = 2**20
+# 60 MiB, and 10 for each of its block: nothing but trials can tell.
+GREEDY = """
+    import lowmem
+
+    @lowmem.job(
+        settings=[{"block": n} for n in (16, 8, 4, 2)], calibrate="block"
+    )
+    def greedy(ctx):
+        \"\"\"Hold memory in proportion to its block.\"\"\"
+        held = [bytearray(b"x") * (60 * 2**20)]
+        for row in range(ctx.state.get("row", 0), 12):
+            held[1:] = [b"y" * (2**20) for _ in range(10 * ctx.settings["block"])]
+            (ctx.staging / "n.txt").write_text(str(row))
+            yield lowmem.CommitPoint(items=1, state={"row": row + 1})
+        return lowmem.Result(publish=["n.txt"])
+"""
+
+
+@pytest.fixture
+def job(tmp_path) -> Path:
+    return job_file(tmp_path, GREEDY)
+
+
+def plan_of(job: Path, space: Path, budget: str, *words: object) -> dict:
+    ended = lowmem(
+        "plan", job, "--workspace", space, "--ram-budget", budget, "--json", *words
+    )
+    (plan,) = json.loads(ended.out)["plans"]
+    assert ended.status == (0 if plan["fits"] else 73), ended
+    return plan
+
+
+def run(job: Path, space: Path, budget: str, *words: object):
+    return lowmem("run", job, "--workspace", space, "--ram-budget", budget, *words)
+
+
+def test_a_plan_measures_at_two_sizes_and_meets_the_peak_of_the_run(job, tmp_path):
+    space = tmp_path / "w"
+    plan = plan_of(job, space, "1G")
+    assert (plan["settings"], plan["source"]) == ({"block": 16}, "calibrated")
+    (file,) = Workspace.at(space).trials.iterdir()
+    trials = json.loads(file.read_bytes())["trials"]
+    assert [trial["settings"]["block"] for trial in trials] == [2, 8]
+    # It left nothing else, and the second plan knows the first.
+    assert [path.name for path in space.iterdir()] == [".lowmem"]
+    assert list(Workspace.at(space).job("greedy").parent.iterdir()) == []
+    written = file.stat().st_mtime_ns
+    assert plan_of(job, space, "1G") == plan
+    assert file.stat().st_mtime_ns == written
+    assert run(job, space, "1G").status == 0
+    peak = read_report(Workspace.at(space), is_live=False).jobs["greedy"].ram_peak_bytes
+    assert 0.95 * peak < plan["ram_peak_bytes"] < 1.10 * peak
+    # From now on the run itself is the best witness.
+    after = plan_of(job, space, "1G")
+    assert (after["source"], after["ram_peak_bytes"]) == ("remembered", peak)
+
+
+def test_the_smallest_budget_of_a_plan_holds_the_job_and_less_is_refused_before_work(
+    job, tmp_path
+):
+    space = tmp_path / "w"
+    plan = plan_of(job, space, "400M")
+    assert plan["fits"]
+    smallest = plan["smallest_ram_budget_bytes"]
+    refused = run(job, space, str(smallest - 10**6))
+    assert refused.status == 73, refused
+    assert not attempts(space)
+    assert f"{-(-smallest // 10**7) * 10}M or more" in refused.paragraph
+    done = run(job, space, str(smallest))
+    assert done.status == 0, done
+    assert [a.settings for a in attempts(space)] == [{"block": 2}]
+    assert not incidents(space)
+
+
+def test_a_run_without_a_formula_measures_first_and_starts_with_what_fits(
+    job, tmp_path
+):
+    space = tmp_path / "w"
+    ended = run(job, space, "220M")
+    assert ended.status == 0, ended
+    assert "measuring what it needs" in ended.err
+    (attempt,) = attempts(space)
+    assert attempt.settings in ({"block": 8}, {"block": 4})
+    assert not incidents(space)
+
+
+def test_a_trial_that_passes_the_budget_is_stopped_and_the_job_refused(job, tmp_path):
+    space = tmp_path / "w"
+    ended = run(job, space, "80M")
+    assert ended.status == 73, ended
+    assert not attempts(space)
+    (file,) = Workspace.at(space).trials.iterdir()
+    (trial,) = json.loads(file.read_bytes())["trials"]
+    assert not trial["is_whole"]
+
+
+def test_where_a_run_was_stopped_the_next_one_starts_below(tmp_path):
+    # Its trials cannot know: the memory comes after them.
+    late = GREEDY.replace('10 * ctx.settings["block"]', LATE).replace(
+        "range(12)", "range(8)"
+    )
+    job = job_file(tmp_path, late)
+    space = tmp_path / "w"
+    first = run(job, space, "220M")
+    assert first.status == 0, first
+    stepped = [attempt.settings["block"] for attempt in attempts(space)]
+    assert stepped == [16, 8, 4]
+    assert [i.verdict for i in incidents(space)] == ["ram_limit", "ram_limit"]
+    again = run(job, space, "220M", "--restart")
+    assert again.status == 0, again
+    assert [a.settings["block"] for a in attempts(space)[3:]] == [4]
+
+
+LATE = '(10 * ctx.settings["block"] if row > 6 else 0)'
