@@ -1,0 +1,133 @@
+"""The five jobs under a storm of SIGKILLs: the result must be the same, to the bit.
+
+    python benchmarks/kill_storm.py --kills 300 --folder storm     some 40 minutes
+    python benchmarks/kill_storm.py --kills 50 --folder storm      50 more, added up
+
+The jobs run once without interruption, then again and again in new workspaces while
+worker, supervisor or both are killed at moments drawn by chance: while they start, while
+they work, while a commit's temporary folder is there, while results are published. Every
+published byte, the last state of the training (weights, optimiser, generators) and the
+journal are held against those of the uninterrupted run; `lowmem verify` has its say too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.processes import pipeline, storm
+
+# Small enough for seconds, large enough for many commits of every job.
+OPTIONS = {
+    "ingest": ["--source", "faces:3000", "--size", "32", "--cycle-steps", "2"],
+    "train": [
+        *("--epochs", "2", "--batch-size", "64", "--filters", "8,16"),
+        *("--latent-dim", "8", "--early-stopping", "3", "--cycle-steps", "4"),
+    ],
+    "encode": ["--cycle-steps", "1"],
+    "analyze": ["--cycle-steps", "2"],
+    "generate": ["--count", "1500", "--cycle-steps", "2"],
+}
+# Kills of one job in one workspace, before it may end.
+KILLS_PER_JOB = 8
+
+
+def main() -> None:
+    """Kill, compare, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("kill-storm"))
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    reference = uninterrupted(chosen.folder.absolute())
+    tally = read_tally(chosen.folder)
+    goal = sum(tally["kills"].values()) + chosen.kills
+    while (left := goal - sum(tally["kills"].values())) > 0:
+        tally = one_round(chosen.folder.absolute(), reference, tally, left, chosen.seed)
+        print_tables(tally)
+    sys.exit(bool(tally["wrong"]))
+
+
+def words(job: str, workspace: Path) -> list[str]:
+    """Return the options of one job's command."""
+    return [*OPTIONS[job], "--workspace", str(workspace), "--ram-budget", "2G"]
+
+
+def uninterrupted(folder: Path) -> Path:
+    """Return the workspace of the run that nothing interrupts; made once."""
+    workspace = folder / "reference"
+    for job in pipeline.JOBS:
+        line = [sys.executable, "-m", "lowmem", "run", job, *words(job, workspace)]
+        subprocess.run([*line, "--quiet"], check=True)
+    return workspace
+
+
+def one_round(folder: Path, reference: Path, tally: dict, left: int, seed: int) -> dict:
+    """Run the five jobs in a new workspace under kills, and compare."""
+    workspace = folder / "storm"
+    shutil.rmtree(workspace, ignore_errors=True)
+    draw = np.random.default_rng([seed, tally["rounds"]])
+    began = time.monotonic()
+    for job in pipeline.JOBS:
+        one = storm.Storm(
+            job=job, workspace=workspace, words=words(job, workspace), draw=draw
+        )
+        one.run(min(KILLS_PER_JOB, left))
+        n_kills = sum(one.kills.values())
+        left -= n_kills
+        tally["jobs"][job] = tally["jobs"].get(job, 0) + n_kills
+        tally["kills"] += Counter({" ".join(k): n for k, n in one.kills.items()})
+        tally["commands"] += one.commands
+    wrong = storm.audit(workspace, reference)
+    tally["rounds"] += 1
+    tally["seconds"] += time.monotonic() - began
+    tally["wrong"] += wrong
+    tally["compared"] += len(storm.sums(workspace))
+    (folder / "storm.json").write_text(json.dumps(tally, indent=1))
+    if wrong:
+        workspace.rename(folder / f"wrong-{tally['rounds']}")
+    return tally
+
+
+def read_tally(folder: Path) -> dict:
+    """Return what earlier calls counted, or nothing yet."""
+    empty = {"rounds": 0, "seconds": 0.0, "wrong": [], "compared": 0, "commands": 0}
+    tally = {**empty, "kills": {}, "jobs": {}}
+    path = folder / "storm.json"
+    if path.exists():
+        tally |= json.loads(path.read_text())
+    return tally | {"kills": Counter(tally["kills"])}
+
+
+def print_tables(tally: dict) -> None:
+    """Print what was killed, and what differed."""
+    kills = tally["kills"]
+    print(f"\n{'killed':12}" + "".join(f"{moment:>10}" for moment in storm.MOMENTS))
+    for target in storm.TARGETS:
+        counts = [kills[f"{target} {moment}"] for moment in storm.MOMENTS]
+        print(f"{target:12}" + "".join(f"{n:10}" for n in counts))
+    of_jobs = ", ".join(f"{job} {n}" for job, n in tally["jobs"].items())
+    print(f"kills {sum(kills.values())} ({of_jobs})")
+    print(
+        f"in {tally['rounds']} runs of the five jobs, {tally['commands']} commands, "
+        f"{tally['seconds'] / 60:.0f} minutes; {tally['compared']} files compared"
+    )
+    print(f"differences, lost or doubled items, damage: {len(tally['wrong'])}")
+    for line in tally["wrong"][:20]:
+        print(f"  {line}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Kill a job again and again, at moments drawn by chance, until it is done.
+
+A storm starts `lowmem run JOB`, waits for a moment (while it starts, works, commits, or
+publishes), and sends SIGKILL to its worker, its supervisor or both; then the same
+command again. What is compared afterwards is every published byte, the last state of
+the training, and the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+
+from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.generations import generation_path, generations, read_manifest
+from lowmem.integrity.scan import verify
+from lowmem.report.read import read_report
+from tests.processes import pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+MOMENTS = ("start", "work", "commit", "publish")
+TARGETS = ("worker", "supervisor", "both")
+# How often each moment is drawn: commits are short and matter most.
+_SHARES = (0.15, 0.35, 0.4, 0.1)
+# seconds
+_START_S = 1.5
+_WORK_S = 2.0
+_COMMIT_S = 0.004
+_POLL_S = 0.0002
+
+
+@dataclass(slots=True)
+class Storm:
+    """One job in one workspace, being killed.
+
+    Attributes
+    ----------
+    words
+        The command, without `--quiet` and such.
+    kills
+        How many of each target and moment were sent.
+    """
+
+    job: str
+    workspace: Path
+    words: Sequence[str]
+    draw: np.random.Generator
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    commands: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    def run(self, n_kills: int) -> None:
+        """Kill so often, or until the job is done; then let it end."""
+        while sum(self.kills.values()) < n_kills:
+            moment = str(self.draw.choice(MOMENTS, p=_SHARES))
+            target = str(self.draw.choice(TARGETS))
+            self._start()
+            if self._wait_for(moment) and self._kill(target):
+                self.kills[target, moment] += 1
+            if self._has_ended_well():
+                return
+        while not self._has_ended_well():
+            self._start()
+            self._process.wait(pipeline.DEADLINE_S)
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._collect()
+        self.commands += 1
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lowmem", "run", self.job, *self.words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def _has_ended_well(self) -> bool:
+        if self._process is None or self._process.poll() is None:
+            return False
+        status = self._process.returncode
+        said = self._collect()
+        # 70: three workers killed in a row without a commit between them.
+        assert status in {0, -9, 70}, said
+        return status == 0
+
+    def _collect(self) -> str:
+        """Close what the last command left open, and return what it said."""
+        if self._process is None:
+            return ""
+        stream, self._process = self._process.stderr, None
+        with stream:
+            return stream.read().decode()
+
+    # --- moments ------------------------------------------------------------------
+
+    def _wait_for(self, moment: str) -> bool:
+        """Wait for a moment; return False if the command ended before."""
+        if moment == "start":
+            return self._pause(self.draw.uniform(0, _START_S))
+        space = Workspace.at(self.workspace)
+        if moment == "publish":
+            results = [self.workspace / name for name in pipeline.RESULTS[self.job]]
+            seen = self._until(lambda: any(path.exists() for path in results))
+            return seen and self._pause(self.draw.uniform(0, _COMMIT_S))
+        ready = self._n_ready()
+        if not self._until(lambda: self._n_ready() > ready or self._is_at_work()):
+            return False
+        if moment == "work":
+            return self._pause(self.draw.uniform(0, _WORK_S))
+        for _ in range(int(self.draw.integers(1, 4))):
+            temporary = space.checkpoints(self.job) / "tmp"
+            if not self._until(lambda path=temporary: not path.exists()):
+                return False
+            if not self._until(temporary.exists):
+                return False
+        return self._pause(self.draw.uniform(0, _COMMIT_S))
+
+    def _is_at_work(self) -> bool:
+        """Whether a worker that was ready before still lives."""
+        journal = self._journal()
+        return journal.rfind(b'"AttemptBegun"') > max(
+            journal.rfind(b'"Incident"'), journal.rfind(b'"RunBegun"')
+        )
+
+    def _n_ready(self) -> int:
+        return self._journal().count(b'"AttemptBegun"')
+
+    def _journal(self) -> bytes:
+        with suppress(FileNotFoundError):
+            return (self.workspace / ".lowmem" / "journal.jsonl").read_bytes()
+        return b""
+
+    def _until(self, condition: Callable[[], object]) -> bool:
+        give_up_at = time.monotonic() + pipeline.DEADLINE_S
+        while not condition():
+            if self._process.poll() is not None:
+                return False
+            assert time.monotonic() < give_up_at, "waited too long"
+            time.sleep(_POLL_S)
+        return True
+
+    def _pause(self, seconds: float) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is None
+
+    # --- kills --------------------------------------------------------------------
+
+    def _kill(self, target: str) -> bool:
+        """Send SIGKILL; return whether anything was there to be killed."""
+        supervisor = self._process.pid
+        worker = None
+        with suppress(psutil.Error, AssertionError):
+            worker = pipeline.worker_of(supervisor).pid
+        if target == "worker" and worker is None:
+            return False
+        victims = {"worker": [worker], "supervisor": [supervisor]}.get(
+            target, [supervisor, worker]
+        )
+        if self.draw.random() < 0.5:
+            victims.reverse()
+        for victim in victims:
+            if victim is not None:
+                with suppress(ProcessLookupError):
+                    pipeline.kill(victim)
+        if supervisor in victims:
+            self._process.wait()
+        return True
+
+
+def sums(workspace: Path) -> dict[str, str]:
+    """Return the SHA-256 of every published file and of the training's last state."""
+    space = Workspace.at(workspace)
+    files = [
+        file
+        for names in pipeline.RESULTS.values()
+        for name in names
+        for file in [space.root / name, *(space.root / name).rglob("*")]
+        if file.is_file()
+    ]
+    found = {file.relative_to(workspace).as_posix(): file for file in files}
+    folder = space.checkpoints("train")
+    for generation in generations(folder):
+        manifest = read_manifest(generation_path(folder, generation))
+        if manifest is not None and manifest.phase == "running":
+            state = generation_path(folder, generation) / "state.npz"
+            found["training: weights, optimiser, generators"] = state
+    return {name: _sha256(file) for name, file in found.items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def audit(workspace: Path, reference: Path) -> list[str]:
+    """Return what differs between two workspaces, and what is wrong in the first."""
+    wrong = []
+    one, two = sums(workspace), sums(reference)
+    wrong += [f"{name} is only in one" for name in one.keys() ^ two.keys()]
+    wrong += [f"{n} differs" for n in one.keys() & two.keys() if one[n] != two[n]]
+    wrong += [f"verify: {f.path} {f.problem}" for f in _findings(workspace)]
+    jobs, expected = _jobs(workspace), _jobs(reference)
+    for name, job in jobs.items():
+        indices = [cycle.index for cycle in job.committed]
+        if indices != list(range(len(indices))):
+            wrong.append(f"{name}: its commits are {indices}")
+        if job.items != expected[name].items:
+            wrong.append(f"{name}: {job.items} items, not {expected[name].items}")
+        if job.state != "done":
+            wrong.append(f"{name} is {job.state}")
+    return wrong
+
+
+def _findings(workspace: Path):
+    return verify(Workspace.at(workspace)).findings
+
+
+def _jobs(workspace: Path):
+    return read_report(Workspace.at(workspace), is_live=False).jobs
+
+
+def as_json(kills: Counter[tuple[str, str]]) -> str:
+    """Return counts as JSON."""
+    return json.dumps({" ".join(key): n for key, n in kills.items()})
