@@ -68,7 +68,7 @@ def restore(folder: Path) -> Restored | None:
             for name in damaged:
                 remove(folder / name)
             return Restored(
-                manifest=manifest, arrays=_open_arrays(path), damaged=tuple(damaged)
+                manifest=manifest, arrays=open_arrays(path), damaged=tuple(damaged)
             )
         damaged.append(path.name)
     if damaged:
@@ -79,7 +79,8 @@ def restore(folder: Path) -> Restored | None:
     return None
 
 
-def _open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+def open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of a generation, each read when asked for."""
     arrays = path / ARRAYS
     if not arrays.exists():
         return {}

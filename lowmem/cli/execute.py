@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.messages import JobDescription, PlannedNeed
@@ -121,6 +123,22 @@ def _order(
     )
 
 
+def order_again(
+    reference: str, options: RunOptions, recipe: Mapping[str, object]
+) -> JobOrder:
+    """Return the order for a job as it was once begun, from its recipe."""
+    (description,) = ask.describe([reference])
+    values = {name: value for name, value in recipe.items() if value is not None}
+    return _order(
+        description,
+        reference,
+        options,
+        GivenOptions(values=values),
+        {},
+        is_pipeline=False,
+    )
+
+
 def _say(text: str, options: RunOptions) -> None:
     if not options.quiet:
         print(text, file=sys.stderr)
@@ -133,22 +151,13 @@ def default_vram_budget_bytes() -> int | None:
     return None if device is None else min(_DEFAULT_VRAM_BYTES, device.total_bytes)
 
 
-def execute(orders: Orders, space: Workspace) -> None:
-    """Run the jobs in order; the first that does not end well ends it all.
-
-    Raises
-    ------
-    LowmemError
-        With the exit code of the command.
-    """
+@contextmanager
+def open_session(space: Workspace, lock: WorkspaceLock) -> Iterator[Session]:
+    """Open what the jobs of one command share, in a workspace that is locked."""
     clock = SystemClock()
     adopt_orphans()
-    with (
-        WorkspaceLock(space, clock) as lock,
-        Journal(space, clock) as journal,
-        StopRequests() as stops,
-    ):
-        session = Session(
+    with Journal(space, clock) as journal, StopRequests() as stops:
+        yield Session(
             space=space,
             clock=clock,
             journal=journal,
@@ -157,6 +166,20 @@ def execute(orders: Orders, space: Workspace) -> None:
             tmpfs_base_bytes=tmpfs_used_bytes(tmpfs_mounts()),
             read_records=lambda: read_records(space.journal),
         )
+
+
+def execute(orders: Orders, space: Workspace) -> None:
+    """Run the jobs in order; the first that does not end well ends it all.
+
+    Raises
+    ------
+    LowmemError
+        With the exit code of the command.
+    """
+    with (
+        WorkspaceLock(space, SystemClock()) as lock,
+        open_session(space, lock) as session,
+    ):
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
             _run_one(_needed_order(need, order, orders), session, run_needed)

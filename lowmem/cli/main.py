@@ -19,6 +19,7 @@ from lowmem.cli.execute import execute, orders_of
 from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
+from lowmem.cli.repair import Repair, repair
 from lowmem.cli.verify import (
     damage_error,
     json_from_verification,
@@ -242,13 +243,17 @@ def report_command(
 def verify_command(
     workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be mended.")
+    ] = False,
     as_option: WorkspaceAsOption = None,
 ) -> None:
     """Check every checksum, and say what is damaged."""
     space = _existing(as_option or workspace)
     refuse_if_held(space)
-    found = verify(space)
-    print(json_from_verification(found) if as_json else text_from_verification(found))
+    found, told = repair(space) if mend else (verify(space), Repair())
+    as_text = json_from_verification if as_json else text_from_verification
+    print(as_text(found, told))
     if not found.is_whole:
         raise damage_error(found)
 

@@ -12,8 +12,7 @@ from lowmem.base.units import format_bytes
 from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from lowmem.cli.repair import Repair
     from lowmem.integrity.findings import Finding, Verification
 
 _WIDTH = 100
@@ -21,9 +20,7 @@ _WIDTH = 100
 _SHOWN = 40
 
 
-def json_from_verification(
-    found: Verification, repairs: Sequence[str] | None = None
-) -> str:
+def json_from_verification(found: Verification, told: Repair) -> str:
     """Return everything as an indented JSON document, schema 1."""
     findings = [
         {**asdict(one), "can_be_repaired": one.can_be_repaired}
@@ -36,19 +33,20 @@ def json_from_verification(
         "checked": asdict(found.tally),
         "findings": findings,
         "notes": list(found.notes),
-        "repairs": list(repairs or ()),
+        "repairs": told.done,
+        "not_repaired": told.failed,
     }
     return json.dumps(document, indent=2)
 
 
-def text_from_verification(
-    found: Verification, repairs: Sequence[str] | None = None
-) -> str:
+def text_from_verification(found: Verification, told: Repair) -> str:
     """Return everything for people to read."""
     tally = found.tally
     lines = [f"Workspace {found.workspace}", ""]
-    for text in repairs or ():
-        lines += _wrapped(text, "repaired: ")
+    for text in told.done:
+        lines += _wrapped(text, "repair: ")
+    for text in told.failed:
+        lines += _wrapped(text, "not repaired: ")
     lines += [
         f"journal       {tally.journal_lines:,} lines",
         f"checkpoints   {tally.checkpoints:,}",

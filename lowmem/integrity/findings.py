@@ -34,8 +34,8 @@ class Finding:
         The job it belongs to; empty if unknown.
     remedy
         What can be done about it.
-    samples
-        Which samples it held, where it is a chunk.
+    samples, first_row
+        Which samples it held, where it is a chunk, and the first of them.
     """
 
     kind: Kind
@@ -44,6 +44,7 @@ class Finding:
     job: str = ""
     remedy: Remedy = "none"
     samples: str = ""
+    first_row: int | None = None
 
     @property
     def can_be_repaired(self) -> bool:

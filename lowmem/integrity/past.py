@@ -10,6 +10,7 @@ from lowmem.protocol.records import AttemptBegun, CycleEnded, JobBegun, JobEnded
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Cycle
     from lowmem.protocol.records import AnyRecord
 
@@ -24,12 +25,15 @@ class JobPast:
         Its first record; None if that is lost.
     ended
         The end that made it done; None while it is not.
+    device
+        Where its newest worker ran.
     cycles
         Those committed and not rolled back, by index.
     """
 
     begun: JobBegun | None = None
     ended: JobEnded | None = None
+    device: Device = "cpu"
     cycles: dict[int, Cycle] = field(default_factory=dict)
 
     @property
@@ -58,10 +62,14 @@ def pasts_of(records: Iterable[AnyRecord]) -> dict[str, JobPast]:
 def _take(past: JobPast, record: AnyRecord) -> None:
     match record:
         case AttemptBegun():
+            past.device = record.device
             for index in [i for i in past.cycles if i >= record.next_cycle]:
                 del past.cycles[index]
         case CycleEnded(outcome="committed"):
             past.cycles[record.cycle.index] = record.cycle
+        case CycleEnded(outcome="rolled_back"):
+            for index in [i for i in past.cycles if i >= record.cycle.index]:
+                del past.cycles[index]
         case JobEnded(state="done"):
             past.ended = record
         case _:

@@ -166,7 +166,7 @@ class _Scan:
         for name in published:
             if not entries and not (root / name).exists():
                 problem = "is missing, and the journal says that it was published"
-                self._find("result", root / name, problem, job=job, remedy="recompute")
+                self._find("result", root / name, problem, job=job, remedy="rerun")
         self._checksummed(job, layouts)
 
     def _against(self, path: Path, entry: FileEntry) -> tuple[str, Sums | None]:
@@ -217,13 +217,16 @@ class _Scan:
         self, path: Path, problem: str, job: str, layouts: Mapping[Path, _Chunk]
     ) -> None:
         chunk = layouts.get(path)
-        self._find(
-            "chunk" if chunk else "result",
-            path,
-            problem,
-            job=job,
-            remedy="recompute" if job else "none",
-            samples=chunk.layout.samples(chunk.row) if chunk else "",
+        self.findings.append(
+            Finding(
+                kind="chunk" if chunk else "result",
+                path=path.relative_to(self.space.root).as_posix(),
+                problem=problem,
+                job=job,
+                remedy="recompute" if job else "none",
+                samples=chunk.layout.samples(chunk.row) if chunk else "",
+                first_row=chunk.row * chunk.layout.chunk_rows if chunk else None,
+            )
         )
 
     def _find(
@@ -234,7 +237,6 @@ class _Scan:
         *,
         job: str = "",
         remedy: Remedy = "none",
-        samples: str = "",
     ) -> None:
         self.findings.append(
             Finding(
@@ -243,7 +245,6 @@ class _Scan:
                 problem=problem,
                 job=job,
                 remedy=remedy,
-                samples=samples,
             )
         )
 

@@ -326,6 +326,13 @@ class Job:
     inputs
         Returns the fingerprints of all that it reads, by name. A change of any between
         two runs of an unfinished job is refused.
+    resume_at
+        Returns the state in which the work goes on at a row of its result, with nothing
+        in staging: so a damaged chunk is made again without the rows before it. None
+        where it cannot; then all of the result is made again.
+    is_bare
+        Whether its checkpoints hold all that the work needs to go on, so that a damaged
+        result is made again from the last of them.
     """
 
     name: str
@@ -342,6 +349,10 @@ class Job:
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
+    resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = lambda _, __: (
+        None
+    )
+    is_bare: bool = False
 
     def __post_init__(self) -> None:
         # It is typed, and names a folder.

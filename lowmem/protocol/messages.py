@@ -45,6 +45,43 @@ class Plan(Message, frozen=True, kw_only=True):
     ram_budget_bytes: int
 
 
+class Finished(Message, frozen=True, kw_only=True):
+    """The job is complete; ``published`` names its results in the workspace.
+
+    Attributes
+    ----------
+    results_sha256
+        One checksum of all the files in them, see `lowmem.checkpoints.sums`; empty
+        where an older lowmem made them.
+    """
+
+    published: tuple[str, ...]
+    summary: dict[str, Any]
+    results_sha256: str = ""
+
+
+class Rebuild(msgspec.Struct, frozen=True, kw_only=True):
+    """Which files of a finished result are to be made again.
+
+    Attributes
+    ----------
+    files
+        Their SHA-256 when they were published, by path in the workspace; empty where
+        nothing was recorded.
+    rows
+        Of those that are chunks, the first row of each.
+    next_cycle
+        What the journal is told as the next cycle: no cycle is undone.
+    finished
+        What the journal is told again at the end.
+    """
+
+    files: dict[str, str]
+    rows: dict[str, int]
+    next_cycle: int
+    finished: Finished
+
+
 class Run(Message, frozen=True, kw_only=True):
     """Ask for a job to be run, or continued from its last commit.
 
@@ -65,6 +102,8 @@ class Run(Message, frozen=True, kw_only=True):
         all processes.
     longest_step_seconds, commit_seconds
         Of this job's last committed cycle; None if there is none.
+    rebuild
+        If given, nothing is continued: files of the finished result are made again.
     """
 
     reference: str
@@ -82,6 +121,7 @@ class Run(Message, frozen=True, kw_only=True):
     deadline: float | None = None
     longest_step_seconds: float | None = None
     commit_seconds: float | None = None
+    rebuild: Rebuild | None = None
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -255,21 +295,6 @@ class Committed(Message, frozen=True, kw_only=True):
 
     cycle: Cycle
     ram_returned_bytes: int | None
-
-
-class Finished(Message, frozen=True, kw_only=True):
-    """The job is complete; ``published`` names its results in the workspace.
-
-    Attributes
-    ----------
-    results_sha256
-        One checksum of all the files in them, see `lowmem.checkpoints.sums`; empty
-        where an older lowmem made them.
-    """
-
-    published: tuple[str, ...]
-    summary: dict[str, Any]
-    results_sha256: str = ""
 
 
 class Failed(Message, frozen=True, kw_only=True):

@@ -167,6 +167,9 @@ def _cycles(records: Sequence[AnyRecord], unit: str) -> list[CycleReport]:
     for record in records:
         if isinstance(record, AttemptBegun):
             _roll_back(cycles, record.next_cycle)
+        elif isinstance(record, CycleEnded) and record.outcome == "rolled_back":
+            # A repair found that its checkpoint is lost.
+            _roll_back(cycles, record.cycle.index)
         elif isinstance(record, CycleEnded):
             if record.outcome == "committed":
                 _roll_back(cycles, record.cycle.index)

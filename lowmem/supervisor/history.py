@@ -80,6 +80,9 @@ def _after(history: History, record: AnyRecord) -> History:  # noqa: PLR0911 - o
             cycle = record.cycle
             tempo = Tempo().after(cycle.longest_step_seconds, cycle.commit_seconds)
             return replace(history, last_cycle=cycle.index, tempo=tempo)
+        case CycleEnded(outcome="rolled_back"):
+            last = min(history.last_cycle, record.cycle.index - 1)
+            return replace(history, last_cycle=last)
         case JobEnded(state="done"):
             return replace(history, is_done=True, published=record.published)
         case _:

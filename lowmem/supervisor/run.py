@@ -22,7 +22,7 @@ from lowmem.base.errors import (
 from lowmem.base.files import remove
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
-from lowmem.protocol.messages import PlannedNeed, Run
+from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
@@ -111,6 +111,34 @@ def run_job(
     )
     run = _SupervisedRun(order, session, prepared, planned.recipe, history, device)
     return run.to_the_end()
+
+
+def rebuild_results(order: JobOrder, session: Session, wanted: Rebuild) -> None:
+    """Make files of a finished result again; the job's history stays as it is.
+
+    Raises
+    ------
+    LowmemError
+        If they could not be made as they were; then they are as before.
+    """
+    device = chosen_device(order.device)
+    planned = _plan(order, session, device)
+    for need in planned.missing:
+        raise MissingArtefactError(path=Path(need.path), job=need.job)
+    history = history_of(order.name, session.read_records())
+    changes = recipe_changes(history.recipe or {}, planned.recipe)
+    if changes:
+        raise RecipeChangedError(job=order.name, changes=changes)
+    run = _SupervisedRun(
+        order,
+        session,
+        planned.rungs,
+        planned.recipe,
+        history,
+        device,
+        rebuild=wanted,
+    )
+    run.to_the_end()
 
 
 def _plan(order: JobOrder, session: Session, device: Device) -> Planned:
@@ -210,7 +238,10 @@ class _SupervisedRun:
         recipe: Mapping[str, object],
         history: History,
         device: Device,
+        *,
+        rebuild: Rebuild | None = None,
     ) -> None:
+        self._rebuild = rebuild
         self._order = order
         self._session = session
         self._prepared = prepared
@@ -326,6 +357,7 @@ class _SupervisedRun:
             deadline=order.deadline,
             longest_step_seconds=self._tempo.step_s,
             commit_seconds=self._tempo.commit_s,
+            rebuild=self._rebuild,
         )
 
     def _record_incident(self, broke: decide.Broke, action: str) -> None:

@@ -165,6 +165,17 @@ class RunChannel:
             )
         )
 
+    def rebuilding(self, next_cycle: int) -> None:
+        """Tell that files of a result are being made again."""
+        self._channel.send(
+            Started(
+                device=self._request.device,
+                next_cycle=next_cycle,
+                last_cycle=None,
+                versions=_versions(),
+            )
+        )
+
     def committed(self, cycle: Cycle, returned_bytes: int) -> bool:
         """Report a commit; return whether to go on."""
         return self._channel.committed(cycle, returned_bytes)
@@ -176,7 +187,15 @@ def _run(request: Run, channel: Channel) -> None:
 
     job = find_job(request.reference)
     channel.listen()
-    result = run_job(job, request, RunChannel(channel, request))
+    overseer = RunChannel(channel, request)
+    if request.rebuild is not None:
+        from lowmem.worker.rebuild import rebuild
+
+        overseer.rebuilding(request.rebuild.next_cycle)
+        rebuild(job, request, request.rebuild, overseer)
+        channel.send(request.rebuild.finished)
+        return
+    result = run_job(job, request, overseer)
     if result is not None:
         channel.send(
             Finished(

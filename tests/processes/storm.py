@@ -112,33 +112,29 @@ class Storm:
         """Wait for a moment; return False if the command ended before."""
         if moment == "start":
             return self._pause(self.draw.uniform(0, _START_S))
-        space = Workspace.at(self.workspace)
         if moment == "publish":
             results = [self.workspace / name for name in pipeline.RESULTS[self.job]]
             seen = self._until(lambda: any(path.exists() for path in results))
             return seen and self._pause(self.draw.uniform(0, _COMMIT_S))
-        ready = self._n_ready()
-        if not self._until(lambda: self._n_ready() > ready or self._is_at_work()):
+        if not self._until(self._is_at_work):
             return False
         if moment == "work":
             return self._pause(self.draw.uniform(0, _WORK_S))
-        for _ in range(int(self.draw.integers(1, 4))):
-            temporary = space.checkpoints(self.job) / "tmp"
-            if not self._until(lambda path=temporary: not path.exists()):
-                return False
-            if not self._until(temporary.exists):
-                return False
-        return self._pause(self.draw.uniform(0, _COMMIT_S))
+        seen = all(self._sees_a_commit() for _ in range(self.draw.integers(1, 4)))
+        return seen and self._pause(self.draw.uniform(0, _COMMIT_S))
+
+    def _sees_a_commit(self) -> bool:
+        """Wait for the next commit's temporary folder."""
+        temporary = Workspace.at(self.workspace).checkpoints(self.job) / "tmp"
+        is_between = self._until(lambda: not temporary.exists())
+        return is_between and self._until(temporary.exists)
 
     def _is_at_work(self) -> bool:
-        """Whether a worker that was ready before still lives."""
+        """Whether a worker is ready, by the journal of the newest command."""
         journal = self._journal()
         return journal.rfind(b'"AttemptBegun"') > max(
             journal.rfind(b'"Incident"'), journal.rfind(b'"RunBegun"')
         )
-
-    def _n_ready(self) -> int:
-        return self._journal().count(b'"AttemptBegun"')
 
     def _journal(self) -> bytes:
         with suppress(FileNotFoundError):

@@ -120,6 +120,11 @@ def inputs(ctx: PlanContext) -> Mapping[str, str]:
     return {"images": fingerprint(images.store), "model": fingerprint(model)}
 
 
+def resume_at(_: PlanContext, row: int) -> Mapping[str, object]:
+    """Return the state in which the row is the next: every row is encoded by itself."""
+    return {"rows": row}
+
+
 JOB = Job(
     name="encode",
     work="lowmem_jobs.encode.work:work",
@@ -131,4 +136,5 @@ JOB = Job(
     calibrate=calibrate,
     needs=needs,
     inputs=inputs,
+    resume_at=resume_at,
 )

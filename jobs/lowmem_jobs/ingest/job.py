@@ -13,6 +13,7 @@ from lowmem_jobs.ingest.recipe import (
     DEFAULT_SOURCE_SIZE,
     recipe_from_options,
 )
+from lowmem_jobs.ingest.report import REPORT, entries_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,18 @@ def _predict(plan: PlanContext, settings: Settings) -> Rung:
 def _inputs(plan: PlanContext) -> Mapping[str, str]:
     recipe = recipe_from_options(plan.options)
     return {"source": source_identity(recipe, plan.workspace.root)}
+
+
+def _resume_at(plan: PlanContext, row: int) -> Mapping[str, object] | None:
+    """Return the state in which a row is the next to be stored.
+
+    Which entry of the source that is, and how many before it were skipped, stands in the
+    list that was published with the images; None without it.
+    """
+    seen = entries_before(plan.workspace.root / REPORT, row)
+    if seen is None:
+        return None
+    return {"n_seen": seen, "n_stored": row, "n_skipped": seen - row}
 
 
 JOB = Job(
@@ -93,4 +106,5 @@ JOB = Job(
     ladder=lambda _: _LADDER,
     predict=_predict,
     inputs=_inputs,
+    resume_at=_resume_at,
 )

@@ -14,7 +14,7 @@ from lowmem_jobs.ingest.faces import (
     true_covariance,
     true_mean,
 )
-from lowmem_jobs.ingest.report import Report
+from lowmem_jobs.ingest.report import REPORT, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ class Pack:
             features=writer("features", (N_FEATURES,), "float64")
             if with_features
             else None,
-            report=Report(folder / "ingest-report.csv", n_bytes=report_bytes),
+            report=Report(folder / REPORT, n_bytes=report_bytes),
         )
 
     def append(

@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("name", "status", "reason", "row")
+REPORT = "ingest-report.csv"
+
+
+def entries_before(path: Path, row: int) -> int | None:
+    """Return how many entries of the source come before the one stored in a row.
+
+    None if the list is not there or does not tell.
+    """
+    if not path.is_file():
+        return None
+    with storage_errors(path), path.open(newline="", encoding="utf-8") as stream:
+        try:
+            for number, line in enumerate(csv.DictReader(stream)):
+                if line["row"] == str(row):
+                    return number
+        except (UnicodeDecodeError, csv.Error, KeyError):
+            return None
+    return None
 
 
 class Report:

@@ -155,4 +155,5 @@ JOB = Job(
     calibrate=calibrate,
     needs=needs,
     inputs=inputs,
+    is_bare=True,
 )

@@ -1,0 +1,122 @@
+"""`lowmem verify --repair`: mend what can be mended, in one lock, and look again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lowmem.base.clock import SystemClock, timestamp
+from lowmem.base.errors import LowmemError, StoppedError
+from lowmem.checkpoints.generations import generation_path, generations, read_manifest
+from lowmem.cli.execute import open_session, order_again
+from lowmem.cli.orders import RunOptions
+from lowmem.integrity.lines import read_lines
+from lowmem.integrity.past import pasts_of
+from lowmem.integrity.scan import verify
+from lowmem.protocol.messages import Finished, Rebuild
+from lowmem.supervisor.lock import WorkspaceLock
+from lowmem.supervisor.mend import mend
+from lowmem.supervisor.run import rebuild_results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.checkpoints.manifest import FileEntry
+    from lowmem.integrity.findings import Finding, Verification
+    from lowmem.integrity.past import JobPast
+    from lowmem.supervisor.run import Session
+
+
+@dataclass(slots=True)
+class Repair:
+    """What a repair did.
+
+    Attributes
+    ----------
+    done
+        In words, what was mended and what is lost.
+    failed
+        In words, what could not be.
+    """
+
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def repair(space: Workspace) -> tuple[Verification, Repair]:
+    """Mend a workspace; return what is left to be found, and what was done.
+
+    Raises
+    ------
+    WorkspaceLockedError
+        If a run is at work in it.
+    StoppedError
+        If it was asked to stop.
+
+    Notes
+    -----
+    The journal comes first, since it says what the results must be; then the results,
+    job by job in the order in which they were made, since later ones are made of them.
+    """
+    clock = SystemClock()
+    told = Repair()
+    with WorkspaceLock(space, clock) as lock:
+        found = verify(space)
+        told.done += mend(space, found.findings, now=timestamp(clock.now()))
+        # A list of checksums that is there again may tell more.
+        damaged = [f for f in verify(space).findings if f.remedy == "recompute"]
+        if damaged:
+            with open_session(space, lock) as session:
+                _rebuild_all(session, damaged, told)
+        return verify(space), told
+
+
+def _rebuild_all(session: Session, damaged: list[Finding], told: Repair) -> None:
+    pasts = pasts_of(read_lines(session.space.journal).records)
+    for job, past in pasts.items():
+        own = [finding for finding in damaged if finding.job == job]
+        if not own:
+            continue
+        try:
+            _rebuild(session, job, past, own)
+        except StoppedError:
+            raise
+        except LowmemError as error:
+            told.failed.append(str(error))
+            continue
+        told.done += [f"{job}: made {f.path} again, equal to the bit" for f in own]
+
+
+def _rebuild(session: Session, job: str, past: JobPast, damaged: list[Finding]) -> None:
+    if past.begun is None or past.ended is None:
+        return
+    recorded = _recorded(session.space, job)
+    history = RunOptions(
+        seed=int(str(past.begun.recipe["seed"])), device=past.device, quiet=True
+    )
+    order = order_again(past.begun.reference, history, past.begun.recipe)
+    files = {
+        f.path: recorded[f.path].sha256 if f.path in recorded else "" for f in damaged
+    }
+    wanted = Rebuild(
+        files=files,
+        rows={f.path: f.first_row for f in damaged if f.first_row is not None},
+        next_cycle=past.last_cycle + 1,
+        finished=Finished(
+            published=past.ended.published,
+            summary=past.ended.summary,
+            results_sha256=past.ended.results_sha256,
+        ),
+    )
+    rebuild_results(order, session, wanted)
+
+
+def _recorded(space: Workspace, job: str) -> Mapping[str, FileEntry]:
+    """Return what was recorded of a job's results when they were published."""
+    folder = space.checkpoints(job)
+    for generation in reversed(generations(folder)):
+        manifest = read_manifest(generation_path(folder, generation))
+        if manifest is not None and manifest.results:
+            return manifest.results
+    return {}

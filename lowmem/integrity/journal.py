@@ -1,0 +1,173 @@
+"""A journal made whole again, as far as its own lines and the checkpoints tell: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.checkpoints.sums import digest_of_entries
+from lowmem.integrity.past import pasts_of
+from lowmem.protocol.records import AttemptBegun, CycleEnded, JobBegun, JobEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from lowmem.checkpoints.manifest import Manifest
+    from lowmem.integrity.lines import JournalLines
+    from lowmem.protocol.records import AnyRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What a damaged journal is replaced by.
+
+    Attributes
+    ----------
+    records
+        All of it, in order.
+    notes
+        What was made good, and what is lost.
+    """
+
+    records: tuple[AnyRecord, ...]
+    notes: tuple[str, ...]
+
+
+def mended_journal(
+    lines: JournalLines,
+    manifests: Mapping[str, Sequence[Manifest]],
+    *,
+    published: Collection[str],
+) -> Mended:
+    """Return the journal without its damage.
+
+    Parameters
+    ----------
+    manifests
+        Those of each job's checkpoints that are whole, oldest first: they hold the
+        recipe, their own cycle and, at the end, the results.
+    published
+        Jobs whose results are all in their places.
+    """
+    notes = [_note(piece.first_line, piece.is_restored) for piece in lines.damaged]
+    records = list(lines.records)
+    for job, own in manifests.items():
+        if own:
+            records, told = _with_job(records, job, own, is_done=job in published)
+            notes += told
+    for job, past in pasts_of(records).items():
+        if past.missing_cycles:
+            listed = ", ".join(map(str, past.missing_cycles))
+            notes.append(
+                f"journal: what {job} measured in cycle {listed} is lost; its work is not"
+            )
+    return Mended(records=tuple(records), notes=tuple(notes))
+
+
+def _note(line: int, is_restored: bool) -> str:  # noqa: FBT001 - private, two places
+    if is_restored:
+        return f"journal: line {line} as it was, one bit having been flipped"
+    return f"journal: line {line} taken out, since what it held cannot be told"
+
+
+def _with_job(
+    records: list[AnyRecord], job: str, manifests: Sequence[Manifest], *, is_done: bool
+) -> tuple[list[AnyRecord], list[str]]:
+    """Return the records with what the checkpoints of a job add to them."""
+    notes = []
+    newest = manifests[-1]
+    past = pasts_of(records).get(job)
+    if past is None or past.begun is None or past.begun.recipe != newest.recipe:
+        records = _with_beginning(records, job, newest)
+        notes.append(f"journal: the beginning of {job}, from its checkpoint's recipe")
+    for manifest in manifests:
+        past = pasts_of(records)[job]
+        if manifest.generation not in past.cycles:
+            records = _with_cycle(records, job, manifest)
+            notes.append(f"journal: cycle {manifest.generation} of {job}, unmeasured")
+    if is_done and pasts_of(records)[job].ended is None:
+        records = [*records, _end(job, newest)]
+        notes.append(f"journal: the end of {job}, from its last checkpoint")
+    return records, notes
+
+
+def _with_beginning(
+    records: list[AnyRecord], job: str, manifest: Manifest
+) -> list[AnyRecord]:
+    """Put a beginning before the first record of the job since an older beginning."""
+    begun = JobBegun(
+        job=job,
+        at=manifest.cycle.started_at,
+        reference=job,
+        command=("run", job),
+        recipe=manifest.recipe,
+        unit="items",
+    )
+    place = len(records)
+    for index, record in reversed(list(enumerate(records))):
+        if record.job != job:
+            continue
+        if isinstance(record, JobBegun) or _is_end(record):
+            break
+        place = index
+    return [*records[:place], begun, *records[place:]]
+
+
+def _is_end(record: AnyRecord) -> bool:
+    return isinstance(record, JobEnded) and record.state == "done"
+
+
+def _with_cycle(
+    records: list[AnyRecord], job: str, manifest: Manifest
+) -> list[AnyRecord]:
+    """Put a cycle before the first of the job's records that must come after it."""
+    attempt, place = 1, len(records)
+    for index, record in _since_begun(records, job):
+        if _is_end(record) or (
+            isinstance(record, CycleEnded) and record.cycle.index > manifest.generation
+        ):
+            place = index
+            break
+        if isinstance(record, AttemptBegun):
+            attempt = record.attempt
+    ended = CycleEnded(
+        job=job,
+        at=manifest.cycle.started_at,
+        attempt=attempt,
+        outcome="committed",
+        cycle=manifest.cycle,
+    )
+    return [*records[:place], ended, *records[place:]]
+
+
+def _since_begun(
+    records: Sequence[AnyRecord], job: str
+) -> Iterator[tuple[int, AnyRecord]]:
+    """Yield the job's records since it last began, with their places."""
+    own = [(i, record) for i, record in enumerate(records) if record.job == job]
+    begins = [n for n, (_, record) in enumerate(own) if isinstance(record, JobBegun)]
+    yield from own[begins[-1] if begins else 0 :]
+
+
+def _end(job: str, manifest: Manifest) -> JobEnded:
+    return JobEnded(
+        job=job,
+        at=manifest.cycle.started_at,
+        state="done",
+        exit_code=0,
+        published=manifest.publish,
+        summary=manifest.summary,
+        results_sha256=digest_of_entries(manifest.results) if manifest.results else "",
+    )
+
+
+def roll_back(
+    records: Sequence[AnyRecord], job: str, generation: int, *, at: str
+) -> tuple[CycleEnded, ...]:
+    """Return the record that says that commits after ``generation`` are lost."""
+    past = pasts_of(records).get(job)
+    lost = [] if past is None else [i for i in past.cycles if i > generation]
+    if past is None or not lost or past.ended is not None:
+        return ()
+    cycle = past.cycles[min(lost)]
+    return (CycleEnded(job=job, at=at, attempt=0, outcome="rolled_back", cycle=cycle),)
