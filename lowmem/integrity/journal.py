@@ -94,7 +94,7 @@ def _with_job(
 def _with_beginning(
     records: list[AnyRecord], job: str, manifest: Manifest
 ) -> list[AnyRecord]:
-    """Put a beginning before the first record of the job since an older beginning."""
+    """Put a beginning before the job's first record, or the first since an older one."""
     begun = JobBegun(
         job=job,
         at=manifest.cycle.started_at,
@@ -103,13 +103,13 @@ def _with_beginning(
         recipe=manifest.recipe,
         unit="items",
     )
-    place = len(records)
-    for index, record in reversed(list(enumerate(records))):
-        if record.job != job:
-            continue
-        if isinstance(record, JobBegun) or _is_end(record):
-            break
-        place = index
+    own = [(index, record) for index, record in _since_begun(records, job)]
+    has_older = bool(own) and isinstance(own[0][1], JobBegun)
+    if has_older:
+        # What was begun then has ended, or was given up.
+        ends = [n for n, (_, record) in enumerate(own[:-1]) if _is_end(record)]
+        own = own[ends[0] + 1 if ends else 1 :]
+    place = own[0][0] if own else len(records)
     return [*records[:place], begun, *records[place:]]
 
 

@@ -327,12 +327,10 @@ class Job:
         Returns the fingerprints of all that it reads, by name. A change of any between
         two runs of an unfinished job is refused.
     resume_at
-        Returns the state in which the work goes on at a row of its result, with nothing
-        in staging: so a damaged chunk is made again without the rows before it. None
-        where it cannot; then all of the result is made again.
+        Returns the state in which the work goes on at a row, with nothing in staging:
+        to make a single chunk again. None where it cannot.
     is_bare
-        Whether its checkpoints hold all that the work needs to go on, so that a damaged
-        result is made again from the last of them.
+        Whether its checkpoints are all that the work needs to go on.
     """
 
     name: str
