@@ -135,6 +135,7 @@ def order_again(
         options,
         GivenOptions(values=values),
         {},
+        began_s=SystemClock().monotonic(),
         is_pipeline=False,
     )
 

@@ -292,6 +292,10 @@ Work = Callable[[Context], Generator[CommitPoint, None, Result | None]]
 Settings = Mapping[str, int]
 
 
+def _nowhere(*_: object) -> None:
+    """Tell that a job cannot go on at a row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """The description of a job.
@@ -327,8 +331,7 @@ class Job:
         Returns the fingerprints of all that it reads, by name. A change of any between
         two runs of an unfinished job is refused.
     resume_at
-        Returns the state in which the work goes on at a row, with nothing in staging:
-        to make a single chunk again. None where it cannot.
+        Returns the state to go on at a row with nothing in staging; None: it cannot.
     is_bare
         Whether its checkpoints are all that the work needs to go on.
     """
@@ -347,9 +350,7 @@ class Job:
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
-    resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = lambda _, __: (
-        None
-    )
+    resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = _nowhere
     is_bare: bool = False
 
     def __post_init__(self) -> None:
