@@ -172,7 +172,7 @@ class RunChannel:
                 device=self._request.device,
                 next_cycle=next_cycle,
                 last_cycle=None,
-                versions=_versions(),
+                versions=versions(),
             )
         )
 
