@@ -16,7 +16,7 @@ from lowmem.integrity.scan import verify
 from lowmem.protocol.messages import Finished, Rebuild
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mend import mend
-from lowmem.supervisor.run import rebuild_results
+from lowmem.supervisor.rebuild import rebuild_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

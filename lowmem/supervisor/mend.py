@@ -1,6 +1,6 @@
 """Mend what lowmem keeps for itself: the journal, and the folders of checkpoints.
 
-Only for a workspace whose lock is held. Results are made again by `run.rebuild_results`.
+Only for a workspace whose lock is held. Results are made again by `rebuild`.
 """
 
 from __future__ import annotations

@@ -86,18 +86,18 @@ def run_job(
         If it did not end well; its exit code is the command's.
     """
     device = chosen_device(order.device)
-    planned = _plan(order, session, device)
+    planned = plan_job(order, session, device)
     while planned.missing:
         for need in planned.missing:
             if need.options is None:
                 raise MissingArtefactError(path=Path(need.path), job=need.job)
             run_needed(need, order)
-        planned = _plan(order, session, device)
+        planned = plan_job(order, session, device)
     history = history_of(order.name, session.read_records())
     history = _begin(order, session, history, planned.recipe)
     if history.is_done:
         return f"{order.name} is done already; --restart runs it again"
-    prepared = _prepare(order, session, planned, device)
+    prepared = prepare_job(order, session, planned, device)
     session.journal.write(
         RunBegun(
             job=order.name,
@@ -109,45 +109,18 @@ def run_job(
             memory_key=planned.memory_key,
         )
     )
-    run = _SupervisedRun(order, session, prepared, planned.recipe, history, device)
+    run = SupervisedRun(order, session, prepared, planned.recipe, history, device)
     return run.to_the_end()
 
 
-def rebuild_results(order: JobOrder, session: Session, wanted: Rebuild) -> None:
-    """Make files of a finished result again; the job's history stays as it is.
-
-    Raises
-    ------
-    LowmemError
-        If they could not be made as they were; then they are as before.
-    """
-    device = chosen_device(order.device)
-    planned = _plan(order, session, device)
-    for need in planned.missing:
-        raise MissingArtefactError(path=Path(need.path), job=need.job)
-    history = history_of(order.name, session.read_records())
-    changes = recipe_changes(history.recipe or {}, planned.recipe)
-    if changes:
-        raise RecipeChangedError(job=order.name, changes=changes)
-    run = _SupervisedRun(
-        order,
-        session,
-        planned.rungs,
-        planned.recipe,
-        history,
-        device,
-        rebuild=wanted,
-    )
-    run.to_the_end()
-
-
-def _plan(order: JobOrder, session: Session, device: Device) -> Planned:
+def plan_job(order: JobOrder, session: Session, device: Device) -> Planned:
+    """Return the ladder of a job and its recipe, within the time that is left."""
     request = plan_request(order, session.space, device)
     with _in_time(order, session) as is_over:
         return ask.plan(request, is_over)
 
 
-def _prepare(
+def prepare_job(
     order: JobOrder, session: Session, planned: Planned, device: Device
 ) -> Prepared:
     """Return what the job will need, measured by trial runs where there is doubt."""
@@ -227,7 +200,7 @@ def _begin(
     return history_of(order.name, session.read_records())
 
 
-class _SupervisedRun:
+class SupervisedRun:
     """The attempts at one job within one ``lowmem run``."""
 
     def __init__(
