@@ -184,7 +184,22 @@ def level_of_mass(density: Grid, mass: float) -> float:
     """Return the density above which lies ``mass``: the highest-density region.
 
     Where the grid holds less than ``mass``, the smallest density on it.
+
+    Notes
+    -----
+    Sorting is half the cost of a pair's scores, so only the cells above a fiftieth of
+    the peak are sorted: of a Gaussian, those within 2.8 sigma, a quarter of the grid.
+    The others come into it only if these do not hold the mass.
     """
-    falling = np.sort(density, axis=None)[::-1]
+    level = _level_among(density[density > density.max() / 50], mass)
+    if level is None:
+        level = _level_among(density.ravel(), mass)
+    return float(density.min()) if level is None else level
+
+
+def _level_among(cells: Grid, mass: float) -> float | None:
+    """Return the level if the ``cells``, the highest of the grid, hold the mass."""
+    falling = np.sort(cells)[::-1]
     held = np.cumsum(falling, dtype=np.float64) * CELL_WIDTH**2
-    return float(falling[min(int(np.searchsorted(held, mass)), falling.size - 1)])
+    place = int(np.searchsorted(held, mass))
+    return float(falling[place]) if place < falling.size else None

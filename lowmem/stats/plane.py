@@ -82,14 +82,15 @@ class PlaneCounts:
         """
         counts, along_u, along_v = np.zeros((3, _SIDE * _SIDE), dtype=np.int64)
         within = np.zeros(len(COVERAGE_SIGMAS), dtype=np.int64)
+        scratch = _Scratch(min(block_rows, len(x)))
         for first in range(0, len(x), _MOST_ROWS):
             packed = np.zeros(_SIDE * _SIDE, dtype=np.int64)
             last = min(first + _MOST_ROWS, len(x))
             for start in range(first, last, block_rows):
                 stop = min(start + block_rows, last)
-                u, v = whitened(x[start:stop], y[start:stop], rho)
-                within += _count_within(u, v)
-                _add_to(packed, _place(u), _place(v))
+                scratch.whiten(x[start:stop], y[start:stop], rho)
+                within += scratch.count_within()
+                scratch.add_to(packed)
             counts += packed >> (2 * _FIELD_BITS)
             along_u += (packed >> _FIELD_BITS) & _MASK
             along_v += packed & _MASK
@@ -146,10 +147,9 @@ class PlaneCounts:
 
 def whitened(x: Column, y: Column, rho: float) -> tuple[Column, Column]:
     """Return (u, v) of the points (x, y), as new arrays."""
-    u, v = x + y, x - y
-    u *= np.float32(1 / sqrt(2 * (1 + rho)))
-    v *= np.float32(1 / sqrt(2 * (1 - rho)))
-    return u, v
+    scratch = _Scratch(len(x))
+    scratch.whiten(x, y, rho)
+    return scratch.u, scratch.v
 
 
 def unwhitened(u: Floats, v: Floats, rho: float) -> tuple[Floats, Floats]:
@@ -158,35 +158,86 @@ def unwhitened(u: Floats, v: Floats, rho: float) -> tuple[Floats, Floats]:
     return along + across, along - across
 
 
-def _count_within(u: Column, v: Column) -> Counts:
-    squared = u * u
-    squared += v * v
-    return np.array(
-        [np.count_nonzero(squared <= np.float32(k * k)) for k in COVERAGE_SIGMAS],
-        dtype=np.int64,
+# The packed sums of one point, by its place in the bin: along u, then v.
+_PARTS = np.arange(_N_PARTS**2, dtype=np.int64)
+_ONE_POINT = (
+    (1 << (2 * _FIELD_BITS))
+    | (_PARTS >> _PART_BITS << _FIELD_BITS)
+    | (_PARTS & (_N_PARTS - 1))
+)
+# Bits of a place: the bin above, below them the place in it.
+_BIN = 0xFF00
+_FINE = 8 - _PART_BITS
+
+
+class _Scratch:
+    """Arrays for the points of one block, written again for every block.
+
+    New arrays of this size come from the system each time, and the page faults cost
+    more than the arithmetic: 4.3 ms against 1.0 for 170,000 points.
+    """
+
+    __slots__ = (
+        "_index",
+        "_part",
+        "_place_u",
+        "_place_v",
+        "_points",
+        "_spare",
+        "u",
+        "v",
     )
 
+    def __init__(self, n_rows: int) -> None:
+        self.u, self.v, self._spare = np.empty((3, n_rows), dtype=np.float32)
+        self._place_u, self._place_v, self._part = np.empty((3, n_rows), np.uint16)
+        self._index, self._points = np.empty((2, n_rows), dtype=np.int64)
 
-def _place(values: Column) -> NDArray[np.uint16]:
-    """Return bin numbers 0 to 255 times 256, plus the place in the bin, 0 to 255.
+    def whiten(self, x: Column, y: Column, rho: float) -> None:
+        """Set ``u`` and ``v`` to the points (x, y); a last block may be shorter."""
+        if len(x) < len(self.u):
+            self._shorten(len(x))
+        np.add(x, y, out=self.u)
+        self.u *= np.float32(1 / sqrt(2 * (1 + rho)))
+        np.subtract(x, y, out=self.v)
+        self.v *= np.float32(1 / sqrt(2 * (1 - rho)))
 
-    Overwrites ``values``.
-    """
-    values *= np.float32(256 / BIN_WIDTH)
-    values += np.float32(256 * _SIDE / 2)
+    def _shorten(self, n_rows: int) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name)[:n_rows])
+
+    def count_within(self) -> Counts:
+        """Return how many points lie within each of `COVERAGE_SIGMAS`."""
+        squared = np.multiply(self.u, self.u, out=self._spare)
+        squared += self.v * self.v
+        return np.array(
+            [np.count_nonzero(squared <= np.float32(k * k)) for k in COVERAGE_SIGMAS],
+            dtype=np.int64,
+        )
+
+    def add_to(self, packed: Counts) -> None:
+        """Add the points to the packed sums."""
+        u, v, part = self._place_u, self._place_v, self._part
+        _place(self.u, self._spare, out=u)
+        _place(self.v, self._spare, out=v)
+        np.bitwise_and(u, 0xFF, out=part)
+        part >>= _FINE
+        part <<= _PART_BITS
+        u &= _BIN
+        u |= v >> 8
+        v &= 0xFF
+        v >>= _FINE
+        part |= v
+        self._index[:] = u
+        np.take(_ONE_POINT, part, out=self._points, mode="clip")
+        # Faster than `bincount` with weights, and exact.
+        np.add.at(packed, self._index, self._points)
+
+
+def _place(values: Column, spare: Column, *, out: NDArray[np.uint16]) -> None:
+    """Set ``out`` to bin numbers 0 to 255 times 256, plus the place in it, 0 to 255."""
+    np.multiply(values, np.float32(256 / BIN_WIDTH), out=spare)
+    spare += np.float32(256 * _SIDE / 2)
     # Below the upper edge of the last bin, so that truncation is the floor.
-    np.clip(values, 0, 256 * _SIDE - 1, out=values)
-    return values.astype(np.uint16)
-
-
-def _add_to(packed: Counts, u: NDArray[np.uint16], v: NDArray[np.uint16]) -> None:
-    """Add points at the places ``u`` and ``v`` to the packed sums."""
-    index = ((u & 0xFF00) | (v >> 8)).astype(np.intp)
-    u &= 0xFF
-    v &= 0xFF
-    one = (u >> (8 - _PART_BITS)).astype(np.int64)
-    one <<= _FIELD_BITS
-    one |= v >> (8 - _PART_BITS)
-    one |= 1 << (2 * _FIELD_BITS)
-    # Faster than `bincount` with weights, and exact.
-    np.add.at(packed, index, one)
+    np.clip(spare, 0, 256 * _SIDE - 1, out=spare)
+    np.copyto(out, spare, casting="unsafe")
