@@ -18,7 +18,11 @@ from tests.driver import drive
 
 EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zip"
 SIZE = 8
-RUNGS = [{"decode_ahead": 32}, {"decode_ahead": 8}, {"decode_ahead": 1}]
+RUNGS = [
+    {"decode_ahead": 32},
+    {"decode_ahead": 8, "decode_threads": 3},
+    {"decode_ahead": 1},
+]
 
 
 @pytest.fixture

@@ -1,24 +1,29 @@
-"""Decode images on two threads, and hand them out in order."""
+"""Decode images on several threads, and hand them out in order."""
 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lowmem_jobs.ingest.entries import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from lowmem_jobs.ingest.entries import Pixels, Source
 
-# Pillow lets go of the interpreter while it decodes and scales.
-_N_THREADS = 2
+# Where the settings name no threads. Pillow lets go of the interpreter while it decodes
+# and scales.
+N_THREADS = 2
 # Encoded images that may wait at once; a single one may be larger.
 WAITING_BYTES = 2**25
+# Handing one image to a thread costs a tenth of decoding a small one, so several go at
+# once; two such batches for each thread keep all of them at work.
+_BATCHES_PER_THREAD = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,15 +46,32 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    """How much may be under way: in all, and in one batch.
+
+    Attributes
+    ----------
+    n_ahead, n_batch
+        Entries.
+    batch_bytes
+        Bytes of encoded images, unless a single one is larger.
+    """
+
+    n_ahead: int
+    n_batch: int
+    batch_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    index: int
+    batch: range
     n_bytes: int
-    pixels: Future[Pixels]
+    outcomes: Future[list[Outcome]]
 
 
 @contextmanager
 def outcomes(
-    source: Source, start: int, *, n_ahead: int
+    source: Source, start: int, *, n_ahead: int, n_threads: int = N_THREADS
 ) -> Iterator[Iterator[Outcome]]:
     """Give the outcomes of all entries from number ``start`` on, in order.
 
@@ -57,53 +79,85 @@ def outcomes(
     ----------
     n_ahead
         Entries that may be under way at once; never changes what comes out.
+    n_threads
+        Threads that decode; never changes what comes out.
     """
     if not source.is_threaded:
         yield (_now(source, index) for index in range(start, len(source)))
         return
-    with ThreadPoolExecutor(min(_N_THREADS, n_ahead)) as threads:
+    n_batches = _BATCHES_PER_THREAD * n_threads
+    limits = _Limits(
+        n_ahead=n_ahead,
+        n_batch=max(1, n_ahead // n_batches),
+        batch_bytes=WAITING_BYTES // n_batches,
+    )
+    with ThreadPoolExecutor(min(n_threads, n_ahead)) as threads:
         try:
-            yield _in_order(source, start, n_ahead, threads)
+            yield _in_order(source, start, limits, threads)
         finally:
             # Whoever leaves early does not wait for what nobody will take.
             threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _in_order(
-    source: Source, start: int, n_ahead: int, threads: ThreadPoolExecutor
+    source: Source, start: int, limits: _Limits, threads: ThreadPoolExecutor
 ) -> Iterator[Outcome]:
     waiting: deque[_Waiting] = deque()
-    held_bytes = 0
-    for index in range(start, len(source)):
-        n_bytes = source.held_bytes(index)
+    n_waiting = held_bytes = 0
+    for batch, n_bytes in _batches(source, start, limits):
         while waiting and (
-            len(waiting) >= n_ahead or held_bytes + n_bytes > WAITING_BYTES
+            n_waiting + len(batch) > limits.n_ahead
+            or held_bytes + n_bytes > WAITING_BYTES
         ):
             first = waiting.popleft()
+            n_waiting -= len(first.batch)
             held_bytes -= first.n_bytes
-            yield _outcome(first)
-        pixels = _begin(source, index, threads)
-        waiting.append(_Waiting(index=index, n_bytes=n_bytes, pixels=pixels))
+            yield from first.outcomes.result()
+        stored = [_fetched(source, index) for index in batch]
+        loading = threads.submit(_load, source, batch, stored)
+        waiting.append(_Waiting(batch=batch, n_bytes=n_bytes, outcomes=loading))
+        n_waiting += len(batch)
         held_bytes += n_bytes
-    yield from map(_outcome, waiting)
+    while waiting:
+        yield from waiting.popleft().outcomes.result()
+
+
+def _batches(
+    source: Source, start: int, limits: _Limits
+) -> Iterator[tuple[range, int]]:
+    """Yield consecutive entries that are handed over together, and their bytes."""
+    first, n_bytes = start, 0
+    for index in range(start, len(source)):
+        more = source.held_bytes(index)
+        is_full = index - first == limits.n_batch
+        if index > first and (is_full or n_bytes + more > limits.batch_bytes):
+            yield range(first, index), n_bytes
+            first, n_bytes = index, 0
+        n_bytes += more
+    if first < len(source):
+        yield range(first, len(source)), n_bytes
 
 
 def _now(source: Source, index: int) -> Outcome:
     return Outcome(index=index, pixels=source.load(source.fetch(index)))
 
 
-def _begin(source: Source, index: int, threads: ThreadPoolExecutor) -> Future[Pixels]:
+def _fetched(source: Source, index: int) -> object:
+    """Return an entry as it is stored, or why it cannot be had."""
     try:
-        stored = source.fetch(index)
+        return source.fetch(index)
     except UnreadableError as error:
-        failed: Future[Pixels] = Future()
-        failed.set_exception(error)
-        return failed
-    return threads.submit(source.load, stored)
+        return error
 
 
-def _outcome(entry: _Waiting) -> Outcome:
+def _load(source: Source, batch: range, stored: Sequence[object]) -> list[Outcome]:
+    return [_outcome(source, *pair) for pair in zip(batch, stored, strict=True)]
+
+
+def _outcome(source: Source, index: int, stored: Any) -> Outcome:  # noqa: ANN401
     try:
-        return Outcome(index=entry.index, pixels=entry.pixels.result())
+        if isinstance(stored, UnreadableError):
+            raise stored
+        return Outcome(index=index, pixels=source.load(stored))
     except UnreadableError as error:
-        return Outcome(index=entry.index, pixels=None, reason=str(error))
+        return Outcome(index=index, pixels=None, reason=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lowmem.protocol.job import Job, Option, Rung
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import PlanContext, Settings
 
-# Entries under way at once.
-_LADDER = ({"decode_ahead": 32}, {"decode_ahead": 8}, {"decode_ahead": 1})
+# Threads that decode, one a core; more were not seen to help a disk or a memory bus.
+_MAX_THREADS = 8
+# Entries under way at once, for each thread: two batches of eight.
+_AHEAD_PER_THREAD = 16
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20
@@ -33,10 +36,21 @@ _WAITING_BYTES = 2**20
 _CHUNK_COPIES = 4
 
 
+def _ladder(_: PlanContext) -> tuple[Settings, ...]:
+    n_threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
+    few = min(2, n_threads)
+    return (
+        {"decode_ahead": _AHEAD_PER_THREAD * n_threads, "decode_threads": n_threads},
+        {"decode_ahead": 4 * few, "decode_threads": few},
+        {"decode_ahead": 1, "decode_threads": 1},
+    )
+
+
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
     recipe = recipe_from_options(plan.options)
     ahead = settings["decode_ahead"]
-    n_decoding = 0 if recipe.kind == "faces" else min(2, ahead)
+    n_threads = settings.get("decode_threads", min(2, ahead))
+    n_decoding = 0 if recipe.kind == "faces" else n_threads
     ram_bytes = (
         _WORKER_BYTES
         + n_decoding * _DECODING_BYTES
@@ -103,7 +117,7 @@ JOB = Job(
             help="Compression of the store; none is the fastest to read at random.",
         ),
     ),
-    ladder=lambda _: _LADDER,
+    ladder=_ladder,
     predict=_predict,
     inputs=_inputs,
     resume_at=_resume_at,

@@ -18,7 +18,7 @@ import numpy as np
 from lowmem.base.errors import DataError
 from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
-from lowmem_jobs.ingest.ahead import Outcome, outcomes
+from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.pack import Pack
 from lowmem_jobs.ingest.recipe import recipe_from_options
@@ -91,7 +91,10 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         )
         waiting = _waiting(ctx, done)
         n_ahead = ctx.settings.get("decode_ahead", 1)
-        with outcomes(source, done.n_seen, n_ahead=n_ahead) as found:
+        n_threads = ctx.settings.get("decode_threads", N_THREADS)
+        with outcomes(
+            source, done.n_seen, n_ahead=n_ahead, n_threads=n_threads
+        ) as found:
             for step in _steps(found, recipe, n_stored=done.n_stored):
                 before, done = done, _take(step, source, pack, done, waiting)
                 if len(waiting) == recipe.chunk_rows:
@@ -192,7 +195,7 @@ def _take(
             continue
         lines.append((name, "stored", "", str(n_stored)))
         waiting.append(outcome)
-        digest = _next_digest(digest, outcome.pixels.tobytes())
+        digest = _next_digest(digest, outcome.pixels)
         n_stored += 1
     pack.report.append(lines)
     return replace(
@@ -212,8 +215,10 @@ def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
     pack.append(_stack(images), names, _features(images, source))
 
 
-def _next_digest(digest: str, image: bytes) -> str:
-    return hashlib.sha256(bytes.fromhex(digest) + image).hexdigest()
+def _next_digest(digest: str, image: Pixels) -> str:
+    chain = hashlib.sha256(bytes.fromhex(digest))
+    chain.update(np.ascontiguousarray(image))
+    return chain.hexdigest()
 
 
 def _features(chunk: list[Outcome], source: Source) -> NDArray[np.float64] | None:
