@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -13,7 +14,7 @@ from PIL import Image
 
 from lowmem.base.errors import DataError, LowmemError, StorageError
 from lowmem_jobs.ingest.job import JOB
-from tests.driver import drive
+from tests.driver import Cutter, drive
 
 
 def png(seed=0):
@@ -143,7 +144,7 @@ def test_a_compressed_tar_that_grows_without_measure_is_refused(tmp_path, monkey
 
 
 def test_a_file_larger_than_the_limit_is_not_read(tmp_path, monkeypatch):
-    for module in ("entries", "folder", "zips"):
+    for module in ("entries", "folder"):
         monkeypatch.setattr(f"lowmem_jobs.ingest.{module}.MAX_FILE_BYTES", 1000)
     (tmp_path / "f").mkdir()
     (tmp_path / "f/large.png").write_bytes(bytes(1001))
@@ -307,3 +308,65 @@ def test_a_failing_disk_is_no_unreadable_image(tmp_path, monkeypatch):
     monkeypatch.setattr("lowmem_jobs.ingest.folder.Path.open", fail)
     with pytest.raises(StorageError, match="Input/output error"):
         ingest(tmp_path, tmp_path / "f")
+
+
+class Meddler(Cutter):
+    """Changes a source once the first commit is made."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        self._change = change
+
+    def committed(self, cycle, returned_bytes):
+        if not self.cycles:
+            self._change()
+        return super().committed(cycle, returned_bytes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_an_archive_that_changes_while_it_is_read_is_refused(
+    tmp_path, suffix, monkeypatch
+):
+    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    source = tmp_path / f"a.{suffix}"
+    members = [(f"{i:03}.png", png(i)) for i in range(100)]
+    if suffix == "zip":
+        zipped(source, members)
+    else:
+        tarred(source, [(tarfile.TarInfo(name), data) for name, data in members])
+
+    def append():
+        with source.open("ab") as stream:
+            stream.write(bytes(512))
+
+    request = {"source": str(source), "size": 8}
+    with pytest.raises(DataError, match=r"changed or replaced while it was read"):
+        drive(JOB, tmp_path / "w", request, cycle_steps=12, overseer=Meddler(append))
+    assert not (tmp_path / "w/images.zarr").exists()
+
+
+@pytest.mark.slow
+def test_files_that_change_after_they_were_listed_are_skipped_and_listed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for index in range(100):
+        (folder / f"{index:03}.png").write_bytes(png(index))
+
+    def change():
+        (folder / "097.png").unlink()
+        (folder / "098.png").write_bytes(png(1) + b"more")
+        os.utime(folder / "099.png", (1, 1))
+
+    request = {"source": str(folder), "size": 8}
+    summary = drive(
+        JOB, tmp_path / "w", request, cycle_steps=12, overseer=Meddler(change)
+    )
+    assert (summary["images"], summary["skipped"]) == (97, 3)
+    reasons = outcome(tmp_path)
+    assert "No such file" in reasons["097.png"]
+    for name in ("098.png", "099.png"):
+        assert reasons[name] == "changed while the folder was read"

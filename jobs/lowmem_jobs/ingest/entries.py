@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -77,7 +77,9 @@ class Entry:
     n_bytes
         Its size once unpacked.
     place
-        Where its source finds it.
+        Where it begins in its archive, bytes.
+    packed_bytes, crc, method
+        Size, CRC-32 and compression of a member of a zip archive.
     changed_s
         When a file changed last, whole seconds of Unix time; 0 where it is not read.
     problem
@@ -86,9 +88,20 @@ class Entry:
 
     name: str
     n_bytes: int
-    place: Any
+    place: int = 0
+    packed_bytes: int = 0
+    crc: int = 0
+    method: int = 0
     changed_s: int = 0
     problem: str = ""
+
+
+class Entries(Protocol):
+    """Entries by number, in the order in which they are taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Entry: ...
 
 
 class FileSource:
@@ -98,12 +111,12 @@ class FileSource:
 
     def __init__(
         self,
-        entries: Iterable[Entry],
+        entries: Entries,
         *,
         read: Callable[[Entry], bytes],
         decode: Callable[[bytes], Pixels],
     ) -> None:
-        self._entries = ordered(entries)
+        self._entries = entries
         self._read = read
         self._decode = decode
 
@@ -131,20 +144,6 @@ class FileSource:
     def load(self, stored: bytes) -> Pixels:
         """Return the image that the bytes hold."""
         return self._decode(stored)
-
-
-def ordered(entries: Iterable[Entry]) -> Sequence[Entry]:
-    """Return entries by the bytes of their names.
-
-    Of members with the same name the last one counts, as when an archive is unpacked.
-    """
-    found = sorted(entries, key=lambda entry: name_bytes(entry.name))
-    for index in range(len(found) - 1):
-        if found[index].name == found[index + 1].name:
-            found[index] = replace(
-                found[index], problem="replaced by a later member of the same name"
-            )
-    return found
 
 
 def name_bytes(name: str) -> bytes:

@@ -17,7 +17,7 @@ from lowmem_jobs.ingest.entries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # What the file itself is to blame for; anything else is the disk's doing.
 _OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP)
@@ -65,7 +65,7 @@ def _entry(root: Path, path: Path) -> Entry:
         status = path.stat()
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-        return Entry(name=name, n_bytes=0, place=path, problem=problem)
+        return Entry(name=name, n_bytes=0, problem=problem)
     problem = ""
     if stat.S_ISDIR(status.st_mode):
         problem = "a link to a folder, which is not followed"
@@ -74,31 +74,38 @@ def _entry(root: Path, path: Path) -> Entry:
     return Entry(
         name=name,
         n_bytes=status.st_size,
-        place=path,
         changed_s=0 if problem else int(status.st_mtime),
         problem=problem,
     )
 
 
-def read_file(entry: Entry) -> bytes:
-    """Return the bytes of one file, never more than the limit.
+def file_reader(root: Path) -> Callable[[Entry], bytes]:
+    """Return a function that reads one file, never more than the limit.
 
     Raises
     ------
     UnreadableError
-        If the file cannot be read.
+        By that function, if the file cannot be read, or is not what was listed.
     StorageError
-        If its disk fails: the run can go on later.
+        By that function, if its disk fails: the run can go on later.
     """
-    path: Path = entry.place
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        if error.errno in _OF_THE_FILE:
-            raise UnreadableError(f"cannot be read: {error.strerror}") from error
-        problem = error.strerror or str(error)
-        raise StorageError(path=path, problem=problem) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
-    return data
+
+    def read(entry: Entry) -> bytes:
+        path = root / entry.name
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_FILE_BYTES + 1)
+                status = os.fstat(stream.fileno())
+        except OSError as error:
+            if error.errno in _OF_THE_FILE:
+                raise UnreadableError(f"cannot be read: {error.strerror}") from error
+            problem = error.strerror or str(error)
+            raise StorageError(path=path, problem=problem) from error
+        if len(data) > MAX_FILE_BYTES:
+            raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
+        found = (len(data), status.st_size, int(status.st_mtime))
+        if found != (entry.n_bytes, entry.n_bytes, entry.changed_s):
+            raise UnreadableError("changed while the folder was read")
+        return data
+
+    return read

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import DataError
 from lowmem.base.files import remove
 from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr
+from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import FileSource
 from lowmem_jobs.ingest.faces import FaceSource
-from lowmem_jobs.ingest.folder import list_folder, read_file
+from lowmem_jobs.ingest.folder import file_reader, list_folder
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
-from lowmem_jobs.ingest.zips import list_zip, member_reader, open_zip
+from lowmem_jobs.ingest.zips import list_zip, member_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.protocol.job import Context
+    from lowmem_jobs.ingest.arrays import ArraySource
     from lowmem_jobs.ingest.entries import Source
     from lowmem_jobs.ingest.recipe import Recipe
 
@@ -47,7 +49,7 @@ def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
         case "folder":
             return _folder(recipe.path, ctx.workspace.root, decoder)
         case _:
-            return _ARRAYS[recipe.kind](recipe.path, decoder)
+            return _array(recipe.path, _ARRAYS[recipe.kind](recipe.path, decoder))
 
 
 @contextmanager
@@ -57,26 +59,63 @@ def _faces(recipe: Recipe, seed: int) -> Iterator[FaceSource]:
 
 @contextmanager
 def _folder(path: Path, workspace: Path, decoder: Decoder) -> Iterator[FileSource]:
-    entries = list_folder(path, without=workspace)
-    yield FileSource(entries, read=read_file, decode=decoder.decode)
+    entries = Catalog(list_folder(path, without=workspace))
+    yield FileSource(entries, read=file_reader(path), decode=decoder.decode)
 
 
 @contextmanager
 def _zip(path: Path, decoder: Decoder) -> Iterator[FileSource]:
-    with open_zip(path) as archive:
-        read = member_reader(archive)
-        yield FileSource(list_zip(archive), read=read, decode=decoder.decode)
+    with _unchanged(path), path.open("rb") as stream:
+        entries = Catalog(list_zip(path, stream))
+        read = member_reader(path, stream)
+        yield FileSource(entries, read=read, decode=decoder.decode)
 
 
 @contextmanager
 def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
     plain = plain_tar(path, staging)
     try:
-        with plain.open("rb") as stream:
-            read = span_reader(stream)
-            yield FileSource(list_tar(plain), read=read, decode=decoder.decode)
+        with _unchanged(path), plain.open("rb") as stream:
+            entries = Catalog(list_tar(plain))
+            yield FileSource(entries, read=span_reader(stream), decode=decoder.decode)
     except DataError:
         # Then what was unpacked is of no more use, and may be large.
         if plain != path:
             remove(plain)
         raise
+
+
+@contextmanager
+def _array(
+    path: Path, opened: AbstractContextManager[ArraySource]
+) -> Iterator[ArraySource]:
+    with _unchanged(path), opened as source:
+        yield source
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[None]:
+    """Refuse a file that somebody wrote to while it was read.
+
+    Raises
+    ------
+    DataError
+        At the end: what was read before may be of two different files.
+    """
+    before = _version(path)
+    yield
+    if _version(path) != before:
+        raise DataError(
+            thing=path,
+            problem="was changed or replaced while it was read",
+            expected="the same file from beginning to end",
+            todo="Wait until it is whole, then run with --restart.",
+        )
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -217,7 +217,7 @@ def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
 
 def _next_digest(digest: str, image: Pixels) -> str:
     chain = hashlib.sha256(bytes.fromhex(digest))
-    chain.update(np.ascontiguousarray(image))
+    chain.update(np.ascontiguousarray(image).data)
     return chain.hexdigest()
 
 

@@ -8,26 +8,38 @@ import stat
 import struct
 import zipfile
 import zlib
+from bz2 import BZ2Decompressor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from lowmem.base.errors import DataError, StorageError
 from lowmem_jobs.ingest.entries import (
-    MAX_FILE_BYTES,
     Entry,
     UnreadableError,
     is_ignored,
     name_problem,
+)
+from lowmem_jobs.ingest.zipdirectory import (
+    ZipDamageError,
+    data_offset,
+    read_directory,
+    without_rest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lowmem_jobs.ingest.zipdirectory import Member
+
 _ENCRYPTED = 0x1  # of a member's flag bits
 # A flat bitmap shrinks some hundred times, a bomb a thousand; small ones do no harm.
 _MAX_RATIO = 250
 _RATIO_FROM_BYTES = 2**24
+# No method lets what cannot be compressed grow by more; factor, and bytes.
+_MAX_GROWTH = 1.125
+_MAX_HEADER = 4096
+_MAX_DICTIONARY = 2**27  # bytes; the format allows 4 GiB
 _UNIX = 3  # the system whose file modes are in the upper half of external_attr
 # All that reading hostile bytes was seen to raise; NotImplementedError is one of them.
 DAMAGE = (
@@ -43,7 +55,7 @@ DAMAGE = (
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive.
+    """Open an archive of few members, as .npz files are.
 
     Raises
     ------
@@ -53,60 +65,122 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except (*DAMAGE, OSError) as error:
-        raise DataError(
-            thing=path,
-            problem=f"cannot be read as a zip archive ({error})",
-            expected="a whole zip archive",
-            todo="It may have been cut short: copy it again.",
-        ) from error
+        raise _damage(path, error) from error
     with archive:
         yield archive
 
 
-def list_zip(archive: zipfile.ZipFile) -> Iterator[Entry]:
-    """Yield the members of an archive, in stored order."""
-    for member in archive.infolist():
-        if not member.is_dir() and not is_ignored(member.filename):
-            yield Entry(
-                name=member.filename,
-                n_bytes=member.file_size,
-                place=member,
-                problem=_problem(member),
-            )
+def list_zip(path: Path, stream: IO[bytes]) -> Iterator[Entry]:
+    """Yield the members of an open archive, in stored order.
+
+    Raises
+    ------
+    DataError
+        If its directory cannot be read.
+    """
+    try:
+        for member in read_directory(stream):
+            name = without_rest(member.name)
+            if not name.endswith("/") and not is_ignored(name):
+                yield Entry(
+                    name=name,
+                    n_bytes=member.n_bytes,
+                    place=member.offset,
+                    packed_bytes=member.packed_bytes,
+                    crc=member.crc,
+                    method=member.method,
+                    problem=_problem(member),
+                )
+    except ZipDamageError as error:
+        raise _damage(path, error) from error
 
 
-def _problem(member: zipfile.ZipInfo) -> str:
-    mode = member.external_attr >> 16
-    ratio_bytes = max(member.compress_size, 1) * _MAX_RATIO
-    # The archive's own spelling: `filename` has been cut at the first zero byte.
-    if problem := name_problem(member.orig_filename):
-        return problem
-    if member.create_system == _UNIX and stat.S_ISLNK(mode):
-        return "a link, which is not followed"
-    if member.flag_bits & _ENCRYPTED:
-        return "encrypted"
-    if member.file_size > max(ratio_bytes, _RATIO_FROM_BYTES):
-        return f"unpacks to more than {_MAX_RATIO} times its size"
-    return ""
+def _problem(member: Member) -> str:
+    """Return why a member is not to be read; empty if it is.
+
+    The name is the archive's own spelling, whatever follows a zero byte included.
+    """
+    is_link = member.system == _UNIX and stat.S_ISLNK(member.attributes >> 16)
+    most_bytes = max(max(member.packed_bytes, 1) * _MAX_RATIO, _RATIO_FROM_BYTES)
+    most_packed = member.n_bytes * _MAX_GROWTH + _MAX_HEADER
+    return name_problem(member.name) or _first(
+        (is_link, "a link, which is not followed"),
+        (member.flags & _ENCRYPTED, "encrypted"),
+        (member.method not in _METHODS, f"compressed by method {member.method}"),
+        (
+            member.n_bytes > most_bytes,
+            f"unpacks to more than {_MAX_RATIO} times its size",
+        ),
+        (
+            member.packed_bytes > most_packed,
+            "damaged in the archive: larger than what is packed in it",
+        ),
+    )
 
 
-def member_reader(archive: zipfile.ZipFile) -> Callable[[Entry], bytes]:
-    """Return a function that reads one member, never more than the limit."""
+def _first(*problems: tuple[object, str]) -> str:
+    return next((text for holds, text in problems if holds), "")
+
+
+def member_reader(path: Path, stream: IO[bytes]) -> Callable[[Entry], bytes]:
+    """Return a function that reads one member of the open archive."""
 
     def read(entry: Entry) -> bytes:
         try:
-            with archive.open(entry.place) as stream:
-                data = stream.read(MAX_FILE_BYTES + 1)
-        except DAMAGE as error:
+            start = data_offset(stream, offset=entry.place, name=entry.name)
+            stream.seek(start)
+            packed = stream.read(entry.packed_bytes)
+            data = _METHODS[entry.method](packed, entry.n_bytes + 1)
+        except (*DAMAGE, ZipDamageError) as error:
             raise UnreadableError(f"damaged in the archive: {error}") from error
         except OSError as error:
-            # A damaged header may point before the start of the file.
-            if error.errno == errno.EINVAL:
+            # Of the decompressor bz2 too, which then has no number.
+            if error.errno in {None, errno.EINVAL}:
                 raise UnreadableError("damaged in the archive") from error
             problem = error.strerror or str(error)
-            raise StorageError(path=archive.filename, problem=problem) from error
-        if len(data) > MAX_FILE_BYTES:
-            raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
+            raise StorageError(path=path, problem=problem) from error
+        if len(data) != entry.n_bytes:
+            raise UnreadableError("damaged in the archive: it is not of its size")
+        if zlib.crc32(data) != entry.crc:
+            raise UnreadableError("damaged in the archive: its CRC-32 is another")
         return data
 
     return read
+
+
+def _stored(packed: bytes, _max_bytes: int) -> bytes:
+    return packed
+
+
+def _inflated(packed: bytes, max_bytes: int) -> bytes:
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_bytes)
+
+
+def _from_bz2(packed: bytes, max_bytes: int) -> bytes:
+    return BZ2Decompressor().decompress(packed, max_bytes)
+
+
+def _from_lzma(packed: bytes, max_bytes: int) -> bytes:
+    """Unpack LZMA: APPNOTE.TXT 5.8.8; only the header differs from an .lzma file's."""
+    if packed[2:4] != b"\x05\0":
+        raise lzma.LZMAError("its header is altered")
+    size = (max_bytes - 1).to_bytes(8, "little")
+    alone = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MAX_DICTIONARY)
+    return alone.decompress(packed[4:9] + size + packed[9:], max_bytes)
+
+
+_METHODS = {
+    zipfile.ZIP_STORED: _stored,
+    zipfile.ZIP_DEFLATED: _inflated,
+    zipfile.ZIP_BZIP2: _from_bz2,
+    zipfile.ZIP_LZMA: _from_lzma,
+}
+
+
+def _damage(path: Path, error: Exception) -> DataError:
+    return DataError(
+        thing=path,
+        problem=f"cannot be read as a zip archive ({error})",
+        expected="a whole zip archive",
+        todo="It may have been cut short: copy it again.",
+    )
