@@ -14,6 +14,7 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError, UsageError
 from lowmem.base.workspace import Workspace
+from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.execute import execute, orders_of
 from lowmem.cli.help import job_help, jobs_list
@@ -284,6 +285,9 @@ def doctor_command(
         print(json.dumps(doctor_page.as_json(findings), indent=2))
     else:
         print(doctor_page.as_text(findings))
+
+
+app.add_typer(data.app, name="data")
 
 
 def run() -> NoReturn:

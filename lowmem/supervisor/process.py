@@ -250,3 +250,12 @@ def run_report(workspace: Path, page: Path) -> bool:
     except (subprocess.TimeoutExpired, OSError):
         return False
     return done.returncode == 0
+
+
+def run_module(module: str, *arguments: str) -> tuple[int, str]:
+    """Run a module that would make this process large; return its status and stderr."""
+    line = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(
+        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr

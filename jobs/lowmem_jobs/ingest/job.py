@@ -12,6 +12,7 @@ from lowmem_jobs.ingest.recipe import (
     DEFAULT_SIZE,
     DEFAULT_SOURCE,
     DEFAULT_SOURCE_SIZE,
+    PRESETS,
     recipe_from_options,
 )
 from lowmem_jobs.ingest.report import REPORT, entries_before
@@ -102,6 +103,13 @@ JOB = Job(
             default="none",
             help="none (the whole image, stretched to a square), center (the largest "
             "centred square), or L,T,R,B (a box in pixels of the original).",
+        ),
+        Option(
+            name="preset",
+            kind="str",
+            choices=PRESETS,
+            help="celeba: img_align_celeba.zip as the study takes it, the centred "
+            "178 x 178 pixels scaled to --size. Another --crop than none wins.",
         ),
         Option(
             name="limit",

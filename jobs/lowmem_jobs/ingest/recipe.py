@@ -20,6 +20,7 @@ DEFAULT_SIZE = 96  # pixels; that of the reference study
 # Where no source is given: small enough that its model trains in minutes on two cores.
 DEFAULT_SOURCE = "faces:2000"
 DEFAULT_SOURCE_SIZE = 64  # pixels
+PRESETS = ("celeba",)
 CODECS: tuple[Codec, ...] = ("none", "lz4", "zstd")
 
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
@@ -130,10 +131,16 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         kind=kind,
         path=path,
         n_faces=n_faces,
-        frame=Frame(size=size, crop=_crop(options["crop"])),
+        frame=Frame(size=size, crop=_crop(_crop_option(options))),
         limit=options["limit"],
         codec=cast("Codec", options["codec"]),
     )
+
+
+def _crop_option(options: Mapping[str, Any]) -> str:
+    """Return the crop that is asked for, by itself or by a preset."""
+    crop: str = options["crop"]
+    return "center" if options["preset"] == "celeba" and crop == "none" else crop
 
 
 def _crop(text: str) -> Literal["none", "center"] | Box:
