@@ -1,32 +1,51 @@
 """Read any rows of a stored array, in any order, in bounded memory.
 
-Two ways lead to the same bytes: rows straight from uncompressed chunk files
-(`lowmem.stores.direct`), or whole decoded chunks kept in a cache of bounded size.
+Three ways lead to the same bytes, and what the store is decides between them:
+
+- rows straight from the files of an uncompressed array (`lowmem.stores.direct`);
+- any other array decoded once to a nameless file (`lowmem.stores.spill`);
+- where no disk has room for that, decoded chunks in a cache (`lowmem.stores.cache`).
 """
 
 # NumPy's own array types are generic in Any.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from lowmem.stores.direct import DirectReader, find_layout
+from lowmem.stores.cache import CachedReader
+from lowmem.stores.direct import DirectReader
+from lowmem.stores.layout import find_layout
 from lowmem.stores.read import RowReader
+from lowmem.stores.reading import Reading, plan_reading
+from lowmem.stores.room import no_room
+from lowmem.stores.spill import SpilledReader
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from numpy.typing import NDArray
 
     RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
+# Memory for decoded chunks where the disk has no room, and no budget was given.
+_CACHE_BYTES = 64 * 2**20
+
 
 class BatchReader(Protocol):
-    """A source of rows; a context manager, since it holds open files."""
+    """A source of rows; a context manager, since it holds open files.
+
+    Attributes
+    ----------
+    note
+        What the user should know of the way that was chosen; mostly nothing.
+    """
+
+    note: str
 
     def __enter__(self) -> Self: ...
 
@@ -38,12 +57,17 @@ class BatchReader(Protocol):
     ) -> None: ...
 
     def read(self, rows: RowNumbers) -> NDArray[Any]:
-        """Return these rows in this order, in a fresh array.
+        """Return these rows in this order.
 
         Parameters
         ----------
         rows : shape (n,)
             Row numbers; repeats are allowed.
+
+        Returns
+        -------
+        The caller's own for as long as anything refers to it; then its memory is used
+        again.
 
         Raises
         ------
@@ -52,80 +76,72 @@ class BatchReader(Protocol):
         """
         ...
 
+    def verify(self) -> None:
+        """Return once everything that was read is known to be as it was written.
 
-def open_batches(store: Path, name: str | None, *, cache_bytes: int) -> BatchReader:
+        Raises
+        ------
+        DataError
+            If a chunk is damaged; it names the chunk and its samples.
+        """
+        ...
+
+
+def open_batches(
+    store: Path,
+    name: str | None,
+    *,
+    batch_rows: int,
+    memory_bytes: int | None = None,
+    spill_folder: Path | None = None,
+) -> BatchReader:
     """Return a reader of the array ``name`` of ``store``, or of ``store`` itself.
 
     Parameters
     ----------
-    cache_bytes
-        Memory for decoded chunks; one chunk is held however small it is. Not used
-        where rows can be read directly. Never changes what is read.
+    batch_rows
+        Rows of the usual batch.
+    memory_bytes
+        What the reader may hold; see `lowmem.stores.reading`. Never changes what is
+        read.
+    spill_folder
+        Where a compressed array may be decoded to; the folder for temporary files by
+        default. Not used where it lies on a memory file system, or has no room.
 
     Raises
     ------
     DataError
         If there is no such array.
     """
-    path = store / name if name else store
     reader = RowReader.open(store, name)
-    layout = find_layout(path)
+    layout = find_layout(store / name if name else store)
+    row_bytes = int(np.prod(reader.shape[1:], dtype=np.int64)) * reader.dtype.itemsize
+    reading = Reading(
+        n_rows=reader.shape[0],
+        row_bytes=row_bytes,
+        chunk_rows=reader.chunk_rows,
+        batch_rows=batch_rows,
+        is_compressed=layout is None,
+    )
+    plan = plan_reading(reading, memory_bytes=memory_bytes)
     if layout is not None:
-        return DirectReader(layout)
-    return CachedReader(reader, cache_bytes=cache_bytes)
-
-
-class CachedReader:
-    """Random rows out of decoded chunks, the least recently used being dropped."""
-
-    def __init__(self, reader: RowReader, *, cache_bytes: int) -> None:
-        self._reader = reader
-        self._chunk_rows = reader.chunk_rows
-        self._cache_bytes = cache_bytes
-        self._chunks: OrderedDict[int, NDArray[Any]] = OrderedDict()
-        self._held_bytes = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._chunks.clear()
-        self._reader.__exit__(kind, error, traceback)
-
-    def read(self, rows: RowNumbers) -> NDArray[Any]:
-        """Return these rows in this order, in a fresh array."""
-        out = np.empty((len(rows), *self._reader.shape[1:]), self._reader.dtype)
-        chunks = rows // self._chunk_rows
-        for chunk in np.unique(chunks):
-            places = np.flatnonzero(chunks == chunk)
-            decoded = self._chunk(int(chunk))
-            out[places] = decoded[rows[places] - chunk * self._chunk_rows]
-        return out
-
-    def _chunk(self, index: int) -> NDArray[Any]:
-        found = self._chunks.get(index)
-        if found is not None:
-            self._chunks.move_to_end(index)
-            return found
-        start = index * self._chunk_rows
-        stop = min(start + self._chunk_rows, self._reader.shape[0])
-        # Room first, so that cache and newcomer together stay within the bound.
-        self._make_room((stop - start) * self._row_bytes)
-        decoded = self._reader.read(start, stop)
-        self._chunks[index] = decoded
-        self._held_bytes += decoded.nbytes
-        return decoded
-
-    @property
-    def _row_bytes(self) -> int:
-        row = int(np.prod(self._reader.shape[1:], dtype=np.int64))
-        return row * self._reader.dtype.itemsize
-
-    def _make_room(self, n_bytes: int) -> None:
-        while self._chunks and self._held_bytes + n_bytes > self._cache_bytes:
-            self._held_bytes -= self._chunks.popitem(last=False)[1].nbytes
+        return DirectReader(layout, batch_rows=batch_rows, n_buffers=plan.n_buffers)
+    cache_bytes = _CACHE_BYTES if memory_bytes is None else memory_bytes
+    n_bytes = reader.shape[0] * row_bytes
+    if n_bytes <= cache_bytes or not row_bytes:
+        return CachedReader(reader, cache_bytes=cache_bytes)
+    folder = spill_folder or Path(tempfile.gettempdir())
+    problem = no_room(folder, n_bytes)
+    if problem:
+        note = (
+            f"{store} is compressed, and {problem}: chunks are decoded again and again. "
+            "Make it with --codec none, or free some room."
+        )
+        return CachedReader(reader, cache_bytes=cache_bytes, note=note)
+    return SpilledReader(
+        reader,
+        folder,
+        batch_rows=batch_rows,
+        n_buffers=plan.n_buffers,
+        threads=plan.threads,
+    )

@@ -105,6 +105,18 @@ class RowReader:
         """Number of rows in one chunk: reading whole multiples decodes each once."""
         return int(self._array.chunks[0])
 
+    @property
+    def array(self) -> ZarrArray:
+        """The array itself, for its metadata."""
+        return self._array
+
+    def file_of(self, chunk: int) -> Path:
+        """Return the file that holds a chunk; of a shard, that of the whole shard."""
+        file_rows = (self._array.shards or self._array.chunks)[0]
+        index = chunk * self.chunk_rows // file_rows
+        key = (index, *(0 for _ in self.shape[1:]))
+        return self._path / self._array.metadata.encode_chunk_key(key)
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return rows ``start`` to ``stop`` (exclusive), as a new array.
 
@@ -126,18 +138,18 @@ class RowReader:
         return rows
 
     def _read_within_chunk(self, start: int, stop: int) -> NDArray[Any]:
-        key = (start // self.chunk_rows, *(0 for _ in self.shape[1:]))
-        file = self._path / self._array.metadata.encode_chunk_key(key)
+        file = self.file_of(start // self.chunk_rows)
         if self._array.attrs.get(WHOLE_ATTRIBUTE) and not file.exists():
-            raise self._damage(file, start, stop, "is missing")
+            raise self.damage(file, start, stop, "is missing")
         try:
             with storage_errors(file):
                 return np.asarray(self._array[start:stop])
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
             problem = f"is damaged ({error})"
-            raise self._damage(file, start, stop, problem) from error
+            raise self.damage(file, start, stop, problem) from error
 
-    def _damage(self, file: Path, start: int, stop: int, problem: str) -> DataError:
+    def damage(self, file: Path, start: int, stop: int, problem: str) -> DataError:
+        """Return the error that names a chunk's file and its samples."""
         return DataError(
             thing=file,
             problem=f"{problem}, so samples {start} to {stop - 1} cannot be read",

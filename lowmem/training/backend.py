@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from lowmem.base.errors import DeviceBudgetError, MissingDeviceError
+from lowmem.base.errors import (
+    DeviceBudgetError,
+    MissingDependencyError,
+    MissingDeviceError,
+)
 from lowmem.base.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Device
@@ -125,3 +131,37 @@ def _tensorflow_threads() -> int:
     """Return the threads of one operation; 0 leaves it to TensorFlow and the machine."""
     tf = import_module("tensorflow")
     return int(tf.config.threading.get_intra_op_parallelism_threads())
+
+
+def tensorflow_dataset(
+    read: Callable[[int], NDArray[Any]],
+    numbers: range,
+    *,
+    row_shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    is_autoencoding: bool,
+    queue_depth: int,
+) -> Any:  # noqa: ANN401 - TensorFlow has no types
+    """Return a `tf.data.Dataset` of the batches with these numbers.
+
+    TensorFlow takes a batch as it is, if it begins at a multiple of 64 bytes, and refers
+    to it until the step is done.
+
+    Raises
+    ------
+    MissingDependencyError
+        If TensorFlow is not installed.
+    """
+    try:
+        tf = import_module("tensorflow")
+    except ImportError as error:
+        raise MissingDependencyError(package="tensorflow", purpose="tf.data") from error
+
+    def batch(number: Any) -> Any:  # noqa: ANN401
+        x = tf.numpy_function(read, [number], tf.as_dtype(dtype))
+        x.set_shape((None, *row_shape))
+        return (x, x) if is_autoencoding else x
+
+    order = tf.data.Dataset.range(numbers.start, max(numbers.start, numbers.stop))
+    # Without parallel calls: the thread that reads ahead is the only one that reads.
+    return order.map(batch).prefetch(queue_depth)

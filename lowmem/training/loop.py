@@ -14,10 +14,7 @@ state. That also builds what Keras builds late, and shows the memory peak at onc
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +23,7 @@ import numpy as np
 
 from lowmem.base.errors import DivergedError, ModelError
 from lowmem.protocol.job import CommitPoint
+from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
 from lowmem.training.exact import numbers_from_texts, texts_from_numbers
 from lowmem.training.steps import Stepper
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     from lowmem.training.sequence import ZarrSequence
 
 Row = dict[str, float]
-# Batches read ahead of the optimiser.
-_READ_AHEAD = 2
 _BEST = "best/"
 
 
@@ -143,6 +139,7 @@ class Training:
                 self._model.reset_metrics()
             yield from self._validate()
             self._end_epoch()
+        self._verify()
         if self._best:
             for variable, value in zip(self._model.weights, self._best, strict=True):
                 variable.assign(value)
@@ -211,7 +208,14 @@ class Training:
             "stopping": texts_from_numbers(asdict(self._stopping)),
             "environment": backend.environment(),
         }
-        return CommitPoint(items=items, state=saved, arrays=self._arrays)
+        return CommitPoint(
+            items=items, state=saved, arrays=self._arrays, flush=self._verify
+        )
+
+    def _verify(self) -> None:
+        """Commit nothing that was learned from rows that may be damaged."""
+        self._plan.training.verify()
+        self._plan.validation.verify()
 
     def _arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
         yield from state.capture(self._model)
@@ -271,21 +275,3 @@ def _distinct_batches(data: ZarrSequence, batch_size: int) -> list[int]:
     """Return the sizes of batches that occur, the whole one first."""
     whole, rest = divmod(data.n_samples, batch_size)
     return [batch_size] * bool(whole) + [rest] * bool(rest)
-
-
-def read_ahead(
-    read: Callable[[int], NDArray[Any]], n_batches: int
-) -> Iterator[NDArray[Any]]:
-    """Yield batches in order, while one thread reads the next few.
-
-    Notes
-    -----
-    Memory: the batches read ahead, and the one in use.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
-        indices = iter(range(n_batches))
-        pending = deque(reader.submit(read, i) for i in islice(indices, _READ_AHEAD))
-        while pending:
-            batch = pending.popleft().result()
-            pending.extend(reader.submit(read, i) for i in islice(indices, 1))
-            yield batch

@@ -3,15 +3,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import google_crc32c
+import numcodecs
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import Crc32cCodec, GzipCodec
 
 from lowmem.base.errors import DataError
-from lowmem.stores import direct
-from lowmem.stores.batches import CachedReader, open_batches
+from lowmem.stores import direct, room, scrub
+from lowmem.stores.batches import open_batches
+from lowmem.stores.cache import CachedReader
+from lowmem.stores.decode import ChunkDecoder
 from lowmem.stores.direct import DirectReader
+from lowmem.stores.layout import find_layout
 from lowmem.stores.order import epoch_order
+from lowmem.stores.read import RowReader
+from lowmem.stores.spill import SpilledReader
 from lowmem.stores.split import split_by_name, split_rows
 from lowmem.stores.write import RowWriter
 
@@ -41,6 +49,11 @@ def write_zarr(path, **kwargs: object):
     return path
 
 
+def open_rows(store, name, **kwargs: object):
+    """Open a reader that may hold nothing decoded."""
+    return open_batches(store, name, batch_rows=8, memory_bytes=0, **kwargs)
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -49,31 +62,76 @@ def layouts(folder):
     """Yield every kind of store, and the reader it should get."""
     none = {"compressors": None, "filters": None}
     yield write_store(folder / "ours") / "images", DirectReader
-    yield write_store(folder / "lz4", codec="lz4") / "images", CachedReader
+    yield write_store(folder / "lz4", codec="lz4") / "images", SpilledReader
+    yield write_store(folder / "zstd", codec="zstd") / "images", SpilledReader
     whole = (8, 6, 5, 3)
     yield write_zarr(folder / "v3", chunks=whole, compressors=None), DirectReader
     yield write_zarr(folder / "v2", chunks=whole, zarr_format=2, **none), DirectReader
-    yield write_zarr(folder / "zstd", chunks=whole), CachedReader
-    yield (
-        write_zarr(folder / "tiles", chunks=(8, 3, 5, 3), compressors=None),
-        CachedReader,
-    )
-    sharded = {"chunks": (4, 6, 5, 3), "shards": (16, 6, 5, 3), "compressors": None}
-    yield write_zarr(folder / "shards", **sharded), CachedReader
-    fortran = write_zarr(
-        folder / "fortran", chunks=whole, zarr_format=2, order="F", **none
-    )
-    yield fortran, CachedReader
+    yield write_zarr(folder / "v3-zstd", chunks=whole), SpilledReader
+    yield write_zarr(folder / "gzip", chunks=whole, compressors=GzipCodec()), SpilledReader  # fmt: skip
+    blosc = {"zarr_format": 2, "compressors": numcodecs.Blosc(), "filters": None}
+    yield write_zarr(folder / "v2-blosc", chunks=whole, **blosc), SpilledReader
+    tiles = (8, 3, 5, 3)
+    yield write_zarr(folder / "tiles", chunks=tiles, compressors=None), SpilledReader
+    fortran = {"zarr_format": 2, "order": "F", **none}
+    yield write_zarr(folder / "fortran", chunks=whole, **fortran), SpilledReader
+    shards = {"chunks": (4, 6, 5, 3), "shards": (16, 6, 5, 3)}
+    yield write_zarr(folder / "shards", **shards, compressors=None), DirectReader
+    yield write_zarr(folder / "shards-zstd", **shards), SpilledReader
+    first = {**shards, "shards": {"shape": shards["shards"], "index_location": "start"}}
+    yield write_zarr(folder / "index", **first, compressors=None), DirectReader
+    gap = write_zarr(folder / "gap", chunks=whole, compressors=None, fill_value=0)
+    zarr.open_array(gap)[8:16] = 0
+    yield gap, SpilledReader
 
 
 @pytest.mark.slow
 def test_every_layout_gives_the_same_rows_by_the_right_path(tmp_path):
-    rows = np.array([49, 0, 7, 8, 9, 8, 8, 48, 3, 2, 1, 40], np.int64)
+    rows = np.array([49, 0, 7, 8, 9, 8, 8, 48, 3, 2, 1, 40, 15, 16], np.int64)
     for path, kind in layouts(tmp_path):
-        with open_batches(path, None, cache_bytes=2**20) as reader:
+        expected = images()[rows]
+        if path.name == "gap":
+            expected[(rows >= 8) & (rows < 16)] = 0
+        with open_rows(path, None) as reader:
             assert type(reader) is kind, path.name
-            np.testing.assert_array_equal(reader.read(rows), images()[rows])
+            assert reader.note == ""
+            np.testing.assert_array_equal(reader.read(rows), expected, path.name)
             assert reader.read(rows[:0]).shape == (0, 6, 5, 3)
+            reader.verify()
+
+
+def test_inner_chunks_are_found_in_whatever_order_a_shard_holds_them(tmp_path):
+    path = write_zarr(
+        tmp_path / "s", chunks=(8, 6, 5, 3), shards=(16, 6, 5, 3), compressors=None
+    )
+    for shard in sorted(path.glob("c/*/0/0/0")):
+        data = bytearray(shard.read_bytes())
+        index = np.frombuffer(data[-36:-4], "<u8").reshape(2, 2).copy()
+        if (index == 2**64 - 1).any():
+            continue
+        (a, n), (b, _) = index.tolist()
+        data[a : a + n], data[b : b + n] = data[b : b + n], data[a : a + n]
+        index[:, 0] = index[::-1, 0]
+        crc = google_crc32c.value(index.tobytes()).to_bytes(4, "little")
+        shard.write_bytes(bytes(data[:-36]) + index.tobytes() + crc)
+    np.testing.assert_array_equal(zarr.open_array(path, mode="r"), images())
+    layout = find_layout(path)
+    assert (layout.offsets[:2] == [8 * 90, 0]).all()
+    with open_rows(path, None) as reader:
+        order = epoch_order(n_rows=N_ROWS, seed=1, epoch=0)
+        np.testing.assert_array_equal(reader.read(order), images()[order])
+
+
+def test_a_shard_without_a_valid_index_is_a_data_error(tmp_path):
+    shards = {"chunks": (4, 6, 5, 3), "shards": (16, 6, 5, 3), "compressors": None}
+    path = write_zarr(tmp_path / "s", **shards)
+    shard = path / "c/1/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[-10] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(DataError, match="no valid index") as caught:
+        open_rows(path, None)
+    assert str(shard) in str(caught.value)
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 8 * 90, 2**20])
@@ -81,7 +139,8 @@ def test_a_decoded_cache_of_any_size_changes_no_row_and_keeps_its_bound(
     tmp_path, cache_bytes
 ):
     store = write_store(tmp_path / "store.zarr", codec="zstd")
-    with open_batches(store, "images", cache_bytes=cache_bytes) as reader:
+    rows = RowReader.open(store, "images")
+    with CachedReader(rows, cache_bytes=cache_bytes) as reader:
         for epoch in range(2):
             order = epoch_order(n_rows=N_ROWS, seed=1, epoch=epoch)
             np.testing.assert_array_equal(reader.read(order), images()[order])
@@ -89,75 +148,184 @@ def test_a_decoded_cache_of_any_size_changes_no_row_and_keeps_its_bound(
             assert held <= max(cache_bytes, 8 * 90)
 
 
+def test_each_chunk_is_decoded_once_and_no_file_remains(tmp_path, monkeypatch):
+    decoded = []
+    decode = ChunkDecoder.decode
+    monkeypatch.setattr(
+        ChunkDecoder,
+        "decode",
+        lambda self, chunk: decoded.append(chunk) or decode(self, chunk),
+    )
+    store = write_store(tmp_path / "store.zarr", codec="lz4")
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    before = open_files()
+    with open_rows(store, "images", spill_folder=spill) as reader:
+        assert list(spill.iterdir()) == []
+        for epoch in range(3):
+            order = epoch_order(n_rows=N_ROWS, seed=1, epoch=epoch)
+            for start in range(0, N_ROWS, 7):
+                rows = order[start : start + 7]
+                np.testing.assert_array_equal(reader.read(rows), images()[rows])
+    assert sorted(decoded) == list(range(7))
+    assert open_files() == before
+
+
+def test_without_room_on_a_disk_chunks_are_cached_and_the_reader_says_so(
+    tmp_path, monkeypatch
+):
+    store = write_store(tmp_path / "store.zarr", codec="lz4")
+    monkeypatch.setattr(room, "_FREE_BYTES", 10**18)
+    with open_rows(store, "images") as reader:
+        assert type(reader) is CachedReader
+        assert "again and again" in reader.note
+        order = epoch_order(n_rows=N_ROWS, seed=1, epoch=0)
+        np.testing.assert_array_equal(reader.read(order), images()[order])
+    assert "kept in memory" in room.no_room(Path("/dev/shm"), 1)
+
+
 def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):
     monkeypatch.setattr(direct, "_OPEN_FILES", 2)
     store = write_store(tmp_path / "store.zarr")
     before = open_files()
-    with open_batches(store, "images", cache_bytes=0) as reader:
-        reader.read(epoch_order(n_rows=N_ROWS, seed=1, epoch=0))
-        assert open_files() <= before + 2
+    with open_rows(store, "images") as reader:
+        order = epoch_order(n_rows=N_ROWS, seed=1, epoch=0)
+        np.testing.assert_array_equal(reader.read(order), images()[order])
+        assert open_files() == before + 2
     assert open_files() == before
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4"])
-@pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
-def test_damage_is_data_error_that_names_chunk_and_samples(tmp_path, damage, codec):
-    store = write_store(tmp_path / "store.zarr", codec=codec)
+def test_a_batch_is_never_overwritten_while_anything_refers_to_it(tmp_path):
+    store = write_store(tmp_path / "store.zarr")
+    with open_rows(store, "images") as reader:
+        rows = [np.arange(8, dtype=np.int64) + 8 * i for i in range(5)]
+        kept = [reader.read(some) for some in rows]
+        views = [batch[3:].reshape(-1) for batch in kept]
+        raw = memoryview(kept[0])
+        for batch, some in zip(kept, rows, strict=True):
+            np.testing.assert_array_equal(batch, images()[some])
+        place = kept[0].ctypes.data
+        del kept, batch
+        for some in rows:
+            reader.read(some)
+        for view, some in zip(views, rows, strict=True):
+            np.testing.assert_array_equal(view, images()[some][3:].reshape(-1))
+        assert bytes(raw) == images()[:8].tobytes()
+        del view, views, raw
+        assert reader.read(rows[0]).ctypes.data == place
+        assert place % 64 == 0
+
+
+def damaged(store, damage, place=40):
+    """Damage the chunk of samples 16 to 23 and return its file."""
     chunk = min((store / "images").glob("c*2*"))
     if damage == "missing":
         chunk.unlink()
     elif damage == "altered":
         data = bytearray(chunk.read_bytes())
-        data[40] ^= 1
+        data[place] ^= 1
         chunk.write_bytes(data)
     else:
         os.truncate(chunk, 10)
+    return chunk
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
+def test_damage_is_data_error_that_names_chunk_and_samples(tmp_path, damage, codec):
+    store = write_store(tmp_path / "store.zarr", codec=codec)
+    chunk = damaged(store, damage)
     with (
-        open_batches(store, "images", cache_bytes=2**20) as reader,
         pytest.raises(DataError, match=r"16 to 23") as caught,
+        open_rows(store, "images") as reader,
     ):
         reader.read(np.array([1, 17], np.int64))
     assert chunk.name in str(caught.value)
     assert caught.value.exit_code == 65
 
 
+@pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
+def test_a_large_store_is_verified_beside_the_reading(tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    store = write_store(tmp_path / "store.zarr")
+    layout = find_layout(store / "images")
+    chunk = damaged(store, damage)
+    with DirectReader(layout, batch_rows=8, n_buffers=2) as reader:
+        # In another chunk, so only the verification can tell.
+        rows = np.arange(8, dtype=np.int64)
+        np.testing.assert_array_equal(reader.read(rows), images()[:8])
+        for _ in range(2):
+            with pytest.raises(DataError, match=r"16 to 23") as caught:
+                reader.verify()
+            with pytest.raises(DataError, match=r"16 to 23"):
+                reader.read(rows)
+    assert chunk.name in str(caught.value)
+
+
+def test_verification_reads_each_chunk_once_however_often_it_is_asked_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(scrub, "_RATE", 10.0)
+    verified = []
+    verify = scrub.verify_chunk
+    monkeypatch.setattr(
+        scrub,
+        "verify_chunk",
+        lambda layout, chunk, file: (
+            verified.append(chunk) or verify(layout, chunk, file)
+        ),
+    )
+    store = write_store(tmp_path / "store.zarr")
+    with open_rows(store, "images") as reader:
+        reader.read(np.array([3], np.int64))
+        for _ in range(2):
+            reader.verify()
+    assert verified == list(range(7))
+
+
 @pytest.mark.parametrize("place", [0, 8 * 90 - 1, 8 * 90, 8 * 90 + 3])
 def test_any_altered_byte_of_a_chunk_is_damage_whichever_row_is_read(
     tmp_path, monkeypatch, place
 ):
-    monkeypatch.setattr(direct, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(scrub, "_BLOCK_BYTES", 100)
     store = write_store(tmp_path / "store.zarr")
-    chunk = min((store / "images").glob("c*3*"))
-    data = bytearray(chunk.read_bytes())
-    data[place] ^= 128
-    chunk.write_bytes(data)
-    with open_batches(store, "images", cache_bytes=0) as reader:
-        reader.read(np.array([0, 49], np.int64))
-        for _ in range(2):
-            with pytest.raises(DataError, match=r"altered.*samples 24 to 31"):
-                reader.read(np.array([27], np.int64))
+    damaged(store, "altered", place)
+    with pytest.raises(DataError, match=r"altered.*samples 16 to 23"):
+        open_rows(store, "images")
 
 
-def test_a_chunk_is_verified_once_however_often_it_is_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(direct, "_OPEN_FILES", 1)
-    verified = []
-    extend = direct.google_crc32c.extend
+def test_an_altered_inner_chunk_of_a_shard_is_named(tmp_path):
+    path = write_zarr(
+        tmp_path / "s",
+        chunks=(4, 6, 5, 3),
+        shards=(16, 6, 5, 3),
+        compressors=Crc32cCodec(),
+    )
+    offset = int(find_layout(path).offsets[5])
+    shard = path / "c/1/0/0/0"
+    data = bytearray(shard.read_bytes())
+    data[offset + 7] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(DataError, match=r"inner chunk 1\).*samples 20 to 23"):
+        open_rows(path, None)
 
-    def note(crc: int, data: bytes) -> int:
-        verified.append(len(data))
-        return extend(crc, data)
 
-    monkeypatch.setattr(direct.google_crc32c, "extend", note)
-    store = write_store(tmp_path / "store.zarr")
-    with open_batches(store, "images", cache_bytes=0) as reader:
-        for epoch in range(3):
-            reader.read(epoch_order(n_rows=N_ROWS, seed=1, epoch=epoch))
-    assert verified == [8 * 90] * 7
+def test_a_blosc_chunk_that_was_cut_off_is_damage_even_without_a_checksum(tmp_path):
+    blosc = {"zarr_format": 2, "compressors": numcodecs.Blosc(), "filters": None}
+    path = write_zarr(tmp_path / "s", chunks=(8, 6, 5, 3), **blosc)
+    chunk = path / "2.0.0.0"
+    os.truncate(chunk, chunk.stat().st_size - 3)
+    with (
+        open_rows(path, None) as reader,
+        pytest.raises(DataError, match="samples 16 to 23"),
+    ):
+        reader.read(np.array([17], np.int64))
 
 
 def test_a_chunk_that_vanishes_while_it_is_read_is_named(tmp_path):
     store = write_store(tmp_path / "store.zarr")
-    with open_batches(store, "images", cache_bytes=0) as reader:
+    with open_rows(store, "images") as reader:
         chunk = min((store / "images").glob("c*3*"))
         chunk.unlink()
         with pytest.raises(DataError, match=r"samples 24 to 31"):
@@ -166,7 +334,7 @@ def test_a_chunk_that_vanishes_while_it_is_read_is_named(tmp_path):
 
 def test_a_store_without_the_array_is_a_data_error(tmp_path):
     with pytest.raises(DataError):
-        open_batches(tmp_path / "absent.zarr", "images", cache_bytes=0)
+        open_rows(tmp_path / "absent.zarr", "images")
 
 
 def test_every_epoch_has_its_own_order_and_visits_each_row_once():

@@ -15,7 +15,8 @@ from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Context
 from lowmem.stats.samplers import BLOCK_ROWS, draw_block
 from lowmem.stats.scores_images import squared_errors, structural_similarity
-from lowmem.stores.batches import open_batches
+from lowmem.stores.cache import CachedReader
+from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def revisit(
         return
     flush = partial(_flush, ctx, task, writer)
     state = {"drawn": task.n_vectors, "violations": n_violations}
-    with open_batches(ctx.workspace.images, "images", cache_bytes=0) as reader:
+    # Ascending rows: whole chunks, each decoded and verified once.
+    images = RowReader.open(ctx.workspace.images, "images")
+    with CachedReader(images, cache_bytes=0) as reader:
         for start in range(
             ctx.state.get("revisited", 0), len(task.real_rows), _CHUNK_ROWS
         ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.files import storage_errors
 from lowmem.protocol.job import Result
 from lowmem.stores.images import images_to_use
-from lowmem.stores.split import split_rows
+from lowmem.stores.split import Split, split_rows
 from lowmem.training import backend
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem.training.custom import build_custom_model
@@ -19,7 +19,6 @@ from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
 from lowmem_jobs.train.job import OPTIONS
-from lowmem_jobs.train.memory import CACHE_BYTES
 from lowmem_jobs.train.recipe import architecture_from_options
 
 if TYPE_CHECKING:
@@ -49,10 +48,13 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         micro_batch = ctx.settings.get("micro_batch", batch_size)
         set_accumulation(model, batch_size=batch_size, micro_batch=micro_batch)
         _warn_of_changes(ctx)
-        with (
-            closing(_batches(ctx, images, "training")) as training,
-            closing(_batches(ctx, images, "validation")) as validation,
-        ):
+        split = split_rows(
+            images.store,
+            n_rows=images.n_images,
+            fraction=ctx.options["validation_split"],
+        )
+        with closing(_batches(ctx, images, split)) as training:
+            validation = training.of_rows(split.validation)
             plan = TrainingPlan(
                 training=training,
                 validation=validation,
@@ -104,21 +106,18 @@ def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model
     return model, True
 
 
-def _batches(ctx: Context, images: Images, side: str) -> ZarrSequence:
-    split = split_rows(
-        images.store,
-        n_rows=images.n_images,
-        fraction=ctx.options["validation_split"],
-    )
-    return ZarrSequence(
+def _batches(ctx: Context, images: Images, split: Split) -> ZarrSequence:
+    batches = ZarrSequence(
         images.store,
         name=images.name,
         batch_size=ctx.options["batch_size"],
-        rows=getattr(split, side),
+        rows=split.training,
         seed=ctx.seed,
-        is_shuffled=side == "training",
-        cache_bytes=CACHE_BYTES,
+        spill_folder=ctx.staging,
     )
+    if batches.note:
+        ctx.log(batches.note)
+    return batches
 
 
 def _warn_of_ignored(ctx: Context, *, is_compiled: bool) -> None:

@@ -1,0 +1,72 @@
+"""Memory for batches that is used again, but only once nobody else holds it.
+
+A fresh array of some megabytes costs a page fault for every 4 KiB of it: more than
+filling it. A plain ring of buffers would save that and be wrong: frameworks take an
+array without copying where they can (TensorFlow does so in ``tf.data``, PyTorch and JAX
+often), and would see it change. Here the owner of a buffer is asked for its number of
+references, which CPython keeps exactly: every array, memoryview or tensor that still
+uses the memory counts.
+"""
+
+# NumPy's own array types are generic in Any.
+from __future__ import annotations
+
+import sys
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# bytes; TensorFlow takes an array without copying only where it begins at a multiple.
+_ALIGNMENT = 64
+# References to a buffer that nobody uses: the list, the loop that looks, and the
+# argument of its question.
+_OWN_REFERENCES = 3
+
+
+class BufferPool:
+    """Batches of one row shape and type.
+
+    Parameters
+    ----------
+    n_rows
+        Rows of a buffer. A larger batch gets memory of its own.
+    most
+        Buffers kept for reuse; further ones are left to Python.
+    """
+
+    def __init__(
+        self,
+        row_shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        n_rows: int,
+        most: int,
+    ) -> None:
+        self._row_shape = row_shape
+        self._dtype = dtype
+        self._n_rows = n_rows
+        self._most = most
+        self._row_bytes = prod(row_shape) * dtype.itemsize
+        self._owners: list[NDArray[np.uint8]] = []
+
+    def take(self, n_rows: int) -> NDArray[Any]:
+        """Return an array of ``n_rows`` rows whose content is arbitrary."""
+        owner = self._unheld() if n_rows <= self._n_rows else None
+        if owner is None:
+            n_bytes = max(n_rows, self._n_rows) * self._row_bytes
+            owner = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+            if n_rows <= self._n_rows and len(self._owners) < self._most:
+                self._owners.append(owner)
+        start = -owner.ctypes.data % _ALIGNMENT
+        memory = owner[start : start + n_rows * self._row_bytes]
+        return memory.view(self._dtype).reshape(n_rows, *self._row_shape)
+
+    def _unheld(self) -> NDArray[np.uint8] | None:
+        for owner in self._owners:
+            if sys.getrefcount(owner) == _OWN_REFERENCES:
+                return owner
+        return None

@@ -1,0 +1,124 @@
+"""Read single rows of a compressed array: each chunk is decoded once, to a local file.
+
+An exact shuffle asks a compressed store for rows one by one, each in another chunk. No
+window of bounded memory helps: the order is drawn without regard to chunks, as it must
+be to be the same for every codec. So a chunk is decoded when it is first needed, by a
+few threads, into a nameless file: from then on its rows are read as those of an
+uncompressed array. The file takes the room of the decoded array on the disk, is gone
+when the reader is closed or its process dies, and its pages are the kernel's.
+"""
+
+# NumPy's own array types are generic in Any.
+from __future__ import annotations
+
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from lowmem.base.files import storage_errors
+from lowmem.stores.decode import ChunkDecoder
+from lowmem.stores.direct import DirectReader
+from lowmem.stores.layout import RowLayout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem.stores.read import RowReader
+
+    RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class SpilledReader:
+    """Random rows of an array of any codec.
+
+    Parameters
+    ----------
+    folder
+        Where the file lies; not on a memory file system.
+    threads
+        How many chunks are decoded at once.
+
+    Notes
+    -----
+    For one thread at a time. Memory: ``n_buffers`` batches; for each thread one chunk as
+    stored and as decoded.
+    """
+
+    note = ""
+
+    def __init__(
+        self,
+        reader: RowReader,
+        folder: Path,
+        *,
+        batch_rows: int,
+        n_buffers: int,
+        threads: int,
+    ) -> None:
+        self._reader = reader
+        self._folder = folder
+        with storage_errors(folder):
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - lives as long as the reader
+        self._layout = _spilled_layout(reader, self._file.fileno())
+        self._is_decoded = np.zeros(self._layout.n_chunks, np.bool_)
+        self._decoder = ChunkDecoder(reader, threads=threads)
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._rows = DirectReader(
+            self._layout, batch_rows=batch_rows, n_buffers=n_buffers
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._workers.shutdown(cancel_futures=True)
+        self._rows.close()
+        self._file.close()
+
+    def read(self, rows: RowNumbers) -> NDArray[Any]:
+        """Return these rows in this order.
+
+        Raises
+        ------
+        DataError
+            If a chunk is missing or damaged; it names the chunk and its samples.
+        StorageError
+            If the disk is full.
+        """
+        chunks = np.unique(rows // self._layout.chunk_rows)
+        missing = chunks[~self._is_decoded[chunks]]
+        if len(missing):
+            for _ in self._workers.map(self._spill, missing.tolist()):
+                pass
+            self._is_decoded[missing] = True
+        return self._rows.read(rows)
+
+    def verify(self) -> None:
+        """Nothing is left to verify: a chunk is verified when it is decoded."""
+
+    def _spill(self, chunk: int) -> None:
+        rows = self._decoder.decode(chunk).reshape(-1).view(np.uint8).data
+        at = int(self._layout.offsets[chunk])
+        with storage_errors(self._folder):
+            while rows:
+                n_written = os.pwrite(self._file.fileno(), rows, at)
+                rows, at = rows[n_written:], at + n_written
+
+
+def _spilled_layout(reader: RowReader, descriptor: int) -> RowLayout:
+    n_chunks = -(-reader.shape[0] // reader.chunk_rows)
+    row_bytes = int(np.prod(reader.shape[1:], dtype=np.int64)) * reader.dtype.itemsize
+    return RowLayout(
+        shape=reader.shape,
+        dtype=reader.dtype,
+        chunk_rows=reader.chunk_rows,
+        # The file has no name; the kernel gives one to each open descriptor.
+        files=(Path(f"/proc/self/fd/{descriptor}"),),
+        chunks_per_file=n_chunks,
+        offsets=np.arange(n_chunks, dtype=np.int64) * (reader.chunk_rows * row_bytes),
+        has_checksum=False,
+    )

@@ -1,0 +1,167 @@
+"""The order of the samples: its statistics, and what it may depend on."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lowmem.stores.batches import open_batches
+from lowmem.stores.order import epoch_order
+from lowmem.stores.read_ahead import read_ahead
+from lowmem.stores.reading import Reading, plan_reading
+
+N_EPOCHS = 200
+
+
+@given(
+    n_rows=st.integers(0, 300),
+    seed=st.integers(-(2**63), 2**64),
+    epoch=st.integers(0, 10**6),
+    run_length=st.integers(1, 40),
+)
+def test_every_sample_comes_once_an_epoch(n_rows, seed, epoch, run_length):
+    order = epoch_order(n_rows=n_rows, seed=seed, epoch=epoch, run_length=run_length)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n_rows))
+
+
+@pytest.mark.parametrize(("run_length", "n_rows"), [(1, 200), (8, 200), (8, 203)])
+def test_positions_are_uniform_over_200_epochs(run_length, n_rows):
+    counts = np.zeros((n_rows, 10))
+    for epoch in range(N_EPOCHS):
+        order = epoch_order(n_rows=n_rows, seed=5, epoch=epoch, run_length=run_length)
+        positions = np.argsort(order)
+        counts[np.arange(n_rows), positions * 10 // n_rows] += 1
+    expected = np.diff(np.ceil(np.arange(11) * n_rows / 10)) * N_EPOCHS / n_rows
+    # One test a sample, of all the tenths of an epoch that it fell into.
+    p = stats.chisquare(counts, expected[None, :], axis=1).pvalue
+    assert p.min() > 0.01 / n_rows
+    # And all of them together look like what they should be: uniform.
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize("run_length", [1, 8])
+def test_orders_of_different_epochs_and_seeds_are_uncorrelated(run_length):
+    n_rows, n_orders = 2000, 40
+    orders = [
+        np.argsort(
+            epoch_order(n_rows=n_rows, seed=seed, epoch=epoch, run_length=run_length)
+        )
+        for seed in (1, 2)
+        for epoch in range(n_orders // 2)
+    ]
+    rho = np.corrcoef(orders)[np.triu_indices(n_orders, 1)]
+    # Runs move together, so fewer places are independent: at least one in each run.
+    assert np.abs(rho).max() < 5 * np.sqrt(run_length / n_rows)
+    assert 0.85 / n_rows**0.5 < rho.std() < 1.15 * np.sqrt(run_length / n_rows)
+
+
+@pytest.mark.parametrize("run_length", [1, 8])
+def test_an_order_is_not_correlated_with_the_order_of_storage(run_length):
+    n_rows = 2000
+    found = [
+        np.corrcoef(
+            np.arange(n_rows),
+            epoch_order(n_rows=n_rows, seed=9, epoch=epoch, run_length=run_length),
+        )[0, 1]
+        for epoch in range(50)
+    ]
+    assert np.abs(np.mean(found)) < 5 * np.sqrt(run_length / n_rows / 50)
+
+
+def test_runs_are_read_as_neighbours_and_begin_anew_each_epoch():
+    firsts = []
+    for epoch in range(3):
+        order = epoch_order(n_rows=800, seed=1, epoch=epoch, run_length=8)
+        steps = np.diff(order)
+        assert (steps == 1).sum() >= 800 * 7 // 8 - 1
+        firsts.append(int(order[0] % 8))
+    assert len(set(firsts)) > 1
+
+
+def test_the_orders_never_change_between_versions():
+    # Kept from the first version: a resumed run must go on in the order it began.
+    assert epoch_order(n_rows=8, seed=1, epoch=2).tolist() == [7, 0, 5, 4, 6, 2, 3, 1]
+    runs = epoch_order(n_rows=8, seed=1, epoch=2, run_length=3)
+    assert runs.tolist() == RUNS
+
+
+RUNS = [5, 6, 7, 0, 1, 2, 3, 4]
+
+N_ROWS = 61
+ROWS = np.arange(N_ROWS, dtype=np.uint8)[:, None].repeat(6, axis=1).reshape(-1, 2, 3)
+
+
+def write(path, *, chunk_rows, codec, shard_chunks):
+    extra = {} if codec == "zstd" else {"compressors": None}
+    if shard_chunks:
+        extra["shards"] = (chunk_rows * shard_chunks, 2, 3)
+    array = zarr.create_array(
+        path, shape=ROWS.shape, dtype="u1", chunks=(chunk_rows, 2, 3), **extra
+    )
+    array[:] = ROWS
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    chunk_rows=st.integers(1, 20),
+    shard_chunks=st.integers(0, 3),
+    codec=st.sampled_from(["none", "zstd"]),
+    batch_rows=st.integers(1, 70),
+    memory_bytes=st.sampled_from([None, 0, 200, 10**4]),
+    queue_depth=st.integers(1, 5),
+    start_batch=st.integers(0, 70),
+    run_length=st.sampled_from([1, 8]),
+)
+@pytest.mark.slow
+def test_what_is_read_depends_on_seed_epoch_and_batch_alone(
+    *, chunk_rows, shard_chunks, codec, batch_rows, memory_bytes, queue_depth, start_batch,
+    run_length,
+):  # fmt: skip
+    order = epoch_order(n_rows=N_ROWS, seed=3, epoch=7, run_length=run_length)
+    rest = order[start_batch * batch_rows :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "s")
+        write(path, chunk_rows=chunk_rows, codec=codec, shard_chunks=shard_chunks)
+        with open_batches(
+            path,
+            None,
+            batch_rows=batch_rows,
+            memory_bytes=memory_bytes,
+            spill_folder=Path(folder),
+        ) as reader:
+            batches = read_ahead(
+                lambda i: reader.read(rest[i * batch_rows : (i + 1) * batch_rows]),
+                -(-len(rest) // batch_rows),
+                queue_depth=queue_depth,
+            )
+            seen = [batch[:, 0, 0].tolist() for batch in batches]
+    assert [row for batch in seen for row in batch] == rest.tolist()
+
+
+@given(
+    reading=st.builds(
+        Reading,
+        n_rows=st.integers(1, 10**7),
+        row_bytes=st.integers(1, 10**6),
+        chunk_rows=st.integers(1, 1024),
+        batch_rows=st.integers(1, 1024),
+        is_compressed=st.booleans(),
+    ),
+    memory_bytes=st.integers(0, 10**11),
+)
+def test_a_plan_keeps_the_budget_or_is_the_least_there_is(reading, memory_bytes):
+    plan = plan_reading(reading, memory_bytes=memory_bytes)
+    least = plan_reading(reading, memory_bytes=0)
+    most = plan_reading(reading)
+    assert plan.memory_bytes <= memory_bytes or plan == least
+    assert 1 <= least.queue_depth <= plan.queue_depth <= most.queue_depth
+    assert 1 <= least.threads <= plan.threads <= most.threads
+    assert least.memory_bytes <= plan.memory_bytes <= most.memory_bytes
+    assert plan.memory_bytes >= plan.n_buffers * reading.batch_bytes
