@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,18 +26,16 @@ from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.order import chosen_device, plan_request
+from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.process import adopt_orphans, run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal
+from lowmem.supervisor.warden import Warden
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.messages import JobDescription, PlannedNeed
-    from lowmem.supervisor.order import JobOrder
 
 # Bytes; a free Colab GPU.
 _DEFAULT_VRAM_BYTES = 15 * 10**9
@@ -156,8 +154,8 @@ def default_vram_budget_bytes() -> int | None:
 def open_session(space: Workspace, lock: WorkspaceLock) -> Iterator[Session]:
     """Open what the jobs of one command share, in a workspace that is locked."""
     clock = SystemClock()
-    adopt_orphans()
-    with Journal(space, clock) as journal, StopRequests() as stops:
+    with Warden(), Journal(space, clock) as journal, StopRequests() as stops:
+        adopt_orphans()
         yield Session(
             space=space,
             clock=clock,

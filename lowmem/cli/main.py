@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import textwrap
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,15 +10,17 @@ import typer
 
 import lowmem
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError, UsageError
+from lowmem.base.errors import UsageError
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
-from lowmem.cli.execute import execute, orders_of
+from lowmem.cli.boundary import leave_with, print_paragraph
+from lowmem.cli.execute import orders_of
 from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
 from lowmem.cli.repair import Repair, repair
+from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
     json_from_verification,
@@ -35,8 +35,6 @@ from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held, refuse_if_held
 
 DEFAULT_WORKSPACE = "lowmem-work"
-# What typer makes of Ctrl-C; once a job runs, its supervisor handles the signal itself.
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="lowmem",
@@ -153,7 +151,7 @@ def run_command(
         pins=set_ or (),
         extra=context.args,
     )
-    execute(orders_of(_required(job), space, options), space)
+    supervise(orders_of(_required(job), space, options), space)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)
@@ -291,35 +289,15 @@ app.add_typer(data.app, name="data")
 
 
 def run() -> NoReturn:
-    """Run the command line: the boundary at which errors become exit codes."""
+    """Run the command line."""
+    leave_with(_parse_and_run, _usage_error)
+
+
+def _parse_and_run() -> object:
     try:
-        status = app(standalone_mode=False)
+        return app(standalone_mode=False)
     except typer.Exit as end:
-        status = end.exit_code
-    except KeyboardInterrupt:
-        status = _INTERRUPTED
-    except LowmemError as error:
-        status = _tell(error)
-    except OSError as error:
-        path = error.filename or "a file"
-        status = _tell(StorageError(path=path, problem=error.strerror or str(error)))
-    except Exception as error:  # noqa: BLE001 - the boundary of the process
-        status = _usage_error(error)
-    if status == _INTERRUPTED:
-        _print_paragraph(
-            "interrupted before any job began. The same command begins it."
-        )
-        status = EXIT_STOPPED
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _tell(error: LowmemError) -> int:
-    """Print one paragraph, and the traceback of a job's own code; return the status."""
-    traceback = getattr(error, "traceback", "")
-    if traceback:
-        print(traceback, file=sys.stderr)
-    _print_paragraph(str(error))
-    return error.exit_code
+        return end.exit_code
 
 
 def _usage_error(error: Exception) -> int:
@@ -327,13 +305,5 @@ def _usage_error(error: Exception) -> int:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         raise error
-    _print_paragraph(f"{format_message()} `lowmem --help` explains the commands.")
+    print_paragraph(f"{format_message()} `lowmem --help` explains the commands.")
     return UsageError.exit_code
-
-
-def _print_paragraph(text: str) -> None:
-    words = " ".join(text.split())
-    paragraph = textwrap.fill(
-        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
-    )
-    print(paragraph, file=sys.stderr)

@@ -17,6 +17,9 @@ RESERVE_BYTES = 512 * 2**20
 # Of what the machine has: a job is stopped when less than this is available.
 LEAST_AVAILABLE_SHARE = 0.03
 LEAST_AVAILABLE_BYTES = 128 * 2**20
+# seconds; a look costs half a millisecond.
+_SHORTEST_LOOK_S = 0.05
+_LONGEST_LOOK_S = 1.0
 # cgroup v1 writes a huge number, page-aligned, for "no limit".
 _NO_LIMIT = 2**62
 
@@ -39,8 +42,24 @@ class Machine:
     @property
     def is_exhausted(self) -> bool:
         """Whether so little is left that the job must make room."""
+        return self.available_bytes < self.least_bytes
+
+    @property
+    def least_bytes(self) -> float:
+        """What must be left."""
         least = max(LEAST_AVAILABLE_BYTES, LEAST_AVAILABLE_SHARE * self.total_bytes)
-        return self.available_bytes < min(least, self.total_bytes / 4)
+        return min(least, self.total_bytes / 4)
+
+    def next_look_s(self, fill_rate: float) -> float:
+        """Return when to look again: before all that is left could be filled.
+
+        Parameters
+        ----------
+        fill_rate
+            Bytes a second that nothing can fill faster than.
+        """
+        headroom_s = (self.available_bytes - self.least_bytes) / fill_rate
+        return min(max(headroom_s, _SHORTEST_LOOK_S), _LONGEST_LOOK_S)
 
 
 def read_machine() -> Machine:
@@ -66,46 +85,69 @@ def cgroup_limits(
     proc, mount
         Where the kernel's files are; tests give captured ones.
     """
+    roots = {names: root for root, names in _hierarchies(mount)}
+    found = []
+    for group, names in memory_groups(proc, mount):
+        found += _limits_upwards(roots[names], group, names)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFiles:
+    """Names of a group's files: limit, use, and the page cache in it.
+
+    Pages of files that were read twice are active, and go as well.
+    """
+
+    limit: str
+    usage: str
+    cache: tuple[str, str]
+
+
+_V1 = GroupFiles(
+    limit="memory.limit_in_bytes",
+    usage="memory.usage_in_bytes",
+    cache=("total_inactive_file", "total_active_file"),
+)
+_V2 = GroupFiles(
+    limit="memory.max",
+    usage="memory.current",
+    cache=("inactive_file", "active_file"),
+)
+
+
+def _hierarchies(mount: Path) -> list[tuple[Path, GroupFiles]]:
+    """Return where each version is mounted; beside version 1, version 2 has a folder."""
+    is_alone = (mount / "cgroup.controllers").exists()
+    return [(mount / "memory", _V1), (mount if is_alone else mount / "unified", _V2)]
+
+
+def memory_groups(proc: Path, mount: Path) -> list[tuple[Path, GroupFiles]]:
+    """Return the groups that this process is in and that may limit memory."""
     try:
         lines = (proc / "self" / "cgroup").read_text().splitlines()
     except OSError:
         return []
+    (root1, _), (root2, _) = _hierarchies(mount)
     found = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            root, names = mount, _V2
-            if not (root / "cgroup.controllers").exists():
-                root = mount / "unified"
+            found.append((root2 / path.strip("/"), _V2))
         elif "memory" in controllers.split(","):
-            root, names = mount / "memory", _V1
-        else:
-            continue
-        found += _limits_upwards(root, path, names)
+            found.append((root1 / path.strip("/"), _V1))
     return found
 
 
-# Limit, use, and the page cache in it: pages read twice are active, and go as well.
-_V1 = (
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
-    "total_active_file",
-)
-_V2 = ("memory.max", "memory.current", "inactive_file", "active_file")
-
-
 def _limits_upwards(
-    root: Path, path: str, names: tuple[str, ...]
+    root: Path, group: Path, names: GroupFiles
 ) -> list[tuple[int, int]]:
-    limit_name, usage_name, *cache_names = names
     found = []
-    group = root / path.strip("/")
     while group.is_relative_to(root):
-        limit = _number(group / limit_name)
-        usage = _number(group / usage_name)
+        limit = _number(group / names.limit)
+        usage = _number(group / names.usage)
         if limit is not None and usage is not None and limit < _NO_LIMIT:
-            cache = sum(_statistic(group, name) for name in cache_names)
+            cache = sum(_statistic(group, name) for name in names.cache)
             found.append((limit, max(0, usage - cache)))
         group = group.parent
     return found

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET
-from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.budget import Pressure
+from lowmem.memory.control_group import ControlGroup
 from lowmem.memory.machine import read_machine
 from lowmem.memory.process import oom_kills
+from lowmem.memory.watch import look
 from lowmem.protocol.messages import (
     Committed,
     Drain,
@@ -28,28 +30,34 @@ from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.records import AttemptBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
+from lowmem.supervisor.allocation import AllocationLimits
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail
-from lowmem.supervisor.stacks import read_where
+from lowmem.supervisor.stacks import read_where, size_of
+from lowmem.supervisor.urgency import stand_back, urgent
 
 if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.memory.gpu import GpuSampler
-    from lowmem.memory.process import TreeReading, TreeSampler
+    from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Answer, Run
     from lowmem.protocol.records import Verdict
     from lowmem.supervisor.screen import Screen
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal, Telemetry
 
-# seconds between two looks at the machine, and at the device: each costs 0.2 ms.
-_MACHINE_INTERVAL_S = 0.25
-# seconds between two refinements of a reading that other processes share.
-_REFINE_INTERVAL_S = 1.0
+# seconds between two looks at the device: each costs 0.2 ms.
+_DEVICE_INTERVAL_S = 0.25
 # seconds for the worker's stacks to reach their file before the kill: they are written
-# in C, within 0.2 ms when measured.
-_STACKS_S = 0.0005
+# in C, within 0.2 ms when measured, but only when the worker's turn has come.
+_STACKS_S = 0.05
+_STACKS_LOOK_S = 0.0002
+# seconds, at most, for the memory of a killed job to come back; it has, once it rises by
+# less than so many bytes between two looks.
+_FREED_WITHIN_S = 2.0
+_FREED_LOOK_S = 0.01
+_STILL_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +103,13 @@ class Attempt:
     tempo: Tempo = field(default_factory=Tempo)
     startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
+    _limits: AllocationLimits = field(default_factory=AllocationLimits)
     _is_ready: bool = False
     _ending: decide.Ending | None = None
     _last_ram_bytes: int | None = None
     _stops_seen: int = 0
-    _next_machine_look: float = 0.0
-    _next_refinement: float = 0.0
+    _next_device_look: float = 0.0
+    _machine_due: float = 0.0
     _began: float = 0.0
 
     def __post_init__(self) -> None:
@@ -126,8 +135,12 @@ class Attempt:
             log=log,
             inherited_fds=(self.tools.lock_descriptor,),
         )
+        group = ControlGroup.make(self.policy.ram_budget_bytes)
         try:
-            self._loop(worker)
+            with group, urgent():
+                group.admit(worker.pid)
+                stand_back(worker.pid)
+                self._loop(worker)
         finally:
             worker.kill(self.tools.tree.pids, self.tools.clock)
             exited = worker.wait()
@@ -144,45 +157,35 @@ class Attempt:
 
     def _loop(self, worker: WorkerProcess) -> None:
         while worker.is_open and not self._is_over():
-            used_bytes = self._read_memory(worker)
+            interval_s = self._look_at_memory(worker)
             self._look_at_machine(worker)
             self._look_at_requests(worker)
             if self._is_over():
                 # What a killed worker still had in the pipe does not change the verdict;
                 # a commit among it is found again on the disk.
                 return
-            interval_s = self._budget.next_interval_s(used_bytes)
             for answer in worker.receive(interval_s):
                 self._take(answer, worker)
 
     def _is_over(self) -> bool:
         return self._ending is not None
 
-    @property
-    def _budget(self) -> RamBudget:
-        return RamBudget(limit_bytes=self.policy.ram_budget_bytes)
-
     # --- readings -----------------------------------------------------------------
 
-    def _read_memory(self, worker: WorkerProcess) -> int:
-        """Take a reading, act upon it, and return the bytes in use."""
-        tree, clock = self.tools.tree, self.tools.clock
-        reading = tree.read()
-        pressure = self._budget.pressure(reading.ram_bytes)
-        is_due = clock.monotonic() >= self._next_refinement
-        if not reading.is_refined and (pressure is not Pressure.NORMAL or is_due):
-            reading = tree.refine()
-            pressure = self._budget.pressure(reading.ram_bytes)
-            self._next_refinement = clock.monotonic() + self._trust_s(reading)
-        self._note(reading.ram_bytes)
-        self._apply(pressure, "ram_limit", worker)
-        return reading.ram_bytes
-
-    def _trust_s(self, refined: TreeReading) -> float:
-        """Return how long pages that were shared may be taken to be shared still."""
-        if self._budget.pressure(refined.most_bytes) is Pressure.NORMAL:
-            return _REFINE_INTERVAL_S
-        return self._budget.next_interval_s(refined.ram_bytes)
+    def _look_at_memory(self, worker: WorkerProcess) -> float:
+        """Take a reading, act upon it, and return when the next one is due."""
+        found = look(
+            self.tools.tree,
+            self.policy.budget,
+            minds_soft=decide.minds_soft(self.course),
+        )
+        self._note(found.ram_bytes)
+        if self._is_ready and self.request.device == "cpu":
+            left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
+            self._limits.follow(self.tools.tree.members, left_bytes)
+        if found.pressure is not Pressure.NORMAL:
+            self._apply(found.pressure, "ram_limit", worker)
+        return found.next_in_s
 
     def _note(self, ram_bytes: int) -> None:
         self._last_ram_bytes = ram_bytes
@@ -195,11 +198,12 @@ class Attempt:
     ) -> None:
         self.course, order = decide.on_pressure(self.course, pressure)
         if order is decide.Order.KILL:
-            self._write_stacks(worker)
-            self.tools.clock.sleep(_STACKS_S)
+            self._await_stacks(worker)
             worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke(verdict)
+            self._await_memory()
         elif order is decide.Order.DRAIN:
+            # Now, since the kill may find no time to wait for them.
             self._write_stacks(worker)
             worker.send(Drain())
 
@@ -208,14 +212,44 @@ class Attempt:
         if self._is_ready:
             worker.write_stacks()
 
+    def _await_stacks(self, worker: WorkerProcess) -> None:
+        """Wait for the stacks, for as long as the guard band allows."""
+        if not self._is_ready:
+            return
+        path, clock = self.tools.space.stacks(self.request.job), self.tools.clock
+        before, give_up_at = size_of(path), clock.monotonic() + _STACKS_S
+        most = self.tools.tree.read().most_bytes
+        most += self.policy.budget.guard_bytes // 4
+        worker.write_stacks()
+        while size_of(path) == before and clock.monotonic() < give_up_at:
+            if self.tools.tree.read().most_bytes > most:
+                return
+            clock.sleep(_STACKS_LOOK_S)
+        clock.sleep(_STACKS_LOOK_S)
+
+    def _await_memory(self) -> None:
+        """Wait until the memory of killed processes is back, before others start.
+
+        The kernel may go on freeing after a process can no longer be seen.
+        """
+        clock = self.tools.clock
+        give_up_at = clock.monotonic() + _FREED_WITHIN_S
+        before, now = -_STILL_BYTES, read_machine().available_bytes
+        while now - before >= _STILL_BYTES and clock.monotonic() < give_up_at:
+            clock.sleep(_FREED_LOOK_S)
+            before, now = now, read_machine().available_bytes
+
     def _look_at_machine(self, worker: WorkerProcess) -> None:
         """Watch what lies outside the job: the whole machine and the device."""
         now = self.tools.clock.monotonic()
-        if now < self._next_machine_look or self._ending is not None:
+        if self._ending is None and now >= self._machine_due:
+            machine = read_machine()
+            self._machine_due = now + machine.next_look_s(self.policy.fill_rate)
+            if machine.is_exhausted:
+                self._apply(Pressure.HARD, "machine_limit", worker)
+        if now < self._next_device_look or self._ending is not None:
             return
-        self._next_machine_look = now + _MACHINE_INTERVAL_S
-        if read_machine().is_exhausted:
-            self._apply(Pressure.HARD, "machine_limit", worker)
+        self._next_device_look = now + _DEVICE_INTERVAL_S
         device = self.tools.gpu.read() if self.request.device == "gpu" else None
         if device is None:
             return

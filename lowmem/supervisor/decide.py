@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
-from lowmem.memory.budget import Pressure
+from lowmem.memory.budget import FILL_RATE, Pressure, RamBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,12 +64,20 @@ class Policy:
         Cycles after which a worker is replaced; None for never.
     is_device_demanded
         Whether the user insists on the device, so that there is no fallback.
+    fill_rate
+        Bytes a second that nothing on this machine fills faster than.
     """
 
     ladder: tuple[Mapping[str, int], ...]
     ram_budget_bytes: int
     recycle_every: int | None = None
     is_device_demanded: bool = False
+    fill_rate: float = FILL_RATE
+
+    @property
+    def budget(self) -> RamBudget:
+        """The thresholds of RAM."""
+        return RamBudget(limit_bytes=self.ram_budget_bytes, fill_rate=self.fill_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +121,16 @@ def begin_attempt(course: Course) -> Course:
 # --- while a worker runs ----------------------------------------------------------
 
 
+def minds_soft(course: Course) -> bool:
+    """Return whether soft pressure would change anything."""
+    return course.leaving is None and not course.is_soft_spent
+
+
 def on_pressure(course: Course, pressure: Pressure) -> tuple[Course, Order]:
     """Decide about a memory reading."""
     if pressure is Pressure.HARD:
         return course, Order.KILL
-    if (
-        pressure is Pressure.SOFT
-        and course.leaving is None
-        and not course.is_soft_spent
-    ):
+    if pressure is Pressure.SOFT and minds_soft(course):
         return replace(course, leaving=Leaving.RECYCLE), Order.DRAIN
     return course, Order.NOTHING
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - read when orders are decoded
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +12,6 @@ from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import PlannedRung

@@ -20,6 +20,7 @@ from lowmem.base.errors import (
     StoppedError,
 )
 from lowmem.base.files import remove
+from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
@@ -229,6 +230,7 @@ class SupervisedRun:
             ram_budget_bytes=order.ram_budget_bytes,
             recycle_every=order.recycle_every,
             is_device_demanded=order.device == "gpu",
+            fill_rate=measured_fill_rate(),
         )
 
     def to_the_end(self) -> str:

@@ -42,6 +42,14 @@ def _place(thread: str) -> str | None:
     return None
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of stacks that were written; 0 if there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def read_where(path: Path) -> str | None:
     """Return the place in a file of stacks; None if nothing was written."""
     try:

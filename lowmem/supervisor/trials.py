@@ -154,7 +154,7 @@ class _Watch:
     def _read(self) -> int:
         reading = self._tree.read()
         is_hard = self._budget.pressure(reading.ram_bytes) is Pressure.HARD
-        if is_hard and not reading.is_refined:
+        if is_hard and not reading.is_exact:
             reading = self._tree.refine()
         self.peak_bytes = max(self.peak_bytes, reading.ram_bytes)
         return reading.ram_bytes

@@ -83,6 +83,38 @@ def test_a_worker_dies_with_its_supervisor_and_the_next_run_loses_nothing(
     assert attempts(space)[-1].next_cycle >= before
 
 
+def test_detached_grandchildren_die_with_the_supervisor_too(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, os, subprocess, sys, time
+        @lowmem.job()
+        def leaves_things_behind(ctx):
+            pids = ctx.workspace.root / "pids"
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    subprocess.Popen(["sleep", "60"], start_new_session=True)
+                    with pids.open("a") as stream:
+                        print(os.getpid(), file=stream)
+                    time.sleep(60)
+                os._exit(0)
+            os.wait()
+            yield lowmem.CommitPoint(items=1)
+            time.sleep(60)
+        """,
+    )
+    space = tmp_path / "w"
+    with running(job, space, cycle_steps=1) as live:
+        live.wait_for_commits(1)
+        until(lambda: (space / "pids").exists() and (space / "pids").read_text())
+        descendants = [child.pid for child in children_of(live.process.pid)]
+        assert int((space / "pids").read_text()) in descendants
+        assert len(descendants) >= 3  # the worker, and the two that it left behind
+        kill(live.process.pid)
+        until(lambda: not any(map(is_running, descendants)), patience_s=10)
+
+
 def test_a_storm_of_kills_of_both_processes_changes_nothing(tmp_path, job):
     space = tmp_path / "w"
     chance = random.Random(7)  # noqa: S311 - moments of kills, not secrets

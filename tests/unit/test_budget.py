@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.memory.budget import (
-    FILL_RATE,
     GUARD_BAND,
     LONGEST_INTERVAL_S,
+    REACTION_S,
     SHORTEST_INTERVAL_S,
     Pressure,
     RamBudget,
 )
+from lowmem.memory.process import TreeReading
+from lowmem.memory.watch import look
 
-limits = st.integers(10**9, 10**12)
+GIB = 2**30
+limits = st.integers(GIB, 10**12)
+# Bytes a second: from a slow machine to one at which the guard band ends.
+rates = st.floats(1e9, 2e10)
+shares = st.floats(0, 1)
 
 
-@given(limit=limits, share=st.floats(0, 2))
-def test_pressure_rises_with_use_and_hard_comes_before_the_limit(limit, share):
-    budget = RamBudget(limit_bytes=limit)
+@given(limit=st.integers(10**6, 10**12), rate=rates, share=st.floats(0, 2))
+def test_pressure_rises_with_use_and_hard_comes_before_the_limit(limit, rate, share):
+    budget = RamBudget(limit_bytes=limit, fill_rate=rate)
     used = round(limit * share)
     order = [Pressure.NORMAL, Pressure.SOFT, Pressure.HARD]
     assert order.index(budget.pressure(used)) <= order.index(budget.pressure(used + 1))
@@ -29,22 +38,123 @@ def test_pressure_rises_with_use_and_hard_comes_before_the_limit(limit, share):
     assert budget.soft_bytes < budget.hard_bytes < limit
 
 
-@given(limit=limits, share=st.floats(0, 1), spread=st.floats(0, 1))
-def test_a_machine_that_fills_at_full_speed_never_passes_the_limit(
-    limit, share, spread
+@given(limit=limits, rate=st.floats(1e9, 1e11))
+def test_the_guard_band_is_a_fiftieth_of_any_budget_of_a_gibibyte_or_more(limit, rate):
+    guard = RamBudget(limit_bytes=limit, fill_rate=rate).guard_bytes
+    assert guard == pytest.approx(GUARD_BAND * limit, abs=1)
+
+
+@dataclass
+class FakeMachine:
+    """Fills its memory as fast as ``shares`` of ``rate`` allow, in a time of its own.
+
+    Of what it holds, ``twice`` bytes are counted twice by a quick reading.
+    """
+
+    rate: float
+    shares: list[float]
+    used: float = 0.0
+    twice: float = 0.0
+    is_held: bool = False
+    n_steps: int = 0
+    n_refined: int = 0
+
+    def pass_time(self, seconds):
+        if self.is_held:
+            return
+        share = self.shares[self.n_steps % len(self.shares)]
+        self.used += self.rate * share * seconds
+        self.n_steps += 1
+
+    def reading(self, least, most):
+        return TreeReading(
+            ram_bytes=round(most),
+            least_bytes=round(least),
+            most_bytes=round(most),
+            n_processes=2,
+        )
+
+    def read(self):
+        return self.reading(self.used, self.used + self.twice)
+
+    def refine(self):
+        self.n_refined += 1
+        self.pass_time(0.014)
+        return self.reading(self.used, self.used)
+
+    @contextmanager
+    def held(self):
+        self.is_held = True
+        yield
+        self.is_held = False
+
+
+def peak_when_watched(machine, budget, lateness):
+    """Return the use at the death of the job; ``lateness`` is a share of `REACTION_S`."""
+    while True:
+        found = look(machine, budget)
+        if found.pressure is Pressure.HARD:
+            return machine.used
+        late = lateness[machine.n_steps % len(lateness)] * REACTION_S
+        machine.pass_time(found.next_in_s + late)
+        assert machine.n_steps < 10**4
+
+
+speeds = st.lists(shares, min_size=1, max_size=5).filter(lambda s: max(s) > 0.2)
+
+
+def some_level(budget, share):
+    """Return a level below the threshold from which it is reached within a second."""
+    return max(0.0, budget.hard_bytes - share * budget.fill_rate)
+
+
+delays = st.lists(shares, min_size=1, max_size=5)
+
+
+@given(limit=limits, rate=rates, start=shares, speeds=speeds, delays=delays)
+def test_no_filling_passes_the_limit_from_any_level_at_any_fitful_rate(
+    limit, rate, start, speeds, delays
 ):
-    """A fake machine fills as fast as any can, from any level, at any fitful rate."""
-    budget = RamBudget(limit_bytes=limit)
-    used, now, readings = limit * share * (1 - GUARD_BAND), 0.0, 0
-    while budget.pressure(round(used)) is not Pressure.HARD:
-        interval_s = budget.next_interval_s(round(used))
-        # Now full speed, now less: what counts is that the bound holds for each step.
-        rate = FILL_RATE if readings % 2 else FILL_RATE * max(spread, 0.01)
-        used, now, readings = used + rate * interval_s, now + interval_s, readings + 1
-        assert readings < 10**5
-    assert used <= limit
-    # The guard band holds what the floor of the interval lets through.
-    assert used <= budget.hard_bytes + FILL_RATE * SHORTEST_INTERVAL_S + 1
+    budget = RamBudget(limit_bytes=limit, fill_rate=rate)
+    machine = FakeMachine(rate, speeds, used=some_level(budget, start))
+    assert peak_when_watched(machine, budget, delays) <= limit + 1
+
+
+@given(limit=limits, rate=rates, start=shares, twice=shares, speeds=speeds)
+def test_pages_counted_twice_neither_kill_too_early_nor_let_the_limit_be_passed(
+    limit, rate, start, twice, speeds
+):
+    budget = RamBudget(limit_bytes=limit, fill_rate=rate)
+    machine = FakeMachine(
+        rate, speeds, used=some_level(budget, start), twice=twice * limit
+    )
+    peak = peak_when_watched(machine, budget, [1.0])
+    assert budget.hard_bytes < peak <= limit + 1
+
+
+@given(limit=limits, rate=rates)
+def test_a_reaction_later_than_assumed_shows_that_the_bound_is_tight(limit, rate):
+    """The proof's assumption is needed: twice the reaction may pass the limit."""
+    budget = RamBudget(limit_bytes=limit, fill_rate=rate)
+    machine = FakeMachine(rate, [1.0], used=0.0)
+    # The whole headroom in one interval, as a limit of some size always allows.
+    headroom_s = LONGEST_INTERVAL_S / 2 + REACTION_S
+    machine.used = min(limit - headroom_s * rate, budget.hard_bytes)
+    if machine.used < limit - headroom_s * rate or machine.used < 0:
+        return
+    found = look(machine, budget)
+    machine.pass_time(found.next_in_s + 2 * REACTION_S)
+    assert machine.used > limit
+
+
+@given(share=st.floats(0, 0.99))
+def test_what_is_exact_or_far_from_the_threshold_is_never_refined(share):
+    budget = RamBudget(limit_bytes=GIB)
+    machine = FakeMachine(1e9, [1.0], used=share * 0.9 * GIB)
+    look(machine, budget)
+    machine.twice = 0.03 * GIB
+    look(machine, budget)
+    assert machine.n_refined == 0
 
 
 @given(limit=limits, share=st.floats(0, 2))

@@ -193,3 +193,14 @@ def test_the_disk_of_a_folder_that_is_not_there_is_that_of_its_parent(tmp_path):
 
 def test_cores_are_those_that_this_process_may_use():
     assert cpu_count() == len(os.sched_getaffinity(0))
+
+
+@given(available=st.integers(0, 2**34), total=st.just(2**34), rate=st.floats(1e9, 1e11))
+def test_the_machine_is_looked_at_again_before_what_is_left_can_be_filled(
+    available, total, rate
+):
+    machine = Machine(total_bytes=total, available_bytes=available)
+    due_s = machine.next_look_s(rate)
+    assert 0.05 <= due_s <= 1.0
+    if due_s > 0.05:
+        assert available - rate * due_s >= machine.least_bytes * 0.999

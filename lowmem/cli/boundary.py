@@ -1,0 +1,63 @@
+"""The edge of a process, where errors become one paragraph and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import NoReturn
+
+from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
+
+# What typer makes of Ctrl-C; once a job runs, its supervisor handles the signal itself.
+_INTERRUPTED = 130
+
+
+def leave_with(
+    work: Callable[[], object], explain: Callable[[Exception], int] | None = None
+) -> NoReturn:
+    """Do the work of a process and end the process with its exit code.
+
+    Parameters
+    ----------
+    work
+        Returns the exit code; anything but a number counts as 0.
+    explain
+        Prints an error that is not lowmem's own and returns the exit code, or raises it
+        again.
+    """
+    try:
+        status = work()
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    except LowmemError as error:
+        status = _tell(error)
+    except OSError as error:
+        path = error.filename or "a file"
+        status = _tell(StorageError(path=path, problem=error.strerror or str(error)))
+    except Exception as error:
+        if explain is None:
+            raise
+        status = explain(error)
+    if status == _INTERRUPTED:
+        print_paragraph("interrupted before any job began. The same command begins it.")
+        status = EXIT_STOPPED
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _tell(error: LowmemError) -> int:
+    """Print one paragraph, and the traceback of a job's own code; return the status."""
+    traceback = getattr(error, "traceback", "")
+    if traceback:
+        print(traceback, file=sys.stderr)
+    print_paragraph(str(error))
+    return error.exit_code
+
+
+def print_paragraph(text: str) -> None:
+    """Print what the user is told, on stderr."""
+    words = " ".join(text.split())
+    paragraph = textwrap.fill(
+        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
+    )
+    print(paragraph, file=sys.stderr)
