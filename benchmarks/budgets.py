@@ -1,0 +1,296 @@
+"""Budgets that hold, in figures: the peak of jobs that want more than they may have.
+
+    python benchmarks/budgets.py hogs          jobs that must be stopped; --runs 100
+    python benchmarks/budgets.py harmless      jobs that must not be
+    python benchmarks/budgets.py supervisor    its own memory and time, in training
+    python benchmarks/budgets.py cycles        memory after each of 200 cycles
+    python benchmarks/budgets.py peers         the same bomb under Dask and under Ray
+
+`peak` is the kernel's own high-water mark of the whole run, from the control group that
+is put around it (kernel memory and page cache that it brought in included); where no
+group can be made, the sum of the processes' marks less their file-backed part. `over`
+is the peak beyond the threshold at which lowmem kills. Two other processes keep two
+cores busy meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from budget_hogs import HARMLESS, HOGS
+from budget_peers import busy_cores, run_peers, status_kib
+
+from lowmem.memory.budget import RamBudget
+from lowmem.memory.fillrate import measured_fill_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIB = 2**20
+JOB = Path(__file__).with_name("budget_hogs.py")
+
+
+def main() -> None:
+    """Run one part and print its table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--runs", type=int, default=100, help="of each hog")
+    parser.add_argument("--budget-mib", type=int, default=1024)
+    parser.add_argument("--only", nargs="*", help="names of hogs")
+    parser.add_argument("--seconds", type=int, default=300, help="of training")
+    options = parser.parse_args()
+    print(f"python benchmarks/budgets.py {' '.join(sys.argv[1:])}")
+    with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
+        PARTS[options.part](options, Path(folder))
+
+
+# --- control groups and load ------------------------------------------------------
+
+
+@contextlib.contextmanager
+def control_group() -> Iterator[Path | None]:
+    """Make a control group for memory; None where that cannot be done."""
+    group = None
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        root = Path("/sys/fs/cgroup") / ("memory" if controllers else "")
+        if controllers == "memory" or not controllers:
+            candidate = root / path.strip("/") / f"lowmem-bench-{os.getpid()}"
+            with contextlib.suppress(OSError):
+                candidate.mkdir()
+                if mark_of(candidate) is None:
+                    candidate.rmdir()
+                else:
+                    group = candidate
+                    break
+    try:
+        yield group
+    finally:
+        if group is not None:
+            time.sleep(0.1)
+            group.rmdir()
+
+
+def mark_of(group: Path) -> Path | None:
+    """Return the file of the group's high-water mark that can be reset."""
+    path = group / "memory.max_usage_in_bytes"
+    return path if path.exists() else None
+
+
+def lowmem_run(
+    workspace: Path, kind: str, options: argparse.Namespace, **environment: str
+) -> dict:
+    """Run one hog under its budget; return its part of the report."""
+    words = ["run", str(JOB), "--workspace", str(workspace), "--quiet", "--kind", kind]
+    words += ["--ram-budget", f"{options.budget_mib}MiB"]
+    words += ["--mib", environment.pop("mib")]
+    with control_group() as group:
+        mark = mark_of(group) if group else None
+        if mark:
+            environment["HOG_MARK"] = str(mark)
+
+        def enter() -> None:
+            if group:
+                (group / "cgroup.procs").write_text(str(os.getpid()))
+
+        subprocess.run(
+            [sys.executable, "-m", "lowmem", *words],
+            env={**os.environ, **environment},
+            check=False,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=enter,
+        )
+        if mark:
+            with Path(environment["HOG_LOG"]).open("a") as log:
+                log.write(mark.read_text())
+    report = subprocess.run(
+        [sys.executable, "-m", "lowmem", "report", str(workspace), "--json"],
+        check=True,
+        capture_output=True,
+    )
+    return json.loads(report.stdout)["jobs"]["hog"]
+
+
+# --- hogs -------------------------------------------------------------------------
+
+
+def run_hogs(options: argparse.Namespace, folder: Path) -> None:
+    """Print one row a hog: every turn must be stopped below the budget."""
+    budget = RamBudget(
+        limit_bytes=options.budget_mib * MIB, fill_rate=measured_fill_rate()
+    )
+    print(
+        f"budget {options.budget_mib} MiB, killed above {budget.hard_bytes / MIB:.1f} "
+        f"(guard band {budget.guard_bytes / budget.limit_bytes:.2%}), "
+        f"fill rate {budget.fill_rate / 1e9:.1f} GB/s"
+    )
+    print(f"{'hog':<26}{'runs':>5}{'stopped':>8}", end="")
+    print(
+        f"{'peak MiB: median':>18}{'worst':>8}{'over: median':>14}{'worst':>8}", end=""
+    )
+    print(f"{'past budget':>13}  verdicts, places")
+    with busy_cores():
+        for hog in HOGS:
+            if not options.only or hog.__name__ in options.only:
+                _hog_row(hog.__name__, options, folder, budget)
+
+
+def _hog_row(
+    name: str, options: argparse.Namespace, folder: Path, budget: RamBudget
+) -> None:
+    log = folder / f"{name}.log"
+    found = lowmem_run(
+        folder / name,
+        name,
+        options,
+        mib=str(round(1.4 * options.budget_mib)),
+        HOG_TURNS=str(options.runs),
+        HOG_LOG=str(log),
+    )
+    events = found["events"]
+    peaks = _marks(log) or _marks_of_processes(found)
+    over = [max(0.0, peak - budget.hard_bytes) / MIB for peak in peaks]
+    past = sum(peak > budget.limit_bytes for peak in peaks)
+    places = {event["where"] for event in events}
+    verdicts = {event["verdict"] for event in events}
+    print(f"{name:<26}{len(peaks):>5}{len(events):>8}", end="")
+    print(f"{statistics.median(peaks) / MIB:>18.1f}{max(peaks) / MIB:>8.1f}", end="")
+    print(f"{statistics.median(over):>14.1f}{max(over):>8.1f}{past:>13}", end="")
+    print(f"  {', '.join(map(str, [*verdicts, *places]))}", flush=True)
+
+
+def _marks(log: Path) -> list[int]:
+    """Return the group's mark of each turn; the first is what came before."""
+    if not log.exists():
+        return []
+    return [int(line) for line in log.read_text().split()][1:]
+
+
+def _marks_of_processes(job: dict) -> list[int]:
+    cycles = [c for c in job["cycles"] if c["outcome"] == "interrupted"]
+    return [c["ram_hwm_bytes"] for c in cycles]
+
+
+def run_harmless(options: argparse.Namespace, folder: Path) -> None:
+    """Print one row a job that must not be stopped."""
+    print(
+        f"{'job':<20}{'state':>8}{'kills':>7}{'workers':>9}{'reading MiB':>13}", end=""
+    )
+    print(f"{'seconds':>9}")
+    with busy_cores():
+        for job in HARMLESS:
+            if options.only and job.__name__ not in options.only:
+                continue
+            began = time.monotonic()
+            found = lowmem_run(
+                folder / job.__name__,
+                job.__name__,
+                options,
+                mib=str(options.budget_mib),
+                HOG_LOG=str(folder / "log"),
+            )
+            print(
+                f"{job.__name__:<20}{found['state']:>8}{len(found['events']):>7}",
+                end="",
+            )
+            print(
+                f"{found['attempts']:>9}{found['ram_peak_bytes'] / MIB:>13.1f}", end=""
+            )
+            print(f"{time.monotonic() - began:>9.0f}", flush=True)
+
+
+# --- the supervisor's own size, and slopes ----------------------------------------
+
+
+def run_supervisor(options: argparse.Namespace, folder: Path) -> None:
+    """Print the supervisor's memory and time during a training."""
+    words = ["run", "train", "--workspace", str(folder / "w"), "--ram-budget", "2GiB"]
+    words += ["--epochs", "100000", "--filters", "8,16", "--latent-dim", "8"]
+    words += ["--time-budget", f"{options.seconds + 60}s"]
+    command = [sys.executable, "-m", "lowmem", *words, "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not (workers := _committed(folder / "w")):
+            time.sleep(0.5)
+        began, ticks, most = time.monotonic(), _cpu_ticks(process.pid), 0
+        while time.monotonic() - began < options.seconds and process.poll() is None:
+            most = max(most, status_kib(process.pid, "VmRSS"))
+            time.sleep(1)
+        seconds = time.monotonic() - began
+        share = (_cpu_ticks(process.pid) - ticks) / os.sysconf("SC_CLK_TCK") / seconds
+        anonymous = status_kib(process.pid, "RssAnon")
+        cycles = _committed(folder / "w") - workers
+        process.terminate()
+    print(
+        f"{'seconds':>8}{'cycles':>8}{'resident MiB':>14}{'anonymous':>11}{'of a core':>11}"
+    )
+    print(f"{seconds:>8.0f}{cycles:>8}{most / 1024:>14.1f}", end="")
+    print(f"{anonymous / 1024:>11.1f}{share:>11.2%}")
+
+
+def _committed(workspace: Path) -> int:
+    journal = workspace / ".lowmem" / "journal.jsonl"
+    text = journal.read_text() if journal.exists() else ""
+    lines = [line for line in text.splitlines() if '"job":"train"' in line]
+    return sum('"outcome":"committed"' in line for line in lines)
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def run_cycles(_: argparse.Namespace, folder: Path) -> None:
+    """Print the slope of memory after the clean-up over 200 cycles and more."""
+    space = str(folder / "w")
+    run = [sys.executable, "-m", "lowmem", "run"]
+    shape = ["--filters", "8,16", "--latent-dim", "8", "--batch-size", "16"]
+    small = ["--workspace", space, "--device", "cpu", "--quiet", "--ram-budget", "2GiB"]
+    data = ["ingest", "--source", "faces:3300", "--size", "16"]
+    subprocess.run([*run, *data, *small], check=True)
+    every = ["--cycle-steps", "1", "--recycle-every", "100000"]
+    subprocess.run([*run, "train", "--epochs", "1", *shape, *small, *every], check=True)
+    subprocess.run([*run, "encode", "--batch-size", "16", *small, *every], check=True)
+    report = subprocess.run(
+        [sys.executable, "-m", "lowmem", "report", space, "--json"],
+        check=True,
+        capture_output=True,
+    )
+    print(
+        f"{'job':<8}{'cycles':>8}{'first MiB':>11}{'last MiB':>10}{'KiB a cycle':>13}"
+    )
+    for name in ("train", "encode"):
+        job = json.loads(report.stdout)["jobs"][name]
+        ends = [c["ram_end_bytes"] for c in job["cycles"] if c["ram_end_bytes"]]
+        # The first cycles compile the step and fill the pools.
+        ends = ends[10:]
+        slope = statistics.linear_regression(range(len(ends)), ends).slope
+        print(
+            f"{name:<8}{len(ends):>8}{ends[0] / MIB:>11.1f}{ends[-1] / MIB:>10.1f}",
+            end="",
+        )
+        print(f"{slope / 1024:>13.2f}")
+
+
+PARTS = {
+    "hogs": run_hogs,
+    "harmless": run_harmless,
+    "supervisor": run_supervisor,
+    "cycles": run_cycles,
+    "peers": run_peers,
+}
+
+
+if __name__ == "__main__":
+    main()
