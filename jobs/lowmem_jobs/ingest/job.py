@@ -120,9 +120,10 @@ JOB = Job(
         Option(
             name="codec",
             kind="str",
-            default="none",
+            default="auto",
             choices=CODECS,
-            help="Compression of the store; none is the fastest to read at random.",
+            help="Compression of the store; none is the fastest to read at random. auto "
+            "compresses what does not fit the page cache where the disk is slow.",
         ),
     ),
     ladder=_ladder,

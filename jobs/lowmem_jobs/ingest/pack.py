@@ -69,7 +69,7 @@ class Pack:
                 dtype=dtype,
                 chunk_rows=recipe.chunk_rows,
                 n_rows=n_rows,
-                codec=recipe.codec,
+                codec=recipe.codec or "none",
             )
 
         return cls(

@@ -21,7 +21,7 @@ DEFAULT_SIZE = 96  # pixels; that of the reference study
 DEFAULT_SOURCE = "faces:2000"
 DEFAULT_SOURCE_SIZE = 64  # pixels
 PRESETS = ("celeba",)
-CODECS: tuple[Codec, ...] = ("none", "lz4", "zstd")
+CODECS = ("auto", "none", "lz4", "zstd")
 
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
 _CHUNK_ROWS = 128  # images; the best of 32..1024 for shuffled reading
@@ -84,7 +84,7 @@ class Recipe:
     limit
         Take only so many readable images, the first; None for all.
     codec
-        Compression of the store.
+        Compression of the store; None until it is chosen.
     """
 
     kind: Kind
@@ -92,7 +92,7 @@ class Recipe:
     n_faces: int
     frame: Frame
     limit: int | None
-    codec: Codec
+    codec: Codec | None
 
     @property
     def chunk_rows(self) -> int:
@@ -127,13 +127,14 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         raise OptionValueError(
             option="--size", value=size, expected=f"at most {_MAX_SIZE} pixels"
         )
+    codec = cast("Codec | Literal['auto']", options["codec"])
     return Recipe(
         kind=kind,
         path=path,
         n_faces=n_faces,
         frame=Frame(size=size, crop=_crop(_crop_option(options))),
         limit=options["limit"],
-        codec=cast("Codec", options["codec"]),
+        codec=None if codec == "auto" else codec,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from lowmem.base.errors import DataError
 from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
+from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.pack import Pack
 from lowmem_jobs.ingest.recipe import recipe_from_options
@@ -27,12 +28,13 @@ from lowmem_jobs.ingest.tars import partial_tar, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Context
     from lowmem_jobs.ingest.entries import Pixels, Source
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.recipe import Codec, Recipe
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
@@ -58,6 +60,9 @@ class Progress:
         the next; empty before the first. It does not depend on chunks or codec.
     report_bytes
         Length of the report.
+    codec, codec_reason
+        The compression, and why it was chosen; empty before it was, and where the user
+        chose it.
     first_reasons
         Why the first skipped entries were, for the message should nothing be readable.
     """
@@ -69,6 +74,8 @@ class Progress:
     waiting: tuple[int, ...] = ()
     digest: str = ""
     report_bytes: int = 0
+    codec: Codec | Literal[""] = ""
+    codec_reason: str = ""
     first_reasons: tuple[str, ...] = ()
 
 
@@ -82,6 +89,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     done = Progress(**ctx.state)
     yield from _unpack(ctx, recipe, done)
     with open_source(recipe, ctx) as source:
+        done = _with_codec(ctx, recipe, done, n_images=_total(source, recipe, done))
+        recipe = replace(recipe, codec=done.codec or recipe.codec)
         pack = Pack.open(
             ctx.staging,
             recipe,
@@ -90,11 +99,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             with_features=isinstance(source, FaceSource),
         )
         waiting = _waiting(ctx, done)
-        n_ahead = ctx.settings.get("decode_ahead", 1)
-        n_threads = ctx.settings.get("decode_threads", N_THREADS)
-        with outcomes(
-            source, done.n_seen, n_ahead=n_ahead, n_threads=n_threads
-        ) as found:
+        with _outcomes(ctx, source, done.n_seen) as found:
             for step in _steps(found, recipe, n_stored=done.n_stored):
                 before, done = done, _take(step, source, pack, done, waiting)
                 if len(waiting) == recipe.chunk_rows:
@@ -136,6 +141,26 @@ def _unpack(
         ctx.progress(0, note=f"unpacked {n_bytes // 2**20} MiB")
         state = asdict(replace(done, unpacked_bytes=n_bytes))
         yield CommitPoint(state=state, flush=flush)
+
+
+def _outcomes(
+    ctx: Context, source: Source, start: int
+) -> AbstractContextManager[Iterator[Outcome]]:
+    n_ahead = ctx.settings.get("decode_ahead", 1)
+    n_threads = ctx.settings.get("decode_threads", N_THREADS)
+    return outcomes(source, start, n_ahead=n_ahead, n_threads=n_threads)
+
+
+def _with_codec(
+    ctx: Context, recipe: Recipe, done: Progress, *, n_images: int
+) -> Progress:
+    """Choose the compression, once: an ingest that goes on keeps it."""
+    if recipe.codec is not None or done.codec:
+        return done
+    store_bytes = n_images * recipe.image_bytes
+    choice = measured_choice(store_bytes, ctx.staging, ctx.ram_budget_bytes)
+    ctx.log(f"codec {choice.codec}: {choice.reason}; --codec takes another")
+    return replace(done, codec=choice.codec, codec_reason=choice.reason)
 
 
 def _waiting(ctx: Context, done: Progress) -> list[Outcome]:
@@ -256,5 +281,6 @@ def _summary(recipe: Recipe, done: Progress) -> Mapping[str, object]:
         "size": recipe.frame.size,
         "source": recipe.title,
         "codec": recipe.codec,
+        **({"codec_reason": done.codec_reason} if done.codec_reason else {}),
         "content_sha256": done.digest,
     }
