@@ -14,7 +14,7 @@ state. That also builds what Keras builds late, and shows the memory peak at onc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from lowmem.protocol.job import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
 from lowmem.training.exact import numbers_from_texts, texts_from_numbers
+from lowmem.training.plateau import Plateau
 from lowmem.training.steps import Stepper
 from lowmem.training.stopping import EarlyStopping
 
@@ -58,6 +59,11 @@ class TrainingPlan:
         Epochs without improvement before training ends; 0 for never.
     takes_bytes
         Whether the model's loss takes targets as bytes, see `Stepper`.
+    keeps_best
+        Whether the model ends with the weights of its best epoch; it does with
+        ``patience`` in any case.
+    plateau
+        When the learning rate is reduced.
     """
 
     training: ZarrSequence
@@ -67,6 +73,8 @@ class TrainingPlan:
     micro_batch: int
     patience: int
     takes_bytes: bool
+    keeps_best: bool = False
+    plateau: Plateau = field(default_factory=Plateau)
 
 
 class Training:
@@ -101,6 +109,7 @@ class Training:
         self._training_logs: Row = {}
         self._history: list[Row] = []
         self._stopping = EarlyStopping(patience=plan.patience)
+        self._plateau = plan.plateau
         self._best: list[NDArray[Any]] = []
 
     @property
@@ -172,19 +181,27 @@ class Training:
             keras.ops.convert_to_tensor(self._model.optimizer.learning_rate)
         )
         self._history.append(row)
-        if self._plan.patience:
-            watched = row.get("val_loss", row.get("loss", 0.0))
-            self._stopping = self._stopping.next_after(
-                epoch=self._epoch + 1, loss=watched
-            )
-            if self._stopping.waited == 0:
-                self._best = [
-                    state.value_of(variable) for variable in self._model.weights
-                ]
+        self._watch(row.get("val_loss", row.get("loss", 0.0)))
         self._epoch += 1
         self._is_validating, self._batch = False, 0
         self._logs, self._training_logs = {}, {}
         self._model.reset_metrics()
+
+    def _watch(self, loss: float) -> None:
+        """Let the epoch's loss keep the weights, and reduce the learning rate."""
+        plan = self._plan
+        if plan.patience or plan.keeps_best:
+            self._stopping = self._stopping.next_after(epoch=self._epoch + 1, loss=loss)
+            if self._stopping.waited == 0:
+                self._best = [
+                    state.value_of(variable) for variable in self._model.weights
+                ]
+        self._plateau = self._plateau.next_after(loss=loss)
+        if self._plateau.is_due:
+            optimizer = self._model.optimizer
+            rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
+            optimizer.learning_rate = float(rate) * plan.plateau.factor
+            self._plateau = self._plateau.begin_again()
 
     def _report(self) -> None:
         plan = self._plan
@@ -206,6 +223,7 @@ class Training:
             "training_logs": texts_from_numbers(self._training_logs),
             "history": [texts_from_numbers(row) for row in self._history],
             "stopping": texts_from_numbers(asdict(self._stopping)),
+            "plateau": texts_from_numbers(asdict(self._plateau)),
             "environment": backend.environment(),
         }
         return CommitPoint(
@@ -247,6 +265,8 @@ class Training:
         self._training_logs = numbers_from_texts(saved["training_logs"])
         self._history = [numbers_from_texts(row) for row in saved["history"]]
         self._stopping = EarlyStopping(**numbers_from_texts(saved["stopping"]))
+        # A checkpoint of before there was one has none.
+        self._plateau = Plateau(**numbers_from_texts(saved.get("plateau", {})))
 
     def _prepare_optimizers(self) -> None:
         if not self._model.optimizer.built:

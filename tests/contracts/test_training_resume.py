@@ -12,6 +12,7 @@ from lowmem.stores.write import RowWriter
 from lowmem.training import state
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem.training.loop import Training, TrainingPlan
+from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
@@ -81,7 +82,7 @@ def odd_model():
     return model
 
 
-def attempt(store, build, saved, arrays, *, cut_after, micro_batch, patience):
+def attempt(store, build, saved, arrays, *, cut_after, micro_batch, **watch):
     """Run one attempt with new objects; return its last commit and the history."""
     with keras_session(seed=5):
         model = build()
@@ -91,11 +92,11 @@ def attempt(store, build, saved, arrays, *, cut_after, micro_batch, patience):
             validation=ZarrSequence(
                 store, batch_size=4, rows=VALIDATION, is_shuffled=False
             ),
-            epochs=EPOCHS,
+            epochs=watch.pop("epochs", EPOCHS),
             batch_size=4,
             micro_batch=micro_batch,
-            patience=patience,
             takes_bytes=True,
+            **{"patience": 0, **watch},
         )
         training = Training(model, plan)
         points = training.run(saved, arrays)
@@ -109,7 +110,7 @@ def attempt(store, build, saved, arrays, *, cut_after, micro_batch, patience):
         return {}, dict(state.capture(model)), (weights, training.history)
 
 
-def train(store, build, segments=(), *, forget="", micro_batches=(4,), patience=0):
+def train(store, build, segments=(), *, forget="", micro_batches=(4,), **watch):
     """Train to the end in one attempt more than there are ``segments``.
 
     ``forget`` names state that is left out of each commit: the next attempt then keeps
@@ -123,9 +124,11 @@ def train(store, build, segments=(), *, forget="", micro_batches=(4,), patience=
         micro_batch = micro_batches[number % len(micro_batches)]
         saved, arrays, result = attempt(
             store, build, saved, arrays,
-            cut_after=points, micro_batch=micro_batch, patience=patience,
+            cut_after=points, micro_batch=micro_batch, **watch,
         )  # fmt: skip
-        if forget and result is None:
+        if forget == "plateau" and result is None:
+            saved["plateau"] = {**saved["plateau"], "best": None, "waited": 0}
+        elif forget and result is None:
             lost = [name for name in arrays if forget in name]
             assert lost
             arrays |= {name: initial[name] for name in lost}
@@ -163,6 +166,64 @@ def test_early_stopping_resumes_with_its_best_weights(store):
     expected = train(store, forgetful_model, patience=1)
     resumed = train(store, forgetful_model, (5,), patience=1)
     assert_identical(resumed, expected)
+
+
+def stubborn_model():
+    """Return a model that does not improve: its steps go nowhere."""
+    model = plain_model()
+    model.optimizer.learning_rate = 1e-20
+    return model
+
+
+REDUCING = {"plateau": Plateau(patience=2, factor=0.5), "epochs": 4}
+
+
+@pytest.fixture(scope="module")
+def reduced(store):
+    return train(store, stubborn_model, **REDUCING)
+
+
+def test_a_learning_rate_is_reduced_on_a_plateau_as_keras_does_it(store, reduced):
+    with keras_session(seed=5):
+        model = stubborn_model()
+        data = ZarrSequence(store, batch_size=4, rows=TRAINING, seed=5)
+        held_out = ZarrSequence(store, batch_size=4, rows=VALIDATION, is_shuffled=False)
+        rule = keras.callbacks.ReduceLROnPlateau(
+            "val_loss", factor=0.5, patience=2, min_delta=0
+        )
+        report = model.fit(
+            data, validation_data=held_out, epochs=4, callbacks=[rule], shuffle=False,
+            verbose=0,
+        )  # fmt: skip
+    ours = [row["learning_rate"] for row in reduced[2]]
+    np.testing.assert_allclose(ours, report.history["learning_rate"], rtol=1e-6)
+    assert ours[0] == ours[2] > ours[3]
+
+
+def test_a_plateau_is_remembered_through_a_cut_while_it_lasts(store, reduced):
+    assert_identical(train(store, stubborn_model, (9,), **REDUCING), reduced)
+    with pytest.raises(AssertionError):
+        assert_identical(
+            train(store, stubborn_model, (9,), forget="plateau", **REDUCING), reduced
+        )
+
+
+def worsening_model():
+    """Return a model that climbs: each epoch is worse than the one before."""
+    model = plain_model()
+    model.optimizer.learning_rate = -0.01
+    return model
+
+
+def test_the_best_epoch_is_kept_through_a_cut_without_ending_early(store):
+    expected = train(store, worsening_model, keeps_best=True)
+    losses = [row["val_loss"] for row in expected[2]]
+    assert losses[0] < losses[1]
+    assert_identical(train(store, worsening_model, (5,), keeps_best=True), expected)
+    last = [expected[0][name] for name in expected[0] if name.startswith("model/")]
+    (first, *_) = train(store, worsening_model, keeps_best=True, epochs=1)
+    best = [first[name] for name in first if name.startswith("model/")]
+    assert all(map(np.array_equal, last, best))
 
 
 def test_what_is_no_finite_number_survives_a_cut_after_every_step(store):

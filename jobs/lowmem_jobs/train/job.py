@@ -10,6 +10,7 @@ from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
 from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.memory import calibrate, predict
+from lowmem_jobs.train.recipe import REDUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,6 +83,26 @@ OPTIONS = (
         minimum=0,
         help="End after so many epochs without improvement, keep the best; 0: never.",
     ),
+    # None where it is not given: a job that was begun without it goes on.
+    Option(
+        name="reduce_lr",
+        kind="int",
+        minimum=1,
+        help="Reduce the learning rate after so many epochs without improvement.",
+    ),
+    Option(
+        name="reduce_lr_factor",
+        kind="float",
+        minimum=1e-12,
+        help=f"What --reduce-lr multiplies it by; {REDUCTION} by default.",
+    ),
+    Option(
+        name="keep",
+        kind="str",
+        choices=("last", "best"),
+        help="Whose weights are published; by default the best epoch's with "
+        "--early-stopping, else the last's.",
+    ),
     Option(
         name="model",
         kind="str",
@@ -102,6 +123,17 @@ def check(ctx: PlanContext) -> None:
     if split >= 1:
         raise OptionValueError(
             option="--validation-split", value=split, expected="a share below 1"
+        )
+    factor = ctx.options["reduce_lr_factor"]
+    if factor is not None and factor >= 1:
+        raise OptionValueError(
+            option="--reduce-lr-factor", value=factor, expected="a factor below 1"
+        )
+    if ctx.options["keep"] == "last" and ctx.options["early_stopping"]:
+        raise OptionValueError(
+            option="--keep",
+            value="last",
+            expected="best beside --early-stopping, which keeps the best epoch's weights",
         )
     if ctx.options["model"]:
         find_source(ctx.options["model"])

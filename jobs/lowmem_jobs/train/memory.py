@@ -12,7 +12,7 @@ from lowmem.protocol.job import Rung
 from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
 from lowmem_jobs.train.custom import find_source
-from lowmem_jobs.train.recipe import architecture_from_options
+from lowmem_jobs.train.recipe import architecture_from_options, keeps_best
 
 if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
@@ -64,7 +64,7 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
     copies = (
         _WEIGHT_COPIES
         + _ACCUMULATION_COPIES * (settings["micro_batch"] < ctx.options["batch_size"])
-        + (ctx.options["early_stopping"] > 0)
+        + keeps_best(ctx.options)
     )
     values = (
         copies * size.n_weights
@@ -105,7 +105,7 @@ def _trial(batch_size: int, micro_batch: int) -> Trial:
     return Trial(
         settings={"micro_batch": micro_batch},
         # The weights of the best epoch are kept from the end of the first one on.
-        options={"batch_size": batch_size, "early_stopping": 0},
+        options={"batch_size": batch_size, "early_stopping": 0, "keep": None},
         points=_TRIAL_STEPS,
     )
 

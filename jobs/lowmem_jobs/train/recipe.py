@@ -20,6 +20,15 @@ _PRESETS = (
 )
 
 
+# What a learning rate that is reduced is multiplied by; Keras' own choice.
+REDUCTION = 0.1
+
+
+def keeps_best(options: Mapping[str, Any]) -> bool:
+    """Return whether the weights of the best epoch are kept beside the present ones."""
+    return bool(options["early_stopping"]) or options["keep"] == "best"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """The default autoencoder, less the size of its images."""

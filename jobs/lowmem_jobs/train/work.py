@@ -15,11 +15,16 @@ from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem.training.custom import build_custom_model
 from lowmem.training.loop import Training, TrainingPlan
 from lowmem.training.parts import cut_at_latent, write_parts
+from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
 from lowmem_jobs.train.job import OPTIONS
-from lowmem_jobs.train.recipe import architecture_from_options
+from lowmem_jobs.train.recipe import (
+    REDUCTION,
+    architecture_from_options,
+    keeps_best,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -63,6 +68,11 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                 micro_batch=micro_batch,
                 patience=ctx.options["early_stopping"],
                 takes_bytes=takes_bytes,
+                keeps_best=keeps_best(ctx.options),
+                plateau=Plateau(
+                    patience=ctx.options["reduce_lr"] or 0,
+                    factor=ctx.options["reduce_lr_factor"] or REDUCTION,
+                ),
             )
             course = Training(model, plan, show=ctx.progress)
             yield from course.run(ctx.state, ctx.arrays)
