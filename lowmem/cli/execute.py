@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
+from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
     PIPELINE,
     GivenOptions,
@@ -25,7 +26,9 @@ from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
+from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
+from lowmem.supervisor.mirroring import Mirror
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.process import adopt_orphans, run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
@@ -151,12 +154,26 @@ def default_vram_budget_bytes() -> int | None:
 
 
 @contextmanager
-def open_session(space: Workspace, lock: WorkspaceLock) -> Iterator[Session]:
+def open_session(
+    space: Workspace, lock: WorkspaceLock, options: RunOptions
+) -> Iterator[Session]:
     """Open what the jobs of one command share, in a workspace that is locked."""
     clock = SystemClock()
-    with Warden(), Journal(space, clock) as journal, StopRequests() as stops:
+    with (
+        Warden(),
+        Journal(space, clock) as journal,
+        StopRequests() as stops,
+        Mirror(
+            plan=mirror_plan(options),
+            space=space,
+            journal=journal,
+            clock=clock,
+            stops=stops,
+            say=speaker(options),
+        ) as mirror,
+    ):
         adopt_orphans()
-        yield Session(
+        session = Session(
             space=space,
             clock=clock,
             journal=journal,
@@ -164,7 +181,11 @@ def open_session(space: Workspace, lock: WorkspaceLock) -> Iterator[Session]:
             lock_descriptor=lock.descriptor,
             tmpfs_base_bytes=tmpfs_used_bytes(tmpfs_mounts()),
             read_records=lambda: read_records(space.journal),
+            mirror=mirror,
         )
+        if mirror.plan is not None:
+            tell_results(session)
+        yield session
 
 
 def execute(orders: Orders, space: Workspace) -> None:
@@ -177,11 +198,13 @@ def execute(orders: Orders, space: Workspace) -> None:
     """
     with (
         WorkspaceLock(space, SystemClock()) as lock,
-        open_session(space, lock) as session,
+        open_session(space, lock, orders.options) as session,
     ):
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
-            _run_one(_needed_order(need, order, orders), session, run_needed)
+            recorded = history_of(need.job, session.read_records()).recipe
+            needed = _needed_order(need, order, orders, recorded)
+            _run_one(needed, session, run_needed)
 
         if len(orders.jobs) > 1:
             _check(orders.jobs, session)
@@ -205,10 +228,29 @@ def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
         print(news, file=sys.stderr)
 
 
-def _needed_order(need: PlannedNeed, order: JobOrder, orders: Orders) -> JobOrder:
-    """Return the order for a job that ``order`` cannot do without."""
+def _needed_order(
+    need: PlannedNeed,
+    order: JobOrder,
+    orders: Orders,
+    recorded: Mapping[str, object] | None,
+) -> JobOrder:
+    """Return the order for a job that ``order`` cannot do without.
+
+    Parameters
+    ----------
+    recorded
+        What that job was last begun with, if it ever was: its results were lost, or
+        stayed on another machine, and are to be made again as they were.
+    """
     (description,) = ask.describe([need.job])
-    options = dict(need.options or {})
+    options: dict[str, object] = dict(need.options or {})
+    if recorded is not None:
+        named = {option.name for option in description.options}
+        options = {
+            key: value
+            for key, value in recorded.items()
+            if key in named and value is not None
+        }
     if not order.is_quiet:
         words = [need.job, *(f"--{key} {value}" for key, value in options.items())]
         print(

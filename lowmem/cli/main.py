@@ -17,6 +17,7 @@ from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.execute import orders_of
 from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.mirror import recover_first
 from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
 from lowmem.cli.repair import Repair, repair
@@ -81,6 +82,13 @@ StepsOption = Annotated[
 RecycleOption = Annotated[
     int | None, typer.Option(metavar="K", help="A fresh worker every K cycles.")
 ]
+MirrorOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Keep every commit in a folder or store, too."),
+]
+MirrorDataOption = Annotated[
+    bool, typer.Option("--mirror-data", help="Images and latents as well.")
+]
 RestartOption = Annotated[
     bool, typer.Option("--restart", help="Forget this job's progress.")
 ]
@@ -128,6 +136,8 @@ def run_command(
     seed: SeedOption = None,
     cycle_steps: StepsOption = None,
     recycle_every: RecycleOption = None,
+    mirror: MirrorOption = None,
+    mirror_data: MirrorDataOption = False,
     restart: RestartOption = False,
     set_: SetOption = None,
     quiet: QuietOption = False,
@@ -146,12 +156,16 @@ def run_command(
         seed=seed,
         cycle_steps=cycle_steps,
         recycle_every=recycle_every,
+        mirror=mirror,
+        mirror_data=mirror_data,
         restart=restart,
         quiet=quiet,
         pins=set_ or (),
         extra=context.args,
     )
-    supervise(orders_of(_required(job), space, options), space)
+    name = _required(job)
+    recover_first(space, options)
+    supervise(orders_of(name, space, options), space)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)

@@ -23,6 +23,8 @@ _CHECKED = (
     Option(name="seed", kind="int", minimum=0),
     Option(name="cycle_steps", kind="int", minimum=1),
     Option(name="recycle_every", kind="int", minimum=1),
+    Option(name="mirror", kind="str"),
+    Option(name="mirror_data", kind="flag"),
     Option(name="quiet", kind="flag"),
 )
 
@@ -38,6 +40,8 @@ class RunOptions:
     seed: int | None = None
     cycle_steps: int | None = None
     recycle_every: int | None = None
+    mirror: str | None = None
+    mirror_data: bool = False
     restart: bool = False
     quiet: bool = False
     pins: Sequence[str] = ()

@@ -60,8 +60,9 @@ class Server:
         self.send(AtRest())
 
     def _serve(self, news: News) -> None:
+        is_last = self.inbox.is_finishing
         try:
-            about = self.uploader.upload(news, is_last=self.inbox.is_finishing)
+            about = self.uploader.upload(news, is_last=is_last)
         except TooLargeError as error:
             is_done = news.published is not None
             self.send(StaysHere(job=news.job, n_bytes=error.n_bytes, is_done=is_done))
@@ -76,7 +77,7 @@ class Server:
                     job=about.job, generation=about.generation, is_done=about.is_done
                 )
             )
-        elif news.published is not None or not self.inbox.is_finishing:
+        elif not is_last:
             self.inbox.put_back(news)
             self.inbox.rest(_RACE_S)
 

@@ -129,7 +129,24 @@ class JobEnded(Record, frozen=True, kw_only=True):
     results_sha256: str = ""
 
 
-AnyRecord = JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded
+class Mirrored(Record, frozen=True, kw_only=True):
+    """The mirror has confirmed a commit: it survives the loss of this machine.
+
+    Attributes
+    ----------
+    generation
+        Index of the committed cycle.
+    is_done
+        Whether the job's results are there, instead of its progress.
+    """
+
+    generation: int
+    is_done: bool
+
+
+AnyRecord = (
+    JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded | Mirrored
+)
 
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 

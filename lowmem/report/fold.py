@@ -11,6 +11,7 @@ from lowmem.protocol.records import (
     Incident,
     JobBegun,
     JobEnded,
+    Mirrored,
     RunBegun,
 )
 from lowmem.report.schema import (
@@ -50,7 +51,14 @@ def report_from_records(
     """
     by_job: dict[str, list[AnyRecord]] = {}
     newest_last: dict[str, None] = {}
+    mirrored: dict[str, int] = {}
     for record in records:
+        if isinstance(record, Mirrored):
+            # Written whenever the mirror is done: says nothing of where the job stands.
+            mirrored[record.job] = record.generation
+            continue
+        if isinstance(record, JobBegun):
+            mirrored.pop(record.job, None)
         by_job.setdefault(record.job, []).append(record)
         newest_last.pop(record.job, None)
         newest_last[record.job] = None
@@ -63,10 +71,19 @@ def report_from_records(
     return Report(
         workspace=workspace,
         jobs={
-            name: _job_from_records(own, is_running=name == running)
+            name: _with_durable(
+                _job_from_records(own, is_running=name == running), mirrored.get(name)
+            )
             for name, own in by_job.items()
         },
     )
+
+
+def _with_durable(job: JobReport, generation: int | None) -> JobReport:
+    if generation is None:
+        return job
+    durable = sum(cycle.index <= generation for cycle in job.committed)
+    return replace(job, durable=durable)
 
 
 def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobReport:

@@ -102,6 +102,8 @@ class JobReport:
         What the job says of its result.
     versions
         Of the software that the newest attempt ran with.
+    durable
+        Committed cycles that a mirror has confirmed; None if it never confirmed any.
     """
 
     state: State
@@ -123,6 +125,7 @@ class JobReport:
     versions: Mapping[str, str]
     cycles: tuple[CycleReport, ...]
     events: tuple[EventReport, ...]
+    durable: int | None = None
 
     @property
     def committed(self) -> tuple[CycleReport, ...]:

@@ -38,6 +38,8 @@ class JobStatus:
     ----------
     cycles, items
         Those that are committed.
+    durable
+        Committed cycles that a mirror has confirmed; None if there is no mirror.
     next_command
         What carries the job on; None where nothing is left to do.
     message
@@ -53,6 +55,7 @@ class JobStatus:
     ram_budget_bytes: int | None
     next_command: str | None
     message: str
+    durable: int | None = None
 
 
 def statuses(report: Report) -> dict[str, JobStatus]:
@@ -109,6 +112,7 @@ def _status(job: JobReport, workspace: str) -> JobStatus:
         ram_budget_bytes=job.budgets.ram_bytes,
         next_command=None if is_over else shlex.join(["lowmem", *words]),
         message=job.message,
+        durable=job.durable,
     )
 
 
@@ -116,11 +120,17 @@ def _row(name: str, status: JobStatus) -> Row:
     return (
         name,
         status.state,
-        f"{status.cycles:,}",
+        _cycles_text(status),
         f"{status.items:,} {status.unit}" if status.items else "-",
         _peak_text(status),
         day_and_time(status.last_at),
     )
+
+
+def _cycles_text(status: JobStatus) -> str:
+    if status.durable is None:
+        return f"{status.cycles:,}"
+    return f"committed {status.cycles:,}, durable {status.durable:,}"
 
 
 def _peak_text(status: JobStatus) -> str:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Answer, Run
     from lowmem.protocol.records import Verdict
+    from lowmem.supervisor.mirroring import Mirror
     from lowmem.supervisor.screen import Screen
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal, Telemetry
@@ -73,6 +74,7 @@ class Instruments:
     screen: Screen
     stops: StopRequests
     lock_descriptor: int
+    mirror: Mirror
 
 
 @dataclass(slots=True)
@@ -250,6 +252,7 @@ class Attempt:
         if now < self._next_device_look or self._ending is not None:
             return
         self._next_device_look = now + _DEVICE_INTERVAL_S
+        self.tools.mirror.poll()
         device = self.tools.gpu.read() if self.request.device == "gpu" else None
         if device is None:
             return
@@ -340,6 +343,7 @@ class Attempt:
     def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
         used_bytes = self.tools.tree.read().ram_bytes
         self._ledger.committed(answer, used_bytes)
+        self.tools.mirror.committed(self.request.job, answer.cycle.index)
         self.made_progress = True
         self.tempo = self.tempo.after(
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds

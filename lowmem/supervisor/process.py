@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.protocol.messages import answer_from_line, line_from_message
+from lowmem.protocol.mirroring import mirror_answer_from_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.protocol.messages import Answer, Message
+    from lowmem.protocol.mirroring import MirrorAnswer
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PIPE_READ_BYTES = 2**16
 # seconds between two looks for processes that were killed.
 _REAP_INTERVAL_S = 0.005
+# seconds for a killed helper to go: one that waits for a dead mount may never.
+_LAST_LOOK_S = 5.0
+# Processes that serve the supervisor itself, and outlive a worker.
+_helpers: set[int] = set()
 # seconds; 2,000 cycles took 0.8.
 _REPORT_S = 120
 
@@ -183,7 +189,7 @@ class WorkerProcess:
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        remaining = {pid for pid in others if pid != self.pid}
+        remaining = {pid for pid in others if pid != self.pid} - _helpers
         give_up_at = clock.monotonic() + patience_s
         while True:
             for pid in remaining:
@@ -259,3 +265,69 @@ def run_module(module: str, *arguments: str) -> tuple[int, str]:
         line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stderr
+
+
+class HelperProcess:
+    """A process that serves the supervisor; nothing that it does can make this one wait."""
+
+    def __init__(self, module: str, request: Message, *, log: Path) -> None:
+        self._buffer = b""
+        with _log_stream(log) as output:
+            self._answers, helper_end = os.pipe()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", module, str(helper_end), str(os.getpid())],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(helper_end,),
+                    start_new_session=True,
+                )
+            except OSError:
+                os.close(self._answers)
+                raise
+            finally:
+                os.close(helper_end)
+        self.pid = self._process.pid
+        self.is_open = True
+        _helpers.add(self.pid)
+        self._order_end = self._process.stdin.fileno() if self._process.stdin else -1
+        os.set_blocking(self._answers, False)
+        os.set_blocking(self._order_end, False)
+        self.tell(request)
+
+    def tell(self, message: Message) -> bool:
+        """Send one message; return whether there was room for it."""
+        try:
+            # Shorter than what a pipe takes at once, or not at all.
+            os.write(self._order_end, line_from_message(message))
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            self.is_open = False
+            return False
+        return True
+
+    def receive(self, timeout_s: float = 0.0) -> list[MirrorAnswer]:
+        """Return the messages that have arrived."""
+        ready, _, _ = select.select([self._answers], [], [], timeout_s)
+        if not ready:
+            return []
+        data = os.read(self._answers, _PIPE_READ_BYTES)
+        if not data:
+            self.is_open = False
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [mirror_answer_from_line(line) for line in lines]
+
+    def end(self, clock: Clock) -> None:
+        """Kill it, and wait until it has gone, unless it hangs in the kernel."""
+        self.is_open = False
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.kill()
+        give_up_at = clock.monotonic() + _LAST_LOOK_S
+        while self._process.poll() is None and clock.monotonic() < give_up_at:
+            clock.sleep(_REAP_INTERVAL_S)
+        os.close(self._answers)
+        _helpers.discard(self.pid)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Planned
     from lowmem.protocol.records import AnyRecord, State
     from lowmem.supervisor.history import History
+    from lowmem.supervisor.mirroring import Mirror
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal
 
@@ -67,6 +68,7 @@ class Session:
     lock_descriptor: int
     tmpfs_base_bytes: int
     read_records: Callable[[], Iterable[AnyRecord]]
+    mirror: Mirror
 
 
 def run_job(
@@ -97,6 +99,7 @@ def run_job(
     history = history_of(order.name, session.read_records())
     history = _begin(order, session, history, planned.recipe)
     if history.is_done:
+        tell_done(session, order.name)
         return f"{order.name} is done already; --restart runs it again"
     prepared = prepare_job(order, session, planned, device)
     session.journal.write(
@@ -199,6 +202,12 @@ def _begin(
         )
     )
     return history_of(order.name, session.read_records())
+
+
+def tell_done(session: Session, job: str) -> None:
+    """Let the mirror know of a job's results, also of those of an earlier run."""
+    history = history_of(job, session.read_records())
+    session.mirror.done(job, history.last_cycle, history.published)
 
 
 class SupervisedRun:
@@ -308,6 +317,7 @@ class SupervisedRun:
                     screen=stack.enter_context(_screen(order)),
                     stops=session.stops,
                     lock_descriptor=session.lock_descriptor,
+                    mirror=session.mirror,
                 ),
             )
             ending = attempt.watch()
@@ -374,6 +384,7 @@ class SupervisedRun:
         finished = ending if isinstance(ending, decide.Finished) else None
         if verdict.state == "done":
             self._write_end("done", verdict.exit_code, finished=finished)
+            tell_done(self._session, name)
             return f"{name} is done"
         error = bad_news(self._order, verdict, ending)
         self._write_end(verdict.state, error.exit_code, str(error))

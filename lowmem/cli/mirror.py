@@ -1,0 +1,100 @@
+"""The mirror on the command line: what to keep, and what to take back before a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from lowmem.base.clock import SystemClock
+from lowmem.base.config import read_config
+from lowmem.base.errors import EXIT_STORAGE, OptionValueError, ReportedError
+from lowmem.base.workspace import Workspace
+from lowmem.cli.orders import RunOptions, with_config
+from lowmem.protocol.mirroring import Answered, RecoveredJob
+from lowmem.supervisor.history import history_of
+from lowmem.supervisor.lock import WorkspaceLock
+from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
+from lowmem.supervisor.run import Session, tell_done
+
+# seconds that a run with progress of its own waits for the mirror before it begins.
+_PATIENCE_S = 60.0
+
+
+def mirror_plan(options: RunOptions) -> MirrorPlan | None:
+    """Return what is to be mirrored; None if nothing is.
+
+    Raises
+    ------
+    OptionValueError
+        If ``--mirror-data`` is given without ``--mirror``.
+    """
+    if options.mirror is not None:
+        return MirrorPlan(url=options.mirror, has_data=options.mirror_data)
+    if options.mirror_data:
+        raise OptionValueError(
+            option="--mirror-data", value="given", expected="--mirror URL beside it"
+        )
+    return None
+
+
+def recover_first(space: Workspace, options: RunOptions) -> None:
+    """Fill an empty workspace from its mirror; compare one that is not.
+
+    Raises
+    ------
+    LowmemError
+        If the mirror is ahead of the workspace, holds nothing whole, or cannot be read
+        although the workspace is empty.
+    """
+    options = with_config(options, read_config(space.config).get("run", {}))
+    plan = mirror_plan(options)
+    if plan is None:
+        return
+    clock = SystemClock()
+    with WorkspaceLock(space, clock):
+        is_new = not (space.journal.exists() and space.journal.stat().st_size)
+        say = speaker(options)
+        try:
+            patience_s = None if is_new else _PATIENCE_S
+            answer = ask_mirror(plan, space, clock, patience_s)
+        except ReportedError as error:
+            if is_new or error.exit_code != EXIT_STORAGE:
+                raise
+            say("mirror: cannot be read now; the run goes on without its comparison")
+            return
+    for line in _lines(answer, plan.url):
+        say(line)
+
+
+def _lines(answer: Answered, url: str) -> list[str]:
+    lines = [f"mirror: {note}" for note in answer.notes]
+    if answer.jobs:
+        jobs = ", ".join(_standing(job) for job in answer.jobs)
+        lines.append(f"recovered from {url}: {jobs}")
+    return lines
+
+
+def _standing(job: RecoveredJob) -> str:
+    if job.is_done:
+        return f"{job.job} (done)"
+    return f"{job.job} (cycles 0 to {job.generation})"
+
+
+def tell_results(session: Session) -> None:
+    """Tell the mirror of the results of earlier runs; it sends what it does not have."""
+    root = session.space.root
+    for job in dict.fromkeys(record.job for record in session.read_records()):
+        history = history_of(job, session.read_records())
+        is_there = all((root / name).exists() for name in history.published)
+        if history.is_done and is_there:
+            tell_done(session, job)
+
+
+def speaker(options: RunOptions) -> Callable[[str], None]:
+    """Return what shows the user one line, unless he wants silence."""
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr)
+
+    return say

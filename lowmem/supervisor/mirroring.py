@@ -1,0 +1,254 @@
+"""The supervisor's side of the mirror: start its process, tell it, hear it, let it go.
+
+Nothing here waits while a job runs: what cannot be told at once is told later, since
+only the newest commit counts. A mirror's process that ends is started again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from lowmem.base.errors import InternalError, ReportedError
+from lowmem.base.units import format_bytes
+from lowmem.protocol.messages import Failed
+from lowmem.protocol.mirroring import (
+    Answered,
+    AtRest,
+    Durable,
+    FinishMirror,
+    JobCommitted,
+    JobDone,
+    Keep,
+    Mended,
+    Recover,
+    Shared,
+    StaysHere,
+    Troubled,
+)
+from lowmem.protocol.records import Mirrored
+from lowmem.supervisor.process import HelperProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.messages import Message
+    from lowmem.protocol.mirroring import MirrorAnswer
+    from lowmem.supervisor.signals import StopRequests
+    from lowmem.supervisor.telemetry import Journal
+
+# seconds that the end of a run waits for what is not yet durable.
+FINISH_S = 60.0
+_LOOK_S = 0.05
+# seconds before a mirror's process that ended is started again.
+_START_AGAIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorPlan:
+    """What the user wants mirrored.
+
+    Attributes
+    ----------
+    url
+        A folder, or any URL that fsspec opens.
+    has_data
+        Whether large stores are sent too.
+    """
+
+    url: str
+    has_data: bool = False
+
+
+@dataclass(slots=True)
+class Mirror:
+    """The mirror of one run, or, without a plan, none at all; a context manager.
+
+    Attributes
+    ----------
+    say
+        Shows the user one line.
+    """
+
+    plan: MirrorPlan | None
+    space: Workspace
+    journal: Journal
+    clock: Clock
+    stops: StopRequests
+    say: Callable[[str], None]
+    _helper: HelperProcess | None = None
+    _start_at: float = 0.0
+    _untold: dict[str, JobCommitted | JobDone] = field(default_factory=dict)
+    _open: dict[str, JobCommitted | JobDone] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set)
+    _is_at_rest: bool = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.finish()
+
+    def committed(self, job: str, generation: int) -> None:
+        """Hear of a commit."""
+        self._note(JobCommitted(job=job, generation=generation))
+
+    def done(self, job: str, generation: int, published: tuple[str, ...]) -> None:
+        """Hear that a job is done."""
+        self._note(JobDone(job=job, generation=generation, published=published))
+
+    def _note(self, news: JobCommitted | JobDone) -> None:
+        if self.plan is not None:
+            self._untold[news.job] = self._open[news.job] = news
+            self.poll()
+
+    def poll(self) -> None:
+        """Tell what is new, hear what became durable; never wait."""
+        if self.plan is None:
+            return
+        helper = self._running()
+        if helper is None:
+            return
+        for answer in helper.receive():
+            self._take(answer)
+        for job in list(self._untold):
+            if not helper.tell(self._untold[job]):
+                return
+            del self._untold[job]
+
+    def _running(self) -> HelperProcess | None:
+        """Return the process, started if there is none; None if it is too early."""
+        if self._helper is not None and not self._helper.is_open:
+            self._helper.end(self.clock)
+            self._helper = None
+            self._untold = dict(self._open)
+        if self._helper is None and self.plan is not None:
+            now = self.clock.monotonic()
+            if now < self._start_at:
+                return None
+            self._start_at = now + _START_AGAIN_S
+            self._helper = HelperProcess(
+                "lowmem.mirror",
+                Keep(
+                    url=self.plan.url,
+                    workspace=str(self.space.root),
+                    has_data=self.plan.has_data,
+                ),
+                log=self.space.private / "mirror.log",
+            )
+        return self._helper
+
+    def _take(self, answer: MirrorAnswer) -> None:
+        match answer:
+            case Durable():
+                self._durable(answer)
+            case StaysHere():
+                self._stays(answer)
+            case Troubled():
+                self.say(
+                    f"mirror: {answer.problem}. The job goes on; it is tried again."
+                )
+            case Mended():
+                self.say("mirror: works again")
+            case Shared():
+                self.say(
+                    "mirror: another machine writes to it; its generations are kept apart"
+                )
+            case AtRest():
+                self._is_at_rest = True
+            case _:
+                return
+
+    def _durable(self, answer: Durable) -> None:
+        last = self._open.get(answer.job)
+        if last is not None and last.generation <= answer.generation:
+            if isinstance(last, JobCommitted) or answer.is_done:
+                del self._open[answer.job]
+        self.journal.write(
+            Mirrored(
+                job=answer.job,
+                at=self.journal.now(),
+                generation=answer.generation,
+                is_done=answer.is_done,
+            )
+        )
+
+    def _stays(self, answer: StaysHere) -> None:
+        self._open.pop(answer.job, None)
+        if answer.job not in self._warned:
+            self._warned.add(answer.job)
+            what = "results" if answer.is_done else "results in the making"
+            self.say(
+                f"mirror: {answer.job}'s {what}, {format_bytes(answer.n_bytes)}, stay on "
+                "this machine: elsewhere it begins anew, with the same result. "
+                "--mirror-data sends them."
+            )
+
+    def finish(self) -> None:
+        """Wait, for at most `FINISH_S`, until all is durable; then end the process."""
+        if self._helper is None:
+            return
+        try:
+            if self._open:
+                self._wait()
+        finally:
+            self._helper.end(self.clock)
+            self._helper = None
+
+    def _wait(self) -> None:
+        jobs = ", ".join(self._open)
+        self.say(f"mirror: sending the last of {jobs}, for at most {FINISH_S:.0f} s")
+        stops_before = self.stops.count
+        give_up_at = self.clock.monotonic() + FINISH_S
+        is_told = False
+        while not self._is_at_rest and self.clock.monotonic() < give_up_at:
+            self.poll()
+            if self._helper is None or self.stops.count > stops_before:
+                break
+            if not self._untold and not is_told:
+                is_told = self._helper.tell(FinishMirror())
+            self.clock.sleep(_LOOK_S)
+        if self._open:
+            self.say(f"mirror: not durable at the end: {', '.join(self._open)}")
+
+
+def ask_mirror(
+    plan: MirrorPlan, space: Workspace, clock: Clock, patience_s: float | None = None
+) -> Answered:
+    """Fill the workspace from its mirror if it is empty, else compare the two.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait for a mirror that does not answer; None waits for ever.
+
+    Raises
+    ------
+    LowmemError
+        If the mirror holds nothing whole, is ahead, or cannot be read.
+    """
+    request: Message = Recover(url=plan.url, workspace=str(space.root))
+    helper = HelperProcess("lowmem.mirror", request, log=space.private / "mirror.log")
+    give_up_at = None if patience_s is None else clock.monotonic() + patience_s
+    try:
+        while helper.is_open:
+            if give_up_at is not None and clock.monotonic() > give_up_at:
+                return Answered(notes=("does not answer; the run goes on without it",))
+            for answer in helper.receive(_LOOK_S):
+                if isinstance(answer, Failed):
+                    raise ReportedError(
+                        message=answer.message, exit_code=answer.exit_code, traceback=""
+                    )
+                if isinstance(answer, Answered):
+                    return answer
+    finally:
+        helper.end(clock)
+    raise InternalError(problem="the mirror's process ended without an answer")
