@@ -266,4 +266,7 @@ def _needed_order(
         began_s=orders.began_s,
         is_pipeline=False,
     )
-    return replace(needed, is_restart=False)
+    seed = recorded.get("seed", needed.seed) if recorded else needed.seed
+    return replace(
+        needed, is_restart=False, seed=seed if isinstance(seed, int) else needed.seed
+    )

@@ -130,6 +130,8 @@ def budget_texts(budgets: Budgets) -> list[str]:
 def cycles_text(job: JobReport) -> str:
     """Return how many cycles ran, by outcome."""
     texts = [f"{len(job.committed):,} committed"]
+    if job.durable is not None:
+        texts.append(f"{job.durable:,} durable in the mirror")
     for outcome, word in (
         ("interrupted", "interrupted"),
         ("rolled_back", "rolled back"),

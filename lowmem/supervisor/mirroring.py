@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # seconds that the end of a run waits for what is not yet durable.
 FINISH_S = 60.0
+# seconds of it before the user is told why the run does not end.
+_SAID_S = 1.0
 _LOOK_S = 0.05
 # seconds before a mirror's process that ended is started again.
 _START_AGAIN_S = 10.0
@@ -169,9 +171,10 @@ class Mirror:
 
     def _durable(self, answer: Durable) -> None:
         last = self._open.get(answer.job)
-        if last is not None and last.generation <= answer.generation:
-            if isinstance(last, JobCommitted) or answer.is_done:
-                del self._open[answer.job]
+        # The last commit of a job has the same number as its results.
+        is_it = isinstance(last, JobCommitted) or answer.is_done
+        if last is not None and is_it and last.generation <= answer.generation:
+            del self._open[answer.job]
         self.journal.write(
             Mirrored(
                 job=answer.job,
@@ -204,17 +207,19 @@ class Mirror:
             self._helper = None
 
     def _wait(self) -> None:
-        jobs = ", ".join(self._open)
-        self.say(f"mirror: sending the last of {jobs}, for at most {FINISH_S:.0f} s")
         stops_before = self.stops.count
         give_up_at = self.clock.monotonic() + FINISH_S
-        is_told = False
+        is_told = is_said = False
         while not self._is_at_rest and self.clock.monotonic() < give_up_at:
             self.poll()
             if self._helper is None or self.stops.count > stops_before:
                 break
             if not self._untold and not is_told:
                 is_told = self._helper.tell(FinishMirror())
+            if not is_said and self.clock.monotonic() > give_up_at - FINISH_S + _SAID_S:
+                jobs = ", ".join(self._open)
+                self.say(f"mirror: sending {jobs}, for at most {FINISH_S:.0f} s")
+                is_said = True
             self.clock.sleep(_LOOK_S)
         if self._open:
             self.say(f"mirror: not durable at the end: {', '.join(self._open)}")

@@ -201,12 +201,17 @@ def stop_after_commits(job: Path, space: Path, n_commits: int, *words: object) -
     return ended
 
 
-def until(condition: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None:
+def until(
+    condition: Callable[[], object],
+    *,
+    patience_s: float = PATIENCE_S,
+    pause_s: float = 0.005,
+) -> None:
     """Wait for a condition."""
     give_up_at = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < give_up_at, "waited too long"
-        time.sleep(0.005)
+        time.sleep(pause_s)
 
 
 def records(space: Path) -> list[AnyRecord]:
