@@ -33,9 +33,19 @@ from lowmem.report.read import read_report
 from tests.processes import pipeline
 
 PATIENCE_S = 900
+# In a process of its own, as `lowmem` does it: only that one loads fsspec.
+RECOVER = """
+import sys
+from lowmem.base.workspace import Workspace
+from lowmem.mirror.recover import recover
+from lowmem.mirror.remote import Remote
+space = Workspace.at(sys.argv[1])
+recover(Remote.open(sys.argv[2], space.root.name), space, sys.argv[2])
+"""
 
 
 def command(workspace: Path, *more: str) -> list[str]:
+    """Return the line that runs the five jobs at their smallest."""
     line = [sys.executable, "-m", "lowmem", "run", "all", "--quiet"]
     for job, options in pipeline.OPTIONS.items():
         for name, value in zip(options[::2], options[1::2], strict=True):
@@ -48,10 +58,12 @@ def command(workspace: Path, *more: str) -> list[str]:
 
 
 def start(workspace: Path, *more: str) -> subprocess.Popen[bytes]:
+    """Begin a run."""
     return subprocess.Popen(command(workspace, *more), stderr=subprocess.PIPE)
 
 
 def finish(run: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a run, which must be a good one."""
     _, err = run.communicate(timeout=PATIENCE_S)
     if run.returncode:
         raise SystemExit(err.decode())
@@ -79,7 +91,17 @@ def standing(workspace: Path) -> dict[str, tuple[int, int]]:
 
 
 def text_of(found: dict[str, tuple[int, int]], place: int) -> str:
+    """Return committed (0) or durable (1) cycles of each job as text."""
     return " ".join(f"{job}:{counts[place]}" for job, counts in found.items()) or "-"
+
+
+def bytes_of(value: object) -> bytes:
+    """Return an array with its type and shape, or bytes, as bytes."""
+    if not isinstance(value, np.ndarray):
+        return bytes(value)
+    head = f"{value.dtype} {value.shape}".encode()
+    is_text = value.dtype.kind in "OUT"
+    return head + (str(value.tolist()).encode() if is_text else value.tobytes())
 
 
 def digest(workspace: Path, job: str) -> str:
@@ -88,17 +110,14 @@ def digest(workspace: Path, job: str) -> str:
     for name in pipeline.RESULTS[job]:
         for key, value in sorted(pipeline.contents(workspace / name).items()):
             whole.update(f"{name}/{key}".encode())
-            if isinstance(value, np.ndarray):
-                whole.update(f"{value.dtype} {value.shape}".encode())
-                is_text = value.dtype.kind in "OUT"
-                value = str(value.tolist()).encode() if is_text else value.tobytes()
-            whole.update(value)
+            whole.update(bytes_of(value))
     return whole.hexdigest()
 
 
 def lose_and_recover(
     workspace: Path, mirror: Path, moments: int, draw: random.Random
 ) -> None:
+    """Lose the machine again and again, then let the run end."""
     words = ("--mirror", str(mirror))
     print(f"{'moment':>6} {'after':>7}  committed | durable | recovered by the next")
     for moment in range(1, moments + 1):
@@ -113,11 +132,7 @@ def lose_and_recover(
             [
                 sys.executable,
                 "-c",
-                "import sys; from lowmem.base.workspace import Workspace; "
-                "from lowmem.mirror.remote import Remote; "
-                "from lowmem.mirror.recover import recover; "
-                "s = Workspace.at(sys.argv[1]); "
-                "recover(Remote.open(sys.argv[2], s.root.name), s, sys.argv[2])",
+                RECOVER,
                 str(workspace),
                 str(mirror),
             ],
@@ -132,6 +147,7 @@ def lose_and_recover(
 
 
 def main() -> int:
+    """Compare a run that lost its machine with one that did not."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--moments", type=int, default=10)
     arguments.add_argument("--seed", type=int, default=1)
@@ -143,7 +159,7 @@ def main() -> int:
     finish(start(whole))
     print(f"undisturbed: {time.monotonic() - began:.0f} s")
     began = time.monotonic()
-    draw = random.Random(given.seed)
+    draw = random.Random(given.seed)  # noqa: S311 - moments, no secret
     lose_and_recover(lost, folder / "mirror", given.moments, draw)
     print(f"lost {given.moments} times: {time.monotonic() - began:.0f} s")
     n_bytes = sum(f.stat().st_size for f in (folder / "mirror").rglob("*.*"))
