@@ -122,12 +122,12 @@ def lose_and_recover(
     print(f"{'moment':>6} {'after':>7}  committed | durable | recovered by the next")
     for moment in range(1, moments + 1):
         run = start(workspace, *words)
-        after_s = draw.uniform(3.0, 20.0)
+        after_s = draw.uniform(5.0, 40.0)
         with suppress(subprocess.TimeoutExpired):
             run.wait(after_s)
         kill_everything(run)
         before = standing(workspace)
-        shutil.rmtree(workspace)
+        shutil.rmtree(workspace, ignore_errors=True)
         subprocess.run(
             [
                 sys.executable,
@@ -139,7 +139,7 @@ def lose_and_recover(
             check=True,
         )
         after = standing(workspace)
-        shutil.rmtree(workspace)
+        shutil.rmtree(workspace, ignore_errors=True)
         lost, kept, back = text_of(before, 0), text_of(before, 1), text_of(after, 0)
         print(f"{moment:>6} {after_s:>5.1f} s  {lost} | {kept} | {back}", flush=True)
     run = start(workspace, *words)

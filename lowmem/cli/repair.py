@@ -67,7 +67,7 @@ def repair(space: Workspace) -> tuple[Verification, Repair]:
         # A list of checksums that is there again may tell more.
         damaged = [f for f in verify(space).findings if f.remedy == "recompute"]
         if damaged:
-            with open_session(space, lock) as session:
+            with open_session(space, lock, RunOptions()) as session:
                 _rebuild_all(session, damaged, told)
         return verify(space), told
 

@@ -39,6 +39,8 @@ EVERY_RUN = (
     "--seed",
     "--cycle-steps",
     "--recycle-every",
+    "--mirror",
+    "--mirror-data",
     "--restart",
     "--set",
     "--quiet",
