@@ -114,6 +114,19 @@ def digest(workspace: Path, job: str) -> str:
     return whole.hexdigest()
 
 
+def wait_for_commits(run: subprocess.Popen[bytes], workspace: Path, more: int) -> None:
+    """Wait for so many commits beyond those that came back, or for the end."""
+    first: int | None = None
+    while run.poll() is None:
+        time.sleep(0.05)
+        if not (workspace / ".lowmem" / "journal.jsonl").exists():
+            continue
+        n_commits = sum(pipeline.committed_cycles(workspace, j) for j in pipeline.JOBS)
+        first = n_commits if first is None else first
+        if n_commits >= first + more:
+            return
+
+
 def lose_and_recover(
     workspace: Path, mirror: Path, moments: int, draw: random.Random
 ) -> None:
@@ -122,9 +135,10 @@ def lose_and_recover(
     print(f"{'moment':>6} {'after':>7}  committed | durable | recovered by the next")
     for moment in range(1, moments + 1):
         run = start(workspace, *words)
-        after_s = draw.uniform(5.0, 40.0)
-        with suppress(subprocess.TimeoutExpired):
-            run.wait(after_s)
+        began = time.monotonic()
+        wait_for_commits(run, workspace, draw.randint(1, 6))
+        time.sleep(draw.uniform(0.0, 1.5))
+        after_s = time.monotonic() - began
         kill_everything(run)
         before = standing(workspace)
         shutil.rmtree(workspace, ignore_errors=True)

@@ -8,10 +8,9 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
 from lowmem.base.journal import JournalWriter
 from lowmem.base.workspace import Workspace
+from lowmem.mirror.names import About
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.snapshot import News
 from lowmem.mirror.upload import Uploader
@@ -113,6 +112,13 @@ def sums(root: Path) -> dict[str, str]:
     }
 
 
-def edit_ok(path: Path, **changes: object) -> None:
-    document = msgspec.json.decode(path.read_bytes())
-    path.write_bytes(msgspec.json.encode({**document, **changes}))
+def about(news: News) -> About:
+    """Return what an upload of this news gives back."""
+    return About(
+        job=news.job,
+        generation=news.generation,
+        is_done=news.published is not None,
+        sequence=0,
+        journal_sha256="",
+        at="",
+    )

@@ -73,6 +73,7 @@ class Uploader:
     _sent: dict[str, _Sent] = field(default_factory=dict)
     _data_due: dict[str, float] = field(default_factory=dict)
     _leftovers: list[str] = field(default_factory=list)
+    _floor: str | None = None
     others: frozenset[str] = frozenset()
 
     def upload(self, news: News, *, is_last: bool) -> About | None:
@@ -132,7 +133,7 @@ class Uploader:
     def _send(
         self, remote: Remote, snapshot: Snapshot, *, is_last: bool
     ) -> About | None:
-        about = snapshot.about
+        about = snapshot.about = self._not_before(remote, snapshot.about)
         if snapshot.chunks and about.job not in self._sent:
             self._sent[about.job] = self._recall(remote, about.job)
         sent = self._sent.get(about.job, {})
@@ -157,8 +158,18 @@ class Uploader:
             names = tuple(sorted({e.archive for e in entries}))
             ok = Ok(size_bytes=size_bytes, sha256=sha256, about=about, archives=names)
             self._mark(remote, name, msgspec.json.encode(ok))
+        self._floor = about.at
         self._retire(remote)
         return about
+
+    def _not_before(self, remote: Remote, about: About) -> About:
+        """Return it with a time that is not before the newest of its lineage.
+
+        The clock of this machine may be behind that of the one before.
+        """
+        if self._floor is None:
+            self._floor = max((g.about.at for g in self._own(remote)), default="")
+        return msgspec.structs.replace(about, at=max(about.at, self._floor))
 
     def _is_data_due(self, job: str, new: Sequence[LocalFile]) -> bool:
         is_large = sum(chunk.size_bytes for chunk in new) >= _LEAST_DATA_BYTES

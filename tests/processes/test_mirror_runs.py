@@ -191,7 +191,7 @@ def test_a_mirror_that_hangs_only_costs_the_bounded_wait(job, space, tmp_path, f
         faults.write_text("hangs")
         live.wait_for(lambda found: any(type(r).__name__ == "JobEnded" for r in found))
         # The wait at the end, which the user need not have.
-        until(lambda: live.process.terminate() or live.has_ended, pause_s=0.3)
+        until(lambda: live.process.terminate() or live.has_ended, pause_s=3)
         ended = live.end()
     assert ended.status == 0, ended
     assert "not durable at the end: count" in ended.err
