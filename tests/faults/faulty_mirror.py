@@ -93,7 +93,9 @@ class _Writing:
     """A file that is spoilt when it is closed."""
 
     def __init__(self, stream, path, words):
-        self._stream, self._path, self._words = stream, path, words
+        self._stream, self._path = stream, path
+        # A marker that is whole must not vouch for an archive that is not.
+        self._words = set() if path.suffix == ".ok" else words
 
     def write(self, data):
         if "enospc" in Path(os.environ[VARIABLE]).read_text().split():
