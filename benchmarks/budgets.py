@@ -79,8 +79,16 @@ def control_group() -> Iterator[Path | None]:
         yield group
     finally:
         if group is not None:
-            time.sleep(0.1)
+            remove_group(group)
+
+
+def remove_group(group: Path) -> None:
+    """Remove a group once all that was in it has ended."""
+    for _ in range(50):
+        with contextlib.suppress(OSError):
             group.rmdir()
+            return
+        time.sleep(0.1)
 
 
 def mark_of(group: Path) -> Path | None:
@@ -275,6 +283,9 @@ def run_cycles(_: argparse.Namespace, folder: Path) -> None:
         ends = [c["ram_end_bytes"] for c in job["cycles"] if c["ram_end_bytes"]]
         # The first cycles compile the step and fill the pools.
         ends = ends[10:]
+        if len(ends) < 2:
+            print(f"{name:<8}{len(ends):>8}  too few cycles for a slope")
+            continue
         slope = statistics.linear_regression(range(len(ends)), ends).slope
         print(
             f"{name:<8}{len(ends):>8}{ends[0] / MIB:>11.1f}{ends[-1] / MIB:>10.1f}",

@@ -62,10 +62,8 @@ class ControlGroup:
             with contextlib.suppress(OSError):
                 (self.path / "cgroup.procs").write_text(str(pid))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def remove(self) -> None:
+        """Remove the group, once its processes have been waited for."""
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.rmdir()

@@ -139,13 +139,14 @@ class Attempt:
         )
         group = ControlGroup.make(self.policy.ram_budget_bytes)
         try:
-            with group, urgent():
+            with urgent():
                 group.admit(worker.pid)
                 stand_back(worker.pid)
                 self._loop(worker)
         finally:
             worker.kill(self.tools.tree.pids, self.tools.clock)
             exited = worker.wait()
+            group.remove()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
             verdict = decide.verdict_of_death(exited.status, is_oom_kill=is_oom)

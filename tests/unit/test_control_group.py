@@ -47,9 +47,10 @@ def test_without_control_groups_there_is_none_and_nothing_fails(tmp_path, lines)
     (tmp_path / "self").mkdir()
     if lines is not None:
         (tmp_path / "self" / "cgroup").write_text(lines)
-    with ControlGroup.make(GIB, tmp_path, tmp_path / "none") as group:
-        assert group.path is None
-        group.admit(1234)
+    group = ControlGroup.make(GIB, tmp_path, tmp_path / "none")
+    assert group.path is None
+    group.admit(1234)
+    group.remove()
 
 
 def test_groups_that_killed_supervisors_left_are_removed(tmp_path):
@@ -62,12 +63,13 @@ def test_groups_that_killed_supervisors_left_are_removed(tmp_path):
 @pytest.mark.process
 @pytest.mark.slow
 def test_the_kernel_stops_a_process_in_a_real_group_beyond_its_limit():
-    with ControlGroup.make(100 * 2**20) as group:
-        if group.path is None:
-            pytest.skip("no control group can be made here")
-        hold = "import sys; sys.stdin.read(1); held = b'x' * (300 * 2**20)"
-        process = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE)
-        group.admit(process.pid)
-        process.communicate(b"x")
-        assert process.returncode == -9
+    group = ControlGroup.make(100 * 2**20)
+    if group.path is None:
+        pytest.skip("no control group can be made here")
+    hold = "import sys; sys.stdin.read(1); held = b'x' * (300 * 2**20)"
+    process = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE)
+    group.admit(process.pid)
+    process.communicate(b"x")
+    group.remove()
+    assert process.returncode == -9
     assert not group.path.exists()
