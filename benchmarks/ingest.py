@@ -3,6 +3,7 @@
     python benchmarks/ingest.py speed            178 x 218 pixels to 96 x 96, as CelebA's
     python benchmarks/ingest.py speed --photos   1000 x 1000 pixels to 96 x 96
     python benchmarks/ingest.py memory           the kernel's peak, archives up to 5 GB
+    python benchmarks/ingest.py many             the same of 100,000 tiny files, by source
 
 `bare loop`: Pillow alone, encoded images in RAM: decode, cut, scale, nothing stored; one
 process a core. `plain script`: one process, zipfile, Pillow and h5py, as one would write
@@ -99,7 +100,7 @@ with zipfile.ZipFile(sys.argv[1]) as archive, h5py.File(sys.argv[2], "w") as tar
 def main() -> None:
     """Measure what is asked for, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("speed", "memory"))
+    parser.add_argument("part", choices=("speed", "memory", "many"))
     parser.add_argument("--photos", action="store_true")
     parser.add_argument("--images", type=int)
     parser.add_argument("--rounds", type=int, default=3)
@@ -108,7 +109,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="lowmem-ingest-"))
     try:
-        speed(folder, options) if options.part == "speed" else memory(folder, options)
+        parts = {"speed": speed, "memory": memory, "many": many}
+        parts[options.part](folder, options)
     finally:
         shutil.rmtree(folder)
 
@@ -170,13 +172,13 @@ def bare(_out: Path, archive: Path, _n_images: int) -> float:
     return float(subprocess.run(line, check=True, capture_output=True).stdout)
 
 
-def lowmem(out: Path, archive: Path, n_images: int) -> float:
+def lowmem(out: Path, archive: Path, n_images: int, *more: str) -> float:
     """Return images a second of the whole command; the workspace stays."""
     shutil.rmtree(out, ignore_errors=True)
     line = [sys.executable, "-m", "lowmem", "run", "ingest", "--source", str(archive)]
     began = time.perf_counter()
     run = ["--crop", "center", "--workspace", str(out), "--ram-budget", "1G", "--quiet"]
-    subprocess.run([*line, *run], check=True)
+    subprocess.run([*line, *run, *more], check=True)
     seconds = time.perf_counter() - began
     if sum(cycle["items"] for cycle in report(out)["cycles"]) != n_images:
         raise SystemExit("not every image was packed")
@@ -225,6 +227,31 @@ def memory(folder: Path, options: argparse.Namespace) -> None:
         print(f"{job['ram_peak_bytes'] / MIB:>10.0f}{kernel / MIB:>12.0f}", end="")
         print(f"{rate:>10,.0f}")
         archive.unlink()
+        shutil.rmtree(out)
+
+
+def many(folder: Path, options: argparse.Namespace) -> None:
+    """Print time and peaks of very many tiny files, every tenth of which is no image."""
+    n_files = options.images or 100_000
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(stream, "PNG")
+    contents = [stream.getvalue()] * 9 + [b"no image"]
+    files, archive = folder / "files", folder / "files.zip"
+    files.mkdir()
+    with zipfile.ZipFile(archive, "w") as target:
+        for index in range(n_files):
+            (files / f"{index:06}.png").write_bytes(contents[index % 10])
+            target.writestr(f"{index:06}.png", contents[index % 10])
+    print(f"{'source':>8}{'files':>10}{'seconds':>9}{'peak MiB':>10}{'kernel MiB':>12}")
+    for source in (files, archive):
+        out = folder / "w"
+        rate = lowmem(out, source, n_files * 9 // 10, "--size", "8")
+        job = report(out)
+        kernel = max(cycle["ram_hwm_bytes"] or 0 for cycle in job["cycles"])
+        seconds = n_files * 0.9 / rate
+        kind = source.suffix or "folder"
+        print(f"{kind:>8}{n_files:>10,}{seconds:>9.1f}", end="")
+        print(f"{job['ram_peak_bytes'] / MIB:>10.0f}{kernel / MIB:>12.0f}")
         shutil.rmtree(out)
 
 

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from lowmem.base.errors import DataError
 from lowmem_jobs.ingest.catalog import Catalog
-from lowmem_jobs.ingest.entries import Entry, UnreadableError, name_bytes
+from lowmem_jobs.ingest.entries import (
+    Entry,
+    UnreadableError,
+    name_bytes,
+    printable,
+)
 from lowmem_jobs.ingest.zips import list_zip, member_reader
 
 METHODS = [
@@ -160,3 +165,25 @@ def test_entries_are_in_the_byte_order_of_their_names_and_the_last_of_each_count
     for entry in found:
         is_last = last[name_bytes(entry.name)] == entry.n_bytes
         assert is_last == (entry.problem == "")
+
+
+@pytest.mark.slow
+@given(st.binary(min_size=1, max_size=12))
+def test_a_name_in_any_bytes_is_read_and_never_fails(tmp_path_factory, raw):
+    """Names are written with one letter for each byte, which is then replaced."""
+    folder = tmp_path_factory.mktemp("zips")
+    for flag in (0, 0x800):
+        members = [("n" * len(raw), b"content", zipfile.ZIP_STORED)]
+        data = bytearray(write(folder / "a.zip", members).read_bytes())
+        directory = data.find(b"PK\x01\x02")
+        for start, name_at, flag_at in ((0, 30, 6), (directory, 46, 8)):
+            data[start + name_at : start + name_at + len(raw)] = raw
+            data[start + flag_at : start + flag_at + 2] = flag.to_bytes(2, "little")
+        (folder / "a.zip").write_bytes(data)
+        found = read_all(folder / "a.zip")
+        assert len(found) <= 1
+        for name, content in found:
+            printable(name).encode()
+            assert content == b"content" or content.startswith("unsafe name")
+            if flag and b"\0" not in raw:
+                assert name_bytes(name) == raw
