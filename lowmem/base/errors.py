@@ -374,6 +374,7 @@ class StorageError(LowmemError, OSError):
     exit_code = EXIT_STORAGE
 
     def __init__(self, *, path: object, problem: str) -> None:
+        self.problem = problem
         # OSError's own initialiser would reinterpret two arguments as errno, text.
         super().__init__(
             f"{path} could not be written or read: {problem}. What was committed is "

@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.checkpoints.generations import examine, generation_path, generations
+from lowmem.base.errors import StorageError
+from lowmem.checkpoints.generations import (
+    Examined,
+    examine,
+    generation_path,
+    generations,
+)
+from lowmem.checkpoints.manifest import MANIFEST
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.integrity.findings import Finding, Tally, Verification
 from lowmem.integrity.lines import read_lines
@@ -114,7 +121,7 @@ class _Scan:
         """Return the manifests that are whole, oldest first."""
         folder = self.space.checkpoints(job)
         present = generations(folder)
-        examined = {n: examine(generation_path(folder, n)) for n in present}
+        examined = {n: _examined(generation_path(folder, n)) for n in present}
         self.tally.checkpoints += len(present)
         whole = {
             n: found.manifest
@@ -173,7 +180,9 @@ class _Scan:
         self.tally.results += 1
         if not path.is_file():
             return "is missing", None
-        sums = sums_of(path)
+        sums, problem = _sums(path)
+        if sums is None:
+            return problem, None
         self.tally.bytes += sums.size_bytes
         if sums.size_bytes != entry.size_bytes:
             return f"holds {sums.size_bytes} bytes, not {entry.size_bytes}", sums
@@ -200,7 +209,9 @@ class _Scan:
             return "is missing" if layout.is_complete else ""
         self.tally.chunks += 1
         self.tally.unrecorded += 1
-        sums = sums_of(path)
+        sums, problem = _sums(path)
+        if sums is None:
+            return problem
         self.tally.bytes += sums.size_bytes
         return "" if sums.ends_in_crc else _BAD_CRC
 
@@ -247,6 +258,26 @@ class _Scan:
                 remedy=remedy,
             )
         )
+
+
+def _examined(path: Path) -> Examined:
+    """Examine a generation; one that the disk cannot give back is damaged."""
+    try:
+        return examine(path)
+    except StorageError as error:
+        return Examined(manifest=None, problems={MANIFEST: _unreadable(error)})
+
+
+def _sums(path: Path) -> tuple[Sums | None, str]:
+    """Read a file; None and why, if the disk cannot give it back."""
+    try:
+        return sums_of(path), ""
+    except StorageError as error:
+        return None, _unreadable(error)
+
+
+def _unreadable(error: StorageError) -> str:
+    return f"cannot be read from the disk ({error.problem})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.faults import job_sweep
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 # Runs for one kind of failure.
-_PLACES = 12
+_PLACES = 8
 
 
 @pytest.mark.parametrize(

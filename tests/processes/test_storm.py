@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_were_not(tmp_path):
     words = ["--source", "faces:600", "--size", "16", "--cycle-steps", "1"]
     reference, workspace = tmp_path / "reference", tmp_path / "w"
-    for space, n_kills in ((reference, 0), (workspace, 3)):
+    for space, n_kills in ((reference, 0), (workspace, 2)):
         one = storm.Storm(
             job="ingest",
             workspace=space,

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from lowmem.base.errors import NewerFormatError
+from lowmem.base.errors import NewerFormatError, StorageError
 from lowmem.base.journal import JournalWriter, read_bodies
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.manifest import (
@@ -208,6 +208,25 @@ def test_results_that_are_gone_are_told(space):
     assert len(found) == 7
     ended = [r for r in records(space) if isinstance(r, JobEnded)]
     assert ended[-1].results_sha256
+
+
+def test_what_the_disk_cannot_give_back_is_damage_and_the_rest_is_read(
+    space, monkeypatch
+):
+    from lowmem.integrity import scan
+
+    real, lost = scan.sums_of, space / "squares.zarr" / "squares" / "c.3.0"
+
+    def failing(path):
+        if path == lost:
+            raise StorageError(path=path, problem="Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(scan, "sums_of", failing)
+    flip(space / "squares.txt", 0, 0)
+    found = {one.path: one.problem for one in findings(space)}
+    assert len(found) == 2
+    assert "Input/output error" in found["squares.zarr/squares/c.3.0"]
 
 
 def test_a_workspace_in_use_is_not_verified(space):
