@@ -29,6 +29,7 @@ class Cutter:
         self.leave_after = leave_after
         self.cycles: list[Cycle] = []
         self.lines: list[str] = []
+        self.notes: list[str] = []
         self.restored: Restored | None = None
 
     def started(self, restored: Restored | None) -> None:
@@ -41,6 +42,9 @@ class Cutter:
         assert returned_bytes >= 0
         self.cycles.append(cycle)
         return self.leave_after is None or len(self.cycles) < self.leave_after
+
+    def keep_line(self, text: str) -> None:
+        self.notes.append(text)
 
     def show_line(self, text: str) -> None:
         self.lines.append(text)

@@ -18,6 +18,7 @@ from lowmem.protocol.records import (
     Incident,
     JobBegun,
     JobEnded,
+    Noted,
     RunBegun,
     body_from_record,
 )
@@ -120,6 +121,9 @@ class History:
             "action": "restarted with micro_batch 32",
         }
         return self._add(Incident, attempt=self.attempt, **(facts | changes))
+
+    def note(self, text: str) -> History:
+        return self._add(Noted, attempt=self.attempt, text=text)
 
     def end(
         self, state: str = "done", exit_code: int = 0, **changes: object

@@ -283,6 +283,10 @@ class Context(Protocol):
         """Show one line to the user."""
         ...
 
+    def note(self, text: str) -> None:
+        """Show one line to the user, and keep it in the report."""
+        ...
+
     def progress(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show how far the job is, counted from its very start."""
         ...

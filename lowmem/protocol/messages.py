@@ -279,9 +279,10 @@ class Progressed(Message, frozen=True, kw_only=True):
 
 
 class Logged(Message, frozen=True, kw_only=True):
-    """One line for the user."""
+    """One line for the user; ``is_kept`` asks for it to be in the report too."""
 
     text: str
+    is_kept: bool = False
 
 
 class Committed(Message, frozen=True, kw_only=True):

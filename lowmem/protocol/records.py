@@ -105,6 +105,13 @@ class Incident(Record, frozen=True, kw_only=True):
     action: str
 
 
+class Noted(Record, frozen=True, kw_only=True):
+    """Something that the job wants whoever reads its results to know."""
+
+    attempt: int
+    text: str
+
+
 class JobEnded(Record, frozen=True, kw_only=True):
     """The run of a job ended, for now or for good.
 
@@ -145,7 +152,14 @@ class Mirrored(Record, frozen=True, kw_only=True):
 
 
 AnyRecord = (
-    JobBegun | RunBegun | AttemptBegun | CycleEnded | Incident | JobEnded | Mirrored
+    JobBegun
+    | RunBegun
+    | AttemptBegun
+    | CycleEnded
+    | Incident
+    | Noted
+    | JobEnded
+    | Mirrored
 )
 
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)

@@ -12,6 +12,7 @@ from lowmem.protocol.records import (
     JobBegun,
     JobEnded,
     Mirrored,
+    Noted,
     RunBegun,
 )
 from lowmem.report.schema import (
@@ -19,6 +20,7 @@ from lowmem.report.schema import (
     CycleReport,
     EventReport,
     JobReport,
+    NoteReport,
     Report,
 )
 
@@ -120,6 +122,7 @@ def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobR
         versions=attempt.versions if attempt else {},
         cycles=cycles,
         events=events,
+        notes=tuple(_notes(records)),
     )
 
 
@@ -239,3 +242,12 @@ def _events(records: Sequence[AnyRecord]) -> Iterator[EventReport]:
                 where=record.where,
                 action=record.action,
             )
+
+
+def _notes(records: Sequence[AnyRecord]) -> Iterator[NoteReport]:
+    """Yield what the job noted; a worker started again says the same once more."""
+    seen: set[str] = set()
+    for record in records:
+        if isinstance(record, Noted) and record.text not in seen:
+            seen.add(record.text)
+            yield NoteReport(at=record.at, attempt=record.attempt, text=record.text)

@@ -75,6 +75,15 @@ class EventReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteReport:
+    """What the job wants whoever reads its results to know."""
+
+    at: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
     """One job since it last began from nothing.
 
@@ -126,6 +135,7 @@ class JobReport:
     cycles: tuple[CycleReport, ...]
     events: tuple[EventReport, ...]
     durable: int | None = None
+    notes: tuple[NoteReport, ...] = ()
 
     @property
     def committed(self) -> tuple[CycleReport, ...]:

@@ -70,6 +70,10 @@ def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[s
             at = day_and_time(event.at)
             yield from _wrapped(f"{at}  {_event_text(event)}", "    ")
             yield from _wrapped(f"-> {event.action}", "      ")
+    if job.notes:
+        yield from ("", "  Notes")
+        for note in job.notes:
+            yield from _wrapped(f"{day_and_time(note.at)}  {note.text}", "    ")
     if job.summary:
         yield from ("", "  Results")
         width = max(map(len, job.summary))

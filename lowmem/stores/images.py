@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ARRAY = "images"
 _N_AXES = 4
+_USUAL_BYTES = 96 * 96 * 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,24 @@ class Images:
     def image_bytes(self) -> int:
         """Bytes of one image."""
         return prod(self.shape[1:])
+
+
+def images_at_once(image_bytes: int, *, most: int) -> int:
+    """Return how many images a model is to compute on at once.
+
+    A function of their size alone: another number would change the last digits of a
+    result, so it must not follow from the memory at hand. ``most`` for images of up to
+    96 x 96 x 3 bytes, fewer for larger ones, always a power of two below ``most``.
+
+    Examples
+    --------
+    >>> [images_at_once(side * side * 3, most=32) for side in (64, 96, 192, 1024)]
+    [32, 32, 8, 1]
+    """
+    n_images = most
+    while n_images > 1 and n_images * image_bytes > most * _USUAL_BYTES:
+        n_images //= 2
+    return n_images
 
 
 def images_to_use(options: Mapping[str, Any], workspace: Workspace) -> Images:

@@ -27,7 +27,7 @@ from lowmem.protocol.messages import (
     Started,
 )
 from lowmem.protocol.messages import Finished as FinishedMessage
-from lowmem.protocol.records import AttemptBegun
+from lowmem.protocol.records import AttemptBegun, Noted
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
 from lowmem.supervisor.allocation import AllocationLimits
@@ -301,7 +301,7 @@ class Attempt:
     def _take(self, answer: Answer, worker: WorkerProcess) -> None:
         match answer:
             case Logged():
-                self.tools.screen.line(answer.text)
+                self._logged(answer)
             case Progressed():
                 self.tools.screen.progress(answer.done, answer.total, answer.note)
             case Started():
@@ -318,6 +318,18 @@ class Attempt:
                 self._ending = self._failed(answer)
             case _:
                 return
+
+    def _logged(self, line: Logged) -> None:
+        self.tools.screen.line(line.text)
+        if line.is_kept:
+            self.tools.journal.write(
+                Noted(
+                    job=self.request.job,
+                    at=self.tools.journal.now(),
+                    attempt=self.number,
+                    text=line.text,
+                )
+            )
 
     def _started(self, answer: Started) -> None:
         if answer.note:

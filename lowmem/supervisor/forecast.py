@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from lowmem.memory.plan import Sample, fitted, is_at_least, predicted_bytes
+from lowmem.memory.plan import Sample, fitted, predicted_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, needed_budget_bytes
 
 if TYPE_CHECKING:
@@ -72,13 +72,7 @@ def forecast(
 def _calibrated(rung: PlannedRung, samples: Sequence[Sample]) -> PlannedRung:
     if not samples:
         return rung
-    expected = predicted_bytes(fitted(samples), rung.terms, rung.ram_bytes or 0)
-    too_large = (
-        one.peak_bytes
-        for one in samples
-        if not one.is_whole and is_at_least(rung.terms, one.terms)
-    )
-    ram_bytes = max([expected, *too_large])
+    ram_bytes = predicted_bytes(fitted(samples), rung.terms, rung.ram_bytes or 0)
     if not all(one.is_whole for one in samples):
         # A trial that was stopped says only that it needs more.
         ram_bytes = max(ram_bytes, rung.ram_bytes or 0)
@@ -107,13 +101,14 @@ def is_trial_due(rungs: Sequence[PlannedRung], budget_bytes: int) -> bool:
     Not where there is room enough, nor where the smallest setting is far too large; and
     not where a former run or trial has told already.
     """
-    first, last = rungs[0], rungs[-1]
-    if first.source == "unknown":
+    # The one to start with, as far as is known.
+    chosen = next((rung for rung in rungs if fits(rung, budget_bytes)), rungs[-1])
+    if chosen.source == "unknown":
         return True
-    if first.source != "analytic":
+    if chosen.source != "analytic":
         return False
-    is_roomy = needed_budget_bytes(first) <= ROOMY_SHARE * budget_bytes
-    is_hopeless = needed_budget_bytes(last) > HOPELESS_SHARE * budget_bytes
+    is_roomy = needed_budget_bytes(chosen) <= ROOMY_SHARE * budget_bytes
+    is_hopeless = needed_budget_bytes(rungs[-1]) > HOPELESS_SHARE * budget_bytes
     return not (is_roomy or is_hopeless)
 
 

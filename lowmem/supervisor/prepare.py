@@ -73,7 +73,8 @@ def prepare(
     known = _Known(order, planned, bench)
     rungs = forecast(planned, known.samples(), ceilings)
     is_due = is_trial_due(rungs, order.ram_budget_bytes)
-    is_wanted = is_thorough and rungs[0].source in {"unknown", "analytic"}
+    guessed = {"unknown", "analytic"}
+    is_wanted = is_thorough and any(rung.source in guessed for rung in rungs)
     if planned.trials and (is_due or is_wanted):
         say("measuring what it needs, which is remembered")
         known.measure_all()

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # seconds between two readings: short, since a trial has few steps to show its peak in.
 _INTERVAL_S = 0.004
+# More than any memory file system holds. Others write there too, so what is added to
+# them may end a trial, but is not remembered as a need of the job.
+_NO_GROWTH = 2**62
 # No job can be called so.
 _MARK = ".trial-"
 
@@ -98,8 +101,7 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
 def _watched(
     request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench
 ) -> TrialPeak | None:
-    base = tmpfs_used_bytes(tmpfs_mounts())
-    with TreeSampler(os.getpid(), base) as tree:
+    with TreeSampler(os.getpid(), _NO_GROWTH) as tree:
         worker = WorkerProcess(
             request, device=bench.device, log=bench.space.log(request.job)
         )
@@ -130,6 +132,8 @@ class _Watch:
         self._tree = tree
         self._worker = worker
         self._budget = budget
+        self._mounts = tmpfs_mounts()
+        self._tmpfs_base_bytes = tmpfs_used_bytes(self._mounts)
         self.peak_bytes = 0
 
     def to_the_end(self, bench: Bench, job: str) -> bool | None:
@@ -140,8 +144,10 @@ class _Watch:
                     job=job, reason="while its memory was being measured"
                 )
             used_bytes = self._read()
-            if self._budget.pressure(used_bytes) is Pressure.HARD:
+            if self._is_beyond(used_bytes):
                 return False
+            if self._is_beyond(used_bytes + self._tmpfs_growth_bytes()):
+                return None
             interval_s = min(self._budget.next_interval_s(used_bytes), _INTERVAL_S)
             for answer in self._worker.receive(interval_s):
                 if isinstance(answer, Committed):
@@ -151,10 +157,15 @@ class _Watch:
                     return _is_too_large(answer)
         return None
 
+    def _is_beyond(self, used_bytes: int) -> bool:
+        return self._budget.pressure(used_bytes) is Pressure.HARD
+
+    def _tmpfs_growth_bytes(self) -> int:
+        return max(0, tmpfs_used_bytes(self._mounts) - self._tmpfs_base_bytes)
+
     def _read(self) -> int:
         reading = self._tree.read()
-        is_hard = self._budget.pressure(reading.ram_bytes) is Pressure.HARD
-        if is_hard and not reading.is_exact:
+        if self._is_beyond(reading.ram_bytes) and not reading.is_exact:
             reading = self._tree.refine()
         self.peak_bytes = max(self.peak_bytes, reading.ram_bytes)
         return reading.ram_bytes

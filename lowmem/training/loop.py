@@ -225,6 +225,7 @@ class Training:
             "stopping": texts_from_numbers(asdict(self._stopping)),
             "plateau": texts_from_numbers(asdict(self._plateau)),
             "environment": backend.environment(),
+            "micro_batch": self._plan.micro_batch,
         }
         return CommitPoint(
             items=items, state=saved, arrays=self._arrays, flush=self._verify

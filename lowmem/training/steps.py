@@ -42,6 +42,17 @@ def set_accumulation(model: keras.Model, *, batch_size: int, micro_batch: int) -
         model.optimizer.gradient_accumulation_steps = steps
 
 
+def sees_the_batch(model: keras.Model) -> list[str]:
+    """Return the kinds of layers whose effect depends on what shares a micro-batch."""
+    kinds = {
+        type(layer).__name__
+        for layer in model._flatten_layers()  # noqa: SLF001 - nested ones too
+        if isinstance(layer, keras.layers.BatchNormalization)
+        or getattr(layer, "seed_generator", None) is not None
+    }
+    return sorted(kinds)
+
+
 def part_sizes(n_rows: int, steps: int) -> list[int]:
     """Return the sizes of ``steps`` parts of a batch, as equal as can be.
 

@@ -82,6 +82,10 @@ class Channel:
         """Show one line to the user."""
         self.send(Logged(text=text))
 
+    def keep_line(self, text: str) -> None:
+        """Show one line to the user, and have it kept in the report."""
+        self.send(Logged(text=text, is_kept=True))
+
     def show_progress(self, done: int, total: int | None, note: str) -> None:
         """Show how far the job is, at most five times a second and at its end."""
         now = self._clock.monotonic()

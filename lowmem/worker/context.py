@@ -32,11 +32,16 @@ class WorkerContext:
     state: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
     show_line: Callable[[str], None]
+    keep_line: Callable[[str], None]
     show_progress: Callable[[int, int | None, str], None]
 
     def log(self, text: str) -> None:
         """Show one line to the user."""
         self.show_line(str(text))
+
+    def note(self, text: str) -> None:
+        """Show one line to the user, and keep it in the report."""
+        self.keep_line(str(text))
 
     def progress(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show how far the job is, counted from its very start."""

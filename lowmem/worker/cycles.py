@@ -69,6 +69,10 @@ class Overseer(Protocol):
         """Show one line to the user."""
         ...
 
+    def keep_line(self, text: str) -> None:
+        """Show one line to the user, and keep it in the report."""
+        ...
+
     def show_progress(self, done: int, total: int | None, note: str) -> None:
         """Show how far the job is."""
         ...
@@ -346,6 +350,7 @@ class _Course:
             state=self._restored.manifest.state if self._restored else {},
             arrays=self._restored.arrays if self._restored else {},
             show_line=self._overseer.show_line,
+            keep_line=self._overseer.keep_line,
             show_progress=self._overseer.show_progress,
         )
 

@@ -144,6 +144,7 @@ class RunChannel:
         self._request = request
         self.is_draining = channel.is_draining
         self.show_line = channel.show_line
+        self.keep_line = channel.keep_line
         self.show_progress = channel.show_progress
 
     def started(self, restored: Restored | None) -> None:

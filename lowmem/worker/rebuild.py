@@ -126,6 +126,8 @@ def _drive(
         state=state,
         arrays=arrays,
         show_line=overseer.show_line,
+        # What it notes is in the report already.
+        keep_line=overseer.show_line,
         show_progress=overseer.show_progress,
     )
     work = work_of(job)(context)

@@ -13,6 +13,7 @@ import zarr
 from PIL import Image
 
 from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
@@ -135,6 +136,22 @@ def test_a_run_cut_at_every_commit_point_equals_the_run_never_cut(space, uncut):
         n_attempts += 1
     assert n_attempts > 4
     assert content(space.root) == content(uncut)
+
+
+def test_every_rung_of_the_ladder_gives_the_same_bytes(space, uncut):
+    # A batch that divides neither the step nor the rung, and the uncut run's own.
+    for batch in ({}, {"batch_size": 24}):
+        options = {"count": COUNT, **batch}
+        contents = []
+        for settings in JOB.ladder(plan(space)):
+            drive(JOB, space.root, options, settings=settings, cycle_steps=1000)
+            contents.append(content(space.root))
+            remove(space.job("generate"))
+            remove(space.generated)
+        assert len(contents) == 2
+        assert contents[0] == contents[1]
+        if not batch:
+            assert contents[0] == content(uncut)
 
 
 def test_a_commit_makes_durable_whatever_both_passes_wrote_before(space, monkeypatch):
@@ -301,7 +318,7 @@ def test_the_description_offers_every_method_and_predicts_more_for_more(space):
     assert methods == METHODS
     predicted = []
     for changed in ({"batch_size": 8}, {}, {"count": 4096}):
-        [settings] = JOB.ladder(plan(space, **changed))
+        settings, *_ = JOB.ladder(plan(space, **changed))
         predicted.append(JOB.predict(plan(space, **changed), settings).ram_bytes)
     assert predicted == sorted(set(predicted))
     with pytest.raises(OptionValueError, match=r"--quantile is 1\.5"):

@@ -91,6 +91,7 @@ EVENT = {
     "where": maybe(is_text),
     "action": is_text,
 }
+NOTE = {"at": is_time, "attempt": is_count, "text": is_text}
 BUDGETS = {
     "ram_bytes": maybe(is_count),
     "vram_bytes": maybe(is_count),
@@ -117,6 +118,7 @@ JOB = {
     "published": list_of(is_text),
     "summary": table(lambda _: True),
     "versions": table(is_text),
+    "notes": list_of(records(NOTE)),
 }
 
 

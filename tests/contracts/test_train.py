@@ -212,3 +212,27 @@ def test_a_truncated_chunk_is_a_data_error_that_names_it(tmp_path):
     chunk.write_bytes(chunk.read_bytes()[:100])
     with pytest.raises(DataError, match="samples 8 to 15"):
         drive(JOB, tmp_path, SMALL)
+
+
+def test_layers_that_see_the_micro_batch_are_named_with_the_step_it_changed_at(
+    tmp_path,
+):
+    write_images(tmp_path, 12)
+    options = SMALL | {"batch_norm": True, "validation_split": 0.0}
+    # Three steps an epoch: two of them and three, then the sixth with half the memory.
+    whole, halved, again = Cutter(leave_after=5), Cutter(leave_after=1), Cutter()
+    drive(JOB, tmp_path, options, settings={"micro_batch": 4}, overseer=whole)
+    drive(JOB, tmp_path, options, settings={"micro_batch": 2}, overseer=halved)
+    drive(JOB, tmp_path, options, settings={"micro_batch": 2}, overseer=again)
+    assert whole.notes == again.notes == []
+    (note,) = halved.notes
+    assert note.startswith(
+        "from step 6 on, BatchNormalization saw micro-batches of 2 images instead of 4"
+    )
+
+
+def test_without_such_layers_another_micro_batch_is_not_worth_a_note(tmp_path):
+    write_images(tmp_path, 8)
+    overseer = Cutter()
+    drive(JOB, tmp_path, SMALL, settings={"micro_batch": 2}, overseer=overseer)
+    assert overseer.notes == []

@@ -12,7 +12,14 @@ import pytest
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.records import AnyRecord, Outcome, State, Verdict
-from lowmem.report.schema import Budgets, CycleReport, EventReport, JobReport, Report
+from lowmem.report.schema import (
+    Budgets,
+    CycleReport,
+    EventReport,
+    JobReport,
+    NoteReport,
+    Report,
+)
 from lowmem.report.status import JobStatus
 from lowmem.report.telemetry import Reading
 
@@ -29,14 +36,15 @@ def rows_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "kind", [Report, JobReport, Budgets, CycleReport, EventReport, JobStatus]
+    "kind",
+    [Report, JobReport, Budgets, CycleReport, EventReport, NoteReport, JobStatus],
 )
 def test_every_field_of_the_report_is_described(kind):
     assert {field.name for field in fields(kind)} <= words_of(REPORT)
 
 
 def test_no_field_is_described_that_is_not_in_the_report():
-    kinds = (Report, JobReport, Budgets, CycleReport, EventReport)
+    kinds = (Report, JobReport, Budgets, CycleReport, EventReport, NoteReport)
     known = {field.name for kind in kinds for field in fields(kind)}
     for row in rows_of(REPORT):
         named = re.findall(r"`([a-z_.]+)`", row.split("|")[1])

@@ -28,7 +28,7 @@ def digests(workspace):
 @pytest.fixture
 def options(tmp_path, monkeypatch):
     # Several blocks in a small table.
-    monkeypatch.setattr(source, "_BLOCK_VALUES", 3 * 500)
+    monkeypatch.setattr(source, "BLOCK_VALUES", 3 * 500)
     rng = np.random.default_rng(1)
     rows = rng.standard_t(6, size=(900, 3)) @ rng.normal(size=(3, 3))
     np.save(tmp_path / "z.npy", rows.astype(np.float32))

@@ -58,7 +58,7 @@ plan = PlanContext(
     device="cpu",
     ram_budget_bytes=2 * 10**9,
 )
-[rung] = JOB.ladder(plan)
+rung, *_ = JOB.ladder(plan)
 drive(JOB, root, options, settings=rung, cycle_steps=1)
 done.set()
 watcher.join()

@@ -14,7 +14,12 @@ from tests.processes.lowmem_runs import attempts, incidents, job_file, lowmem
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.memory]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.slow,
+    pytest.mark.memory,
+    pytest.mark.alone,
+]
 
 MIB = 2**20
 # 60 MiB, and 10 for each of its block: nothing but trials can tell.
@@ -130,4 +135,43 @@ def test_where_a_run_was_stopped_the_next_one_starts_below(tmp_path):
     assert [a.settings["block"] for a in attempts(space)[3:]] == [4]
 
 
+def test_a_trial_that_fails_otherwise_tells_nothing_and_leaves_the_error_to_the_run(
+    tmp_path,
+):
+    broken = GREEDY.replace("held = [", "raise LookupError('no such row'); held = [")
+    job = job_file(tmp_path, broken)
+    space = tmp_path / "w"
+    left = Workspace.at(space).job("greedy.trial-999999999")
+    left.mkdir(parents=True)
+    plan = plan_of(job, space, "1G")
+    assert (plan["settings"], plan["source"]) == ({"block": 16}, "unknown")
+    assert not left.exists()
+    assert not Workspace.at(space).trials.exists()
+    ended = run(job, space, "1G")
+    assert ended.status == 70
+    assert "no such row" in ended.err
+
+
 LATE = '(10 * ctx.settings["block"] if row > 6 else 0)'
+
+
+@pytest.mark.keras
+def test_training_in_a_third_less_takes_a_smaller_micro_batch_and_ends_alike(tmp_path):
+    options = ("--filters", "32,64", "--latent-dim", "4", "--batch-size", "512")
+    options += ("--epochs", "1", "--validation-split", "0")
+    space = tmp_path / "w"
+    ingested = lowmem(
+        "run", "ingest", "--source", "faces:520", "--size", "64", "--workspace", space
+    )
+    assert ingested.status == 0, ingested
+    train = ("run", "train", "--workspace", space, *options)
+    roomy = lowmem(*train, "--ram-budget", "6G")
+    assert roomy.status == 0, roomy
+    whole = read_report(Workspace.at(space), is_live=False).jobs["train"]
+    tight = lowmem(*train, "--ram-budget", whole.ram_peak_bytes * 2 // 3, "--restart")
+    assert tight.status == 0, tight
+    parts = read_report(Workspace.at(space), is_live=False).jobs["train"]
+    assert {cycle.settings["micro_batch"] for cycle in whole.cycles} == {512}
+    assert max(cycle.settings["micro_batch"] for cycle in parts.cycles) < 512
+    assert parts.ram_peak_bytes <= whole.ram_peak_bytes * 2 // 3
+    assert parts.summary["loss"] == pytest.approx(whole.summary["loss"], rel=1e-5)

@@ -379,7 +379,11 @@ def test_chunks_of_large_images_hold_fewer_rows(tmp_path):
 
 
 def test_each_smaller_rung_is_predicted_to_need_less(tmp_path):
-    context = plan(tmp_path, source="faces:1")
+    context = plan(tmp_path, source=str(tmp_path))
     needed = [JOB.predict(context, rung).ram_bytes for rung in JOB.ladder(context)]
     assert needed == sorted(needed, reverse=True)
     assert len(set(needed)) == 3
+    # Drawn one after the other: nothing is decoded ahead.
+    drawn = plan(tmp_path, source="faces:1")
+    assert len({JOB.predict(drawn, rung).ram_bytes for rung in JOB.ladder(drawn)}) == 1
+    assert JOB.predict(drawn, JOB.ladder(drawn)[0]).ram_bytes < needed[-1]

@@ -16,6 +16,17 @@ def report_of(*histories: History, workspace: str = "/w", is_live: bool = False)
     return report_from_records(workspace, records, is_live=is_live)
 
 
+def test_a_note_is_shown_once_however_often_its_worker_was_started():
+    history = History(unit="rows").begin().run().start(0)
+    history.note("from step 6 on, other batches").incident().start(0)
+    history.note("from step 6 on, other batches").end()
+    (job,) = report_of(history).jobs.values()
+    assert [(note.attempt, note.text) for note in job.notes] == [
+        (1, "from step 6 on, other batches")
+    ]
+    line_with(text_from_report(report_of(history)), "from step 6 on, other batches")
+
+
 def line_with(text: str, *words: str) -> str:
     found = [line for line in text.splitlines() if all(word in line for word in words)]
     assert len(found) == 1, found

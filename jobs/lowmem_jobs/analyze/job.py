@@ -13,13 +13,22 @@ from lowmem_jobs.analyze.header import read_npy_shape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Measured, see tests/memory: a worker with NumPy, Zarr, SciPy and Matplotlib; the
-# blocks of rows of 2^20 values; matrices of d x d float64 alive at once.
-_BASE_BYTES = 120 * 2**20
-_BLOCKS_BYTES = 6 * 8 * 2**20
+# Fitted to the peaks of seven studies (2,000 to 30,000 rows, 64 to 512 components, with
+# and without figures), all within 5 %; benchmarks/plan.py prints it beside the measured.
+# A worker with NumPy, Zarr and SciPy; copies of a block of float64 at once.
+_BASE_BYTES = 109 * 10**6
+_BLOCK_COPIES = 5
+# The same with Matplotlib, and what figures and tables hold of each component.
+_DRAWING_BYTES = 139 * 10**6
+_DRAWN_BYTES_PER_FEATURE = 135_000
+# scikit-learn, which only its own solver loads.
+_INCREMENTAL_BYTES = 60 * 10**6
 _MATRICES = 14
 _BYTES_PER_PAIR = 48
 _BYTES_PER_PAIR_ROW = 120
+
+# Of one block of rows; a function of the data's shape alone.
+BLOCK_VALUES = 2**20
 
 OPTIONS = (
     Option(
@@ -116,13 +125,19 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
     shape = _shape(latents_path(context))
     if shape is None:
         return Rung(settings=settings)
-    d = shape[1]
-    ram_bytes = (
+    n, d = shape
+    options = context.options
+    in_sweeps = (
         _BASE_BYTES
-        + _BLOCKS_BYTES
+        + _BLOCK_COPIES * 8 * min(n * d, BLOCK_VALUES)
         + _MATRICES * 8 * d * d
+    )
+    in_figures = _DRAWING_BYTES + _DRAWN_BYTES_PER_FEATURE * d
+    ram_bytes = (
+        max(in_sweeps, in_figures if options["figures"] else 0)
+        + _INCREMENTAL_BYTES * (options["pca"] == "incremental")
         + _BYTES_PER_PAIR * d * (d - 1) // 2
-        + _BYTES_PER_PAIR_ROW * settings["pair_rows"]
+        + _BYTES_PER_PAIR_ROW * min(n, settings["pair_rows"])
     )
     return Rung(settings=settings, ram_bytes=ram_bytes)
 

@@ -10,6 +10,7 @@ import numpy as np
 from lowmem.base.errors import DataError, MissingArtefactError
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
+from lowmem_jobs.analyze.job import BLOCK_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_FEATURES = 4096
-_BLOCK_VALUES = 2**20
 _N_NAMED = 5
 
 # Fourth powers of 2^20 larger values would overflow float64.
@@ -57,7 +57,7 @@ class Latents:
         self._rows = rows
         _check(path, rows)
         self.n_rows, self.n_features = rows.shape
-        self._block_rows = max(_BLOCK_VALUES // self.n_features, 1)
+        self._block_rows = max(BLOCK_VALUES // self.n_features, 1)
 
     @property
     def n_blocks(self) -> int:

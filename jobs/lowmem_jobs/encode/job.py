@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import DataError
 from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Job, Need, Option, Rung
-from lowmem.stores.images import images_to_use
+from lowmem.stores.images import images_at_once, images_to_use
 from lowmem.stores.metadata import fingerprint
 
 if TYPE_CHECKING:
@@ -33,14 +33,15 @@ _OPTIONS = (
     Option(
         name="batch_size",
         kind="int",
-        default=32,
         minimum=1,
-        help="Images that go through the encoder at once.",
+        help="Images that go through the encoder at once; by default 32, fewer of more "
+        "than 96 pixels.",
     ),
 )
 
 # Rows in one chunk of the latents, and in one block of work.
 BLOCK_ROWS = 1024
+_MOST_AT_ONCE = 32
 
 # bytes; measured, see tests/memory/test_training_memory.py: TensorFlow with a loaded
 # encoder.
@@ -59,12 +60,22 @@ def model_file(ctx: PlanContext | Context) -> Path:
     return Path(ctx.options["model"] or ctx.workspace.model / "encoder.keras")
 
 
+def batch_size_of(ctx: PlanContext | Context) -> int:
+    """Return how many images go through the encoder at once.
+
+    Part of the result, to its last digits, so no rung of the ladder changes it.
+    """
+    images = images_to_use(ctx.options, ctx.workspace)
+    given: int | None = ctx.options["batch_size"]
+    return given or images_at_once(images.image_bytes, most=_MOST_AT_ONCE)
+
+
 def ladder(ctx: PlanContext) -> Sequence[Settings]:
     """Return ever smaller numbers of images read ahead of the encoder."""
-    block = BLOCK_ROWS
+    block, least = BLOCK_ROWS, batch_size_of(ctx)
     rungs = [{"read_rows": block}]
-    while block > ctx.options["batch_size"]:
-        block = max(block // 4, ctx.options["batch_size"])
+    while block > least:
+        block = max(block // 4, least)
         rungs.append({"read_rows": block})
     return rungs
 
@@ -72,7 +83,7 @@ def ladder(ctx: PlanContext) -> Sequence[Settings]:
 def predict(ctx: PlanContext, settings: Settings) -> Rung:
     """Return the predicted peak of the worker."""
     images = images_to_use(ctx.options, ctx.workspace)
-    activations = ctx.options["batch_size"] * _ACTIVATIONS_PER_BYTE
+    activations = batch_size_of(ctx) * _ACTIVATIONS_PER_BYTE
     read = _BLOCKS_HELD * min(settings["read_rows"], images.n_images)
     return Rung(
         settings=settings,
@@ -92,7 +103,7 @@ def calibrate(ctx: PlanContext) -> Calibration:
         ],
         terms=lambda _, settings: (float(min(settings["read_rows"], images.n_images)),),
         depends_on={
-            "batch_size": ctx.options["batch_size"],
+            "batch_size": batch_size_of(ctx),
             "image_shape": images.image_shape,
             "model": fingerprint(model_file(ctx)),
         },

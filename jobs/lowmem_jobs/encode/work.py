@@ -13,7 +13,7 @@ from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
 from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
-from lowmem_jobs.encode.job import BLOCK_ROWS, model_file
+from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of, model_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,7 +36,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         RowReader.open(images.store, images.name) as reader,
     ):
         model = load_encoder(model_file(ctx), image_shape=images.image_shape)
-        encoder = Encoder(model, batch_size=ctx.options["batch_size"])
+        encoder = Encoder(model, batch_size=batch_size_of(ctx))
         writer = RowWriter.open(
             ctx.staging / _STORE,
             "z",
@@ -63,7 +63,7 @@ def _encode(
     ctx: Context, encoder: Encoder, reader: RowReader, start: int, stop: int
 ) -> NDArray[np.float32]:
     """Return the vectors of some rows, few images being held at a time."""
-    batch_size = ctx.options["batch_size"]
+    batch_size = batch_size_of(ctx)
     # Whole batches: the images that share one are the same whatever is read at once.
     step = -(-ctx.settings.get("read_rows", BLOCK_ROWS) // batch_size) * batch_size
     parts: list[NDArray[Any]] = []

@@ -34,6 +34,11 @@ class Decoder:
         self._model = model
         self._batch_size = batch_size
 
+    @property
+    def batch_size(self) -> int:
+        """Vectors that are decoded at once."""
+        return self._batch_size
+
     def images(self, z: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the images of one or more vectors, shape (n, h, w, c).
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import OptionValueError
+from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Job, Need, Option, PlanContext, Rung
+from lowmem.stores.images import images_at_once
 from lowmem.stores.metadata import fingerprint, read_array_info
 
 if TYPE_CHECKING:
@@ -46,9 +49,8 @@ OPTIONS = (
     Option(
         name="batch_size",
         kind="int",
-        default=16,
         minimum=1,
-        help="Images decoded at once: less needs less memory.",
+        help="Images decoded at once; by default 16, fewer of more than 96 pixels.",
         is_shared=False,
     ),
 )
@@ -56,6 +58,10 @@ OPTIONS = (
 # Vectors that are scored, of a million too: many times the 256 dimensions, and little
 # time beside drawing them all.
 SCORED_ROWS = 4096
+# Images between two commits of the second pass, and of the first in one chunk.
+STEP_ROWS = 64
+_MOST_AT_ONCE = 16
+_TRIAL_COUNT = 64
 
 # bytes; measured: anonymous memory of a worker with TensorFlow, Keras, SciPy and Zarr.
 _BARE_BYTES = 300 * 10**6
@@ -63,6 +69,8 @@ _BARE_BYTES = 300 * 10**6
 _WEIGHT_COPIES = 4
 # bytes per pixel and image of a batch; measured with 64 filters at half the size.
 _BYTES_PER_PIXEL = 400
+# Images at hand: read or decoded, joined, sent through both halves, written.
+_ROW_COPIES = 6
 # Copies in float64 of the scored vectors, and of their covariance, at the end.
 _VECTOR_COPIES, _COVARIANCE_COPIES = 12, 10
 _USUAL_SHAPE, _USUAL_DIMENSION = (96, 96, 3), 256
@@ -84,23 +92,48 @@ def check(plan: PlanContext) -> None:
         )
 
 
-def ladder(plan: PlanContext) -> Sequence[Settings]:
-    """Return one rung: another batch size would change the last digits of a result."""
-    return ({"batch_size": plan.options["batch_size"]},)
+def ladder(_: PlanContext) -> Sequence[Settings]:
+    """Return how many images to hold at once; how many are computed at once is fixed.
+
+    Another batch would change the last digits of a result.
+    """
+    return tuple({"rows": rows} for rows in (STEP_ROWS, STEP_ROWS // 4))
+
+
+def batch_size_of(options: Mapping[str, Any], image_shape: tuple[int, ...]) -> int:
+    """Return how many images go through a model at once: part of the result."""
+    given: int | None = options["batch_size"]
+    return given or images_at_once(prod(image_shape), most=_MOST_AT_ONCE)
+
+
+def calibrate(plan: PlanContext) -> Calibration:
+    """Return a trial of a few images, drawn and real, at either rung."""
+    return Calibration(
+        trials=[
+            # The first point ends the drawing, the others are of real images.
+            Trial(settings=rung, options={"count": _TRIAL_COUNT}, points=3)
+            for rung in reversed(ladder(plan))
+        ],
+        terms=lambda _, settings: (float(settings["rows"]),),
+    )
 
 
 def predict(plan: PlanContext, settings: Settings) -> Rung:
     """Return the memory of both models, one batch of images and the scored vectors."""
     images = read_array_info(plan.workspace.images / "images")
-    height, width, *_ = images.shape[1:] if images else _USUAL_SHAPE
+    image_shape = images.shape[1:] if images else _USUAL_SHAPE
+    n_at_once = batch_size_of(plan.options, image_shape)
     mean = read_array_info(plan.workspace.analysis / "mean")
     dimension = mean.shape[0] if mean else _USUAL_DIMENSION
-    batch = settings["batch_size"] * height * width * _BYTES_PER_PIXEL
+    batch = n_at_once * image_shape[0] * image_shape[1] * _BYTES_PER_PIXEL
+    held = _ROW_COPIES * settings["rows"] * prod(image_shape)
     n_scored = min(plan.options["count"], SCORED_ROWS)
     values = dimension * (_VECTOR_COPIES * n_scored + _COVARIANCE_COPIES * dimension)
     files = (path for path in _models(plan).values() if path.exists())
     weights = _WEIGHT_COPIES * sum(path.stat().st_size for path in files)
-    return Rung(settings=settings, ram_bytes=_BARE_BYTES + weights + batch + 8 * values)
+    return Rung(
+        settings=settings, ram_bytes=_BARE_BYTES + weights + batch + held + 8 * values
+    )
 
 
 def needs(plan: PlanContext) -> Sequence[Need]:
@@ -131,6 +164,7 @@ JOB = Job(
     check=check,
     ladder=ladder,
     predict=predict,
+    calibrate=calibrate,
     needs=needs,
     inputs=inputs,
 )

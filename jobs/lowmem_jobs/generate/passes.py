@@ -18,16 +18,14 @@ from lowmem.stats.scores_images import squared_errors, structural_similarity
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
+from lowmem_jobs.generate.job import STEP_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from numpy.typing import NDArray
 
     from lowmem_jobs.generate.task import Task
-
-# Divides BLOCK_ROWS, so that every step but the last ends with a whole chunk.
-_CHUNK_ROWS = 64
 
 
 def open_images(ctx: Context, task: Task) -> RowWriter:
@@ -37,7 +35,7 @@ def open_images(ctx: Context, task: Task) -> RowWriter:
         "images",
         row_shape=task.image_shape,
         dtype=np.uint8,
-        chunk_rows=_CHUNK_ROWS,
+        chunk_rows=STEP_ROWS,
         n_rows=ctx.state.get("drawn", 0),
         attributes={"method": ctx.options["method"], "seed": ctx.seed},
     )
@@ -62,21 +60,38 @@ def draw(
         z = draw_block(task.source, method=method, seed=ctx.seed, block=block)
         z = z[: task.n_vectors - start]
         n_violations += int(task.source.breaks_promise(z).sum())
-        _decode(task, z, start, writer)
+        _decode(ctx, task, z, start, writer)
         ctx.progress(start + len(z), task.n_steps, method)
         state = {"drawn": start + len(z), "violations": n_violations}
         yield CommitPoint(items=len(z), state=state, flush=flush)
     return n_violations
 
 
-def _decode(task: Task, z: NDArray[np.float32], start: int, writer: RowWriter) -> None:
+def _pieces(ctx: Context, task: Task, n_rows: int) -> Iterator[slice]:
+    """Yield slices of a step's rows, whole batches each, to go through a model together.
+
+    Which images share a batch is the same at every rung, so every result is too.
+    """
+    size = -(-ctx.settings.get("rows", STEP_ROWS) // task.batch_size) * task.batch_size
+    for at in range(0, n_rows, size):
+        yield slice(at, min(at + size, n_rows))
+
+
+def _decode(
+    ctx: Context, task: Task, z: NDArray[np.float32], start: int, writer: RowWriter
+) -> None:
     """Write vectors that begin at row ``start``, their images, and E(D(z))."""
     task.z.write(start, z)
-    for at in range(0, len(z), _CHUNK_ROWS):
-        images = task.decoder.images(z[at : at + _CHUNK_ROWS])
+    for at in range(0, len(z), STEP_ROWS):
+        step = z[at : at + STEP_ROWS]
+        # The store takes whole chunks.
+        images = np.empty((len(step), *task.image_shape), np.uint8)
+        for piece in _pieces(ctx, task, len(step)):
+            images[piece] = task.decoder.images(step[piece])
+            if start + at < task.n_scored:
+                z_again = task.encoder.encode(images[piece])
+                task.z_again.write(start + at + piece.start, z_again)
         writer.append(images)
-        if start + at < task.n_scored:
-            task.z_again.write(start + at, task.encoder.encode(images))
 
 
 def revisit(
@@ -91,10 +106,11 @@ def revisit(
     images = RowReader.open(ctx.workspace.images, "images")
     with CachedReader(images, cache_bytes=0) as reader:
         for start in range(
-            ctx.state.get("revisited", 0), len(task.real_rows), _CHUNK_ROWS
+            ctx.state.get("revisited", 0), len(task.real_rows), STEP_ROWS
         ):
-            rows = task.real_rows[start : start + _CHUNK_ROWS]
-            _compare(task, reader.read(rows), start)
+            rows = task.real_rows[start : start + STEP_ROWS]
+            for piece in _pieces(ctx, task, len(rows)):
+                _compare(task, reader.read(rows[piece]), start + piece.start)
             reached = state | {"revisited": start + len(rows)}
             done = task.n_vectors + start + len(rows)
             ctx.progress(done, task.n_steps, "real images")

@@ -68,6 +68,11 @@ class Task:
     errors: RowFile
 
     @property
+    def batch_size(self) -> int:
+        """Images that go through a model at once."""
+        return self.decoder.batch_size
+
+    @property
     def n_steps(self) -> int:
         """Images that both passes go over."""
         return self.n_vectors + len(self.real_rows)

@@ -16,6 +16,7 @@ from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.job import batch_size_of
 from lowmem_jobs.generate.passes import draw, open_images, revisit
 from lowmem_jobs.generate.picture import GRID_IMAGES, grid_png
 from lowmem_jobs.generate.scoring import Measured, scores
@@ -40,8 +41,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
 
 def _task(ctx: Context) -> Task:
     frame = read_frame(ctx.workspace.analysis)
-    batch_size = ctx.options["batch_size"]
     model = _load_decoder(ctx.workspace.model / "decoder.keras", frame.dimension)
+    batch_size = batch_size_of(ctx.options, model.output_shape[1:])
     decoder = Decoder(model, batch_size=batch_size)
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
     encoder = load_encoder(

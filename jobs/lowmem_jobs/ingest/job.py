@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Job, Option, Rung
 from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.recipe import (
@@ -29,6 +30,8 @@ _AHEAD_PER_THREAD = 16
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20
+# The same where no image is decoded.
+_DRAWING_BYTES = 40 * 10**6
 # One photograph of 4 megapixels under way: decoded, composited, reduced.
 _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits; together they are bounded by ahead.WAITING_BYTES.
@@ -49,16 +52,39 @@ def _ladder(_: PlanContext) -> tuple[Settings, ...]:
 
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
     recipe = recipe_from_options(plan.options)
-    ahead = settings["decode_ahead"]
-    n_threads = settings.get("decode_threads", min(2, ahead))
-    n_decoding = 0 if recipe.kind == "faces" else n_threads
+    is_drawn = recipe.kind == "faces"
+    ahead, n_decoding = (0, 0) if is_drawn else _under_way(settings)
     ram_bytes = (
-        _WORKER_BYTES
+        (_DRAWING_BYTES if is_drawn else _WORKER_BYTES)
         + n_decoding * _DECODING_BYTES
         + ahead * (_WAITING_BYTES + recipe.image_bytes)
         + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
     )
     return Rung(settings=settings, ram_bytes=ram_bytes)
+
+
+def _calibrate(plan: PlanContext) -> Calibration | None:
+    """Return trials over the first images of a source, one at each rung.
+
+    None for faces, which are all alike, and for what has to be unpacked first: its
+    first commit points come long before its first image.
+    """
+    recipe = recipe_from_options(plan.options)
+    if recipe.kind in {"faces", "tar"}:
+        return None
+    trials = [Trial(settings=rung, points=1) for rung in reversed(_ladder(plan))]
+    return Calibration(trials=trials, terms=_terms)
+
+
+def _terms(_: PlanContext, settings: Settings) -> tuple[float, ...]:
+    ahead, n_threads = _under_way(settings)
+    return float(n_threads), float(ahead)
+
+
+def _under_way(settings: Settings) -> tuple[int, int]:
+    """Return the entries that may wait at once, and those that may be decoded."""
+    ahead = settings["decode_ahead"]
+    return ahead, settings.get("decode_threads", min(2, ahead))
 
 
 def _inputs(plan: PlanContext) -> Mapping[str, str]:
@@ -128,6 +154,7 @@ JOB = Job(
     ),
     ladder=_ladder,
     predict=_predict,
+    calibrate=_calibrate,
     inputs=_inputs,
     resume_at=_resume_at,
 )

@@ -18,7 +18,11 @@ from lowmem.training.parts import cut_at_latent, write_parts
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
-from lowmem.training.steps import set_accumulation
+from lowmem.training.steps import (
+    accumulation_steps,
+    sees_the_batch,
+    set_accumulation,
+)
 from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.recipe import (
     REDUCTION,
@@ -52,6 +56,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         batch_size = ctx.options["batch_size"]
         micro_batch = ctx.settings.get("micro_batch", batch_size)
         set_accumulation(model, batch_size=batch_size, micro_batch=micro_batch)
+        if accumulation_steps(model) == 1:
+            micro_batch = batch_size
         _warn_of_changes(ctx)
         split = split_rows(
             images.store,
@@ -74,6 +80,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                     factor=ctx.options["reduce_lr_factor"] or REDUCTION,
                 ),
             )
+            _note_micro_batch(ctx, model, plan)
             course = Training(model, plan, show=ctx.progress)
             yield from course.run(ctx.state, ctx.arrays)
         folder = ctx.staging / "model"
@@ -150,6 +157,24 @@ def _warn_of_changes(ctx: Context) -> None:
                 f"{key} was {old}, now {now.get(key)}: the result may differ in its "
                 "last digits from that of an unbroken run"
             )
+
+
+def _note_micro_batch(ctx: Context, model: keras.Model, plan: TrainingPlan) -> None:
+    """Say from which step on layers saw another number of images at once."""
+    before = ctx.state.get("micro_batch", plan.batch_size)
+    kinds = sees_the_batch(model)
+    if plan.micro_batch == before or not kinds:
+        return
+    steps_an_epoch = -(-plan.training.n_samples // plan.batch_size)
+    in_epoch = ctx.state.get("batch", 0)
+    if ctx.state.get("is_validating"):
+        in_epoch = steps_an_epoch
+    step = ctx.state.get("epoch", 0) * steps_an_epoch + in_epoch + 1
+    ctx.note(
+        f"from step {step} on, {' and '.join(kinds)} saw micro-batches of "
+        f"{plan.micro_batch} images instead of {before}, so the result differs from "
+        "that of a run with more memory"
+    )
 
 
 def write_history(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
