@@ -3,6 +3,7 @@
 A map of the package, from what a person types down to the base:
 
 - `lowmem.cli` parses the command line and chooses the exit code.
+- `lowmem.inline` holds a cell, a block or a function of a running program to a budget.
 - `lowmem.supervisor` is process 1: it plans, starts, watches, limits and records.
 - `lowmem.worker` is process 2: it alone loads NumPy, Zarr and Keras, and runs a job.
 - `lowmem.training` is everything that touches Keras.
@@ -21,7 +22,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lowmem.base.errors import (
+        BudgetExceededError,
+        FunctionError,
+        TimeExceededError,
+    )
     from lowmem.base.workspace import Workspace
+    from lowmem.inline.guard import budget
+    from lowmem.inline.supervised import supervised
     from lowmem.protocol.calibration import Calibration, Trial
     from lowmem.protocol.job import (
         CommitPoint,
@@ -39,25 +47,32 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BudgetExceededError",
     "Calibration",
     "CommitPoint",
     "Context",
+    "FunctionError",
     "Job",
     "Need",
     "Option",
     "PlanContext",
     "Result",
     "Rung",
+    "TimeExceededError",
     "Trial",
     "Workspace",
     "ZarrSequence",
+    "budget",
     "job",
+    "supervised",
 ]
 
 _HOMES = {
     "Calibration": "lowmem.protocol.calibration",
+    "BudgetExceededError": "lowmem.base.errors",
     "CommitPoint": "lowmem.protocol.job",
     "Context": "lowmem.protocol.job",
+    "FunctionError": "lowmem.base.errors",
     "Job": "lowmem.protocol.job",
     "Need": "lowmem.protocol.job",
     "Option": "lowmem.protocol.job",
@@ -67,7 +82,12 @@ _HOMES = {
     "Trial": "lowmem.protocol.calibration",
     "Workspace": "lowmem.base.workspace",
     "ZarrSequence": "lowmem.training.sequence",
+    "TimeExceededError": "lowmem.base.errors",
+    "budget": "lowmem.inline.guard",
     "job": "lowmem.protocol.short_form",
+    # IPython asks for it by this name, for ``%load_ext lowmem``.
+    "load_ipython_extension": "lowmem.inline.magic",
+    "supervised": "lowmem.inline.supervised",
 }
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import re
 import sysconfig
 from pathlib import Path
 
 _LIBRARIES = tuple(
     sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")
 )
+# Other environments that this one builds upon, a user's own, Debian's.
+_PACKAGES = ("/site-packages/", "/dist-packages/")
 # Installed from a wheel these lie among the libraries, but a job's line is often there.
-_OWN = tuple(
-    os.path.join(library, package, "")  # noqa: PTH118 - with a separator at its end
-    for library in _LIBRARIES
-    for package in ("lowmem", "lowmem_jobs")
-)
+_OWN = re.compile(r"/(site|dist)-packages/lowmem(_jobs)?/")
 # Frames of the machinery that runs every job say nothing about this one.
-_MACHINERY = "lowmem/worker/"
+_MACHINERY = ("lowmem/worker/", "lowmem/inline/")
+# How IPython names a cell in a terminal; in a notebook a cell is a file.
+_CELL = "<ipython-input"
 
 
 def is_library(file: str) -> bool:
@@ -26,12 +26,16 @@ def is_library(file: str) -> bool:
     --------
     >>> is_library(sysconfig.__file__)
     True
-    >>> is_library("/home/me/job.py")
-    False
+    >>> is_library("/home/me/job.py"), is_library("<ipython-input-1-a2b3>")
+    (False, False)
     """
-    if _MACHINERY in file or file.startswith("<"):
+    if file.startswith(_CELL):
+        return False
+    if file.startswith("<") or any(part in file for part in _MACHINERY):
         return True
-    return file.startswith(_LIBRARIES) and not file.startswith(_OWN)
+    if _OWN.search(file):
+        return False
+    return file.startswith(_LIBRARIES) or any(part in file for part in _PACKAGES)
 
 
 def place(file: str, line: int | str | None, function: str) -> str:

@@ -133,10 +133,17 @@ class TreeSampler:
     tmpfs_base_bytes
         What was in use on memory file systems before the job began: taken once, or what
         one worker leaves there would be forgiven to the next.
+    apart
+        Descendants that are not the job's: they count, share no pages with it, and are
+        not among `pids`.
+    is_root_shared
+        Whether the root does the work itself, so that its forks share its pages.
     """
 
     root_pid: int
     tmpfs_base_bytes: int
+    apart: frozenset[int] = frozenset()
+    is_root_shared: bool = False
     _tree: dict[int, Process] = field(default_factory=dict)
     _known: set[int] = field(default_factory=set)
     _last_pid: bytes = b""
@@ -171,7 +178,8 @@ class TreeSampler:
     @property
     def members(self) -> list[Process]:
         """The processes of the job, as last read."""
-        return [p for pid, p in self._tree.items() if pid != self.root_pid]
+        others = {self.root_pid, *self.apart}
+        return [p for pid, p in self._tree.items() if pid not in others]
 
     def read(self) -> TreeReading:
         """Return what is in use, and between which bounds it lies for certain."""
@@ -179,6 +187,8 @@ class TreeSampler:
         self._read_all()
         growth = self.tmpfs_growth_bytes()
         job = self.members
+        if self.is_root_shared and self.root_pid in self._tree:
+            job.append(self._tree[self.root_pid])
         shared = sum(p.shared_bytes for p in self._tree.values())
         anon = sum(p.anon_bytes for p in self._tree.values())
         most = anon + shared + growth

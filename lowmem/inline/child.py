@@ -1,0 +1,160 @@
+"""The process of a supervised function: what it is before and after the call."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import functools
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from lowmem.base.clock import SystemClock
+from lowmem.base.errors import LowmemError, ReturnValueError
+from lowmem.inline.descendants import descendants
+from lowmem.inline.guard import is_refused
+from lowmem.inline.places import place_of_error
+from lowmem.inline.values import encode
+from lowmem.memory.pages import field_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+# seconds between two looks for processes that were killed.
+_REAP_S = 0.001
+_ending = threading.Lock()
+# The kernel's own killer is to take this one, not the notebook.
+_OOM_SCORE = b"800"
+OUTCOME = "outcome.json"
+STACKS = "stacks.txt"
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The function returned; ``value`` is as `values.encode` has it."""
+
+    value: str
+
+
+class Unreturnable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The function returned what cannot cross; see `ReturnValueError`."""
+
+    place: str
+    found: str
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The function raised.
+
+    Attributes
+    ----------
+    is_refused
+        Whether it was for lack of memory.
+    """
+
+    kind: str
+    message: str
+    traceback: str
+    where: str | None
+    is_refused: bool
+
+
+Outcome = Returned | Unreturnable | Raised
+
+_decoder: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """Return what a process that ended well has left."""
+    return _decoder.decode((folder / OUTCOME).read_bytes())
+
+
+def serve(
+    call: Callable[[], object], *, folder: Path, parent: int, ram_bytes: int
+) -> NoReturn:
+    """Be the process of one call, forked a moment ago: run it, write the outcome, end."""
+    try:
+        _detach(parent, folder)
+        _limit_allocations(ram_bytes)
+        _end(_outcome(call, folder), folder)
+    finally:
+        os._exit(1)
+
+
+def _end(outcome: Outcome, folder: Path) -> NoReturn:
+    """Write the outcome, leave nothing running, and end; the first thread to come does.
+
+    No handler of the parent's, no buffer of its files, runs a second time.
+    """
+    _ending.acquire()
+    (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    while left := descendants(os.getpid()):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        SystemClock().sleep(_REAP_S)
+    os._exit(0)
+
+
+def _hear_thread(args: threading.ExceptHookArgs, folder: Path) -> None:
+    """Take an exception that ended a thread: lack of memory ends the call."""
+    if args.exc_value is not None and is_refused(args.exc_value):
+        _end(_raised(args.exc_value), folder)
+    threading.__excepthook__(args)
+
+
+def _detach(parent: int, folder: Path) -> None:
+    """Be in a session of its own, adopt what is started in it, and die with the parent."""
+    os.setsid()
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.excepthook = functools.partial(_hear_thread, folder=folder)
+    stream = (folder / STACKS).open("wb")
+    faulthandler.enable(stream)
+    faulthandler.register(signal.SIGUSR1, stream, all_threads=True)
+    try:
+        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
+    except OSError:
+        return  # Not allowed: the other guards remain.
+
+
+def _limit_allocations(ram_bytes: int) -> None:
+    """Let one allocation too many fail at its line; never where CUDA reserves space."""
+    if Path("/dev/nvidiactl").exists():
+        return
+    reserved = field_bytes(Path("/proc/self/status").read_bytes(), b"VmData:")
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (reserved + ram_bytes, most))
+
+
+def _outcome(call: Callable[[], object], folder: Path) -> Outcome:
+    try:
+        return Returned(value=encode(call(), folder))
+    except ReturnValueError as error:
+        return Unreturnable(place=error.place, found=error.found)
+    except BaseException as error:  # noqa: BLE001 - the process's boundary
+        return _raised(error)
+
+
+def _raised(error: BaseException) -> Raised:
+    is_ours = isinstance(error, LowmemError)
+    return Raised(
+        kind=type(error).__name__,
+        message=str(error),
+        traceback="" if is_ours else "".join(traceback.format_exception(error)),
+        where=place_of_error(error),
+        is_refused=is_refused(error),
+    )

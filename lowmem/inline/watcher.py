@@ -1,0 +1,268 @@
+"""Watch another process from outside: the program of the watching process.
+
+``python -m lowmem.inline.watcher PID BUDGET_BYTES SIGNAL MODE``. It samples the tree of
+PID as the supervisor samples a job, by headroom. MODE says what counts:
+
+- ``total``: all that the tree has in use. When the budget is used up, what was started
+  since is killed, that is reported, and SIGNAL sent to PID, which itself is never killed.
+- ``growth``: what came on top of what was in use at the start. When the budget is used
+  up, one child is killed with its descendants, and that is reported.
+
+It reads orders, one a line, from its standard input: ``pause`` and ``follow N``, limit
+allocations to N bytes or the less that other processes leave, ``child N FILE`` names that child and where its stacks go, ``end`` and the end of the input end the watch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.clock import SystemClock
+from lowmem.inline.descendants import descendants
+from lowmem.inline.messages import Breached, Ended, Ready, line_from_word
+from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.machine import read_machine
+from lowmem.memory.pages import field_bytes
+from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
+from lowmem.memory.watch import look
+from lowmem.supervisor.urgency import urgent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from lowmem.inline.messages import AnyWord
+    from lowmem.memory.process import TreeReading
+
+_PR_SET_PDEATHSIG = 1
+# seconds between two looks at the machine: each costs 0.2 ms.
+_MACHINE_INTERVAL_S = 0.25
+# seconds between two signals, where the first was caught and nothing was given back.
+_PATIENCE_S = 0.25
+# seconds at most for the stacks of a killed process to reach their file: they are written
+# in C, within 0.2 ms when measured, but only once its turn has come.
+_STACKS_S = 0.5
+_STACKS_LOOK_S = 0.005
+_REAP_S = 0.001
+_ROUNDS = 100
+_PIPE_READ_BYTES = 2**12
+# An allocation limit is set anew when it is off by more than this.
+_STEP_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthSampler:
+    """Readings of a tree less what it held at the start."""
+
+    tree: TreeSampler
+    base_bytes: int
+
+    def read(self) -> TreeReading:
+        """Return a quick reading."""
+        return self._less(self.tree.read())
+
+    def refine(self) -> TreeReading:
+        """Return an exact reading."""
+        return self._less(self.tree.refine())
+
+    def held(self) -> AbstractContextManager[None]:
+        """Let the children take no step for the length of a block."""
+        return self.tree.held()
+
+    def _less(self, reading: TreeReading) -> TreeReading:
+        return replace(
+            reading,
+            ram_bytes=max(0, reading.ram_bytes - self.base_bytes),
+            least_bytes=max(0, reading.least_bytes - self.base_bytes),
+            most_bytes=max(0, reading.most_bytes - self.base_bytes),
+        )
+
+
+@dataclass(slots=True)
+class Watcher:
+    """One watch, from its first reading to its end.
+
+    Attributes
+    ----------
+    pid
+        The process that is watched, with all that it starts.
+    signal_number
+        What it is sent when the budget is used up; 0 for nothing.
+    """
+
+    pid: int
+    budget: RamBudget
+    signal_number: int
+    tree: TreeSampler
+    sampler: GrowthSampler
+    _clock: SystemClock = field(default_factory=SystemClock)
+    _former_pids: frozenset[int] = frozenset()
+    _child: int | None = None
+    _stacks: Path | None = None
+    _follows: bool = False
+    _is_over: bool = False
+    _peak_bytes: int = 0
+    _limit_bytes: int = 0
+    _most_bytes: int = 0
+    _next_machine_look: float = 0.0
+    _quiet_until: float = 0.0
+
+    def run(self) -> None:
+        """Watch until told to end."""
+        self.tree.reset_peaks()
+        used_bytes = self.sampler.read().ram_bytes
+        self._former_pids = frozenset(self.tree.pids)
+        _say(Ready(ram_bytes=used_bytes))
+        while not self._is_over:
+            self._obey(self._look())
+        _say(Ended(peak_bytes=self._peak_bytes, hwm_bytes=self.tree.peak_bytes()))
+
+    def _look(self) -> float:
+        """Take a reading, act upon it, and return when the next one is due."""
+        # Before the reading: what is reserved in between counts twice, not never.
+        reserved_bytes = self._reserved_bytes() if self._follows else 0
+        found = look(self.sampler, self.budget, minds_soft=False)
+        self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
+        if self._follows:
+            left_bytes = max(0, self.budget.limit_bytes - found.ram_bytes)
+            self._limit(min(self._most_bytes, reserved_bytes + left_bytes))
+        now = self._clock.monotonic()
+        is_exhausted = False
+        if now >= self._next_machine_look:
+            self._next_machine_look = now + _MACHINE_INTERVAL_S
+            is_exhausted = read_machine().is_exhausted
+        if now >= self._quiet_until:
+            if found.pressure is Pressure.HARD:
+                self._stop(Breached(verdict="ram_limit", ram_bytes=found.ram_bytes))
+            elif is_exhausted:
+                self._stop(Breached(verdict="machine_limit", ram_bytes=found.ram_bytes))
+        return found.next_in_s
+
+    def _stop(self, breached: Breached) -> None:
+        if self._child is None:
+            self._kill(self._newcomers)
+        else:
+            self._kill_child(self._child)
+        _say(breached)
+        if self.signal_number:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, self.signal_number)
+        self._quiet_until = self._clock.monotonic() + _PATIENCE_S
+
+    def _kill_child(self, child: int) -> None:
+        """Kill the child last: as long as it is there, it adopts what it has started.
+
+        What it has started stands still while it writes its stacks; itself it can reserve
+        no more than the budget.
+        """
+        _signal_all(descendants(child), signal.SIGSTOP)
+        _signal_all([child], signal.SIGUSR1)
+        self._await_stacks()
+        _signal_all([child], signal.SIGSTOP)
+        self._kill(lambda: descendants(child))
+        _signal_all([child], signal.SIGKILL)
+
+    def _await_stacks(self) -> None:
+        """Wait until the stacks are there and grow no more."""
+        former, give_up_at = 0, self._clock.monotonic() + _STACKS_S
+        while self._stacks is not None and self._clock.monotonic() < give_up_at:
+            self._clock.sleep(_STACKS_LOOK_S)
+            size = self._stacks.stat().st_size
+            if former and size == former:
+                return
+            former = size
+
+    def _kill(self, find: Callable[[], list[int]]) -> None:
+        """Kill what is found, until nothing is."""
+        for _ in range(_ROUNDS):
+            found = find()
+            if not found:
+                return
+            _signal_all(found, signal.SIGKILL)
+            self._clock.sleep(_REAP_S)
+
+    def _newcomers(self) -> list[int]:
+        """Return what was started since the watch began."""
+        self.tree.read()
+        return [pid for pid in self.tree.pids if pid not in self._former_pids]
+
+    def _reserved_bytes(self) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_bytes()
+        return field_bytes(status, b"VmData:")
+
+    def _limit(self, limit: int) -> None:
+        """Let the process reserve no more than the budget has left.
+
+        Private writable memory counts as it is reserved, so that one allocation too many
+        fails at its line before a page of it is touched.
+        """
+        if abs(limit - self._limit_bytes) <= _STEP_BYTES:
+            return
+        self._limit_bytes = limit
+        _, most = resource.prlimit(self.pid, resource.RLIMIT_DATA)
+        soft = limit if most < 0 else min(limit, most)
+        resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, most))
+
+    def _obey(self, wait_s: float) -> None:
+        ready, _, _ = select.select([0], [], [], wait_s)
+        if not ready:
+            return
+        orders = os.read(0, _PIPE_READ_BYTES) or b"end"
+        for order in orders.decode().splitlines():
+            match order.split():
+                case ["pause"]:
+                    self._follows = False
+                case ["follow", number]:
+                    self._follows, self._limit_bytes = True, 0
+                    self._most_bytes = int(number)
+                case ["child", number, stacks]:
+                    self._child, self._stacks = int(number), Path(stacks)
+                case _:
+                    self._is_over = True
+
+
+def _signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _say(word: AnyWord) -> None:
+    try:
+        os.write(1, line_from_word(word))
+    except BrokenPipeError:
+        os._exit(1)
+
+
+def main(pid: int, budget_bytes: int, signal_number: int, mode: str) -> None:
+    """Watch ``pid``; see the module."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != pid:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    base_bytes = tmpfs_used_bytes(tmpfs_mounts())
+    budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
+    apart = frozenset({os.getpid()})
+    # Locked and urgent first: what it takes itself belongs to the first reading.
+    with (
+        urgent(),
+        TreeSampler(pid, base_bytes, apart=apart, is_root_shared=True) as tree,
+    ):
+        held = tree.refine().ram_bytes if mode == "growth" else 0
+        sampler = GrowthSampler(tree, held)
+        Watcher(pid, budget, signal_number, tree, sampler).run()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        # The watched process has gone: there is nobody to tell.
+        main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
