@@ -47,3 +47,20 @@ Image("/content/lowmem-work/generated/grid.png")
 REPORT = "/content/report.html"
 bootstrap.show(["lowmem", "report", "/content/lowmem-work", "--html", REPORT])
 HTML(filename=REPORT)
+
+# %% [markdown]
+# ## A cell of your own, within the same budget
+#
+# The line that asks for too much raises, and the notebook lives. `%load_ext lowmem` and
+# then `%%lowmem --ram 10G` on the first line of a cell do the same.
+
+# %%
+import zarr
+
+import lowmem
+
+with lowmem.budget(ram="10G") as used:
+    images = zarr.open_group("/content/lowmem-work/images.zarr", mode="r")["images"]
+    mean = images[:1000].mean(axis=0)
+
+print(used)

@@ -22,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lowmem.base.errors import (
+    from lowmem.base.inline_errors import (
         BudgetExceededError,
         FunctionError,
         TimeExceededError,
@@ -69,10 +69,10 @@ __all__ = [
 
 _HOMES = {
     "Calibration": "lowmem.protocol.calibration",
-    "BudgetExceededError": "lowmem.base.errors",
+    "BudgetExceededError": "lowmem.base.inline_errors",
     "CommitPoint": "lowmem.protocol.job",
     "Context": "lowmem.protocol.job",
-    "FunctionError": "lowmem.base.errors",
+    "FunctionError": "lowmem.base.inline_errors",
     "Job": "lowmem.protocol.job",
     "Need": "lowmem.protocol.job",
     "Option": "lowmem.protocol.job",
@@ -82,7 +82,7 @@ _HOMES = {
     "Trial": "lowmem.protocol.calibration",
     "Workspace": "lowmem.base.workspace",
     "ZarrSequence": "lowmem.training.sequence",
-    "TimeExceededError": "lowmem.base.errors",
+    "TimeExceededError": "lowmem.base.inline_errors",
     "budget": "lowmem.inline.guard",
     "job": "lowmem.protocol.short_form",
     # IPython asks for it by this name, for ``%load_ext lowmem``.

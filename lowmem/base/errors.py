@@ -272,61 +272,6 @@ class DivergedError(LowmemError, ArithmeticError):
         )
 
 
-class FunctionError(LowmemError, RuntimeError):
-    """Raised for an exception of a function that ran under `lowmem.supervised`.
-
-    Attributes
-    ----------
-    kind
-        Name of the exception's class.
-    traceback
-        Its traceback, as text.
-    where
-        ``file.py:123 in function`` of the innermost line outside libraries.
-    """
-
-    exit_code = EXIT_JOB
-
-    def __init__(
-        self, *, kind: str, message: str, traceback: str, where: str | None
-    ) -> None:
-        self.kind = kind
-        self.traceback = traceback
-        self.where = where
-        told = f"\n\nIn the supervised process:\n{traceback}" if traceback else ""
-        super().__init__(f"{kind}: {message}{told}")
-
-
-class FunctionDiedError(LowmemError, RuntimeError):
-    """Raised when the process of a supervised function ended by itself or was killed."""
-
-    exit_code = EXIT_JOB
-
-    def __init__(self, *, function: str, status: int, stacks: str) -> None:
-        self.status = status
-        how = f"signal {-status}" if status < 0 else f"exit status {status}"
-        super().__init__(
-            f"the process of {function} ended with {how}, expected a result. Libraries "
-            "that hold threads or a GPU do not survive the fork: load them within the "
-            f"function, not before it.\n{stacks}".rstrip()
-        )
-
-
-class ReturnValueError(LowmemError, TypeError):
-    """Raised when a supervised function returns what cannot cross to its caller."""
-
-    exit_code = EXIT_JOB
-
-    def __init__(self, *, place: str, found: str) -> None:
-        self.place = place
-        self.found = found
-        super().__init__(
-            f"{place} is {found}, expected None, booleans, numbers, text, bytes, NumPy "
-            "arrays and scalars without objects, and lists, tuples and dictionaries of "
-            "these. Return such values, or write a file and return its name."
-        )
-
-
 class UnwrittenResultError(LowmemError, FileNotFoundError):
     """Raised when a job ends without having written a result that it names."""
 
@@ -420,32 +365,6 @@ class DeviceBudgetError(LowmemError, MemoryError):
         )
 
 
-class BudgetExceededError(LowmemError, MemoryError):
-    """Raised in code that runs under `lowmem.budget` or `lowmem.supervised`.
-
-    Attributes
-    ----------
-    where
-        ``file.py:123 in function``: the line that asked for too much, or that ran when
-        the budget was used up; None if unknown.
-    ram_bytes
-        What was in use then; None if it was not measured.
-    """
-
-    exit_code = EXIT_BUDGET
-
-    def __init__(
-        self, *, where: str | None, budget: str, cause: str, ram_bytes: int | None
-    ) -> None:
-        self.where = where
-        self.ram_bytes = ram_bytes
-        super().__init__(
-            f"{where or 'an unknown line'} does not fit the RAM budget of {budget}: "
-            f"{cause}. Work in smaller parts, drop what is no longer needed, or give a "
-            "larger ram."
-        )
-
-
 # --- storage (74) -----------------------------------------------------------------
 
 
@@ -464,20 +383,6 @@ class StorageError(LowmemError, OSError):
 
 
 # --- stopped, resumable (75) ------------------------------------------------------
-
-
-class TimeExceededError(LowmemError, TimeoutError):
-    """Raised when a supervised function takes longer than it was given."""
-
-    exit_code = EXIT_STOPPED
-
-    def __init__(self, *, function: str, time: str, where: str | None) -> None:
-        self.where = where
-        # TimeoutError's own initialiser would reinterpret two arguments as errno, text.
-        super().__init__(
-            f"{function} was still at {where or 'an unknown line'} after the {time} that "
-            "it was given, so its process was ended. Give a larger time."
-        )
 
 
 class StoppedError(LowmemError):

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import LowmemError, ReturnValueError
+from lowmem.base.errors import LowmemError
+from lowmem.base.inline_errors import ReturnValueError
 from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused
 from lowmem.inline.places import place_of_error

@@ -26,7 +26,8 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Self
 
-from lowmem.base.errors import BudgetExceededError, LowmemError, UsageError
+from lowmem.base.errors import LowmemError, UsageError
+from lowmem.base.inline_errors import BudgetExceededError
 from lowmem.base.units import bytes_from_size, format_bytes
 from lowmem.inline.places import place_now, place_of_error, place_of_frame
 from lowmem.inline.watch import Watch
@@ -108,6 +109,12 @@ class Guard:
         self._effects = contextlib.ExitStack()
         self._watch: Watch
         self._limits: tuple[int, int]
+
+    def __str__(self) -> str:
+        given = format_bytes(self.ram_budget_bytes)
+        if self.peak_bytes is None:
+            return f"RAM budget {given}"
+        return f"RAM peak {format_bytes(self.peak_bytes)} of {given}"
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():

@@ -11,7 +11,6 @@ from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from lowmem.base.errors import InternalError
-from lowmem.base.units import format_bytes
 from lowmem.inline.guard import budget
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ class BudgetMagics(Magics):
             exec(statements, names)  # noqa: S102 - the cell is the user's own code
             if expression is not None:
                 value = eval(expression, names)  # noqa: S307 - as above
-        peak = format_bytes(used.peak_bytes or 0)
-        sys.stderr.write(f"RAM peak {peak} of {given.ram}\n")
+        sys.stderr.write(f"{used}\n")
         return value
 
 

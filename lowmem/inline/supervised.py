@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import (
+from lowmem.base.inline_errors import (
     BudgetExceededError,
     FunctionDiedError,
     FunctionError,

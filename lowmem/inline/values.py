@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import ReturnValueError
+from lowmem.base.inline_errors import ReturnValueError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -48,6 +48,7 @@ class Watch:
         self.breached: Breached | None = None
         self.ended: Ended | None = None
         self._buffer = b""
+        self._has_begun = False
         arguments = [os.getpid(), budget_bytes, signal_number, mode]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lowmem.inline.watcher", *map(str, arguments)],
@@ -63,14 +64,14 @@ class Watch:
 
     def __enter__(self) -> Self:
         try:
-            word = self._next(_START_S)
-        except BaseException:
-            self._reap()
-            raise
-        if not isinstance(word, Ready):
-            self._reap()
-            raise InternalError(problem=f"the watcher began with {word!r}")
-        self.start_bytes = word.ram_bytes
+            # A signal of its own may come, and be heard, before its first word is taken.
+            while not self._has_begun and self._take_in(_START_S):
+                pass
+        finally:
+            if not self._has_begun:
+                self._reap()
+        if not self._has_begun:
+            raise InternalError(problem="the watching process did not begin")
         return self
 
     def __exit__(
@@ -119,7 +120,9 @@ class Watch:
     def _take_in(self, timeout_s: float) -> bool:
         """Take in one message; return whether there was one."""
         word = self._next(timeout_s)
-        if isinstance(word, Breached):
+        if isinstance(word, Ready):
+            self.start_bytes, self._has_begun = word.ram_bytes, True
+        elif isinstance(word, Breached):
             self.breached = word
         elif isinstance(word, Ended):
             self.ended = word

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import lowmem
-from lowmem.base.errors import FunctionDiedError, ReturnValueError, UsageError
+from lowmem.base.errors import UsageError
+from lowmem.base.inline_errors import FunctionDiedError, ReturnValueError
 from lowmem.inline.descendants import descendants
 from lowmem.memory.process import anonymous_bytes
 from tests.processes.lowmem_runs import is_running, until

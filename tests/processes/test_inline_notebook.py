@@ -67,7 +67,7 @@ def test_a_cell_shows_its_value_and_its_peak(outputs):
     assert value(outputs[1]) == ["1000001"]
     (told,) = [o["text"] for o in outputs[1] if o["output_type"] == "stream"]
     assert "RAM peak" in told
-    assert "of 300MiB" in told
+    assert "of 300.0 MiB" in told
 
 
 @pytest.mark.parametrize(("cell", "place"), [(2, "In[3]:3 in load_all"), (3, "In[4]:")])

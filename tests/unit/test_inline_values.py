@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lowmem.base.errors import ReturnValueError
 from lowmem.base.frames import is_library
+from lowmem.base.inline_errors import ReturnValueError
 from lowmem.inline.messages import (
     Breached,
     Ended,
