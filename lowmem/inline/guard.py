@@ -110,7 +110,7 @@ class Guard:
         self._watch: Watch
         self._limits: tuple[int, int]
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # type: ignore[explicit-override]
         given = format_bytes(self.ram_budget_bytes)
         if self.peak_bytes is None:
             return f"RAM budget {given}"
