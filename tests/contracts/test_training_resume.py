@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
+from lowmem.base.errors import DataError
+from lowmem.stores import direct, scrub
 from lowmem.stores.write import RowWriter
 from lowmem.training import state
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
@@ -261,3 +264,31 @@ def test_the_history_is_what_fit_reports(store):
     for name in ("loss", "val_loss"):
         ours = [row[name] for row in history]
         np.testing.assert_allclose(ours, report.history[name], rtol=1e-4)
+
+
+def test_nothing_is_committed_that_was_learned_from_damaged_rows(
+    store, tmp_path, monkeypatch
+):
+    store = shutil.copytree(store, tmp_path / "images.zarr")
+    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(scrub, "_RATE", 1.0)
+    last = max((store / "images").glob("c.*"))
+    last.write_bytes(bytes(len(last.read_bytes())))
+    with keras_session(seed=5):
+        model = plain_model()
+        training = ZarrSequence(store, batch_size=4, rows=TRAINING[:4], seed=5)
+        plan = TrainingPlan(
+            training=training,
+            validation=training.of_rows(VALIDATION[:0]),
+            epochs=1,
+            batch_size=4,
+            micro_batch=4,
+            patience=0,
+            takes_bytes=True,
+        )
+        points = Training(model, plan).run({}, {})
+        point = next(points)
+        with pytest.raises(DataError, match="was altered"):
+            point.flush()
+        with pytest.raises(DataError, match="was altered"):
+            list(points)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import lowmem
-from lowmem.base.errors import ModelError
+from lowmem.base.errors import DataError, ModelError
+from lowmem.stores import direct
+from lowmem.stores.order import epoch_order
 from lowmem.stores.write import RowWriter
 from lowmem.training import state
 from lowmem.training.session import keras_session
@@ -64,6 +66,68 @@ def test_fit_sees_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(stor
         fresh = lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=epoch)
         assert numbers(fresh) == seen.tolist()
     assert len({tuple(seen) for seen in epochs}) == 3
+
+
+def test_a_tf_dataset_gives_the_same_batches_from_any_place_on(store):
+    epochs = [
+        numbers(lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=epoch))
+        for epoch in range(3)
+    ]
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1, start_batch=1)
+    # All tensors are kept: each must stay what it was, though buffers are used again.
+    kept = list(data.tf_dataset(epochs=3))
+    seen = [int(row[0, 0, 0]) for x, _ in kept for row in x.numpy()]
+    assert seen == [number for epoch in epochs for number in epoch][4:]
+    assert all(np.array_equal(x, y) for x, y in kept)
+    alone = lowmem.ZarrSequence(store, batch_size=4, seed=1, is_autoencoding=False)
+    model = Recorder()
+    model.fit(
+        alone.tf_dataset(epochs=2).map(lambda x: (x, x)),
+        epochs=2, steps_per_epoch=len(alone), shuffle=False, verbose=0,
+    )  # fmt: skip
+    assert model.seen == epochs[0] + epochs[1]
+
+
+def test_batches_reach_tensorflow_without_being_copied(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1)
+    read, batches = data._read, []
+
+    def noting(epoch: int, batch: int) -> np.ndarray:
+        batches.append(read(epoch, batch))
+        return batches[-1]
+
+    data._read = noting
+    tensors = [x for x, _ in data.tf_dataset(epochs=1)]
+    for number, batch in enumerate(batches):
+        batch[...] = 100 + number
+    assert [int(x.numpy().max()) for x in tensors] == [100, 101, 102]
+
+
+def test_sequences_of_other_rows_share_files_and_keep_their_own_order(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1, rows=range(8))
+    held_out = data.of_rows([10, 8, 9])
+    whole = numbers(data)
+    assert numbers(held_out) == [10, 8, 9]
+    assert numbers(data) == whole
+    assert sorted(whole) == list(range(8))
+    assert len(held_out) == 1
+
+
+def test_runs_are_a_choice_of_the_recipe(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1, run_length=3)
+    order = epoch_order(n_rows=N_IMAGES, seed=1, epoch=0, run_length=3)
+    assert numbers(data) == order.tolist()
+
+
+def test_damage_found_beside_the_reading_ends_it(store, monkeypatch):
+    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    chunk = store / "images" / "c.1.0.0.0"
+    chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    data = lowmem.ZarrSequence(store, batch_size=4, is_shuffled=False)
+    with pytest.raises(DataError, match="samples 4 to 7"):
+        data.verify()
+    with pytest.raises(DataError, match="samples 4 to 7"):
+        data[0]
 
 
 def test_it_begins_in_mid_epoch_and_goes_on_with_whole_ones(store):
