@@ -346,10 +346,12 @@ class BudgetError(LowmemError, MemoryError):
 
     exit_code = EXIT_BUDGET
 
-    def __init__(self, *, job: str, budget: str, problem: str, needed: str) -> None:
+    def __init__(
+        self, *, job: str, budget: str, problem: str, needed: str, kind: str = "RAM"
+    ) -> None:
         super().__init__(
-            f"job {job} does not fit its RAM budget of {budget}: {problem}. Raise "
-            f"--ram-budget to {needed}, or choose options that need less memory."
+            f"job {job} does not fit its {kind} budget of {budget}: {problem}. Raise "
+            f"--{kind.lower()}-budget to {needed}, or choose options that need less memory."
         )
 
 

@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import ModuleType
 
+# Of both bindings: the device fell off the bus, must be reset, or its driver has gone.
+_LOSS_CODES = frozenset(
+    {15, 16, 9}  # GPU_IS_LOST, RESET_REQUIRED, DRIVER_NOT_LOADED
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -39,9 +44,16 @@ def _has_driver() -> bool:
 
 
 class GpuSampler:
-    """Reads the first device; None everywhere where there is none. A context manager."""
+    """Reads the first device; None everywhere where there is none. A context manager.
+
+    Attributes
+    ----------
+    is_lost
+        Whether the newest reading failed because a device that was there has gone.
+    """
 
     def __init__(self) -> None:
+        self.is_lost = False
         self._nvml: ModuleType | None = None
         self._handle: object = None
 
@@ -75,8 +87,10 @@ class GpuSampler:
         try:
             memory = self._nvml.nvmlDeviceGetMemoryInfo(self._handle)
             name = self._nvml.nvmlDeviceGetName(self._handle)
-        except self._nvml.NVMLError:
+        except self._nvml.NVMLError as error:
+            self.is_lost = getattr(error, "value", None) in _LOSS_CODES
             return None
+        self.is_lost = False
         text = name.decode() if isinstance(name, bytes) else str(name)
         return Gpu(
             name=text, total_bytes=int(memory.total), used_bytes=int(memory.used)

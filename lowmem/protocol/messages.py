@@ -13,6 +13,10 @@ import msgspec
 
 from lowmem.protocol.job import Option
 
+# `Failed.kind` of an allocation that failed: in RAM, and on the device.
+MEMORY_ERROR = "MemoryError"
+DEVICE_MEMORY_ERROR = "DeviceMemoryError"
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages; on the wire each names its type."""

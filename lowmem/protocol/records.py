@@ -72,10 +72,17 @@ class RunBegun(Record, frozen=True, kw_only=True):
 
 
 class AttemptBegun(Record, frozen=True, kw_only=True):
-    """A worker is ready; ``next_cycle`` is where it goes on."""
+    """A worker is ready; ``next_cycle`` is where it goes on.
+
+    Attributes
+    ----------
+    device_name
+        What the driver calls the device; None on the CPU.
+    """
 
     attempt: int
     device: Literal["cpu", "gpu"]
+    device_name: str | None = None
     next_cycle: int
     settings: dict[str, int]
     versions: dict[str, str]
@@ -101,6 +108,7 @@ class Incident(Record, frozen=True, kw_only=True):
     attempt: int
     verdict: Verdict
     ram_bytes: int | None
+    vram_bytes: int | None = None
     where: str | None
     action: str
 

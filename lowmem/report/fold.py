@@ -15,6 +15,7 @@ from lowmem.protocol.records import (
     Noted,
     RunBegun,
 )
+from lowmem.report.moves import changes_from_records, workers_from_records
 from lowmem.report.schema import (
     Budgets,
     CycleReport,
@@ -120,6 +121,8 @@ def _job_from_records(history: Sequence[AnyRecord], *, is_running: bool) -> JobR
         published=result.published if result else (),
         summary=result.summary if result else {},
         versions=attempt.versions if attempt else {},
+        workers=workers_from_records(records),
+        changes=changes_from_records(records, cycles),
         cycles=cycles,
         events=events,
         notes=tuple(_notes(records)),
@@ -239,6 +242,7 @@ def _events(records: Sequence[AnyRecord]) -> Iterator[EventReport]:
                 attempt=record.attempt,
                 verdict=record.verdict,
                 ram_bytes=record.ram_bytes,
+                vram_bytes=record.vram_bytes,
                 where=record.where,
                 action=record.action,
             )

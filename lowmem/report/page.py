@@ -101,10 +101,13 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "budget_texts": words.budget_texts,
+        "change_text": words.change_text,
         "chart_height": HEIGHT,
         "chart_width": WIDTH,
         "count": words.count,
         "cycles_text": words.cycles_text,
+        "devices_text": words.devices_text,
+        "event_reading": words.event_reading,
         "plural": words.plural,
         "share": words.share,
     }

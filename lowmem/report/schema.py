@@ -70,6 +70,7 @@ class EventReport:
     attempt: int
     verdict: Verdict
     ram_bytes: int | None
+    vram_bytes: int | None
     where: str | None
     action: str
 
@@ -81,6 +82,48 @@ class NoteReport:
     at: str
     attempt: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """A worker that became ready.
+
+    Attributes
+    ----------
+    device_name
+        What the driver calls the device; None on the CPU.
+    next_cycle
+        Where it went on.
+    """
+
+    attempt: int
+    at: str
+    device: Literal["cpu", "gpu"]
+    device_name: str | None
+    next_cycle: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeReport:
+    """Where work went on under other conditions.
+
+    From this cycle on the result may differ in its last digits from that of a run which
+    began and ended under the same ones.
+
+    Attributes
+    ----------
+    cycle, attempt
+        The first committed cycle after it, and the worker that ran that.
+    items_before
+        Items done until then.
+    what
+        What changed: device, releases of libraries.
+    """
+
+    cycle: int
+    attempt: int
+    items_before: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +156,10 @@ class JobReport:
         Of the software that the newest attempt ran with.
     durable
         Committed cycles that a mirror has confirmed; None if it never confirmed any.
+    workers
+        Those that became ready, and on which device.
+    changes
+        From where on equality to the bit with an unbroken run is not promised, and why.
     """
 
     state: State
@@ -132,6 +179,8 @@ class JobReport:
     published: tuple[str, ...]
     summary: Mapping[str, object]
     versions: Mapping[str, str]
+    workers: tuple[WorkerReport, ...]
+    changes: tuple[ChangeReport, ...]
     cycles: tuple[CycleReport, ...]
     events: tuple[EventReport, ...]
     durable: int | None = None

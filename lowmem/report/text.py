@@ -10,9 +10,12 @@ from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.words import (
     budget_texts,
+    change_text,
     count,
     cycles_text,
     day_and_time,
+    devices_text,
+    event_reading,
     mebibytes,
     pairs,
     share,
@@ -83,9 +86,10 @@ def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[s
 
 def _facts(job: JobReport) -> Iterator[str]:
     """Yield what holds of the job as a whole, a line each."""
-    device = job.device or "not started"
     seed = "" if job.seed is None else f", seed {job.seed}"
-    yield f"  device    {device}{seed}"
+    yield from _wrapped(f"device    {devices_text(job)}{seed}", "  ")
+    for change in job.changes:
+        yield from _wrapped(f"changed   {change_text(change, job.unit)}", "  ")
     yield f"  budget    {', '.join(budget_texts(job.budgets))}"
     yield f"  peak      {', '.join(_peaks(job))}"
     if job.cycles:
@@ -147,7 +151,7 @@ def _cycle_row(cycle: CycleReport, *, has_vram: bool) -> Row:
 
 
 def _event_text(event: EventReport) -> str:
-    reading = "" if event.ram_bytes is None else f" at {format_bytes(event.ram_bytes)}"
+    reading = f" at {event_reading(event)}" if event_reading(event) else ""
     place = f", in {event.where}" if event.where else ""
     return f"{event.verdict} in attempt {event.attempt}{reading}{place}"
 

@@ -12,7 +12,7 @@ from lowmem.base.units import format_bytes, format_seconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.report.schema import Budgets, JobReport
+    from lowmem.report.schema import Budgets, ChangeReport, EventReport, JobReport
 
 NOT_MEASURED = "-"
 _MANY_MEBIBYTES = 10_000
@@ -125,6 +125,46 @@ def budget_texts(budgets: Budgets) -> list[str]:
     if budgets.time_s is not None:
         texts.append(f"time {format_seconds(budgets.time_s)}")
     return texts or ["unknown"]
+
+
+def devices_text(job: JobReport) -> str:
+    """Return where the job ran, attempt by attempt where that changed.
+
+    A worker's name for its device is told once.
+    """
+    runs: list[tuple[str, int, int]] = []
+    for worker in job.workers:
+        place: str = worker.device
+        if worker.device_name:
+            place += f" ({worker.device_name})"
+        if runs and runs[-1][0] == place:
+            runs[-1] = (place, runs[-1][1], worker.attempt)
+        else:
+            runs.append((place, worker.attempt, worker.attempt))
+    if len(runs) < 2:  # noqa: PLR2004 - one place, or none
+        return runs[0][0] if runs else "not started"
+    return ", ".join(
+        f"{place} in attempt {first}" + (f" to {last}" if last > first else "")
+        for place, first, last in runs
+    )
+
+
+def change_text(change: ChangeReport, unit: str) -> str:
+    """Return what is not promised from where on."""
+    done = count(change.items_before, unit)
+    return (
+        f"{change.what}: from cycle {change.cycle} on, after {done}, equality to the bit "
+        "with an unbroken run is not promised"
+    )
+
+
+def event_reading(event: EventReport) -> str:
+    """Return the reading that led to an event; empty if none was taken."""
+    if event.verdict == "vram_limit":
+        return (
+            "" if event.vram_bytes is None else f"VRAM {format_bytes(event.vram_bytes)}"
+        )
+    return "" if event.ram_bytes is None else format_bytes(event.ram_bytes)
 
 
 def cycles_text(job: JobReport) -> str:

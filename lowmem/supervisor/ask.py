@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import InternalError, ReportedError, StoppedError
 from lowmem.protocol.messages import Describe, Described, Failed, Planned
-from lowmem.supervisor.process import WorkerProcess
+from lowmem.supervisor.process import WorkerProcess, worker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,7 @@ def plan(request: Plan, is_over: Callable[[], bool] = lambda: False) -> Planned:
 
 def _ask(request: Describe | Plan, is_over: Callable[[], bool]) -> Answer | None:
     clock = SystemClock()
-    worker = WorkerProcess(request, device="cpu")
+    worker = WorkerProcess(request, environment=worker_environment("cpu"))
     answer: Answer | None = None
     try:
         while answer is None and worker.is_open:

@@ -10,7 +10,6 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import EXIT_BUDGET
 from lowmem.memory.budget import Pressure
 from lowmem.memory.control_group import ControlGroup
 from lowmem.memory.machine import read_machine
@@ -31,22 +30,17 @@ from lowmem.protocol.records import AttemptBegun, Noted
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
 from lowmem.supervisor.allocation import AllocationLimits
+from lowmem.supervisor.device import await_device
 from lowmem.supervisor.ledger import CycleLedger
-from lowmem.supervisor.process import WorkerProcess, log_tail
+from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.stacks import read_where, size_of
 from lowmem.supervisor.urgency import stand_back, urgent
+from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
 
 if TYPE_CHECKING:
-    from lowmem.base.clock import Clock
-    from lowmem.base.workspace import Workspace
-    from lowmem.memory.gpu import GpuSampler
-    from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Answer, Run
     from lowmem.protocol.records import Verdict
-    from lowmem.supervisor.mirroring import Mirror
-    from lowmem.supervisor.screen import Screen
-    from lowmem.supervisor.signals import StopRequests
-    from lowmem.supervisor.telemetry import Journal, Telemetry
+    from lowmem.supervisor.instruments import Instruments
 
 # seconds between two looks at the device: each costs 0.2 ms.
 _DEVICE_INTERVAL_S = 0.25
@@ -61,22 +55,6 @@ _FREED_LOOK_S = 0.01
 _STILL_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruments:
-    """What the watching needs; all of it is opened and closed by `run`."""
-
-    space: Workspace
-    clock: Clock
-    tree: TreeSampler
-    gpu: GpuSampler
-    journal: Journal
-    telemetry: Telemetry
-    screen: Screen
-    stops: StopRequests
-    lock_descriptor: int
-    mirror: Mirror
-
-
 @dataclass(slots=True)
 class Attempt:
     """One worker and the watch over it.
@@ -86,7 +64,9 @@ class Attempt:
     deadline
         Monotonic time at which the time budget ends; None for no limit.
     vram_base_bytes
-        Device memory in use before the worker started.
+        Device memory in use before the worker started, by others.
+    vram_total_bytes, device_name
+        Of the device; None where there is none.
     tempo
         What the job's steps and commits have been seen to take.
     startup_s
@@ -100,6 +80,8 @@ class Attempt:
     tools: Instruments
     deadline: float | None = None
     vram_base_bytes: int = 0
+    vram_total_bytes: int | None = None
+    device_name: str | None = None
     last_journaled_cycle: int = -1
     made_progress: bool = False
     tempo: Tempo = field(default_factory=Tempo)
@@ -109,6 +91,7 @@ class Attempt:
     _is_ready: bool = False
     _ending: decide.Ending | None = None
     _last_ram_bytes: int | None = None
+    _last_vram_bytes: int | None = None
     _stops_seen: int = 0
     _next_device_look: float = 0.0
     _machine_due: float = 0.0
@@ -133,7 +116,11 @@ class Attempt:
         log_began = log.stat().st_size if log.exists() else 0
         worker = WorkerProcess(
             self.request,
-            device=self.request.device,
+            environment=worker_environment(
+                self.request.device,
+                vram_budget_bytes=self.request.vram_budget_bytes,
+                vram_total_bytes=self.vram_total_bytes,
+            ),
             log=log,
             inherited_fds=(self.tools.lock_descriptor,),
         )
@@ -149,14 +136,21 @@ class Attempt:
             group.remove()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
-            verdict = decide.verdict_of_death(exited.status, is_oom_kill=is_oom)
+            verdict = verdict_of_death(exited.status, is_oom_kill=is_oom)
             tail = log_tail(log, since=log_began)
             if exited.status == -signal.SIGABRT and "bad_alloc" in tail:
                 verdict = "ram_limit"
             self._ending = self._broke(verdict, detail=tail)
-        if not isinstance(self._ending, decide.Finished | decide.Left):
-            self._ledger.cut(exited.peak_bytes)
-        return self._ending
+        if self.request.device == "gpu":
+            tools, base = self.tools, self.vram_base_bytes
+            is_there = await_device(tools.gpu, tools.clock, base)
+            self._ending = decide.seen_from_device(self._ending, is_there=is_there)
+        return self._closed(self._ending, exited.peak_bytes)
+
+    def _closed(self, ending: decide.Ending, peak_bytes: int) -> decide.Ending:
+        if not isinstance(ending, decide.Finished | decide.Left):
+            self._ledger.cut(peak_bytes)
+        return ending
 
     def _loop(self, worker: WorkerProcess) -> None:
         while worker.is_open and not self._is_over():
@@ -254,10 +248,19 @@ class Attempt:
             return
         self._next_device_look = now + _DEVICE_INTERVAL_S
         self.tools.mirror.poll()
-        device = self.tools.gpu.read() if self.request.device == "gpu" else None
+        if self.request.device == "gpu":
+            self._look_at_device(worker)
+
+    def _look_at_device(self, worker: WorkerProcess) -> None:
+        device = self.tools.gpu.read()
         if device is None:
+            if self.tools.gpu.is_lost:
+                # The worker may hang in its driver for ever: it is not waited for.
+                worker.kill(self.tools.tree.pids, self.tools.clock)
+                self._ending = self._broke("error")
             return
         vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
+        self._last_vram_bytes = vram_bytes
         self._ledger.note_vram(vram_bytes)
         self.tools.telemetry.add(self._last_ram_bytes or 0, vram_bytes)
         limit = self.request.vram_budget_bytes
@@ -344,6 +347,7 @@ class Attempt:
                 at=self.tools.journal.now(),
                 attempt=self.number,
                 device=answer.device,
+                device_name=self.device_name if answer.device == "gpu" else None,
                 next_cycle=answer.next_cycle,
                 settings=self.request.settings,
                 versions=answer.versions,
@@ -375,10 +379,10 @@ class Attempt:
             worker.send(Leave())
 
     def _failed(self, failure: Failed) -> decide.Broke:
-        is_memory = failure.exit_code == EXIT_BUDGET and failure.kind == "MemoryError"
         return decide.Broke(
-            verdict="ram_limit" if is_memory else "error",
+            verdict=verdict_of_failure(failure),
             ram_bytes=self._last_ram_bytes,
+            vram_bytes=self._last_vram_bytes,
             where=failure.where,
             failure=failure,
         )
@@ -388,6 +392,7 @@ class Attempt:
         return decide.Broke(
             verdict=verdict,
             ram_bytes=self._last_ram_bytes,
+            vram_bytes=self._last_vram_bytes,
             tmpfs_bytes=self.tools.tree.tmpfs_growth_bytes(),
             where=read_where(stacks) if self._is_ready else None,
             detail=detail,

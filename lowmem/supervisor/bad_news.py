@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import BudgetError, LowmemError, ReportedError, StoppedError
+from lowmem.base.errors import (
+    BudgetError,
+    LowmemError,
+    ReportedError,
+    StoppedError,
+)
 from lowmem.base.units import format_bytes
 from lowmem.supervisor import decide
 from lowmem.supervisor.forecast import smallest_budget_bytes
@@ -47,6 +52,8 @@ def bad_news(
 
 
 def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetError:
+    if broke.verdict == "vram_limit":
+        return _stopped_by_the_device(order, broke)
     used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
     where = f" in {broke.where}" if broke.where else ""
     if broke.tmpfs_bytes:
@@ -56,4 +63,16 @@ def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetErro
         budget=format_bytes(order.ram_budget_bytes),
         problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
         needed="a larger size",
+    )
+
+
+def _stopped_by_the_device(order: JobOrder, broke: decide.Broke) -> BudgetError:
+    used = f" at {format_bytes(broke.vram_bytes)}" if broke.vram_bytes else ""
+    where = f" in {broke.where}" if broke.where else ""
+    return BudgetError(
+        job=order.name,
+        budget=format_bytes(order.vram_budget_bytes or 0),
+        problem=f"stopped{used}{where}, at its smallest setting",
+        needed="a larger size, use --device cpu",
+        kind="VRAM",
     )

@@ -7,7 +7,6 @@ race is a test of three lines.
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -31,9 +30,8 @@ DEATH_LIMIT = 20
 # Of the budget: growth of what a worker holds between cycles, before it is replaced.
 GROWTH_SHARE = 0.25
 _MEMORY_VERDICTS = frozenset({"ram_limit", "vram_limit", "machine_limit", "kernel_oom"})
-_OUTSIDE_SIGNALS = frozenset(
-    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
-)
+# Errors that a worker reports by these names; see `lowmem.worker.failure`.
+_DEVICE_ERRORS = frozenset({"DeviceLostError", "MissingDeviceError"})
 
 
 class Order(Enum):
@@ -225,16 +223,22 @@ class Broke:
         What it said itself, if it could.
     ram_bytes
         The reading that led to a kill, or the last one.
+    vram_bytes
+        The newest reading of the device; None if there was none.
     tmpfs_bytes
         The part of it that lies in memory file systems, whoever wrote it there.
+    is_device_lost
+        Whether the device it ran on no longer answers.
     """
 
     verdict: Verdict
     ram_bytes: int | None = None
+    vram_bytes: int | None = None
     tmpfs_bytes: int = 0
     where: str | None = None
     failure: Failed | None = None
     detail: str = ""
+    is_device_lost: bool = False
 
 
 Ending = Finished | Left | Broke
@@ -277,17 +281,11 @@ def action_of(verdict: Restart | End) -> str:
     return "ended"
 
 
-def verdict_of_death(status: int, *, is_oom_kill: bool) -> Verdict:
-    """Return who ended a worker that said nothing, from its exit status.
-
-    Examples
-    --------
-    >>> verdict_of_death(-9, is_oom_kill=False), verdict_of_death(-11, is_oom_kill=False)
-    ('signal', 'crash')
-    """
-    if status == -signal.SIGKILL and is_oom_kill:
-        return "kernel_oom"
-    return "signal" if -status in _OUTSIDE_SIGNALS else "crash"
+def seen_from_device(ending: Ending, *, is_there: bool) -> Ending:
+    """Return the ending, the loss of the device in it: that has many names."""
+    if isinstance(ending, Broke) and not is_there:
+        return replace(ending, is_device_lost=True)
+    return ending
 
 
 def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
@@ -298,6 +296,8 @@ def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
         case Left():
             return _after_leaving(course)
         case Broke():
+            if _is_device_lost(course, ending):
+                return _without_device(course, policy, ending)
             if ending.failure is None:
                 return _after_death(course, policy, ending)
             return _after_failure(course, policy, ending, ending.failure)
@@ -340,13 +340,34 @@ def _after_failure(
 ) -> Restart | End:
     if ending.verdict in _MEMORY_VERDICTS:
         return _with_less(course, policy)
-    is_device_lost = failure.exit_code == EXIT_UNAVAILABLE and course.device == "gpu"
-    if is_device_lost and not policy.is_device_demanded:
-        return Restart(
-            course=replace(course, device="cpu"), action="went on on the CPU"
-        )
     state: State = "refused" if failure.exit_code == EXIT_BUDGET else "failed"
     return End(state=state, exit_code=failure.exit_code, message=failure.message)
+
+
+def _is_device_lost(course: Course, ending: Broke) -> bool:
+    """Return whether a worker ended because of its device, and was not ended by us."""
+    if course.device == "cpu" or course.leaving is Leaving.STOP:
+        return False
+    if ending.verdict == "time":
+        return False
+    kind = ending.failure.kind if ending.failure else ""
+    return ending.is_device_lost or kind in _DEVICE_ERRORS
+
+
+def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+    """Go on on the CPU, from the last commit, unless the user insists on the device."""
+    said = f" ({ending.failure.message})" if ending.failure else ""
+    if policy.is_device_demanded:
+        return End(
+            state="failed",
+            exit_code=EXIT_UNAVAILABLE,
+            message=f"the GPU can no longer be used{said}. Run it again with --device "
+            "auto: it goes on from its last commit, on what is there",
+        )
+    return Restart(
+        course=replace(course, device="cpu", crashes=0, is_soft_spent=False),
+        action="the GPU was lost: went on on the CPU",
+    )
 
 
 def _with_less(course: Course, policy: Policy) -> Restart | End:

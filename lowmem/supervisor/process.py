@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.protocol.messages import answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
+from lowmem.supervisor.device import device_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +46,11 @@ def adopt_orphans() -> None:
 
 
 def worker_environment(
-    device: str, inherited: Mapping[str, str] | None = None
+    device: str,
+    inherited: Mapping[str, str] | None = None,
+    *,
+    vram_budget_bytes: int | None = None,
+    vram_total_bytes: int | None = None,
 ) -> dict[str, str]:
     """Return the environment of a worker: fixed before it starts, or it has no effect.
 
@@ -55,6 +60,8 @@ def worker_environment(
         ``cpu`` hides every GPU from the frameworks.
     inherited
         The environment to build upon; this process's own where None.
+    vram_budget_bytes, vram_total_bytes
+        What the worker may use of its device, and what that holds in all.
     """
     environment = dict(os.environ if inherited is None else inherited)
     environment["PYTHONHASHSEED"] = "0"
@@ -67,9 +74,16 @@ def worker_environment(
     # arithmetic on it (counting the pairs of an analysis: 6 ms against 2).
     environment.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 * 2**20))
     environment.setdefault("MALLOC_TRIM_THRESHOLD_", str(16 * 2**20))
-    if device == "cpu":
-        environment["CUDA_VISIBLE_DEVICES"] = "-1"
-        environment.setdefault("JAX_PLATFORMS", "cpu")
+    variables = device_environment(
+        device=device,
+        inherited=environment,
+        vram_budget_bytes=vram_budget_bytes,
+        vram_total_bytes=vram_total_bytes,
+    )
+    for name, value in variables.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
     return environment
 
 
@@ -97,7 +111,7 @@ class WorkerProcess:
         self,
         request: Message,
         *,
-        device: str,
+        environment: Mapping[str, str],
         log: Path | None = None,
         inherited_fds: tuple[int, ...] = (),
     ) -> None:
@@ -113,7 +127,7 @@ class WorkerProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(worker_end, *inherited_fds),
-                    env=worker_environment(device),
+                    env=environment,
                     # Ctrl-C in the terminal is for the supervisor to handle.
                     start_new_session=True,
                 )

@@ -28,9 +28,10 @@ from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide
-from lowmem.supervisor.attempt import Attempt, Instruments
+from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.history import history_of
+from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.order import (
     JobOrder,
     chosen_device,
@@ -298,6 +299,8 @@ class SupervisedRun:
                 deadline=order.deadline,
                 tempo=self._tempo,
                 vram_base_bytes=device.used_bytes if device else 0,
+                vram_total_bytes=device.total_bytes if device else None,
+                device_name=device.name if device else None,
                 last_journaled_cycle=history_of(
                     order.name, session.read_records()
                 ).last_cycle,
@@ -353,6 +356,7 @@ class SupervisedRun:
                 attempt=self._attempts,
                 verdict=broke.verdict,
                 ram_bytes=broke.ram_bytes,
+                vram_bytes=broke.vram_bytes,
                 where=broke.where,
                 action=action,
             )

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import EXIT_BUDGET, StoppedError
 from lowmem.base.files import remove
 from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
 from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
-from lowmem.protocol.messages import Committed, Failed, Run
+from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
 from lowmem.supervisor.order import SUPERVISOR_BYTES
-from lowmem.supervisor.process import WorkerProcess
+from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def _watched(
 ) -> TrialPeak | None:
     with TreeSampler(os.getpid(), _NO_GROWTH) as tree:
         worker = WorkerProcess(
-            request, device=bench.device, log=bench.space.log(request.job)
+            request,
+            environment=_environment(order, bench.device),
+            log=bench.space.log(request.job),
         )
         watch = _Watch(tree, worker, RamBudget(limit_bytes=order.ram_budget_bytes))
         try:
@@ -120,6 +123,16 @@ def _watched(
         ram_bytes=max(0, watch.peak_bytes - SUPERVISOR_BYTES),
         is_whole=is_whole,
         ram_budget_bytes=order.ram_budget_bytes,
+    )
+
+
+def _environment(order: JobOrder, device: Device) -> dict[str, str]:
+    with GpuSampler() as sampler:
+        gpu = sampler.read() if device == "gpu" else None
+    return worker_environment(
+        device,
+        vram_budget_bytes=order.vram_budget_bytes,
+        vram_total_bytes=gpu.total_bytes if gpu else None,
     )
 
 
@@ -172,7 +185,11 @@ class _Watch:
 
 
 def _is_too_large(failure: Answer) -> bool | None:
-    """Return False for a trial that asked for too much itself; None for another failure."""
-    if isinstance(failure, Failed) and failure.exit_code == EXIT_BUDGET:
-        return False
-    return None
+    """Return False for a trial that asked for too much RAM; None for another failure.
+
+    What a device lacks is left to the run: its peak in RAM would be remembered as one
+    that was too large.
+    """
+    if not isinstance(failure, Failed) or failure.exit_code != EXIT_BUDGET:
+        return None
+    return None if failure.kind == DEVICE_MEMORY_ERROR else False

@@ -8,26 +8,18 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from lowmem.base.errors import (
-    DeviceBudgetError,
-    MissingDependencyError,
-    MissingDeviceError,
-)
-from lowmem.base.units import format_bytes
+from lowmem.base.errors import MissingDependencyError, MissingDeviceError
+from lowmem.memory.vram import pool_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Device
 
-# bytes; TensorFlow's limit bounds its pool only. A 512 MB pool was seen to take
-# 1,869 MiB of the device in all: context, libraries, workspaces
-# (tensorflow/tensorflow#53822).
-_POOL_OVERHEAD_BYTES = 1_400_000_000
-# bytes; a smaller pool holds no useful step.
-_SMALLEST_POOL_BYTES = 256 * 2**20
+# Names of what `generator_states` may yield.
+GENERATORS = ("backend", "device")
 
 
 def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
@@ -42,15 +34,14 @@ def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
     DeviceBudgetError
         If the budget leaves no useful memory on the device.
     """
-    if device == "gpu" and not has_gpu():
-        raise MissingDeviceError(
-            device="gpu", found=f"none that {keras.backend.backend()} can use"
-        )
     name = keras.backend.backend()
+    if device == "gpu" and not has_gpu():
+        raise MissingDeviceError(device="gpu", found=f"none that {name} can use")
     if name == "tensorflow":
         _configure_tensorflow(device, vram_budget_bytes)
     elif name == "torch":
-        import_module("torch").use_deterministic_algorithms(mode=True)
+        _configure_torch(device, vram_budget_bytes)
+    # JAX is configured by the environment its process was started with.
 
 
 def seed_generator(seed: int) -> None:
@@ -67,7 +58,10 @@ def has_gpu() -> bool:
         return bool(import_module("tensorflow").config.list_physical_devices("GPU"))
     if name == "torch":
         return bool(import_module("torch").cuda.is_available())
-    return bool(import_module("jax").default_backend() != "cpu")
+    try:
+        return bool(import_module("jax").default_backend() != "cpu")
+    except RuntimeError:  # A platform is demanded by name and cannot be begun.
+        return False
 
 
 def _configure_tensorflow(device: Device, vram_budget_bytes: int | None) -> None:
@@ -81,36 +75,49 @@ def _configure_tensorflow(device: Device, vram_budget_bytes: int | None) -> None
     if vram_budget_bytes is None:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
         return
-    pool = vram_budget_bytes - _POOL_OVERHEAD_BYTES
-    if pool < _SMALLEST_POOL_BYTES:
-        raise DeviceBudgetError(
-            budget=format_bytes(vram_budget_bytes),
-            needed=format_bytes(_POOL_OVERHEAD_BYTES + _SMALLEST_POOL_BYTES),
-        )
+    pool = pool_bytes(vram_budget_bytes, framework="tensorflow")
     limit = tf.config.LogicalDeviceConfiguration(memory_limit=pool // 2**20)
     tf.config.set_logical_device_configuration(gpu, [limit])
 
 
-def generator_state() -> NDArray[Any]:
-    """Return the state of the backend's own random generator; empty if it has none."""
+def _configure_torch(device: Device, vram_budget_bytes: int | None) -> None:
+    torch = import_module("torch")
+    torch.use_deterministic_algorithms(mode=True)
+    if device == "cpu" or vram_budget_bytes is None:
+        return
+    _, total_bytes = torch.cuda.mem_get_info(0)
+    pool = pool_bytes(vram_budget_bytes, framework="torch")
+    torch.cuda.set_per_process_memory_fraction(min(1.0, pool / total_bytes), 0)
+
+
+def generator_states() -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the states of the backend's own random generators, by name.
+
+    JAX has none. PyTorch has another for its device.
+    """
     name = keras.backend.backend()
     if name == "tensorflow":
         generator = import_module("tensorflow").random.get_global_generator()
-        return np.asarray(generator.state.numpy())
-    if name == "torch":
-        return np.asarray(import_module("torch").get_rng_state().numpy())
-    return np.empty(0, np.uint8)
-
-
-def restore_generator_state(state: NDArray[Any]) -> None:
-    """Put the backend's random generator back into ``state``."""
-    name = keras.backend.backend()
-    if name == "tensorflow":
-        generator = import_module("tensorflow").random.get_global_generator()
-        generator.reset(state)
+        yield "backend", np.asarray(generator.state.numpy())
     elif name == "torch":
         torch = import_module("torch")
-        torch.set_rng_state(torch.from_numpy(state))
+        yield "backend", torch.get_rng_state().numpy()
+        if torch.cuda.is_available():
+            yield "device", torch.cuda.get_rng_state().numpy()
+
+
+def restore_generator_states(states: Mapping[str, NDArray[Any]]) -> None:
+    """Put the backend's random generators back, those that are here and in ``states``."""
+    name = keras.backend.backend()
+    if name == "tensorflow" and "backend" in states:
+        generator = import_module("tensorflow").random.get_global_generator()
+        generator.reset(states["backend"])
+    elif name == "torch":
+        torch = import_module("torch")
+        if "backend" in states:
+            torch.set_rng_state(torch.from_numpy(states["backend"]))
+        if "device" in states and torch.cuda.is_available():
+            torch.cuda.set_rng_state(torch.from_numpy(states["device"]))
 
 
 def environment() -> dict[str, str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("model/", "optimizer-", "metrics/", "global/")
 _ACCUMULATOR = "gradient_accumulator"
+_GENERATORS = "generators/"
 
 
 def optimizers_of(model: keras.Model) -> list[Any]:
@@ -146,7 +147,8 @@ def _capture_generators() -> Iterator[tuple[str, NDArray[Any]]]:
     _, words, *rest = np.random.get_state()
     yield "generators/numpy-words", np.asarray(words)
     yield "generators/numpy-rest", _bytes_of(rest)
-    yield "generators/backend", backend.generator_state()
+    for name, value in backend.generator_states():
+        yield f"{_GENERATORS}{name}", value
 
 
 def _restore_generators(arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -154,7 +156,10 @@ def _restore_generators(arrays: Mapping[str, NDArray[Any]]) -> None:
     random.setstate((version, tuple(words), gauss))
     rest = json.loads(arrays["generators/numpy-rest"].tobytes())
     np.random.set_state(("MT19937", arrays["generators/numpy-words"], *rest))
-    backend.restore_generator_state(arrays["generators/backend"])
+    names = {f"{_GENERATORS}{name}": name for name in backend.GENERATORS}
+    backend.restore_generator_states(
+        {name: arrays[key] for key, name in names.items() if key in arrays}
+    )
 
 
 def _bytes_of(value: object) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.protocol.messages import request_from_line
+from lowmem.protocol.messages import Run, request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
@@ -47,6 +47,7 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     line = channel.read_request()
     if not line:
         return 1
+    request = None
     try:
         request = request_from_line(line)
         _prepare_stacks(request)
@@ -54,7 +55,8 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
         answer(request, channel)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the process's boundary
         # SystemExit is only an error here: a job ends by returning.
-        failure = failure_from_exception(error)
+        device = request.device if isinstance(request, Run) else "cpu"
+        failure = failure_from_exception(error, device=device)
         channel.send(failure)
         return failure.exit_code
     finally:

@@ -6,40 +6,50 @@ import errno
 import re
 import traceback
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from lowmem.base.errors import (
     EXIT_BUDGET,
     EXIT_JOB,
+    EXIT_UNAVAILABLE,
     LowmemError,
     MissingDependencyError,
     StorageError,
 )
 from lowmem.base.frames import is_library, place
-from lowmem.protocol.messages import Failed
+from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
+from lowmem.worker.ailment import Ailment, ailment_of
+
+if TYPE_CHECKING:
+    from lowmem.protocol.job import Device
 
 _STORAGE = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS}
-# Framework errors that mean "no memory", by name: importing the framework to compare
-# classes would cost 600 MB in jobs that do not use it.
-_NO_MEMORY = {"ResourceExhaustedError", "OutOfMemoryError", "XlaRuntimeError"}
+# Told apart by name, since the supervisor does something about each.
+_AILMENTS = {
+    Ailment.RAM: (MEMORY_ERROR, EXIT_BUDGET),
+    Ailment.VRAM: (DEVICE_MEMORY_ERROR, EXIT_BUDGET),
+    Ailment.DEVICE: ("DeviceLostError", EXIT_UNAVAILABLE),
+}
 # Packages that are imported by another name than they are installed by.
 _PACKAGES = {"PIL": "pillow", "pynvml": "nvidia-ml-py", "sklearn": "scikit-learn"}
 
 
-def failure_from_exception(error: BaseException) -> Failed:
+def failure_from_exception(error: BaseException, *, device: Device = "cpu") -> Failed:
     """Return what the supervisor is told of an error that ended the job.
 
     Errors that lowmem raises on purpose carry their own exit code and no traceback;
-    lack of memory is told apart, since the supervisor retries it with less; everything
-    else is the job's own code, with its traceback.
+    lack of memory is told apart, since the supervisor retries it with less, and so is
+    the loss of the ``device``; everything else is the job's own code, with its
+    traceback.
     """
     where = place_of(error)
     kind = type(error).__name__
     translated = _translated(error)
-    if is_lack_of_memory(error):
+    ailment = ailment_of(error, device=device)
+    if ailment is not None:
+        told, exit_code = _AILMENTS[ailment]
         text = f"{kind}: {_first_line(error)}"
-        return Failed(
-            kind="MemoryError", exit_code=EXIT_BUDGET, message=text, where=where
-        )
+        return Failed(kind=told, exit_code=exit_code, message=text, where=where)
     if isinstance(translated, LowmemError):
         return Failed(
             kind=type(translated).__name__,
@@ -54,13 +64,6 @@ def failure_from_exception(error: BaseException) -> Failed:
         traceback="".join(traceback.format_exception(error)),
         where=where,
     )
-
-
-def is_lack_of_memory(error: BaseException) -> bool:
-    """Return whether an allocation failed, in RAM or on the device."""
-    if isinstance(error, LowmemError):
-        return False
-    return isinstance(error, MemoryError) or type(error).__name__ in _NO_MEMORY
 
 
 def _translated(error: BaseException) -> BaseException:

@@ -88,10 +88,24 @@ EVENT = {
     "attempt": is_count,
     "verdict": one_of(VERDICTS),
     "ram_bytes": maybe(is_count),
+    "vram_bytes": maybe(is_count),
     "where": maybe(is_text),
     "action": is_text,
 }
 NOTE = {"at": is_time, "attempt": is_count, "text": is_text}
+WORKER = {
+    "attempt": is_count,
+    "at": is_time,
+    "device": one_of({"cpu", "gpu"}),
+    "device_name": maybe(is_text),
+    "next_cycle": is_count,
+}
+CHANGE = {
+    "cycle": is_count,
+    "attempt": is_count,
+    "items_before": is_count,
+    "what": is_text,
+}
 BUDGETS = {
     "ram_bytes": maybe(is_count),
     "vram_bytes": maybe(is_count),
@@ -119,6 +133,9 @@ JOB = {
     "summary": table(lambda _: True),
     "versions": table(is_text),
     "notes": list_of(records(NOTE)),
+    "durable": maybe(is_count),
+    "workers": list_of(records(WORKER)),
+    "changes": list_of(records(CHANGE)),
 }
 
 

@@ -15,6 +15,7 @@ from lowmem.stores.write import RowWriter
 from lowmem.training import state
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem.training.loop import Training, TrainingPlan
+from lowmem.training.loss import PixelLoss
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
@@ -60,6 +61,24 @@ def forgetful_model():
     return model
 
 
+def half_precision_model():
+    """Return a model of float16, whose optimiser scales its loss and adapts the scale."""
+    policy = keras.dtype_policies.DTypePolicy("mixed_float16")
+    layers = keras.layers
+    inputs = keras.Input(SHAPE, dtype="uint8")
+    x = layers.Flatten()(layers.Rescaling(1 / 255)(inputs))
+    z = layers.Dense(3, name="z", dtype=policy)(layers.Dropout(0.3)(x))
+    x = layers.Dense(48, "sigmoid", dtype=policy)(z)
+    model = keras.Model(inputs, layers.Activation("linear", dtype="float32")(x))
+    model = keras.Model(inputs, layers.Reshape(SHAPE)(model.output))
+    # Large at first, so that some steps overflow; grown after every second good one.
+    scaled = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.Adam(0.01), initial_scale=2.0**24, dynamic_growth_steps=2
+    )
+    model.compile(optimizer=scaled, loss=PixelLoss(kind="mse"))
+    return model
+
+
 def plain_model():
     """Return the default model: nothing random or dependent on the micro-batch."""
     model = build_autoencoder(
@@ -72,15 +91,15 @@ def plain_model():
 class Odd(keras.Model):
     """A model whose step reports what is no finite number."""
 
-    def train_step(self, data):
+    def train_on_batch(self, *words, **options):
         odd = {"odd": float("nan"), "vast": float("inf"), "deep": float("-inf")}
-        return super().train_step(data) | odd
+        return super().train_on_batch(*words, **options) | odd
 
 
 def odd_model():
     """Return the default model with such a step."""
     plain = plain_model()
-    model = Odd(plain.inputs, plain.outputs)
+    model = Odd(plain.input, plain.output)
     compile_autoencoder(model, loss="mse", learning_rate=0.01)
     return model
 
@@ -122,7 +141,9 @@ def train(store, build, segments=(), *, forget="", micro_batches=(4,), **watch):
     saved, arrays, initial = {}, {}, None
     if forget:
         with keras_session(seed=5):
-            initial = dict(state.capture(build()))
+            model = build()
+            model.optimizer.build(model.trainable_variables)
+            initial = dict(state.capture(model))
     for number, points in enumerate((*segments, None)):
         micro_batch = micro_batches[number % len(micro_batches)]
         saved, arrays, result = attempt(
@@ -163,6 +184,16 @@ def test_a_training_that_forgets_part_of_its_state_differs(store, unbroken, part
     """What proves that the tests above would notice a loss."""
     with pytest.raises(AssertionError):
         assert_identical(train(store, forgetful_model, (2,), forget=part), unbroken)
+
+
+def test_the_loss_scale_of_half_precision_is_part_of_the_state(store):
+    expected = train(store, half_precision_model)
+    assert_identical(train(store, half_precision_model, (2, 3)), expected)
+    (scale,) = [v for name, v in expected[0].items() if name.endswith("dynamic_scale")]
+    assert scale != 2.0**24
+    forgetful = train(store, half_precision_model, (3,), forget="dynamic_scale")
+    with pytest.raises(AssertionError):
+        assert_identical(forgetful, expected)
 
 
 def test_early_stopping_resumes_with_its_best_weights(store):

@@ -14,17 +14,23 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.records import AnyRecord, Outcome, State, Verdict
 from lowmem.report.schema import (
     Budgets,
+    ChangeReport,
     CycleReport,
     EventReport,
     JobReport,
     NoteReport,
     Report,
+    WorkerReport,
 )
 from lowmem.report.status import JobStatus
 from lowmem.report.telemetry import Reading
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 REPORT, JOURNAL = TEXT.split("\n## The report\n")[1].split("\n## The journal\n")
+KINDS = (
+    *(Report, JobReport, Budgets, CycleReport, EventReport),
+    *(WorkerReport, ChangeReport, NoteReport),
+)
 
 
 def words_of(text: str) -> set[str]:
@@ -35,17 +41,13 @@ def rows_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("| `")]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [Report, JobReport, Budgets, CycleReport, EventReport, NoteReport, JobStatus],
-)
+@pytest.mark.parametrize("kind", [*KINDS, JobStatus])
 def test_every_field_of_the_report_is_described(kind):
     assert {field.name for field in fields(kind)} <= words_of(REPORT)
 
 
 def test_no_field_is_described_that_is_not_in_the_report():
-    kinds = (Report, JobReport, Budgets, CycleReport, EventReport, NoteReport)
-    known = {field.name for kind in kinds for field in fields(kind)}
+    known = {field.name for kind in KINDS for field in fields(kind)}
     for row in rows_of(REPORT):
         named = re.findall(r"`([a-z_.]+)`", row.split("|")[1])
         assert {name.removeprefix("budgets.") for name in named} <= known, row

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.memory.budget import Pressure
-from lowmem.protocol.messages import Failed
+from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor.decide import (
     CRASH_LIMIT,
@@ -33,8 +33,8 @@ from lowmem.supervisor.decide import (
     on_ending,
     on_leave_request,
     on_pressure,
-    verdict_of_death,
 )
+from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
 
 BUDGET = 1000
 POLICY = Policy(
@@ -282,15 +282,53 @@ def test_a_refusal_by_the_job_itself_is_a_refusal():
     assert (end.state, end.exit_code) == ("refused", 73)
 
 
-def test_a_lost_gpu_is_replaced_by_the_cpu_unless_it_was_demanded():
+@pytest.mark.parametrize("kind", ["DeviceLostError", "MissingDeviceError"])
+def test_a_lost_gpu_is_replaced_by_the_cpu_unless_it_was_demanded(kind):
     course = Course(device="gpu")
-    broke = Broke(verdict="error", failure=failed(69))
+    broke = Broke(verdict="error", failure=failed(69, kind))
     answer = on_ending(course, POLICY, broke)
     assert answer.course.device == "cpu"
     # On the CPU the same error is final, so the fallback cannot go round.
     assert on_ending(answer.course, POLICY, broke).exit_code == 69
     demanded = replace(POLICY, is_device_demanded=True)
     assert on_ending(course, demanded, broke).exit_code == 69
+
+
+@pytest.mark.parametrize("failure", [None, failed(70)], ids=["silent", "any error"])
+def test_whatever_a_worker_dies_of_when_its_gpu_is_gone_it_goes_on_on_the_cpu(failure):
+    broke = Broke(verdict="crash", failure=failure, is_device_lost=True)
+    course = Course(device="gpu", crashes=CRASH_LIMIT - 1)
+    answer = on_ending(course, POLICY, broke)
+    assert (answer.course.device, answer.course.crashes) == ("cpu", 0)
+    assert "GPU was lost" in answer.action
+    end = on_ending(course, replace(POLICY, is_device_demanded=True), broke)
+    assert (end.state, end.exit_code) == ("failed", 69)
+    stopping = replace(course, leaving=Leaving.STOP)
+    assert on_ending(stopping, POLICY, broke).exit_code in {70, 75}
+
+
+def test_a_missing_package_is_not_a_missing_gpu():
+    broke = Broke(verdict="error", failure=failed(69, "MissingDependencyError"))
+    assert on_ending(Course(device="gpu"), POLICY, broke).exit_code == 69
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        (MEMORY_ERROR, "ram_limit"),
+        (DEVICE_MEMORY_ERROR, "vram_limit"),
+        ("BudgetError", "error"),
+    ],
+)
+def test_what_a_worker_says_was_lacking_is_the_verdict(kind, verdict):
+    assert verdict_of_failure(failed(73, kind)) == verdict
+
+
+def test_too_little_memory_on_the_device_is_met_with_a_smaller_setting():
+    broke = Broke(verdict="vram_limit", failure=failed(73, DEVICE_MEMORY_ERROR))
+    answer = on_ending(Course(device="gpu"), POLICY, broke)
+    assert (answer.course.rung, answer.course.device) == (1, "gpu")
+    assert answer.action == "restarted with block 4"
 
 
 # --- who ended it -----------------------------------------------------------------
@@ -317,6 +355,7 @@ def test_the_exit_status_tells_who_ended_a_silent_worker(status, is_oom_kill, ve
 BREAKS = [Broke(verdict=v) for v in (*MEMORY, "signal", "crash", "time")] + [
     Broke(verdict="error", failure=failed(code)) for code in (2, 65, 69, 70, 73, 74)
 ]
+BREAKS += [replace(broke, is_device_lost=True) for broke in BREAKS]
 EVENTS = st.one_of(
     st.sampled_from(list(Pressure)).map(lambda p: ("pressure", p)),
     st.sampled_from([Leaving.STOP, Leaving.TIME]).map(lambda r: ("leave", r)),

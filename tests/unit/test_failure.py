@@ -8,7 +8,7 @@ import pytest
 from lowmem.base.errors import DataError, StorageError
 from lowmem.base.frames import is_library
 from lowmem.protocol.messages import answer_from_line, line_from_message
-from lowmem.worker.failure import failure_from_exception, is_lack_of_memory
+from lowmem.worker.failure import failure_from_exception
 
 
 class ResourceExhaustedError(Exception):
@@ -55,12 +55,6 @@ def test_each_error_gets_its_status_and_a_traceback_only_if_the_job_is_at_fault(
     assert failure.message
     assert failure.where.startswith("test_failure.py:")
     assert answer_from_line(line_from_message(failure)) == failure
-
-
-def test_only_a_failed_allocation_is_a_lack_of_memory():
-    assert is_lack_of_memory(MemoryError())
-    assert is_lack_of_memory(ResourceExhaustedError())
-    assert not is_lack_of_memory(ValueError())
 
 
 def test_of_a_long_message_the_first_line_is_told():

@@ -1,0 +1,86 @@
+"""A worker's device: what its environment says of it, and that it was given back.
+
+JAX reads its share of the device when it begins, XLA and cuBLAS how they choose their
+algorithms; none of it can be set later. On the CPU every device is hidden instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.memory.vram import pool_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.base.clock import Clock
+    from lowmem.memory.gpu import GpuSampler
+
+# The fastest algorithm differs from run to run; the same one must be taken each time.
+_DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true"
+# Demanded by PyTorch's deterministic mode: cuBLAS with workspaces of fixed size.
+_CUBLAS_WORKSPACES = ":4096:8"
+# seconds to wait for a device to be given back, and between two looks at it. The driver
+# frees the memory of a killed process some time after it: 161 ms with JAX and 208 ms
+# with PyTorch on an H100 (`benchmarks/gpu.py`, part give-back).
+_DEVICE_BACK_S = 10.0
+_DEVICE_LOOK_S = 0.05
+# bytes by which a device that was given back may differ from before: tables of pages.
+_DEVICE_SLACK_BYTES = 64 * 2**20
+
+
+def device_environment(
+    *,
+    device: str,
+    inherited: Mapping[str, str],
+    vram_budget_bytes: int | None = None,
+    vram_total_bytes: int | None = None,
+) -> dict[str, str | None]:
+    """Return the variables to set, or to remove where None.
+
+    Parameters
+    ----------
+    inherited
+        The environment to build upon, ``KERAS_BACKEND`` in it.
+    vram_total_bytes
+        Memory of the device in all, of which JAX is told its share.
+
+    Raises
+    ------
+    DeviceBudgetError
+        If the budget leaves no useful memory on the device.
+    """
+    if device == "cpu":
+        return {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    flags = inherited.get("XLA_FLAGS", "")
+    if "xla_gpu_deterministic_ops" not in flags:
+        flags = f"{flags} {_DETERMINISTIC_XLA}".strip()
+    variables: dict[str, str | None] = {
+        "XLA_FLAGS": flags,
+        "CUBLAS_WORKSPACE_CONFIG": _CUBLAS_WORKSPACES,
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    if vram_budget_bytes is not None and vram_total_bytes:
+        framework = inherited.get("KERAS_BACKEND", "tensorflow")
+        share = pool_bytes(vram_budget_bytes, framework=framework) / vram_total_bytes
+        variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{min(share, 0.95):.6f}"
+        # Its newer name; JAX refuses to start with both.
+        variables["XLA_CLIENT_MEM_FRACTION"] = None
+    return variables
+
+
+def await_device(gpu: GpuSampler, clock: Clock, base_bytes: int) -> bool:
+    """Wait until the memory of an ended worker is back; return whether the device is.
+
+    Parameters
+    ----------
+    base_bytes
+        What was in use before the worker started.
+    """
+    give_up_at = clock.monotonic() + _DEVICE_BACK_S
+    while (device := gpu.read()) is not None:
+        is_back = device.used_bytes <= base_bytes + _DEVICE_SLACK_BYTES
+        if is_back or clock.monotonic() > give_up_at:
+            return True
+        clock.sleep(_DEVICE_LOOK_S)
+    return False
