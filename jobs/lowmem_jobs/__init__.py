@@ -4,5 +4,6 @@ One folder each, in the order in which `lowmem run all` takes them: `ingest` mak
 store of images, `train` the autoencoder, `encode` the latent vectors, `analyze` their
 statistics, `generate` new vectors and images. In each, ``job.py`` describes the job to
 the planner, which loads no array library, and ``work.py`` does it in the worker. They
-never import each other: they meet in the files of the workspace.
+never import each other: they meet in the files of the workspace. `append`, in the folder
+of `ingest`, adds images to the store and is not part of `all`.
 """

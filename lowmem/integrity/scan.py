@@ -20,7 +20,7 @@ from lowmem.checkpoints.manifest import MANIFEST
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.integrity.findings import Finding, Tally, Verification
 from lowmem.integrity.lines import read_lines
-from lowmem.integrity.past import JobPast, pasts_of
+from lowmem.integrity.past import JobPast, owners_of, pasts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,7 @@ def verify(space: Workspace) -> Verification:
     scan = _Scan(space)
     lines = scan.journal()
     pasts = pasts_of(lines.records)
+    scan.owners = owners_of(lines.records)
     folders = space.job("").iterdir() if space.job("").is_dir() else ()
     for job in [*pasts, *sorted({path.name for path in folders} - pasts.keys())]:
         scan.job(job, pasts.get(job))
@@ -71,6 +72,7 @@ class _Scan:
     tally: Tally = field(default_factory=Tally)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
     _claimed: set[Path] = field(default_factory=set)
 
     def journal(self) -> JournalLines:
@@ -109,7 +111,7 @@ class _Scan:
             self._progress(job, past, newest)
         elif ended.published:
             entries = newest.results if newest is not None else {}
-            self._results(job, ended.published, entries)
+            self._results(job, *self._owned(job, ended.published, entries))
             if ended.results_sha256 and not entries:
                 where = self.space.checkpoints(job)
                 problem = "lost the list of the results' checksums"
@@ -175,6 +177,18 @@ class _Scan:
                 problem = "is missing, and the journal says that it was published"
                 self._find("result", root / name, problem, job=job, remedy="rerun")
         self._checksummed(job, layouts)
+
+    def _owned(
+        self, job: str, published: Sequence[str], entries: Mapping[str, FileEntry]
+    ) -> tuple[list[str], dict[str, FileEntry]]:
+        """Return the results that no other job has replaced since, and their files."""
+        own = [name for name in published if self.owners.get(name, job) == job]
+        files = {
+            path: entry
+            for path, entry in entries.items()
+            if any(path == name or path.startswith(f"{name}/") for name in own)
+        }
+        return own, files
 
     def _against(self, path: Path, entry: FileEntry) -> tuple[str, Sums | None]:
         self.tally.results += 1

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["int", "float", "str", "flag", "ints", "path"]
 Device = Literal["cpu", "gpu"]
+# Of a job that adds to what is there: whether what its options ask for is in place.
+Standing = Literal["", "open", "done"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +338,10 @@ class Job:
         two runs of an unfinished job is refused.
     resume_at
         Returns the state to go on at a row with nothing in staging; None: it cannot.
+    standing
+        Of a job that adds to what other runs made: ``open`` while what its options ask
+        for is to be added, ``done`` once it is in place. A finished run is then
+        followed by the next without ``--restart``. Empty: only the recipe counts.
     is_bare
         Whether its checkpoints are all that the work needs to go on.
     """
@@ -355,6 +361,7 @@ class Job:
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = _nowhere
+    standing: Callable[[PlanContext], Standing] = lambda _: ""
     is_bare: bool = False
 
     def __post_init__(self) -> None:

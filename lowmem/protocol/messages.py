@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lowmem.protocol.job import Option
+from lowmem.protocol.job import Option, Standing
 
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
@@ -216,6 +216,8 @@ class Planned(Message, frozen=True, kw_only=True):
         Smallest first; empty for a job that declares none.
     memory_key
         A hash of all that the memory of a run depends on beside its settings.
+    standing
+        See `lowmem.protocol.job.Job`.
     """
 
     rungs: tuple[PlannedRung, ...] = ()
@@ -223,6 +225,7 @@ class Planned(Message, frozen=True, kw_only=True):
     recipe: dict[str, Any] = {}
     trials: tuple[PlannedTrial, ...] = ()
     memory_key: str = ""
+    standing: Standing = ""
 
 
 # --- reports of a run -------------------------------------------------------------

@@ -98,7 +98,7 @@ def run_job(
             run_needed(need, order)
         planned = plan_job(order, session, device)
     history = history_of(order.name, session.read_records())
-    history = _begin(order, session, history, planned.recipe)
+    history = _begin(order, session, history, planned)
     if history.is_done:
         tell_done(session, order.name)
         return f"{order.name} is done already; --restart runs it again"
@@ -171,7 +171,7 @@ def _screen(order: JobOrder) -> Screen:
 
 
 def _begin(
-    order: JobOrder, session: Session, history: History, recipe: Mapping[str, object]
+    order: JobOrder, session: Session, history: History, planned: Planned
 ) -> History:
     """Return the history to build upon, empty if the job begins anew.
 
@@ -180,14 +180,16 @@ def _begin(
     RecipeChangedError
         If there is progress made with another recipe, and no ``--restart``.
     """
+    recipe = planned.recipe
     changes = recipe_changes(history.recipe or {}, recipe)
-    is_gone = history.is_done and not all(
-        (session.space.root / name).exists() for name in history.published
+    is_gone = history.is_done and (
+        planned.standing == "open"
+        or not all((session.space.root / name).exists() for name in history.published)
     )
     # Also after a crash between the two lines at the end of this function.
     is_lost = history.last_cycle >= 0 and not session.space.job(order.name).exists()
     if history.recipe is not None and not (order.is_restart or is_gone or is_lost):
-        if not changes:
+        if not changes or (history.is_done and planned.standing == "done"):
             return history
         if history.has_progress:
             raise RecipeChangedError(job=order.name, changes=changes)

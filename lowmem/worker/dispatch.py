@@ -87,6 +87,7 @@ def plan(request: Plan) -> Planned:
         recipe=recipe,
         trials=tuple(planned_trials(job, context, request.pins, calibration)),
         memory_key=memory_key(job, request, recipe, calibration),
+        standing=job.standing(context),
     )
 
 

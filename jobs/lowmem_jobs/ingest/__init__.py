@@ -1,4 +1,4 @@
-"""The job `ingest`: from any source of images to one store of equal RGB images.
+"""The jobs `ingest` and `append`: from any source of images to one store of equal RGB images.
 
 Read `job` (the options), `recipe` (what is wanted) and `work` (how a chunk comes to be)
 first. A source is a numbered sequence of images in a fixed order: files of a folder

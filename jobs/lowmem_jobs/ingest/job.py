@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.protocol.job import PlanContext, Settings
+    from lowmem_jobs.ingest.recipe import Recipe
 
 # Threads that decode, one a core; more were not seen to help a disk or a memory bus.
 _MAX_THREADS = 8
@@ -40,7 +41,8 @@ _WAITING_BYTES = 2**20
 _CHUNK_COPIES = 4
 
 
-def _ladder(_: PlanContext) -> tuple[Settings, ...]:
+def ladder(_: PlanContext) -> tuple[Settings, ...]:
+    """Return how many entries are under way at once, and decoded at once."""
     n_threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
     few = min(2, n_threads)
     return (
@@ -51,16 +53,20 @@ def _ladder(_: PlanContext) -> tuple[Settings, ...]:
 
 
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
-    recipe = recipe_from_options(plan.options)
+    ram_bytes = predicted_bytes(recipe_from_options(plan.options), settings)
+    return Rung(settings=settings, ram_bytes=ram_bytes)
+
+
+def predicted_bytes(recipe: Recipe, settings: Settings) -> int:
+    """Return the memory that an ingest is predicted to need."""
     is_drawn = recipe.kind == "faces"
     ahead, n_decoding = (0, 0) if is_drawn else _under_way(settings)
-    ram_bytes = (
+    return (
         (_DRAWING_BYTES if is_drawn else _WORKER_BYTES)
         + n_decoding * _DECODING_BYTES
         + ahead * (_WAITING_BYTES + recipe.image_bytes)
         + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
     )
-    return Rung(settings=settings, ram_bytes=ram_bytes)
 
 
 def _calibrate(plan: PlanContext) -> Calibration | None:
@@ -72,7 +78,7 @@ def _calibrate(plan: PlanContext) -> Calibration | None:
     recipe = recipe_from_options(plan.options)
     if recipe.kind in {"faces", "tar"}:
         return None
-    trials = [Trial(settings=rung, points=1) for rung in reversed(_ladder(plan))]
+    trials = [Trial(settings=rung, points=1) for rung in reversed(ladder(plan))]
     return Calibration(trials=trials, terms=_terms)
 
 
@@ -152,7 +158,7 @@ JOB = Job(
             "compresses what does not fit the page cache where the disk is slow.",
         ),
     ),
-    ladder=_ladder,
+    ladder=ladder,
     predict=_predict,
     calibrate=_calibrate,
     inputs=_inputs,

@@ -85,6 +85,8 @@ class Recipe:
         Take only so many readable images, the first; None for all.
     codec
         Compression of the store; None until it is chosen.
+    wanted_rows
+        Images in one chunk; None for as many as suit their size.
     """
 
     kind: Kind
@@ -93,10 +95,13 @@ class Recipe:
     frame: Frame
     limit: int | None
     codec: Codec | None
+    wanted_rows: int | None = None
 
     @property
     def chunk_rows(self) -> int:
-        """Images in one chunk; a function of their size alone."""
+        """Images in one chunk; a function of their size alone, unless asked for."""
+        if self.wanted_rows is not None:
+            return self.wanted_rows
         return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // self.image_bytes))
 
     @property
@@ -121,7 +126,8 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         If the source is not there or of no known kind.
     """
     is_given = options["source"] is not None
-    kind, path, n_faces = _source(options["source"] if is_given else DEFAULT_SOURCE)
+    given = options["source"] if is_given else DEFAULT_SOURCE
+    kind, path, n_faces = source_from_text(given)
     size = options["size"] or (DEFAULT_SIZE if is_given else DEFAULT_SOURCE_SIZE)
     if size > _MAX_SIZE:
         raise OptionValueError(
@@ -132,19 +138,26 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         kind=kind,
         path=path,
         n_faces=n_faces,
-        frame=Frame(size=size, crop=_crop(_crop_option(options))),
+        frame=Frame(size=size, crop=crop_from_text(crop_option(options))),
         limit=options["limit"],
         codec=None if codec == "auto" else codec,
     )
 
 
-def _crop_option(options: Mapping[str, Any]) -> str:
+def crop_option(options: Mapping[str, Any]) -> str:
     """Return the crop that is asked for, by itself or by a preset."""
     crop: str = options["crop"]
     return "center" if options["preset"] == "celeba" and crop == "none" else crop
 
 
-def _crop(text: str) -> Literal["none", "center"] | Box:
+def crop_from_text(text: str) -> Literal["none", "center"] | Box:
+    """Return the crop that an option means.
+
+    Raises
+    ------
+    OptionValueError
+        If it means none.
+    """
     if text in {"none", "center"}:
         return cast("Literal['none', 'center']", text)
     if re.fullmatch(r"\d+(,\d+){3}", text, re.ASCII):
@@ -158,7 +171,16 @@ def _crop(text: str) -> Literal["none", "center"] | Box:
     )
 
 
-def _source(text: str) -> tuple[Kind, Path | None, int]:
+def source_from_text(text: str) -> tuple[Kind, Path | None, int]:
+    """Return kind and place of a source, or how many faces to draw.
+
+    Raises
+    ------
+    OptionValueError
+        If the number of faces breaks its rule.
+    DataError
+        If the source is not there or of no known kind.
+    """
     head, _, count = text.partition(":")
     if head == "faces":
         if not re.fullmatch(r"[1-9]\d{0,8}", count, re.ASCII):

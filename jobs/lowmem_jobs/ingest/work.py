@@ -22,12 +22,13 @@ from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.recipe import recipe_from_options
+from lowmem_jobs.ingest.recipe import crop_option, recipe_from_options
+from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
 from lowmem_jobs.ingest.tars import partial_tar, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
@@ -51,8 +52,11 @@ class Progress:
         Bytes of a compressed archive that are unpacked, while it is.
     n_seen
         Entries of the source that are dealt with.
+    n_before
+        Images that were in the store before the first entry.
     n_stored, n_skipped
-        How many of them are stored or wait to be, and how many are listed as unreadable.
+        Images that are stored or wait to be, those before included; and how many
+        entries are listed as unreadable.
     waiting
         Numbers of the entries whose images do not fill a chunk yet.
     digest
@@ -69,6 +73,7 @@ class Progress:
 
     unpacked_bytes: int = 0
     n_seen: int = 0
+    n_before: int = 0
     n_stored: int = 0
     n_skipped: int = 0
     waiting: tuple[int, ...] = ()
@@ -79,16 +84,65 @@ class Progress:
     first_reasons: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A store that holds all of a source, and is not yet finished.
+
+    Attributes
+    ----------
+    recipe
+        As it was made, with its compression.
+    done
+        What became of the source.
+    pack
+        Its writers.
+    """
+
+    recipe: Recipe
+    done: Progress
+    pack: Pack
+
+
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     """Make ``images.zarr`` and ``ingest-report.csv`` of a source."""
-    # Pillow warns of what it makes good; what it cannot read is listed anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     recipe = recipe_from_options(ctx.options)
     if recipe.kind == "faces":
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
-    done = Progress(**ctx.state)
+    made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
+    summary = _summary(made.recipe, made.done)
+    crop = crop_option(ctx.options)
+    # Only where it is not the usual one, as every store before has it.
+    made.pack.finish(summary | ({} if crop == "none" else {"crop": crop}))
+    return Result(publish=["images.zarr", REPORT], summary=summary)
+
+
+def pack_source(
+    ctx: Context,
+    recipe: Recipe,
+    done: Progress,
+    *,
+    first: Sequence[Outcome] | None = None,
+    joined: Callable[[Source], Source] = lambda source: source,
+) -> Generator[CommitPoint, None, Packed]:
+    """Store all images of a source, from where ``done`` says.
+
+    Parameters
+    ----------
+    first
+        The images that wait at the very beginning; None: those of the last commit.
+    joined
+        Returns what the source is to be taken for.
+
+    Raises
+    ------
+    DataError
+        If nothing of it is readable.
+    """
+    # Pillow warns of what it makes good; what it cannot read is listed anyway.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     yield from _unpack(ctx, recipe, done)
-    with open_source(recipe, ctx) as source:
+    with open_source(recipe, ctx) as opened:
+        source = joined(opened)
         done = _with_codec(ctx, recipe, done, n_images=_total(source, recipe, done))
         recipe = replace(recipe, codec=done.codec or recipe.codec)
         pack = Pack.open(
@@ -98,15 +152,15 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             report_bytes=done.report_bytes,
             with_features=isinstance(source, FaceSource),
         )
-        waiting = _waiting(ctx, done)
+        waiting = _waiting(ctx, done) if first is None else list(first)
         with _outcomes(ctx, source, done.n_seen) as found:
-            for step in _steps(found, recipe, n_stored=done.n_stored):
+            for step in _steps(found, recipe, done):
                 before, done = done, _take(step, source, pack, done, waiting)
                 if len(waiting) == recipe.chunk_rows:
                     _store(waiting, source, pack)
                     waiting.clear()
                 done = replace(done, waiting=tuple(one.index for one in waiting))
-                if not done.n_stored and done.n_seen == len(source):
+                if done.n_stored == done.n_before and done.n_seen == len(source):
                     # Then the job will fail: no commit is to bind a corrected source.
                     break
                 ctx.progress(done.n_stored, _total(source, recipe, done))
@@ -119,11 +173,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         if waiting:
             _store(waiting, source, pack)
     _require_images(recipe, done)
-    summary = _summary(recipe, done)
-    pack.finish(summary)
     if done.n_skipped:
         ctx.log(f"{done.n_skipped} entries skipped: ingest-report.csv says why")
-    return Result(publish=["images.zarr", "ingest-report.csv"], summary=summary)
+    return Packed(recipe=recipe, done=done, pack=pack)
 
 
 def _unpack(
@@ -183,11 +235,12 @@ def _stack(outcomes: list[Outcome]) -> Pixels:
 
 
 def _steps(
-    found: Iterator[Outcome], recipe: Recipe, *, n_stored: int
+    found: Iterator[Outcome], recipe: Recipe, done: Progress
 ) -> Iterator[list[Outcome]]:
     """Yield the entries of one step each; the one that fills a chunk ends its step."""
     step: list[Outcome] = []
-    while recipe.limit is None or n_stored < recipe.limit:
+    n_stored = done.n_stored
+    while recipe.limit is None or n_stored - done.n_before < recipe.limit:
         outcome = next(found, None)
         if outcome is None:
             break
@@ -254,11 +307,12 @@ def _features(chunk: list[Outcome], source: Source) -> NDArray[np.float64] | Non
 
 def _total(source: Source, recipe: Recipe, done: Progress) -> int:
     expected = len(source) - done.n_skipped
-    return expected if recipe.limit is None else min(expected, recipe.limit)
+    n_new = expected if recipe.limit is None else min(expected, recipe.limit)
+    return done.n_before + n_new
 
 
 def _require_images(recipe: Recipe, done: Progress) -> None:
-    if done.n_stored:
+    if done.n_stored > done.n_before:
         return
     listed = "; ".join(done.first_reasons)
     problem = (
@@ -274,7 +328,7 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
     )
 
 
-def _summary(recipe: Recipe, done: Progress) -> Mapping[str, object]:
+def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
     return {
         "images": done.n_stored,
         "skipped": done.n_skipped,

@@ -1,0 +1,187 @@
+"""The work of `append`: the store as it is, and then the images of one more source.
+
+The new store is built beside the old one. Its whole chunks are the old ones' files
+under a second name, since no chunk is ever written again; images that did not fill a
+chunk wait, as in any ingest, for those that follow. Readers see the old store until the
+new one is renamed to its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.base.files import make_folder, storage_errors, sync_file
+from lowmem.protocol.job import Result
+from lowmem.stores.metadata import read_array_info
+from lowmem.stores.read import RowReader
+from lowmem_jobs.ingest.ahead import Outcome
+from lowmem_jobs.ingest.before import read_before, recipe_after
+from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.identity import source_identity
+from lowmem_jobs.ingest.report import REPORT
+from lowmem_jobs.ingest.work import Progress, pack_source
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem_jobs.ingest.before import Before
+    from lowmem_jobs.ingest.entries import Pixels, Source
+
+_BLOCK_ROWS = 4096
+_TAKEN = "an image of this name is in the store already"
+
+
+def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
+    """Make ``images.zarr`` and ``ingest-report.csv`` anew, with more images."""
+    before = read_before(ctx.workspace.images)
+    recipe = recipe_after(before, ctx.options)
+    identity = source_identity(recipe, ctx.workspace.root)
+    if before.appended(identity, recipe.limit) is not None:
+        ctx.log(f"{recipe.title} is appended already")
+        return Result()
+    names, hashes = _rest_names(before), _hashes(before)
+    made = yield from pack_source(
+        ctx,
+        recipe,
+        Progress(**ctx.state) if ctx.state else _begun(ctx, before),
+        first=None if ctx.state else _rest(before),
+        joined=lambda source: _AfterStore(source, names=names, hashes=hashes),
+    )
+    done = made.done
+    added: dict[str, Any] = {
+        "source": recipe.title,
+        "images": done.n_stored - before.n_rows,
+        "skipped": done.n_skipped,
+        "identity": identity,
+        "limit": recipe.limit,
+        "after": before.digest,
+    }
+    made.pack.finish(
+        {
+            **before.attributes,
+            "images": done.n_stored,
+            "content_sha256": done.digest,
+            "sources": [*before.sources, added],
+        }
+    )
+    summary = {**added, "content_sha256": done.digest}
+    return Result(publish=["images.zarr", REPORT], summary=summary)
+
+
+class _AfterStore:
+    """A source behind a store: its numbers below 0 are images of the store that wait."""
+
+    def __init__(
+        self, source: Source, *, names: Sequence[str], hashes: NDArray[np.uint64]
+    ) -> None:
+        self._source = source
+        self._names = names
+        self._hashes = hashes
+        self.is_threaded = source.is_threaded
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def name(self, index: int) -> str:
+        """Return the name of an image, of the store's too."""
+        return self._names[index] if index < 0 else self._source.name(index)
+
+    def held_bytes(self, index: int) -> int:
+        """Return the bytes that `fetch` will hold."""
+        return self._source.held_bytes(index)
+
+    def fetch(self, index: int) -> Any:  # noqa: ANN401 - as the source's
+        """Return an image as it is stored, unless its name is taken."""
+        wanted = _hash(self._source.name(index))
+        place = int(np.searchsorted(self._hashes, wanted))
+        if place < len(self._hashes) and self._hashes[place] == wanted:
+            raise UnreadableError(_TAKEN)
+        return self._source.fetch(index)
+
+    def load(self, stored: Any) -> Pixels:  # noqa: ANN401
+        """Return the finished image."""
+        return self._source.load(stored)
+
+
+def _hash(name: str) -> np.uint64:
+    """Return 64 bits of a name: two of a million agree once in 40 million stores."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "big"))
+
+
+def _hashes(before: Before) -> NDArray[np.uint64]:
+    """Return the hashes of all names in a store, sorted."""
+    found = np.empty(before.n_rows, np.uint64)
+    with RowReader.open(before.store, "names") as reader:
+        for start in range(0, before.n_rows, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, before.n_rows)
+            found[start:stop] = [_hash(str(n)) for n in reader.read(start, stop)]
+    found.sort()
+    return found
+
+
+def _rest_names(before: Before) -> list[str]:
+    if _n_whole(before) == before.n_rows:
+        return []
+    with RowReader.open(before.store, "names") as reader:
+        return [str(name) for name in reader.read(_n_whole(before), before.n_rows)]
+
+
+def _rest(before: Before) -> list[Outcome]:
+    """Return the images that do not fill a chunk; the last has the number -1."""
+    start = _n_whole(before)
+    if start == before.n_rows:
+        return []
+    with RowReader.open(before.store, "images") as reader:
+        rows = reader.read(start, before.n_rows)
+    return [
+        Outcome(index=index - len(rows), pixels=image)
+        for index, image in enumerate(rows)
+    ]
+
+
+def _n_whole(before: Before) -> int:
+    """Return how many images are in whole chunks."""
+    return before.n_rows - before.n_rows % before.chunk_rows
+
+
+def _begun(ctx: Context, before: Before) -> Progress:
+    """Take over what is whole; return where the append begins."""
+    for name in ("images", "names"):
+        _link_chunks(before, ctx.staging / "images.zarr", name)
+    report, copy = ctx.workspace.root / REPORT, ctx.staging / REPORT
+    if report.exists():
+        with storage_errors(copy):
+            shutil.copyfile(report, copy)
+    return Progress(
+        n_before=before.n_rows,
+        n_stored=before.n_rows,
+        digest=before.digest,
+        waiting=tuple(range(_n_whole(before) - before.n_rows, 0)),
+        report_bytes=copy.stat().st_size if copy.exists() else 0,
+    )
+
+
+def _link_chunks(before: Before, store: Path, name: str) -> None:
+    """Give the files of whole chunks a second name; copy where that is impossible."""
+    old, new = before.store / name, store / name
+    make_folder(new)
+    info = read_array_info(old)
+    rest = ".0" * (len(info.shape) - 1) if info is not None else ""
+    for chunk in range(_n_whole(before) // before.chunk_rows):
+        file = f"c.{chunk}{rest}"
+        with storage_errors(new / file):
+            try:
+                os.link(old / file, new / file)
+            except OSError:
+                shutil.copyfile(old / file, new / file)
+                sync_file(new / file)

@@ -1,0 +1,145 @@
+"""What a store holds before more images are appended: from its JSON; standard library."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lowmem.base.errors import DataError, OptionValueError, UsageError
+from lowmem.stores.images import find_images
+from lowmem.stores.metadata import read_array_info
+from lowmem_jobs.ingest.recipe import Frame, Recipe, crop_from_text, source_from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "lowmem-images"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """A store to which images are to be appended.
+
+    Attributes
+    ----------
+    store
+        Its folder.
+    n_rows, chunk_rows, size
+        Its images, those in one chunk, and their height and width.
+    attributes
+        Of its group: where its images came from.
+    """
+
+    store: Path
+    n_rows: int
+    chunk_rows: int
+    size: int
+    attributes: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The chain of digests over all its images."""
+        return str(self.attributes["content_sha256"])
+
+    @property
+    def sources(self) -> list[dict[str, Any]]:
+        """What its images came from, in the order of its rows."""
+        first = {"source": self.attributes.get("source"), "images": self.n_rows}
+        listed: list[dict[str, Any]] = self.attributes.get("sources", [first])
+        return listed
+
+    @property
+    def crop(self) -> str:
+        """How its images were cut, in the words of ``--crop``."""
+        return str(self.attributes.get("crop", "none"))
+
+    def appended(self, identity: str, limit: int | None) -> dict[str, Any] | None:
+        """Return what is listed of an appended source; None if it is not there."""
+        for listed in self.sources:
+            if (listed.get("identity"), listed.get("limit")) == (identity, limit):
+                return listed
+        return None
+
+
+def read_before(store: Path) -> Before:
+    """Return what a store holds.
+
+    Raises
+    ------
+    DataError
+        If nothing can be appended to it: `ingest` did not make it, or drew its faces.
+    """
+    images = find_images(store)
+    info = read_array_info(store / "images")
+    attributes = _attributes(store)
+    problem = ""
+    if info is None or attributes.get("format") != FORMAT:
+        problem = "was not made by ingest"
+    elif (store / "features").exists():
+        problem = "holds drawn faces, with the numbers that they were drawn from"
+    if info is None or problem:
+        raise DataError(
+            thing=store,
+            problem=problem or "was not made by ingest",
+            expected="a store that ingest made of a folder, an archive or an array",
+        )
+    return Before(
+        store=store,
+        n_rows=images.n_images,
+        chunk_rows=info.chunk_shape[0],
+        size=images.shape[1],
+        attributes=attributes,
+    )
+
+
+def _attributes(store: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads((store / "zarr.json").read_bytes())
+        found: Mapping[str, Any] = document.get("attributes", {})
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found
+
+
+def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:
+    """Return what an append is to make: framed, packed and cut as the store is.
+
+    Raises
+    ------
+    OptionValueError
+        If a size or crop is asked for that is not the store's.
+    UsageError
+        If no source is given, or faces are to be drawn.
+    DataError
+        If the source is not there or of no known kind.
+    """
+    if options["source"] is None:
+        raise UsageError(
+            "--source is missing, expected what is to be appended: a folder, .zip, "
+            ".tar(.gz), .npy, .npz or .zarr."
+        )
+    kind, path, _ = source_from_text(options["source"])
+    if path is None:
+        raise UsageError(
+            "--source faces:N cannot be appended: drawn faces are numbered from the "
+            "first. Draw more at once: lowmem run ingest --source faces:N."
+        )
+    for name, found in (("size", before.size), ("crop", before.crop)):
+        if options[name] not in {None, found}:
+            raise OptionValueError(
+                option=f"--{name}",
+                value=options[name],
+                expected=f"{found!r}, as the images of {before.store} have; or leave "
+                "it out",
+            )
+    return Recipe(
+        kind=kind,
+        path=path,
+        n_faces=0,
+        frame=Frame(size=before.size, crop=crop_from_text(before.crop)),
+        limit=options["limit"],
+        codec=before.attributes.get("codec", "none"),
+        wanted_rows=before.chunk_rows,
+    )
