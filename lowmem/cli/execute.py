@@ -215,7 +215,8 @@ def execute(orders: Orders, space: Workspace) -> None:
 def _check(orders: Sequence[JobOrder], session: Session) -> None:
     """Let the last job's senseless options be found before the first has begun."""
     for order in orders:
-        ask.plan(plan_request(order, session.space, chosen_device(order.device)))
+        device = chosen_device(order.device, uses_device=order.uses_device)
+        ask.plan(plan_request(order, session.space, device))
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:

@@ -256,6 +256,7 @@ def job_order(
         pins=pins,
         seed=DEFAULT_SEED if options.seed is None else options.seed,
         device=_device(options.device),
+        uses_device=description.uses_device,
         ram_budget_bytes=budgets.ram_bytes,
         vram_budget_bytes=budgets.vram_bytes,
         time_budget_s=budgets.time_s,

@@ -72,7 +72,7 @@ def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
 
 
 def _plan(order: JobOrder, space: Workspace) -> JobPlan:
-    device = chosen_device(order.device)
+    device = chosen_device(order.device, uses_device=order.uses_device)
     planned = ask.plan(plan_request(order, space, device))
     missing = tuple(need.path for need in planned.missing)
     rungs, chosen = planned.rungs, None

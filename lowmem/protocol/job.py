@@ -344,6 +344,9 @@ class Job:
         followed by the next without ``--restart``. Empty: only the recipe counts.
     is_bare
         Whether its checkpoints are all that the work needs to go on.
+    uses_device
+        Whether it computes on a GPU where there is one; otherwise it runs, and is
+        reported, on the CPU, with every GPU hidden.
     """
 
     name: str
@@ -363,6 +366,7 @@ class Job:
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = _nowhere
     standing: Callable[[PlanContext], Standing] = lambda _: ""
     is_bare: bool = False
+    uses_device: bool = True
 
     def __post_init__(self) -> None:
         # It is typed, and names a folder.
@@ -372,5 +376,7 @@ class Job:
         for name in ("summary", "unit"):
             value = getattr(self, name)
             require(name, "text", value, holds=isinstance(value, str))
+        is_known = isinstance(self.uses_device, bool)
+        require("uses_device", "True or False", self.uses_device, holds=is_known)
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)

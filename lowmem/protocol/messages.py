@@ -150,6 +150,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     unit: str
     options: tuple[Option, ...]
+    uses_device: bool = True
 
 
 class Described(Message, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ def job(
     settings: Sequence[Settings] = ({},),
     calibrate: str | None = None,
     version: int = 1,
+    uses_device: bool = True,
 ) -> Callable[[Work], Job]:
     """Make a job of a generator function; the short form of `Job`.
 
@@ -35,6 +36,8 @@ def job(
         trial runs at its smallest and its middle value.
     version
         Raise it when the same options give another result.
+    uses_device
+        Whether it computes on a GPU where there is one.
     """
     require("settings", LADDER, settings, holds=is_ladder(settings))
     calibration = None if calibrate is None else calibration_along(calibrate, settings)
@@ -48,6 +51,7 @@ def job(
             unit=unit,
             options=tuple(options),
             version=version,
+            uses_device=uses_device,
             ladder=lambda _: settings,
             calibrate=lambda _: calibration,
         )

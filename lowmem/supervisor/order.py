@@ -33,6 +33,8 @@ class JobOrder:
         What was typed after ``lowmem``, less ``--restart``: it continues the job.
     pins
         Memory settings that the user fixed.
+    uses_device
+        Whether the job can use a GPU at all.
     deadline
         Monotonic time at which the time budget ends; None for no limit.
     """
@@ -45,6 +47,7 @@ class JobOrder:
     pins: Mapping[str, int]
     seed: int
     device: Literal["auto", "cpu", "gpu"]
+    uses_device: bool
     ram_budget_bytes: int
     vram_budget_bytes: int | None
     time_budget_s: float | None
@@ -72,21 +75,23 @@ def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
     )
 
 
-def chosen_device(demanded: Literal["auto", "cpu", "gpu"]) -> Device:
-    """Return where to run.
+def chosen_device(
+    demanded: Literal["auto", "cpu", "gpu"], *, uses_device: bool
+) -> Device:
+    """Return where to run: a job that has no use for a GPU always on the CPU.
 
     Raises
     ------
     MissingDeviceError
-        If a GPU is demanded and there is none.
+        If a GPU is demanded and there is none, whatever the job.
     """
-    if demanded == "cpu":
+    if demanded == "cpu" or (demanded == "auto" and not uses_device):
         return "cpu"
     with GpuSampler() as gpu:
         is_there = gpu.read() is not None
     if demanded == "gpu" and not is_there:
         raise MissingDeviceError(device="gpu", found="no NVIDIA GPU")
-    return "gpu" if is_there else "cpu"
+    return "gpu" if is_there and uses_device else "cpu"
 
 
 def needed_budget_bytes(rung: PlannedRung) -> int:

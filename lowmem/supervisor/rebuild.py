@@ -25,7 +25,7 @@ def rebuild_results(order: JobOrder, session: Session, wanted: Rebuild) -> None:
     LowmemError
         If they could not be made as they were; then they are as before.
     """
-    device = chosen_device(order.device)
+    device = chosen_device(order.device, uses_device=order.uses_device)
     planned = plan_job(order, session, device)
     for need in planned.missing:
         raise MissingArtefactError(path=Path(need.path), job=need.job)

@@ -89,7 +89,7 @@ def run_job(
     LowmemError
         If it did not end well; its exit code is the command's.
     """
-    device = chosen_device(order.device)
+    device = chosen_device(order.device, uses_device=order.uses_device)
     planned = plan_job(order, session, device)
     while planned.missing:
         for need in planned.missing:

@@ -53,7 +53,11 @@ def describe(request: Describe) -> Described:
 
 def _description(job: Job) -> JobDescription:
     return JobDescription(
-        name=job.name, summary=job.summary, unit=job.unit, options=job.options
+        name=job.name,
+        summary=job.summary,
+        unit=job.unit,
+        options=job.options,
+        uses_device=job.uses_device,
     )
 
 

@@ -232,3 +232,17 @@ def test_a_device_that_was_demanded_and_is_lost_ends_the_run(tmp_path):
     assert len(committed_cycles(records(tmp_path / "w"))) == 2
     (incident,) = incidents(tmp_path / "w")
     assert incident.action == "ended"
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_job_without_use_for_a_device_is_reported_on_the_cpu_and_sees_none(tmp_path):
+    source = HOLDS.format(then="pass").replace(
+        "@lowmem.job(", "@lowmem.job(uses_device=False, "
+    )
+    job = job_file(tmp_path, source)
+    ended = run(job, tmp_path / "w", "--device", "gpu", cycle_steps=2)
+    assert ended.status == 0, ended
+    report = report_of(tmp_path / "w")
+    assert (report.device, report.vram_peak_bytes) == ("cpu", None)
+    assert report.workers[0].device_name is None
+    assert report.summary == {"first": 0, "visible": "-1"}

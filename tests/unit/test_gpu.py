@@ -10,7 +10,9 @@ import pytest
 
 from lowmem.base.errors import MissingDeviceError
 from lowmem.memory.gpu import Gpu, GpuSampler, binding_problem
+from lowmem.protocol.messages import Describe
 from lowmem.supervisor.order import chosen_device
+from lowmem.worker.dispatch import describe
 
 
 class FakeError(Exception):
@@ -96,11 +98,27 @@ def test_no_binding_is_no_gpu(install):
 
 def test_a_device_is_chosen_by_what_is_there(install):
     install(binding())
-    assert [chosen_device(d) for d in ("auto", "cpu", "gpu")] == ["gpu", "cpu", "gpu"]
+    chosen = [chosen_device(d, uses_device=True) for d in ("auto", "cpu", "gpu")]
+    assert chosen == ["gpu", "cpu", "gpu"]
     install(None)
-    assert [chosen_device(d) for d in ("auto", "cpu")] == ["cpu", "cpu"]
+    assert [chosen_device(d, uses_device=True) for d in ("auto", "cpu")] == ["cpu"] * 2
     with pytest.raises(MissingDeviceError, match="no NVIDIA GPU"):
-        chosen_device("gpu")
+        chosen_device("gpu", uses_device=True)
+
+
+def test_a_job_without_use_for_a_device_runs_on_the_cpu_where_a_demand_is_met(install):
+    install(binding())
+    devices = [chosen_device(d, uses_device=False) for d in ("auto", "cpu", "gpu")]
+    assert devices == ["cpu"] * 3
+    install(None)
+    with pytest.raises(MissingDeviceError, match="no NVIDIA GPU"):
+        chosen_device("gpu", uses_device=False)
+
+
+def test_the_jobs_that_compute_with_keras_are_those_that_use_a_device():
+    described = {one.name: one.uses_device for one in describe(Describe()).jobs}
+    without = sorted(name for name, uses in described.items() if not uses)
+    assert without == ["analyze", "ingest"]
 
 
 @pytest.mark.parametrize(

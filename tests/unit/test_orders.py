@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lowmem.base.config import read_config
@@ -225,6 +226,12 @@ def test_a_device_is_one_of_three():
     ]
     with pytest.raises(OptionValueError, match="auto, cpu or gpu"):
         ordered(device="tpu")
+
+
+@pytest.mark.parametrize("uses_device", [True, False])
+def test_an_order_says_whether_its_job_uses_a_device(uses_device):
+    job = msgspec.structs.replace(TRAIN, uses_device=uses_device)
+    assert ordered(job).uses_device is uses_device
 
 
 def test_budgets_are_read_or_have_the_defaults_of_the_machine():

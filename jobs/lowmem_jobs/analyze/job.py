@@ -163,4 +163,5 @@ JOB = Job(
     predict=_predict,
     needs=_needs,
     inputs=_inputs,
+    uses_device=False,
 )

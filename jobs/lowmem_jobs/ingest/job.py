@@ -163,4 +163,5 @@ JOB = Job(
     calibrate=_calibrate,
     inputs=_inputs,
     resume_at=_resume_at,
+    uses_device=False,
 )
