@@ -50,6 +50,15 @@ class MirrorUnreadableError(StorageError):
         )
 
 
+class MirrorUnreachableError(StorageError):
+    """Raised when a mirror that is to be verified does not give back what it holds."""
+
+    exit_code = EXIT_STORAGE
+
+    def __init__(self, *, problem: str) -> None:
+        LowmemError.__init__(self, problem)
+
+
 class MirrorDamagedError(LowmemError, ValueError):
     """Raised when a mirror holds generations, and none of them is whole."""
 

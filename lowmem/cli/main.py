@@ -18,6 +18,7 @@ from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.execute import orders_of
 from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.mirror import recover_first
+from lowmem.cli.mirror_check import remembered_mirror, verify_with
 from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
 from lowmem.cli.repair import Repair, repair
@@ -27,7 +28,6 @@ from lowmem.cli.verify import (
     json_from_verification,
     text_from_verification,
 )
-from lowmem.integrity.scan import verify
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.status import json_from_statuses, text_from_statuses
@@ -259,12 +259,17 @@ def verify_command(
     mend: Annotated[
         bool, typer.Option("--repair", help="Mend what can be mended.")
     ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Its mirror, if not the remembered one."),
+    ] = None,
     as_option: WorkspaceAsOption = None,
 ) -> None:
-    """Check every checksum, and say what is damaged."""
+    """Check every checksum, here and in the mirror, and say what is damaged."""
     space = _existing(as_option or workspace)
     refuse_if_held(space)
-    found, told = repair(space) if mend else (verify(space), Repair())
+    url = mirror or remembered_mirror(space)
+    found, told = repair(space, url) if mend else (verify_with(space, url), Repair())
     as_text = json_from_verification if as_json else text_from_verification
     print(as_text(found, told))
     if not found.is_whole:

@@ -13,7 +13,7 @@ from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
     from lowmem.cli.repair import Repair
-    from lowmem.integrity.findings import Finding, Verification
+    from lowmem.integrity.findings import Finding, MirrorStanding, Verification
 
 _WIDTH = 100
 # Findings shown in text; the JSON has them all.
@@ -33,6 +33,7 @@ def json_from_verification(found: Verification, told: Repair) -> str:
         "checked": asdict(found.tally),
         "findings": findings,
         "notes": list(found.notes),
+        "mirror": None if found.mirror is None else asdict(found.mirror),
         "repairs": told.done,
         "not_repaired": told.failed,
     }
@@ -57,6 +58,7 @@ def text_from_verification(found: Verification, told: Repair) -> str:
         ),
         f"read          {format_bytes(tally.bytes)} of results",
     ]
+    lines += _lines_of_mirror(found.mirror)
     for note in found.notes:
         lines += _wrapped(note, "note: ")
     lines.append("")
@@ -67,6 +69,29 @@ def text_from_verification(found: Verification, told: Repair) -> str:
     if len(found.findings) > _SHOWN:
         lines.append(f"... and {len(found.findings) - _SHOWN:,} more: --json has all")
     return "\n".join(map(printable, lines))
+
+
+def _lines_of_mirror(mirror: MirrorStanding | None) -> list[str]:
+    if mirror is None:
+        return ["mirror        none is known; --mirror URL names one"]
+    if mirror.problem:
+        text = f"{mirror.url} cannot be read, which is no damage here: {mirror.problem}"
+        return _wrapped(text, "mirror: ")
+    candidates = f", {mirror.n_candidates} without a marker" * bool(mirror.n_candidates)
+    lines = [
+        f"mirror        {mirror.url}",
+        (
+            f"              {mirror.n_whole} of {mirror.n_generations} generations of "
+            f"this workspace whole{candidates}"
+        ),
+    ]
+    for job in mirror.jobs:
+        results = ", results equal to the bit" * job.has_results
+        lines.append(
+            f"              {job.job}: durable {job.durable} of committed "
+            f"{job.committed}{results}"
+        )
+    return lines
 
 
 def _lines_of(finding: Finding) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["journal", "checkpoint", "result", "chunk", "disagreement"]
-Remedy = Literal["mend", "drop", "recompute", "rerun", "none"]
+Kind = Literal["journal", "checkpoint", "result", "chunk", "disagreement", "mirror"]
+Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "none"]
 
 # How each remedy is told; `{job}` is the job that made the thing.
 _REMEDIES: dict[Remedy, str] = {
@@ -14,6 +14,7 @@ _REMEDIES: dict[Remedy, str] = {
     "drop": "--repair removes it: {job} goes on from what is whole",
     "recompute": "--repair recomputes it",
     "rerun": "lowmem run {job} --restart makes it anew",
+    "discard": "--repair removes it: the next run with this mirror sends it again",
     "none": "restore it from a copy",
 }
 
@@ -27,7 +28,7 @@ class Finding:
     kind
         What sort of thing it is.
     path
-        Of the file, relative to the workspace.
+        Of the file, relative to the workspace; in a mirror, of the archive there.
     problem
         What is wrong with it.
     job
@@ -49,7 +50,7 @@ class Finding:
     @property
     def can_be_repaired(self) -> bool:
         """Whether ``--repair`` may make it good."""
-        return self.remedy in {"mend", "drop", "recompute"}
+        return self.remedy in {"mend", "drop", "recompute", "discard"}
 
     @property
     def advice(self) -> str:
@@ -79,6 +80,51 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobDurable:
+    """How far a mirror has followed a job.
+
+    Attributes
+    ----------
+    durable
+        Committed cycles that the newest whole generation holds; 0 if there is none.
+    committed
+        Those of the workspace.
+    has_results
+        Whether it holds the results that were published, equal to the bit.
+    """
+
+    job: str
+    durable: int
+    committed: int
+    has_results: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorStanding:
+    """What a mirror holds of a workspace.
+
+    Attributes
+    ----------
+    problem
+        Why it could not be read; empty if it was.
+    n_generations, n_whole
+        Those of this workspace's lineage, and how many of them are whole.
+    n_candidates
+        Whole ones without a marker.
+    n_others
+        Generations of another machine, or of a lineage that went another way.
+    """
+
+    url: str
+    problem: str = ""
+    n_generations: int = 0
+    n_whole: int = 0
+    n_candidates: int = 0
+    n_others: int = 0
+    jobs: tuple[JobDurable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """What a verification looked at and found.
 
@@ -86,12 +132,15 @@ class Verification:
     ----------
     notes
         What is no damage but worth knowing.
+    mirror
+        How the mirror stands; None if none is known.
     """
 
     workspace: str
     tally: Tally
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
+    mirror: MirrorStanding | None = None
 
     @property
     def is_whole(self) -> bool:

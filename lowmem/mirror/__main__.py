@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_STORAGE, LowmemError
-from lowmem.base.errors_mirror import MirrorUnreadableError
+from lowmem.base.errors_mirror import MirrorUnreachableError, MirrorUnreadableError
 from lowmem.base.workspace import Workspace
 from lowmem.mirror.inbox import Inbox
+from lowmem.mirror.inspect import discard, fetch, inspect
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server, answer_recover
 from lowmem.mirror.upload import Uploader
+from lowmem.protocol.inspecting import Discard, Fetch, Inspect, StillReading
 from lowmem.protocol.messages import Failed, Message, line_from_message
 from lowmem.protocol.mirroring import (
     Keep,
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _NICEST = 19
 _OOM_SCORE = b"900"
+# seconds between two signs of life.
+_SAID_S = 1.0
 
 
 def main(answers_fd: int, supervisor_pid: int) -> int:
@@ -58,6 +63,8 @@ def main(answers_fd: int, supervisor_pid: int) -> int:
             send(_recover(request))
         case Keep() as request:
             _keep(request, send)
+        case request:
+            send(_inspect(request, send))
     return 0
 
 
@@ -71,6 +78,41 @@ def _recover(request: Recover) -> Message:
     except Exception as error:  # noqa: BLE001 - a store's library raises what it likes
         problem = f"{type(error).__name__}: {error}"
         return _failed(MirrorUnreadableError(url=request.url, problem=problem))
+
+
+def _inspect(
+    request: Inspect | Fetch | Discard, send: Callable[[Message], None]
+) -> Message:
+    space = Workspace.at(request.workspace)
+    try:
+        remote = replace(Remote.open(request.url, space.root.name), heard=_heard(send))
+        match request:
+            case Inspect():
+                return inspect(remote, space)
+            case Fetch():
+                return fetch(remote, space, request.sha256, Path(request.folder))
+            case Discard():
+                return discard(remote, space, request.names)
+    except LowmemError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - a store's library raises what it likes
+        return _failed(
+            MirrorUnreachableError(problem=f"{type(error).__name__}: {error}")
+        )
+
+
+def _heard(send: Callable[[Message], None]) -> Callable[[], None]:
+    """Return what says, now and then, that bytes go on coming."""
+    clock = SystemClock()
+    next_s = clock.monotonic() + _SAID_S
+
+    def say() -> None:
+        nonlocal next_s
+        if clock.monotonic() >= next_s:
+            next_s = clock.monotonic() + _SAID_S
+            send(StillReading())
+
+    return say
 
 
 def _failed(error: LowmemError) -> Failed:

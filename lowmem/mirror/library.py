@@ -126,7 +126,7 @@ def problem_of(remote: Remote, generation: Generation) -> str | None:
     try:
         contents = contents_of(remote, generation)
         for archive in sorted(contents.archives):
-            _verify_data(remote, archive, contents)
+            verify_data(remote, archive, contents)
     except (FileNotFoundError, DamagedArchiveError) as error:
         return str(error)
     return None
@@ -206,9 +206,25 @@ def data_entries(archive: str, contents: Contents) -> dict[str, Entry]:
     return {e.member: e for e in contents.entries if e.archive == archive}
 
 
-def _verify_data(remote: Remote, archive: str, contents: Contents) -> None:
+def verify_data(remote: Remote, archive: str, contents: Contents) -> None:
+    """Read what a generation takes from a data archive.
+
+    Raises
+    ------
+    DamagedArchiveError
+        If anything is missing or does not match its checksum.
+    """
     for _ in read_data(remote, archive, contents, lambda member, _: member.blocks):
         pass
+
+
+def description_of(remote: Remote, generation: Generation) -> Contents | None:
+    """Return what a generation says that it holds; its files may be damaged."""
+    with remote.reading(str(generation.name)) as stream:
+        for member in members(stream):
+            if member.name == CONTENTS:
+                return contents_from_bytes(member.content(_MOST_CONTENTS_BYTES))
+    return None
 
 
 def read_data(

@@ -90,7 +90,7 @@ def recover(remote: Remote, space: Workspace, url: str) -> Recovered:
             raise MirrorDamagedError(url=url, damaged=work.damaged)
         journal = (work.tree / JOURNAL).read_bytes()
         mine = own(found, journal)
-        begun = _beginnings(journal)
+        begun = beginnings(journal)
         for job, candidates in newest_per_job(mine).items():
             if job != head.name.job:
                 born = begun.get(job, 0)
@@ -106,7 +106,7 @@ def recover(remote: Remote, space: Workspace, url: str) -> Recovered:
     )
 
 
-def _beginnings(journal: bytes) -> dict[str, int]:
+def beginnings(journal: bytes) -> dict[str, int]:
     """Return where each job last began from nothing: what is older is another life's."""
     found = ((record_from_body(body), end) for body, end in bodies_with_ends(journal))
     return {record.job: end for record, end in found if isinstance(record, JobBegun)}

@@ -16,7 +16,9 @@ from lowmem.base.errors_mirror import MirrorMissingError, MirrorPackageError
 from lowmem.mirror.archive import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from lowmem.mirror.archive import Readable
 
 # bytes sent at once; also what an upload holds in memory, a few times over.
 _PIECE_BYTES = 5 * 2**20
@@ -75,11 +77,14 @@ class Remote:
     place
         The folder of the user's ``--mirror`` as it is on this machine; None where it is
         no local folder.
+    heard
+        Called at every piece that is read, so that silence can be told from patience.
     """
 
     files: Filesystem
     root: str
     place: Path | None = None
+    heard: Callable[[], None] | None = None
 
     @classmethod
     def open(cls, url: str, name: str) -> Remote:
@@ -132,11 +137,11 @@ class Remote:
         return self.files.size(self._path(name))
 
     @contextlib.contextmanager
-    def reading(self, name: str) -> Iterator[BinaryIO]:
+    def reading(self, name: str) -> Iterator[Readable]:
         """Open a file for reading, from its start to its end."""
         path = self._path(name)
         with self.files.open(path, "rb", block_size=_PIECE_BYTES) as stream:
-            yield stream
+            yield stream if self.heard is None else _Audible(stream, self.heard)
 
     def content(self, name: str, most_bytes: int = 2**20) -> bytes:
         """Return the start of a small file."""
@@ -176,3 +181,17 @@ class Remote:
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Audible:
+    """A stream that tells of every read."""
+
+    stream: Readable
+    heard: Callable[[], None]
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes."""
+        block = self.stream.read(size)
+        self.heard()
+        return block

@@ -1,6 +1,6 @@
 """What crosses the pipes between the supervisor and the mirror's process.
 
-The supervisor sends one request, `Recover` or `Keep`, and during `Keep` `JobCommitted`,
+The supervisor sends one request, `Recover`, `Keep` or one of `inspecting`, and during `Keep` `JobCommitted`,
 `JobDone` and `FinishMirror`; everything else comes from the mirror. A closed pipe ends
 the process at once.
 """
@@ -9,6 +9,15 @@ from __future__ import annotations
 
 import msgspec
 
+from lowmem.protocol.inspecting import (
+    Discard,
+    Discarded,
+    Fetch,
+    Fetched,
+    Inspect,
+    Inspected,
+    StillReading,
+)
 from lowmem.protocol.messages import Failed, Message
 
 
@@ -112,10 +121,21 @@ class AtRest(Message, frozen=True, kw_only=True):
     """Answer to `FinishMirror`: nothing is left to send."""
 
 
-MirrorRequest = Recover | Keep
+MirrorRequest = Recover | Keep | Inspect | Fetch | Discard
 MirrorOrder = JobCommitted | JobDone | FinishMirror
 MirrorAnswer = (
-    Answered | Durable | StaysHere | Troubled | Mended | Shared | AtRest | Failed
+    Answered
+    | Durable
+    | StaysHere
+    | Troubled
+    | Mended
+    | Shared
+    | AtRest
+    | Inspected
+    | Fetched
+    | Discarded
+    | StillReading
+    | Failed
 )
 
 _requests: msgspec.json.Decoder[MirrorRequest] = msgspec.json.Decoder(MirrorRequest)

@@ -113,6 +113,17 @@ def _are_there(space: Workspace, names: Iterable[str]) -> bool:
 # --- the journal ------------------------------------------------------------------
 
 
+def mend_flipped_lines(space: Workspace) -> list[str]:
+    """Mend a journal of which nothing is lost; leave any other as it is.
+
+    Before all else, since its bytes tell which lineage of a mirror is this workspace's.
+    """
+    lines = read_lines(space.journal)
+    if not lines.damaged or not all(piece.is_restored for piece in lines.damaged):
+        return []
+    return _mend_journal(space)
+
+
 def _mend_journal(space: Workspace) -> list[str]:
     """Replace the journal; the damaged one is kept beside it."""
     lines = read_lines(space.journal)

@@ -284,7 +284,9 @@ def run_module(module: str, *arguments: str) -> tuple[int, str]:
 class HelperProcess:
     """A process that serves the supervisor; nothing that it does can make this one wait."""
 
-    def __init__(self, module: str, request: Message, *, log: Path) -> None:
+    def __init__(
+        self, module: str, request: Message, *, log: Path | None = None
+    ) -> None:
         self._buffer = b""
         with _log_stream(log) as output:
             self._answers, helper_end = os.pipe()

@@ -1,0 +1,115 @@
+"""What a mirror's generations mean for the workspace they came from: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lowmem.integrity.findings import Finding, JobDurable, MirrorStanding
+from lowmem.protocol.inspecting import Inspected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lowmem.integrity.findings import Verification
+    from lowmem.integrity.past import JobPast
+    from lowmem.protocol.inspecting import HeldGeneration
+
+
+def with_mirror(
+    local: Verification, inspected: Inspected, pasts: Mapping[str, JobPast], *, url: str
+) -> Verification:
+    """Return a verification with what was found in the mirror."""
+    place = f"{url.rstrip('/')}/{local.workspace.rpartition('/')[2]}"
+    mine = [held for held in inspected.generations if held.is_own]
+    whole = [held for held in mine if not held.problem]
+    standing = MirrorStanding(
+        url=url,
+        n_generations=len(mine),
+        n_whole=len(whole),
+        n_candidates=sum(not held.is_marked for held in whole),
+        n_others=len(inspected.generations) - len(mine),
+        jobs=tuple(_durable(job, past, whole) for job, past in pasts.items()),
+    )
+    findings = _findings(inspected, pasts, place)
+    return replace(
+        local,
+        findings=(*local.findings, *findings),
+        notes=(*local.notes, *_notes(inspected, standing, place)),
+        mirror=standing,
+    )
+
+
+def _durable(job: str, past: JobPast, whole: list[HeldGeneration]) -> JobDurable:
+    own = [held for held in whole if held.job == job and held.is_current]
+    newest = max((held.generation for held in own), default=-1)
+    return JobDurable(
+        job=job,
+        durable=newest + 1,
+        committed=past.last_cycle + 1,
+        has_results=any(_has_results(held, past) for held in own),
+    )
+
+
+def _has_results(held: HeldGeneration, past: JobPast) -> bool:
+    """Return whether a whole generation holds what the journal says was published."""
+    if not held.is_done or past.ended is None or not past.ended.results_sha256:
+        return False
+    return held.results_sha256 == past.ended.results_sha256
+
+
+def _findings(
+    inspected: Inspected, pasts: Mapping[str, JobPast], place: str
+) -> Iterator[Finding]:
+    for held in inspected.generations:
+        path = f"{place}/{held.name}"
+        past = pasts.get(held.job)
+        if held.problem and held.is_marked and held.is_own:
+            problem = f"is damaged in the mirror: {held.problem}"
+        elif past is not None and _differs(held, past):
+            problem = "holds other results than those that were published"
+        else:
+            continue
+        yield Finding(
+            kind="mirror", path=path, problem=problem, job=held.job, remedy="discard"
+        )
+    for name in inspected.nameless:
+        problem = "is damaged in the mirror: it no longer says what it is"
+        yield Finding(kind="mirror", path=f"{place}/{name}", problem=problem)
+
+
+def _differs(held: HeldGeneration, past: JobPast) -> bool:
+    if held.problem or not held.is_done or not held.is_current or past.ended is None:
+        return False
+    is_same_end = held.generation == past.last_cycle
+    return (
+        is_same_end and bool(past.ended.results_sha256) and not _has_results(held, past)
+    )
+
+
+def _notes(inspected: Inspected, standing: MirrorStanding, place: str) -> Iterator[str]:
+    if standing.n_others:
+        text = (
+            f"the mirror holds {standing.n_others} generations of another lineage, made "
+            "by another machine or from an older state: kept apart, nothing is taken "
+            "from them"
+        )
+        yield text
+    elif not standing.n_generations:
+        yield f"the mirror holds nothing whole of this workspace ({place})"
+    for held in inspected.generations:
+        if held.problem and held.is_marked and not held.is_own:
+            yield f"{place}/{held.name}, of another lineage, is damaged: {held.problem}"
+    for name in inspected.fragments:
+        whose = "an upload" if name in inspected.own_fragments else "somebody's upload"
+        yield f"{place}/{name} is what {whose} left that was cut: it never counted"
+
+
+def without(inspected: Inspected, gone: frozenset[str]) -> Inspected:
+    """Return what is left once some archives are deleted."""
+    return Inspected(
+        generations=tuple(g for g in inspected.generations if g.name not in gone),
+        nameless=tuple(name for name in inspected.nameless if name not in gone),
+        fragments=tuple(name for name in inspected.fragments if name not in gone),
+        own_fragments=tuple(n for n in inspected.own_fragments if n not in gone),
+    )
