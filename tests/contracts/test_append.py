@@ -12,9 +12,11 @@ from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.recipe import recipe_changes
 from lowmem.stores.split import split_rows
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.job import JOB as INGEST
+from lowmem_jobs.train.job import JOB as TRAIN
 from tests.driver import drive
 
 SIZE = 8
@@ -217,6 +219,46 @@ def test_what_does_not_suit_the_store_is_refused(tmp_path, given, error, words):
     with pytest.raises(error, match=words) as caught:
         APPEND.check(plan)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("chunk_rows", [5, 1000])
+def test_chunk_rows_change_no_image_and_an_append_keeps_them(tmp_path, chunk_rows):
+    old = write_images(tmp_path / "old", named(0, 9))
+    new = write_images(tmp_path / "new", named(9, 12))
+    for name, options in (("usual", {}), ("asked", {"chunk_rows": chunk_rows})):
+        ingest(tmp_path / name, old, **options)
+        append(tmp_path / name, new)
+    (images, names, usual), (same, same_names, asked) = (
+        arrays(tmp_path / name) for name in ("usual", "asked")
+    )
+    assert np.array_equal(images, same)
+    assert names == same_names
+    assert usual["content_sha256"] == asked["content_sha256"]
+    assert asked["chunk_rows"] == chunk_rows
+    group = zarr.open_group(tmp_path / "asked/images.zarr", mode="r")
+    assert group["images"].chunks[0] == group["names"].chunks[0] == chunk_rows
+
+
+def test_chunks_beyond_what_memory_should_hold_are_refused(tmp_path):
+    old = write_images(tmp_path / "old", named(0, 2))
+    with pytest.raises(OptionValueError, match="--chunk-rows is 10000000, expected at"):
+        ingest(tmp_path / "w", old, chunk_rows=10**7)
+
+
+def test_a_job_that_read_the_store_sees_that_its_images_have_changed(tmp_path):
+    old = write_images(tmp_path / "old", named(0, 9))
+    new = write_images(tmp_path / "new", named(9, 12))
+    ingest(tmp_path / "w", old)
+    plan = PlanContext(
+        workspace=Workspace.at(str(tmp_path / "w")),
+        options=resolve_options("train", TRAIN.options, {}),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=10**9,
+    )
+    before = TRAIN.inputs(plan)
+    append(tmp_path / "w", new)
+    assert recipe_changes(before, TRAIN.inputs(plan)).keys() == {"images"}
 
 
 def test_nobody_changes_sides_when_images_are_appended(tmp_path):

@@ -157,6 +157,13 @@ JOB = Job(
             help="Compression of the store; none is the fastest to read at random. auto "
             "compresses what does not fit the page cache where the disk is slow.",
         ),
+        Option(
+            name="chunk_rows",
+            kind="int",
+            minimum=1,
+            help="Images in one chunk of the store; by default 128, fewer of large "
+            "ones. Never changes an image.",
+        ),
     ),
     ladder=ladder,
     predict=_predict,

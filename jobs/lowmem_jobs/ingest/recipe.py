@@ -26,6 +26,7 @@ CODECS = ("auto", "none", "lz4", "zstd")
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
 _CHUNK_ROWS = 128  # images; the best of 32..1024 for shuffled reading
 _CHUNK_BYTES = 2**23  # of one chunk, so that buffers stay small for large images
+_MAX_CHUNK_BYTES = 2**28  # of one that is asked for; several copies of it are held
 _SUFFIXES: tuple[tuple[str, Kind], ...] = (
     (".zip", "zip"),
     (".tar", "tar"),
@@ -141,7 +142,20 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         frame=Frame(size=size, crop=crop_from_text(crop_option(options))),
         limit=options["limit"],
         codec=None if codec == "auto" else codec,
+        wanted_rows=_wanted_rows(options["chunk_rows"], size),
     )
+
+
+def _wanted_rows(n_rows: int | None, size: int) -> int | None:
+    most = _MAX_CHUNK_BYTES // (size * size * 3)
+    if n_rows is not None and n_rows > most:
+        raise OptionValueError(
+            option="--chunk-rows",
+            value=n_rows,
+            expected=f"at most {most} for images of {size} pixels: "
+            f"{_MAX_CHUNK_BYTES // 2**20} MiB",
+        )
+    return n_rows
 
 
 def crop_option(options: Mapping[str, Any]) -> str:

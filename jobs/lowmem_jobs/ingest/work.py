@@ -335,6 +335,7 @@ def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
         "size": recipe.frame.size,
         "source": recipe.title,
         "codec": recipe.codec,
+        **({"chunk_rows": recipe.wanted_rows} if recipe.wanted_rows else {}),
         **({"codec_reason": done.codec_reason} if done.codec_reason else {}),
         "content_sha256": done.digest,
     }
