@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from lowmem.memory.machine import (
 )
 from lowmem.memory.process import oom_kills
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "zarr")
+_PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "zarr")
 # Bytes: the study's images, models and latents take about 7 GB.
 _LITTLE_DISK_BYTES = 8 * 10**9
 _LITTLE_RAM_BYTES = 2 * 10**9
@@ -60,7 +61,9 @@ def examine(folder: Path) -> Findings:
     machine = read_machine()
     with GpuSampler() as sampler:
         gpu = sampler.read()
-    versions = {name: _version(name) for name in _PACKAGES}
+    # Keras computes with one of three: the others need not be here.
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    versions = {name: _version(name) for name in (backend, *_PACKAGES)}
     disk = disk_free_bytes(folder)
     return Findings(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Job, PlanContext
     from lowmem.protocol.messages import Plan
 
-_VERSIONED = ("lowmem", "numpy", "zarr", "keras", "tensorflow")
+_VERSIONED = ("lowmem", "numpy", "zarr", "keras", "tensorflow", "jax", "torch")
 
 
 def planned_trials(
