@@ -471,7 +471,12 @@ def test_the_fingerprint_of_the_input_changes_with_the_data(tmp_path, rows):
 def test_the_prediction_grows_with_the_components_and_not_with_the_rows(tmp_path):
     predicted = [
         JOB.predict(plan(tmp_path, save(tmp_path / "z.npy", table)), rung).ram_bytes
-        for table in (np.zeros((10, 64)), np.zeros((9999, 64)), np.zeros((10, 2048)))
+        for table in (
+            # Both above what is held at once.
+            np.zeros((2**18, 16), np.float32),
+            np.zeros((2**19, 16), np.float32),
+            np.zeros((10, 2048), np.float32),
+        )
         for rung in JOB.ladder(plan(tmp_path, {}))[:1]
     ]
     assert predicted[0] == predicted[1] < predicted[2]
