@@ -43,7 +43,7 @@ def changes_from_records(
     Parameters
     ----------
     cycles
-        Those of the report, one for each `CycleEnded` among the records, in order.
+        Those of the report, one for each cycle that the records tell of, in order.
         Attempts whose work was lost change nothing.
     """
     return tuple(_changes(_committed(records, cycles)))
@@ -58,7 +58,8 @@ def _committed(
     for record in records:
         if isinstance(record, AttemptBegun):
             begun = record
-        elif isinstance(record, CycleEnded):
+        elif isinstance(record, CycleEnded) and record.outcome != "rolled_back":
+            # One that was rolled back tells of a former cycle, and is none itself.
             cycle = next(remaining)
             if cycle.outcome == "committed" and begun is not None:
                 yield cycle, begun

@@ -6,6 +6,7 @@ import os
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,7 +303,11 @@ def test_a_failing_disk_is_no_unreadable_image(tmp_path, monkeypatch):
     (tmp_path / "f").mkdir()
     (tmp_path / "f/a.png").write_bytes(GOOD)
 
-    def fail(path, _mode):
+    opens = Path.open
+
+    def fail(path, *mode, **options):
+        if path.name != "a.png":
+            return opens(path, *mode, **options)
         raise OSError(5, "Input/output error", str(path))
 
     monkeypatch.setattr("lowmem_jobs.ingest.folder.Path.open", fail)

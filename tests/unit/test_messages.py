@@ -100,7 +100,11 @@ def test_every_message_is_one_line_and_reads_back_the_same(message, read):
 
 def test_every_message_that_may_cross_is_tried_above():
     tried = {type(m) for m in REQUESTS + ORDERS + ANSWERS}
-    assert tried == set(messages.Message.__subclasses__())
+    # Those of the mirror's process are tried in a test of their own.
+    here = messages.__name__
+    assert tried == {
+        m for m in messages.Message.__subclasses__() if m.__module__ == here
+    }
 
 
 def test_a_message_for_the_other_end_is_refused():

@@ -161,6 +161,9 @@ if child == 0:
         for place in range(0, len(held), 4096): held[place] = 2
         os.write(1, b"copied\\n")
     os._exit(0)
+# Reads no input itself while the fork does: it might take what is meant for that.
+print("ready", flush=True)
+os.waitpid(child, 0)
 """
     with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
         with child_of(setup) as process:
