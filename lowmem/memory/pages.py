@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ PROC = Path("/proc")
 _STATUS_BYTES = 4096
 _KIB = 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# kcmp(2) has no function in the C library; by machine, its number, and what to compare.
+_KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
+_KCMP_VM = 1
 # Position of the minor faults among the fields behind the command name.
 _MINOR_FAULTS = 7
 
@@ -36,12 +41,16 @@ class Process:
 
     Attributes
     ----------
+    lender
+        The process that started it and may have lent it all its memory, as `vfork` does
+        until the new program begins: such pages are counted there, and nowhere else.
     data_bytes
         Private writable memory that it has reserved, touched or not (VmData).
     """
 
     pid: int
     descriptor: int
+    lender: int | None = None
     anon_bytes: int = 0
     shared_bytes: int = 0
     data_bytes: int = 0
@@ -49,13 +58,13 @@ class Process:
     _is_held: bool = False
 
     @classmethod
-    def find(cls, pid: int) -> Self | None:
+    def find(cls, pid: int, lender: int | None = None) -> Self | None:
         """Return a live process, else None."""
         try:
             descriptor = os.open(PROC / str(pid) / "status", os.O_RDONLY)
         except OSError:
             return None
-        return cls(pid=pid, descriptor=descriptor)
+        return cls(pid=pid, descriptor=descriptor, lender=lender)
 
     def close(self) -> None:
         """Forget the process."""
@@ -70,11 +79,19 @@ class Process:
         # A zombie has no memory lines.
         if b"RssAnon:" not in status:
             return False
-        self.anon_bytes = field_bytes(status, b"RssAnon:")
-        self.shared_bytes = field_bytes(status, b"RssShmem:")
+        is_lent = self._is_lent()
+        self.anon_bytes = 0 if is_lent else field_bytes(status, b"RssAnon:")
+        self.shared_bytes = 0 if is_lent else field_bytes(status, b"RssShmem:")
         self.data_bytes = field_bytes(status, b"VmData:")
-        self.hwm_bytes = max(self.hwm_bytes, field_bytes(status, b"VmHWM:"))
+        if not is_lent:
+            self.hwm_bytes = max(self.hwm_bytes, field_bytes(status, b"VmHWM:"))
         return True
+
+    def _is_lent(self) -> bool:
+        """Return whether its memory is another's; once it is its own, it stays so."""
+        if self.lender is not None and not _is_same_memory(self.pid, self.lender):
+            self.lender = None
+        return self.lender is not None
 
     def faulted_bytes(self) -> int:
         """Return what all its minor faults can have brought in or copied, ever.
@@ -89,6 +106,8 @@ class Process:
 
         Those files are counted as growth of their file system. Slow: 14 ms for 2 GB.
         """
+        if self._is_lent():
+            return 0
         try:
             rollup = (PROC / str(self.pid) / "smaps_rollup").read_bytes()
             shared = field_bytes(rollup, b"Pss_Shmem:")
@@ -114,6 +133,14 @@ def parent_of(pid: int) -> int:
     """Return the parent of a process; 0 once it has gone."""
     fields = _stat_fields(pid)
     return int(fields[1]) if fields else 0
+
+
+def _is_same_memory(pid: int, other: int) -> bool:
+    """Return whether two processes are one address space; False where none can tell."""
+    if _KCMP is None:
+        return False
+    same: int = ctypes.CDLL(None).syscall(_KCMP, pid, other, _KCMP_VM, 0, 0)
+    return same == 0
 
 
 def _stat_fields(pid: int) -> list[bytes]:

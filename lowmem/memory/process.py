@@ -306,15 +306,15 @@ class TreeSampler:
             found = False
             for pid, parent in list(parents.items()):
                 if parent in self._tree:
-                    found = self._add(pid) or found
+                    found = self._add(pid, parent) or found
                     del parents[pid]
         # A stranger's children are looked at anew each time; itself never again, unless
         # its parent went before it could be seen: then it may yet turn out to be ours.
         orphans = {pid for pid, parent in parents.items() if parent not in present}
         self._known = (self._known & present) | (set(parents) - orphans)
 
-    def _add(self, pid: int) -> bool:
-        process = Process.find(pid)
+    def _add(self, pid: int, parent: int | None = None) -> bool:
+        process = Process.find(pid, parent)
         if process is None:
             return False
         self._tree[pid] = process

@@ -94,6 +94,34 @@ def test_kills_by_the_kernel_are_counted():
     assert kills is None or isinstance(kills, int)
 
 
+@pytest.mark.process
+@pytest.mark.slow
+def test_memory_that_is_lent_to_a_starting_program_counts_once():
+    # What vfork does, but for good: a second process in the same address space.
+    setup = """
+import ctypes
+held = b"x" * (60 * 2**20)
+libc = ctypes.CDLL(None)
+stack = ctypes.create_string_buffer(2**16)
+top = (ctypes.addressof(stack) + 2**16) & ~15
+libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+CLONE_VM = 0x100
+child = libc.clone(ctypes.cast(libc.pause, ctypes.c_void_p), top, CLONE_VM | 17, None)
+print("ready", flush=True)
+sys.stdin.read()
+os.kill(child, 9)
+os.waitpid(child, 0)
+"""
+    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+        with child_of(setup):
+            before = anonymous_bytes()
+            for reading in (tree.read(), tree.refine()):
+                assert reading.n_processes == 3
+                assert 60 * MIB < reading.ram_bytes - before < 90 * MIB
+                assert reading.most_bytes - before < 90 * MIB
+        tree.read()
+
+
 @needs_shm
 @pytest.mark.alone
 def test_a_file_system_in_memory_is_listed_once():
