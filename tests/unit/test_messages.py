@@ -100,7 +100,7 @@ def test_every_message_is_one_line_and_reads_back_the_same(message, read):
 
 def test_every_message_that_may_cross_is_tried_above():
     tried = {type(m) for m in REQUESTS + ORDERS + ANSWERS}
-    # Those of the mirror's process are tried in a test of their own.
+    # Those of the mirror are tried in test_mirror_messages.
     here = messages.__name__
     assert tried == {
         m for m in messages.Message.__subclasses__() if m.__module__ == here
