@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import psutil
@@ -85,10 +86,14 @@ def cgroup_limits(
     proc, mount
         Where the kernel's files are; tests give captured ones.
     """
-    roots = {names: root for root, names in _hierarchies(mount)}
     found = []
-    for group, names in memory_groups(proc, mount):
-        found += _limits_upwards(roots[names], group, names)
+    for group, names in _limiting_groups(_membership(proc), mount):
+        limit = _number(f"{group}/{names.limit}")
+        usage = _number(f"{group}/{names.usage}")
+        if limit is not None and usage is not None and limit < _NO_LIMIT:
+            statistics = _statistics(group)
+            cache = sum(statistics.get(name, 0) for name in names.cache)
+            found.append((limit, max(0, usage - cache)))
     return found
 
 
@@ -124,13 +129,20 @@ def _hierarchies(mount: Path) -> list[tuple[Path, GroupFiles]]:
 
 def memory_groups(proc: Path, mount: Path) -> list[tuple[Path, GroupFiles]]:
     """Return the groups that this process is in and that may limit memory."""
+    return _groups_of(_membership(proc), mount)
+
+
+def _membership(proc: Path) -> str:
     try:
-        lines = (proc / "self" / "cgroup").read_text().splitlines()
+        return (proc / "self" / "cgroup").read_text()
     except OSError:
-        return []
+        return ""
+
+
+def _groups_of(membership: str, mount: Path) -> list[tuple[Path, GroupFiles]]:
     (root1, _), (root2, _) = _hierarchies(mount)
     found = []
-    for line in lines:
+    for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
             found.append((root2 / path.strip("/"), _V2))
@@ -139,35 +151,36 @@ def memory_groups(proc: Path, mount: Path) -> list[tuple[Path, GroupFiles]]:
     return found
 
 
-def _limits_upwards(
-    root: Path, group: Path, names: GroupFiles
-) -> list[tuple[int, int]]:
+@lru_cache(maxsize=4)
+def _limiting_groups(membership: str, mount: Path) -> list[tuple[str, GroupFiles]]:
+    """Return the folders of all groups around a process, innermost first.
+
+    Remembered, since they are read every second and only change with the membership.
+    """
+    roots = {names: root for root, names in _hierarchies(mount)}
     found = []
-    while group.is_relative_to(root):
-        limit = _number(group / names.limit)
-        usage = _number(group / names.usage)
-        if limit is not None and usage is not None and limit < _NO_LIMIT:
-            cache = sum(_statistic(group, name) for name in names.cache)
-            found.append((limit, max(0, usage - cache)))
-        group = group.parent
+    for innermost, names in _groups_of(membership, mount):
+        upwards = (innermost, *innermost.parents)
+        found += [(str(g), names) for g in upwards if g.is_relative_to(roots[names])]
     return found
 
 
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
+def _number(path: str) -> int | None:
+    text = _text(path).strip()
     return int(text) if text.isdigit() else None
 
 
-def _statistic(group: Path, name: str) -> int:
+def _statistics(group: str) -> dict[str, int]:
+    lines = (line.split() for line in _text(f"{group}/memory.stat").splitlines())
+    return {name: int(value) for name, value in lines}
+
+
+def _text(path: str) -> str:
     try:
-        lines = (group / "memory.stat").read_text().splitlines()
+        with open(path) as stream:  # noqa: PTH123 - read every second: half the cost
+            return stream.read()
     except OSError:
-        return 0
-    values = dict(line.split() for line in lines)
-    return int(values.get(name, 0))
+        return ""
 
 
 def default_ram_budget_bytes(machine: Machine) -> int:

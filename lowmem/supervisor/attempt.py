@@ -6,7 +6,6 @@ Every decision is taken by `decide`; here are its effects.
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -93,6 +92,7 @@ class Attempt:
     _last_ram_bytes: int | None = None
     _last_vram_bytes: int | None = None
     _stops_seen: int = 0
+    _next_look: float = 0.0
     _next_device_look: float = 0.0
     _machine_due: float = 0.0
     _began: float = 0.0
@@ -124,7 +124,7 @@ class Attempt:
             log=log,
             inherited_fds=(self.tools.lock_descriptor,),
         )
-        group = ControlGroup.make(self.policy.ram_budget_bytes)
+        group = ControlGroup.make(self.policy.budget.limit_bytes)
         try:
             with urgent():
                 group.admit(worker.pid)
@@ -136,32 +136,30 @@ class Attempt:
             group.remove()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
-            verdict = verdict_of_death(exited.status, is_oom_kill=is_oom)
             tail = log_tail(log, since=log_began)
-            if exited.status == -signal.SIGABRT and "bad_alloc" in tail:
-                verdict = "ram_limit"
+            verdict = verdict_of_death(exited.status, is_oom_kill=is_oom, last=tail)
             self._ending = self._broke(verdict, detail=tail)
         if self.request.device == "gpu":
             tools, base = self.tools, self.vram_base_bytes
             is_there = await_device(tools.gpu, tools.clock, base)
             self._ending = decide.seen_from_device(self._ending, is_there=is_there)
-        return self._closed(self._ending, exited.peak_bytes)
-
-    def _closed(self, ending: decide.Ending, peak_bytes: int) -> decide.Ending:
-        if not isinstance(ending, decide.Finished | decide.Left):
-            self._ledger.cut(peak_bytes)
-        return ending
+        if not isinstance(self._ending, decide.Finished | decide.Left):
+            self._ledger.cut(exited.peak_bytes)
+        return self._ending
 
     def _loop(self, worker: WorkerProcess) -> None:
+        monotonic = self.tools.clock.monotonic
         while worker.is_open and not self._is_over():
-            interval_s = self._look_at_memory(worker)
-            self._look_at_machine(worker)
+            # A message may come before the next reading is due: it needs none.
+            if monotonic() >= self._next_look:
+                self._next_look = monotonic() + self._look_at_memory(worker)
+                self._look_at_machine(worker)
             self._look_at_requests(worker)
             if self._is_over():
                 # What a killed worker still had in the pipe does not change the verdict;
                 # a commit among it is found again on the disk.
                 return
-            for answer in worker.receive(interval_s):
+            for answer in worker.receive(max(0.0, self._next_look - monotonic())):
                 self._take(answer, worker)
 
     def _is_over(self) -> bool:
@@ -241,7 +239,7 @@ class Attempt:
         now = self.tools.clock.monotonic()
         if self._ending is None and now >= self._machine_due:
             machine = read_machine()
-            self._machine_due = now + machine.next_look_s(self.policy.fill_rate)
+            self._machine_due = now + machine.next_look_s(self.policy.budget.fill_rate)
             if machine.is_exhausted:
                 self._apply(Pressure.HARD, "machine_limit", worker)
         if now < self._next_device_look or self._ending is not None:
@@ -354,6 +352,8 @@ class Attempt:
             )
         )
         self._is_ready = True
+        # From now on its allocations have a limit, which a reading sets.
+        self._next_look = 0.0
         self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
 

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
-from lowmem.memory.budget import FILL_RATE, Pressure, RamBudget
+from lowmem.memory.budget import Pressure, RamBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,20 +62,12 @@ class Policy:
         Cycles after which a worker is replaced; None for never.
     is_device_demanded
         Whether the user insists on the device, so that there is no fallback.
-    fill_rate
-        Bytes a second that nothing on this machine fills faster than.
     """
 
     ladder: tuple[Mapping[str, int], ...]
-    ram_budget_bytes: int
+    budget: RamBudget
     recycle_every: int | None = None
     is_device_demanded: bool = False
-    fill_rate: float = FILL_RATE
-
-    @property
-    def budget(self) -> RamBudget:
-        """The thresholds of RAM."""
-        return RamBudget(limit_bytes=self.ram_budget_bytes, fill_rate=self.fill_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +168,7 @@ def _is_worn(course: Course, policy: Policy, used_bytes: int | None) -> bool:
     if used_bytes is None or course.first_end_bytes is None:
         return False
     growth = used_bytes - course.first_end_bytes
-    return growth > GROWTH_SHARE * policy.ram_budget_bytes
+    return growth > GROWTH_SHARE * policy.budget.limit_bytes
 
 
 def has_time(left_s: float | None, startup_s: float, tempo: Tempo) -> bool:

@@ -78,9 +78,11 @@ def await_device(gpu: GpuSampler, clock: Clock, base_bytes: int) -> bool:
         What was in use before the worker started.
     """
     give_up_at = clock.monotonic() + _DEVICE_BACK_S
-    while (device := gpu.read()) is not None:
-        is_back = device.used_bytes <= base_bytes + _DEVICE_SLACK_BYTES
-        if is_back or clock.monotonic() > give_up_at:
+    while True:
+        device = gpu.read()
+        if device is not None and device.used_bytes <= base_bytes + _DEVICE_SLACK_BYTES:
             return True
+        # One reading may fail and the device be there; if none succeeds, it is not.
+        if gpu.is_lost or clock.monotonic() > give_up_at:
+            return device is not None
         clock.sleep(_DEVICE_LOOK_S)
-    return False

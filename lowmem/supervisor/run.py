@@ -20,6 +20,7 @@ from lowmem.base.errors import (
     StoppedError,
 )
 from lowmem.base.files import remove
+from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
@@ -239,10 +240,11 @@ class SupervisedRun:
         self._startup_s = 0.0
         self._policy = decide.Policy(
             ladder=tuple(rung.settings for rung in prepared.rungs),
-            ram_budget_bytes=order.ram_budget_bytes,
+            budget=RamBudget(
+                limit_bytes=order.ram_budget_bytes, fill_rate=measured_fill_rate()
+            ),
             recycle_every=order.recycle_every,
             is_device_demanded=order.device == "gpu",
-            fill_rate=measured_fill_rate(),
         )
 
     def to_the_end(self) -> str:

@@ -32,7 +32,7 @@ class Screen:
     budget_bytes: int
     is_quiet: bool = False
     _bar: tqdm[None] | None = None
-    _memory: str = ""
+    _used_bytes: int = 0
 
     def __enter__(self) -> Self:
         # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
@@ -70,12 +70,13 @@ class Screen:
                 smoothing=0.05,
             )
         self._bar.total = total
-        postfix = ", ".join(filter(None, [note, self._memory]))
+        memory = (
+            f"{format_bytes(self._used_bytes)} of {format_bytes(self.budget_bytes)}"
+        )
+        postfix = ", ".join(filter(None, [note, memory if self._used_bytes else ""]))
         self._bar.set_postfix_str(postfix, refresh=False)
         self._bar.update(done - self._bar.n)
 
     def memory(self, used_bytes: int) -> None:
         """Keep what is in use, to be shown with the next movement."""
-        self._memory = (
-            f"{format_bytes(used_bytes)} of {format_bytes(self.budget_bytes)}"
-        )
+        self._used_bytes = used_bytes

@@ -16,8 +16,8 @@ _OUTSIDE_SIGNALS = frozenset(
 )
 
 
-def verdict_of_death(status: int, *, is_oom_kill: bool) -> Verdict:
-    """Return who ended a worker that said nothing, from its exit status.
+def verdict_of_death(status: int, *, is_oom_kill: bool, last: str = "") -> Verdict:
+    """Return who ended a worker that sent nothing, from its exit status and last words.
 
     Examples
     --------
@@ -26,6 +26,8 @@ def verdict_of_death(status: int, *, is_oom_kill: bool) -> Verdict:
     """
     if status == -signal.SIGKILL and is_oom_kill:
         return "kernel_oom"
+    if status == -signal.SIGABRT and "bad_alloc" in last:
+        return "ram_limit"
     return "signal" if -status in _OUTSIDE_SIGNALS else "crash"
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowmem.memory.budget import Pressure
+from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor.decide import (
@@ -38,7 +38,8 @@ from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
 
 BUDGET = 1000
 POLICY = Policy(
-    ladder=({"block": 8}, {"block": 4}, {"block": 2}), ram_budget_bytes=BUDGET
+    ladder=({"block": 8}, {"block": 4}, {"block": 2}),
+    budget=RamBudget(limit_bytes=BUDGET),
 )
 MEMORY = ("ram_limit", "vram_limit", "machine_limit", "kernel_oom")
 
@@ -228,7 +229,7 @@ def test_memory_kills_go_down_the_ladder_to_the_refusal(verdict):
 def test_only_what_changes_is_named():
     policy = Policy(
         ladder=({"batch": 64, "micro": 64}, {"batch": 64, "micro": 32}),
-        ram_budget_bytes=1,
+        budget=RamBudget(limit_bytes=1),
     )
     answer = on_ending(Course(), policy, Broke(verdict="ram_limit"))
     assert answer.action == "restarted with micro 32"
@@ -350,6 +351,12 @@ def test_the_exit_status_tells_who_ended_a_silent_worker(status, is_oom_kill, ve
     assert verdict_of_death(status, is_oom_kill=is_oom_kill) == verdict
 
 
+def test_an_abort_over_a_failed_allocation_is_a_stop_for_memory():
+    said = "terminate called after throwing an instance of 'std::bad_alloc'"
+    died = verdict_of_death(-signal.SIGABRT, is_oom_kill=False, last=said)
+    assert died == "ram_limit"
+
+
 # --- whatever happens -------------------------------------------------------------
 
 BREAKS = [Broke(verdict=v) for v in (*MEMORY, "signal", "crash", "time")] + [
@@ -406,7 +413,7 @@ def test_restarts_without_a_commit_between_them_end_after_a_bounded_number():
 
 
 def test_a_job_that_dies_after_every_commit_does_not_go_on_for_ever():
-    course, policy = Course(), Policy(ladder=({},), ram_budget_bytes=10**9)
+    course, policy = Course(), Policy(ladder=({},), budget=RamBudget(limit_bytes=10**9))
     for deaths in range(1, DEATH_LIMIT + 1):
         course, _ = on_commit(course, policy, None)
         verdict = on_ending(course, policy, Broke(verdict="signal"))
