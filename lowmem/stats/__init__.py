@@ -3,6 +3,6 @@
 Sums and counts are frozen states that grow by rows and merge: `moments`, `histograms`,
 `pairs`, `radius`, `projections`, `regression`. What follows from them: `principal` axes, `gaussian` fits,
 `ellipses`, the `density` of a pair counted in its `plane`, `trimming` of outer rows.
-Drawing vectors and scoring them: `frame`, `samplers`, `truncated`, `scores`,
+Drawing vectors and scoring them: `frame`, `samplers`, `truncated`, `paths`, `scores`,
 `neighbours` and the `scores_neighbours` of sets of vectors, `scores_images`.
 """

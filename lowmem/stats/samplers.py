@@ -7,14 +7,13 @@ are drawn, in which pieces, or where a job was cut.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy import special
 
-from lowmem.stats.frame import STORED_PRECISION
-from lowmem.stats.truncated import InsideAllEllipses, ball_radius, truncated_normal
+from lowmem.stats.samplers_free import Correlated, Independent, Uniform
+from lowmem.stats.samplers_inside import Ball, Box, Ellipses, LeadingAxes
+from lowmem.stats.truncated import InsideAllEllipses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,159 +42,11 @@ class Sampler(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Correlated:
-    """The fitted multivariate normal itself."""
-
-    frame: Frame
-    promise: str | None = None
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        return self.frame.vectors(rng.standard_normal((n_rows, self.frame.dimension)))
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return False for each vector: nothing is promised."""
-        return np.zeros(len(z), np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class Independent:
-    """A contrast: each raw component as fitted, but without any correlation."""
-
-    frame: Frame
-    promise: str | None = None
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        normal = rng.standard_normal((n_rows, self.frame.dimension))
-        return self.frame.mean + normal * self.frame.raw_std
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return False for each vector: nothing is promised."""
-        return np.zeros(len(z), np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class Uniform:
-    """A contrast: anywhere in the box of ``sigma`` around each raw component."""
-
-    frame: Frame
-    sigma: float
-
-    @property
-    def promise(self) -> str:
-        """What holds for every vector."""
-        return f"every raw component within {self.sigma:g} sigma of its mean"
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        sides = 2.0 * rng.random((n_rows, self.frame.dimension)) - 1.0
-        return self.frame.mean + sides * self.sigma * self.frame.raw_std
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each stored vector whether a component is outside, shape (n,)."""
-        wide = np.asarray(z, np.float64)
-        off = np.abs(wide - self.frame.mean) - STORED_PRECISION * np.abs(wide)
-        outside: NDArray[np.bool_] = np.any(
-            off > self.sigma * self.frame.raw_std, axis=1
-        )
-        return outside
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """The fitted normal with each principal component cut at ``sigma``."""
-
-    frame: Frame
-    sigma: float
-
-    @property
-    def promise(self) -> str:
-        """What holds for every vector."""
-        return f"every principal component within {self.sigma:g} sigma"
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        uniform = rng.random((n_rows, self.frame.dimension))
-        return self.frame.vectors(truncated_normal(uniform, self.sigma))
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each stored vector whether a component is outside, shape (n,)."""
-        outside: NDArray[np.bool_] = np.any(
-            self.frame.least_white(z) > self.sigma, axis=1
-        )
-        return outside
-
-
-@dataclass(frozen=True, slots=True)
-class Ball:
-    """The fitted normal inside the ellipsoid that holds a share ``quantile`` of it."""
-
-    frame: Frame
-    quantile: float
-
-    @property
-    def promise(self) -> str:
-        """What holds for every vector."""
-        return (
-            f"Mahalanobis radius within {self.radius:.4g}, which holds "
-            f"{self.quantile:g} of the fitted normal"
-        )
-
-    @property
-    def radius(self) -> float:
-        """Largest Mahalanobis radius."""
-        largest = special.gammaincinv(self.frame.dimension / 2.0, self.quantile)
-        return float(np.sqrt(2.0 * largest))
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        d = self.frame.dimension
-        radius = ball_radius(rng.random(n_rows), dimension=d, quantile=self.quantile)
-        way = rng.standard_normal((n_rows, d))
-        way /= np.linalg.norm(way, axis=1, keepdims=True)
-        return self.frame.vectors(way * radius[:, None])
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each stored vector whether it is outside, shape (n,)."""
-        radius = np.linalg.norm(self.frame.least_white(z), axis=1)
-        outside: NDArray[np.bool_] = radius > self.radius
-        return outside
-
-
-@dataclass(frozen=True, slots=True)
-class Ellipses:
-    """The fitted normal inside the ``sigma`` ellipse of every pair of components."""
-
-    frame: Frame
-    sigma: float
-    region: InsideAllEllipses
-
-    @property
-    def promise(self) -> str:
-        """What holds for every vector."""
-        return f"every pair of principal components within its {self.sigma:g}-sigma ellipse"
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        return self.frame.vectors(self.region.draw(rng, n_rows))
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each stored vector whether a pair is outside, shape (n,)."""
-        squares = self.frame.least_white(z) ** 2
-        # The worst pair of a vector is that of its two largest squares.
-        squares.partition(max(self.frame.dimension - 2, 0), axis=1)
-        outside: NDArray[np.bool_] = squares[:, -2:].sum(axis=1) > self.sigma**2
-        return outside
-
-
 def _ellipses(frame: Frame, sigma: float, _: float) -> Sampler:
-    region = InsideAllEllipses(dimension=frame.dimension, sigma=sigma)
+    region = InsideAllEllipses(dimension=frame.n_axes, sigma=sigma)
     return Ellipses(frame, sigma, region)
 
 
-# The order is part of the recipe: a method's place keys its random numbers.
 _METHODS: Mapping[str, Callable[[Frame, float, float], Sampler]] = {
     "mvn": lambda frame, _sigma, _quantile: Correlated(frame),
     "ball": lambda frame, _sigma, quantile: Ball(frame, quantile),
@@ -205,9 +56,20 @@ _METHODS: Mapping[str, Callable[[Frame, float, float], Sampler]] = {
     "uniform": lambda frame, sigma, _quantile: Uniform(frame, sigma),
 }
 METHODS = tuple(_METHODS)
+# Those that draw along principal axes, and so along some of them alone.
+METHODS_BY_AXES = ("mvn", "ball", "box", "ellipses")
+# The order is part of the recipe: a place keys the random numbers. Append only.
+_KEYS = ("mvn", "ball", "box", "ellipses", "independent", "uniform", "near")
 
 
-def sampler(method: str, frame: Frame, *, sigma: float, quantile: float) -> Sampler:
+def sampler(
+    method: str,
+    frame: Frame,
+    *,
+    sigma: float,
+    quantile: float,
+    n_axes: int | None = None,
+) -> Sampler:
     """Return the sampler of one of `METHODS`.
 
     Parameters
@@ -220,8 +82,21 @@ def sampler(method: str, frame: Frame, *, sigma: float, quantile: float) -> Samp
         Reach of ``box``, ``ellipses`` and ``uniform``, in standard deviations, > 0.
     quantile
         Share of the fitted normal that ``ball`` keeps, in (0, 1].
+    n_axes
+        Draw along the leading axes alone, so many of them; all by default. For one of
+        `METHODS_BY_AXES`.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many axes, or the method does not draw along axes.
     """
-    return _METHODS[method](frame, sigma, quantile)
+    if n_axes is None:
+        return _METHODS[method](frame, sigma, quantile)
+    if method not in METHODS_BY_AXES:
+        raise ValueError(f"method must be one of {METHODS_BY_AXES}, got {method}")
+    leading = _METHODS[method](frame.leading(n_axes), sigma, quantile)
+    return LeadingAxes(leading, frame, n_axes)
 
 
 def draw_block(
@@ -229,12 +104,21 @@ def draw_block(
 ) -> NDArray[np.float32]:
     """Return rows ``block * BLOCK_ROWS`` onwards, shape (BLOCK_ROWS, d).
 
+    Parameters
+    ----------
+    source
+        What draws them.
+    method
+        Its name, one of `METHODS` or ``near``.
+    seed, block
+        Which of all possible rows.
+
     Notes
     -----
     The generator is counter-based: key (seed, method), counter starting at
     block x 2^128, so no two blocks ever share a random number.
     """
-    key = np.array([seed % 2**64, METHODS.index(method)], np.uint64)
+    key = np.array([seed % 2**64, _KEYS.index(method)], np.uint64)
     counter = np.array([0, 0, block, 0], np.uint64)
     rng = np.random.Generator(np.random.Philox(counter=counter, key=key))
     return source.draw(rng, BLOCK_ROWS).astype(np.float32)

@@ -9,7 +9,14 @@ import pytest
 from scipy import stats
 
 from lowmem.stats.frame import Frame
-from lowmem.stats.samplers import BLOCK_ROWS, METHODS, draw_block, sampler
+from lowmem.stats.samplers import (
+    BLOCK_ROWS,
+    METHODS,
+    METHODS_BY_AXES,
+    draw_block,
+    sampler,
+)
+from lowmem.stats.samplers_free import Near
 from lowmem.stats.truncated import InsideAllEllipses, truncated_normal
 
 # Each comparison may fail by chance once in 10^5; there are about fifty, and the seeds
@@ -28,8 +35,9 @@ def frame_of(dimension: int, *, seed: int = 0) -> Frame:
     )
 
 
-def drawn(method: str, frame: Frame, n_rows: int, *, sigma=2.0, quantile=0.6, seed=1):
-    source = sampler(method, frame, sigma=sigma, quantile=quantile)
+def drawn(method: str, frame: Frame, n_rows: int, *, seed=1, **options):
+    options = {"sigma": 2.0, "quantile": 0.6} | options
+    source = sampler(method, frame, **options)
     blocks = range(-(-n_rows // BLOCK_ROWS))
     rows = [draw_block(source, method=method, seed=seed, block=b) for b in blocks]
     return source, np.concatenate(rows)[:n_rows]
@@ -201,3 +209,88 @@ def test_the_largest_magnitude_has_the_density_that_was_derived():
     cumulative = np.cumsum(density) / density.sum()
     cdf = lambda value: np.interp(value, m, cumulative)  # noqa: E731
     assert stats.kstest(largest, cdf).pvalue > FALSE_ALARM
+
+
+def same_as_alone(method: str, frame: Frame, m: int) -> None:
+    """Compare draws along m of the axes with those of a distribution of m axes only."""
+    alone = Frame(
+        mean=np.zeros(m), eigenvalues=frame.eigenvalues[:m], components=np.eye(m)
+    )
+    source, z = drawn(method, frame, 2_000, n_axes=m)
+    _, expected = drawn(method, alone, 2_000)
+    coordinates = (z - frame.mean) @ frame.components.T
+    assert np.allclose(coordinates[:, :m], expected, atol=1e-5)
+    assert np.allclose(coordinates[:, m:], 0.0, atol=1e-5)
+    assert not source.breaks_promise(z).any()
+
+
+@pytest.mark.parametrize("m", [1, 3, 6])
+@pytest.mark.parametrize("method", METHODS_BY_AXES)
+def test_leading_axes_alone_are_drawn_as_in_a_distribution_that_has_no_others(
+    method, m
+):
+    frame = frame_of(6)
+    same_as_alone(method, frame, m)
+    source, z = drawn(method, frame, 2_000, n_axes=m)
+    assert f"all principal axes but the leading {m}" in source.promise
+    off = z.copy()
+    if m < 6:
+        off[::3] += (1e-4 * frame.components[-1]).astype(np.float32)
+    leading = frame.leading(m)
+    off[1::3] = leading.vectors(50.0 * leading.white(z[1::3]))
+    broken = source.breaks_promise(off)
+    assert broken[::3].all() == (m < 6)
+    assert not broken[2::3].any()
+    # The normal promises nothing of the leading axes.
+    assert (broken[1::3].mean() > 0.9) == (method != "mvn")
+
+
+def test_axes_that_are_not_there_and_methods_without_axes_are_refused():
+    frame = frame_of(4)
+    for n_axes in (0, 5):
+        with pytest.raises(ValueError, match="n_axes must be 1 to 4"):
+            drawn("mvn", frame, 1, n_axes=n_axes)
+    with pytest.raises(ValueError, match="method must be one of"):
+        drawn("uniform", frame, 1, n_axes=2)
+
+
+def test_vectors_near_one_are_the_normal_shrunk_and_moved_to_it():
+    frame = frame_of(4)
+    centre = frame.mean + 3.0
+    source = Near(frame, centre, sigma=0.25)
+    blocks = [draw_block(source, method="near", seed=1, block=b) for b in range(157)]
+    z = np.concatenate(blocks)
+    again = frame.white(frame.mean + (z - centre) / 0.25)
+    rng = np.random.default_rng(5)
+    assert_same_distribution(again, rng.standard_normal(again.shape))
+    assert np.array_equal(blocks[3], draw_block(source, method="near", seed=1, block=3))
+    assert not np.array_equal(
+        blocks[3], draw_block(source, method="near", seed=2, block=3)
+    )
+    assert not source.breaks_promise(z).any()
+    exact = Near(frame, centre, sigma=0.0)
+    assert np.array_equal(
+        draw_block(exact, method="near", seed=1, block=0),
+        np.tile(centre.astype(np.float32), (BLOCK_ROWS, 1)),
+    )
+
+
+def test_every_method_draws_its_own_random_numbers():
+    frame = frame_of(4)
+    source = sampler("mvn", frame, sigma=2.0, quantile=0.6)
+    drawn_as = {
+        name: draw_block(source, method=name, seed=1, block=0).tobytes()
+        for name in (*METHODS, "near")
+    }
+    assert len(set(drawn_as.values())) == len(drawn_as)
+
+
+def test_the_place_of_a_method_that_keys_its_random_numbers_never_changes():
+    places = ("mvn", "ball", "box", "ellipses", "independent", "uniform", "near")
+    assert set(places) == {*METHODS, "near"}
+    frame = Frame(mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2))
+    source = sampler("mvn", frame, sigma=2.0, quantile=0.6)
+    for place, name in enumerate(places):
+        generator = np.random.Generator(np.random.Philox(key=[1, place]))
+        first = draw_block(source, method=name, seed=1, block=0)[0]
+        assert np.array_equal(first, generator.standard_normal(2).astype(np.float32))

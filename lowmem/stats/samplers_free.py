@@ -1,0 +1,95 @@
+"""Draw vectors of the fitted normal as it is, around one vector, and as contrasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowmem.stats.frame import STORED_PRECISION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowmem.stats.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Correlated:
+    """The fitted multivariate normal itself."""
+
+    frame: Frame
+    promise: str | None = None
+
+    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
+        """Return vectors z, shape (n_rows, d)."""
+        return self.frame.vectors(rng.standard_normal((n_rows, self.frame.n_axes)))
+
+    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return False for each vector: nothing is promised."""
+        return np.zeros(len(z), np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Independent:
+    """A contrast: each raw component as fitted, but without any correlation."""
+
+    frame: Frame
+    promise: str | None = None
+
+    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
+        """Return vectors z, shape (n_rows, d)."""
+        normal = rng.standard_normal((n_rows, self.frame.dimension))
+        return self.frame.mean + normal * self.frame.raw_std
+
+    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return False for each vector: nothing is promised."""
+        return np.zeros(len(z), np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """A contrast: anywhere in the box of ``sigma`` around each raw component."""
+
+    frame: Frame
+    sigma: float
+
+    @property
+    def promise(self) -> str:
+        """What holds for every vector."""
+        return f"every raw component within {self.sigma:g} sigma of its mean"
+
+    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
+        """Return vectors z, shape (n_rows, d)."""
+        sides = 2.0 * rng.random((n_rows, self.frame.dimension)) - 1.0
+        return self.frame.mean + sides * self.sigma * self.frame.raw_std
+
+    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return for each stored vector whether a component is outside, shape (n,)."""
+        wide = np.asarray(z, np.float64)
+        off = np.abs(wide - self.frame.mean) - STORED_PRECISION * np.abs(wide)
+        outside: NDArray[np.bool_] = np.any(
+            off > self.sigma * self.frame.raw_std, axis=1
+        )
+        return outside
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The fitted normal, shrunk to ``sigma`` and moved to one vector."""
+
+    frame: Frame
+    centre: NDArray[np.float64]
+    sigma: float
+    promise: str | None = None
+
+    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
+        """Return vectors z, shape (n_rows, d)."""
+        normal = rng.standard_normal((n_rows, self.frame.n_axes))
+        off = (normal * self.frame.scales) @ self.frame.components
+        return self.centre + self.sigma * off
+
+    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return False for each vector: nothing is promised."""
+        return np.zeros(len(z), np.bool_)
