@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from budget_hogs import HARMLESS, HOGS
 from budget_peers import busy_cores, run_peers, status_kib
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIB = 2**20
+# Rows of a block of `encode`: the least that it commits.
+ENCODED_ROWS = 1024
 JOB = Path(__file__).with_name("budget_hogs.py")
 
 
@@ -261,37 +264,49 @@ def _cpu_ticks(pid: int) -> int:
 
 def run_cycles(_: argparse.Namespace, folder: Path) -> None:
     """Print the slope of memory after the clean-up over 200 cycles and more."""
-    space = str(folder / "w")
     run = [sys.executable, "-m", "lowmem", "run"]
     shape = ["--filters", "8,16", "--latent-dim", "8", "--batch-size", "16"]
-    small = ["--workspace", space, "--device", "cpu", "--quiet", "--ram-budget", "2GiB"]
-    data = ["ingest", "--source", "faces:3300", "--size", "16"]
-    subprocess.run([*run, *data, *small], check=True)
     every = ["--cycle-steps", "1", "--recycle-every", "100000"]
-    subprocess.run([*run, "train", "--epochs", "1", *shape, *small, *every], check=True)
-    subprocess.run([*run, "encode", "--batch-size", "16", *small, *every], check=True)
-    report = subprocess.run(
-        [sys.executable, "-m", "lowmem", "report", space, "--json"],
-        check=True,
-        capture_output=True,
-    )
     print(
         f"{'job':<8}{'cycles':>8}{'first MiB':>11}{'last MiB':>10}{'KiB a cycle':>13}"
     )
-    for name in ("train", "encode"):
-        job = json.loads(report.stdout)["jobs"][name]
-        ends = [c["ram_end_bytes"] for c in job["cycles"] if c["ram_end_bytes"]]
-        # The first cycles compile the step and fill the pools.
-        ends = ends[10:]
-        if len(ends) < 2:
-            print(f"{name:<8}{len(ends):>8}  too few cycles for a slope")
-            continue
-        slope = statistics.linear_regression(range(len(ends)), ends).slope
-        print(
-            f"{name:<8}{len(ends):>8}{ends[0] / MIB:>11.1f}{ends[-1] / MIB:>10.1f}",
-            end="",
-        )
-        print(f"{slope / 1024:>13.2f}")
+    # A cycle of `train` may be one batch; one of `encode` is never less than a block.
+    for name, n_images, words in (
+        ("train", 3300, ["--epochs", "1", *shape, *every]),
+        ("encode", 210 * ENCODED_ROWS, every),
+    ):
+        source, space = folder / f"{name}.npy", folder / name
+        write_images(source, n_images)
+        small = ["--workspace", str(space), "--quiet", "--ram-budget", "2GiB"]
+        data = ["ingest", "--source", str(source), "--size", "16"]
+        subprocess.run([*run, *data, *small], check=True)
+        if name == "encode":
+            (folder / "train" / "model").rename(space / "model")
+        job = [*run, name, *words, *small, "--device", "cpu"]
+        subprocess.run(job, check=True)
+        print_slope(space, name)
+
+
+def write_images(file: Path, n_images: int) -> None:
+    """Write noise, 16 x 16 pixels."""
+    noise = np.random.default_rng(1)
+    np.save(file, noise.integers(0, 256, (n_images, 16, 16, 3), np.uint8))
+
+
+def print_slope(space: Path, name: str) -> None:
+    """Print what was held after each cycle of one job, and its trend."""
+    report = subprocess.run(
+        [sys.executable, "-m", "lowmem", "report", str(space), "--json"],
+        check=True,
+        capture_output=True,
+    )
+    job = json.loads(report.stdout)["jobs"][name]
+    ends = [c["ram_end_bytes"] for c in job["cycles"] if c["ram_end_bytes"]]
+    # The first cycles compile the step and fill the pools.
+    ends = ends[10:]
+    slope = statistics.linear_regression(range(len(ends)), ends).slope
+    print(f"{name:<8}{len(ends):>8}{ends[0] / MIB:>11.1f}", end="")
+    print(f"{ends[-1] / MIB:>10.1f}{slope / 1024:>13.2f}", flush=True)
 
 
 PARTS = {
