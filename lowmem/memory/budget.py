@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 # Bytes a second, where it was not measured: two threads on two cores fill 5 GB/s here;
@@ -39,6 +39,12 @@ class RamBudget:
         What the user gave: not even the peak may pass it.
     fill_rate
         Bytes a second that nothing on this machine can fill faster than.
+    guard_bytes
+        The band between the kill and the limit.
+    hard_bytes
+        Above this the worker is killed at once.
+    soft_bytes
+        Above this the worker commits and leaves.
 
     Notes
     -----
@@ -60,28 +66,24 @@ class RamBudget:
 
     limit_bytes: int
     fill_rate: float = FILL_RATE
+    guard_bytes: int = field(init=False)
+    hard_bytes: int = field(init=False)
+    soft_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         if self.limit_bytes <= 0:
             raise ValueError(f"limit_bytes must be > 0, got {self.limit_bytes}")
-
-    @property
-    def guard_bytes(self) -> int:
-        """The band between the kill and the limit."""
         blind = self.fill_rate * (SHORTEST_INTERVAL_S + REACTION_S)
         wanted = max(GUARD_BAND * self.limit_bytes, min(blind, _WIDEST_GUARD_BYTES))
         # A budget of a few MiB is no budget for a process, but must keep its order.
-        return round(min(wanted, self.limit_bytes * (1 - SOFT_SHARE) * 0.9))
-
-    @property
-    def hard_bytes(self) -> int:
-        """Above this the worker is killed at once."""
-        return self.limit_bytes - self.guard_bytes
-
-    @property
-    def soft_bytes(self) -> int:
-        """Above this the worker commits and leaves."""
-        return round(self.limit_bytes * SOFT_SHARE)
+        guard = round(min(wanted, self.limit_bytes * (1 - SOFT_SHARE) * 0.9))
+        # Once, since the thresholds are asked for at every reading.
+        for name, value in (
+            ("guard_bytes", guard),
+            ("hard_bytes", self.limit_bytes - guard),
+            ("soft_bytes", round(self.limit_bytes * SOFT_SHARE)),
+        ):
+            object.__setattr__(self, name, value)
 
     def pressure(self, used_bytes: int) -> Pressure:
         """Return how close ``used_bytes`` is to the budget."""

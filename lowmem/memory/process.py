@@ -145,7 +145,7 @@ class TreeSampler:
     apart: frozenset[int] = frozenset()
     is_root_shared: bool = False
     _tree: dict[int, Process] = field(default_factory=dict)
-    _known: set[int] = field(default_factory=set)
+    _seen: set[str] = field(default_factory=set)
     _last_pid: bytes = b""
     _looks_again: bool = False
     _refined: _Refined | None = None
@@ -298,9 +298,13 @@ class TreeSampler:
             return
         # A process gets its id a moment before it can be seen: look once more.
         self._last_pid, self._looks_again = last_pid, is_new
-        present = {int(name) for name in os.listdir(PROC) if name.isdigit()}  # noqa: PTH208 - half the cost
-        strangers = present - self._known - set(self._tree)
-        parents = {pid: parent_of(pid) for pid in strangers}
+        # By name, since to turn them all into numbers would cost more than the list.
+        present = set(os.listdir(PROC))  # noqa: PTH208 - half the cost
+        parents = {
+            int(name): parent_of(int(name))
+            for name in present - self._seen
+            if name.isdigit()
+        }
         found = True
         while found:
             found = False
@@ -310,8 +314,10 @@ class TreeSampler:
                     del parents[pid]
         # A stranger's children are looked at anew each time; itself never again, unless
         # its parent went before it could be seen: then it may yet turn out to be ours.
-        orphans = {pid for pid, parent in parents.items() if parent not in present}
-        self._known = (self._known & present) | (set(parents) - orphans)
+        orphans = {
+            str(pid) for pid, ppid in parents.items() if str(ppid) not in present
+        }
+        self._seen = present - orphans
 
     def _add(self, pid: int, parent: int | None = None) -> bool:
         process = Process.find(pid, parent)
