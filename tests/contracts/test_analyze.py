@@ -167,7 +167,7 @@ def test_the_core_of_a_gaussian_is_the_gaussian_and_outliers_do_not_move_it(tmp_
     assert core["variance_ratio"] * clean.var(axis=0).sum() == pytest.approx(4, rel=0.1)
     assert core["n_inside"] < 16_000
     with pytest.raises(OptionValueError, match="--core"):
-        JOB.needs(plan(tmp_path, {**options, "core": "1"}))
+        JOB.check(plan(tmp_path, {**options, "core": "1"}))
 
 
 def test_only_the_strongest_pairs_are_measured_when_asked(tmp_path, rows):
@@ -309,8 +309,10 @@ def keys_of(value):
 
 
 def test_every_number_is_named_in_the_description_of_the_formats(tmp_path, rows):
-    own_latents(tmp_path, rows)
-    store, summary = analyze(tmp_path, {"core": "0.9"})
+    own_latents(tmp_path / "a", rows)
+    analyze(tmp_path / "b", save(tmp_path / "z.npy", rows))
+    options = {"core": "0.9", "against": str(tmp_path / "b")}
+    store, summary = analyze(tmp_path / "a", options)
     text = (ROOT / "docs" / "formats.md").read_text()
     text = text.split("### Statistics")[1].split("## The report")[0]
     words = re.findall(r"`([^`]+)`", text)
@@ -457,7 +459,7 @@ def test_missing_latents_are_missed_before_the_worker_starts(tmp_path):
 @pytest.mark.parametrize("value", ["0", "-3", "some", "1.5"])
 def test_nonsense_pairs_are_a_wrong_usage(tmp_path, value):
     with pytest.raises(OptionValueError, match="--pairs"):
-        JOB.needs(plan(tmp_path, {"pairs": value}))
+        JOB.check(plan(tmp_path, {"pairs": value}))
 
 
 def test_the_fingerprint_of_the_input_changes_with_the_data(tmp_path, rows):

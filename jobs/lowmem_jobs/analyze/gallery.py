@@ -16,17 +16,22 @@ from lowmem_jobs.analyze.figures import (
     draw_variance,
 )
 from lowmem_jobs.analyze.portraits import draw_overlaps, draw_portraits
+from lowmem_jobs.analyze.side_by_side import draw_comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from lowmem_jobs.analyze.comparison import Comparison
     from lowmem_jobs.analyze.portraits import Pair, Source
     from lowmem_jobs.analyze.study import Study
 
 
 def figures_of(
-    study: Study, portraits: Mapping[str, list[Pair]], sources: list[Source]
+    study: Study,
+    portraits: Mapping[str, list[Pair]],
+    sources: list[Source],
+    comparison: Comparison | None,
 ) -> dict[str, Callable[[Path], None]]:
     """Return a function for each figure that draws it to a path."""
     figures: dict[str, Callable[[Path], None]] = {
@@ -56,4 +61,6 @@ def figures_of(
             figures[f"ten-{name}"] = partial(
                 draw_ranked, name=name, study=study, source=by_frame[study.frame]
             )
+    if comparison is not None:
+        figures["comparison"] = partial(draw_comparison, comparison=comparison)
     return figures

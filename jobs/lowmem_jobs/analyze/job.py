@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import Job, Need, Option, PlanContext, Rung
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem_jobs.analyze.header import read_npy_shape
@@ -72,6 +73,12 @@ OPTIONS = (
         choices=("raw", "pca"),
         help="components whose pairs are measured: raw, or the principal axes",
     ),
+    Option(
+        name="against",
+        kind="path",
+        help="another workspace with an analysis: both studies side by side",
+        is_shared=False,
+    ),
     Option(name="figures", kind="flag", default=True, help="draw the figures"),
 )
 
@@ -82,13 +89,43 @@ def latents_path(context: PlanContext) -> Path:
     return context.workspace.latents if given is None else Path(given)
 
 
-def _needs(context: PlanContext) -> Sequence[Need]:
+def summary_path(workspace: Workspace) -> Path:
+    """Return where the numbers of an analysis are."""
+    return workspace.figures / "summary.json"
+
+
+def refuse_unless_analyzed(workspace: Workspace) -> None:
+    """Raise a `DataError` where a workspace has no analysis to compare with."""
+    if summary_path(workspace).is_file() and workspace.analysis.is_dir():
+        return
+    raise DataError(
+        thing=workspace.root,
+        problem="has no analysis" if workspace.root.exists() else "is missing",
+        expected="a workspace with analysis.zarr and analysis/summary.json",
+        todo=f"Run `lowmem run analyze --workspace {workspace.root}` first.",
+    )
+
+
+def _check(context: PlanContext) -> None:
     _check_pairs(context.options["pairs"])
     core: float | None = context.options["core"]
     if core is not None and core >= 1:
         raise OptionValueError(
             option="--core", value=str(core), expected="a share from 0.5 to below 1"
         )
+    against = _against(context)
+    if against and against.root.resolve() == context.workspace.root.resolve():
+        raise OptionValueError(
+            option="--against", value=str(against.root), expected="another workspace"
+        )
+
+
+def _against(context: PlanContext) -> Workspace | None:
+    given: str | None = context.options["against"]
+    return None if given is None else Workspace.at(given)
+
+
+def _needs(context: PlanContext) -> Sequence[Need]:
     if context.options["latents"] is None:
         return (Need(path=context.workspace.latents, job="encode"),)
     return ()
@@ -114,6 +151,11 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
     features = context.workspace.images / "features"
     if context.options["latents"] is None and features.exists():
         inputs["features"] = fingerprint(features)
+    against = _against(context)
+    if against:
+        refuse_unless_analyzed(against)
+        inputs["against"] = fingerprint(against.analysis)
+        inputs["against summary"] = fingerprint(summary_path(against))
     return inputs
 
 
@@ -157,10 +199,11 @@ JOB = Job(
     work="lowmem_jobs.analyze.work:work",
     summary="Measure how the latent vectors are distributed: moments, axes, every pair.",
     unit="steps",
-    version=2,
+    version=3,
     options=OPTIONS,
     ladder=_ladder,
     predict=_predict,
+    check=_check,
     needs=_needs,
     inputs=_inputs,
     uses_device=False,

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import chi2
 
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _SHARES = (0.8, 0.9, 0.95, 0.99)
+_QUANTILES = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 _N_RANKED = 10
 _SCALARS = (
     "n_rows",
@@ -73,6 +75,7 @@ def summary_of(study: Study) -> dict[str, Any]:
         },
         "pairs": _pairs(study),
         "features": _features(study),
+        "against": None,
     }
 
 
@@ -82,7 +85,7 @@ def to_json(summary: dict[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
-def to_csv(table: Mapping[str, NDArray[Any]]) -> bytes:
+def to_csv(table: Mapping[str, Any]) -> bytes:
     """Return columns as text, in full precision; what is undefined is left empty."""
     columns = [_plain(column) for column in table.values()]
     text = StringIO()
@@ -99,6 +102,8 @@ def headline(summary: dict[str, Any]) -> dict[str, Any]:
     plain["radius_kolmogorov"] = _plain(summary["radius"]["kolmogorov"])
     plain["pairs_measured"] = summary["pairs"]["n_measured"]
     plain["median_contour_iou"] = _plain(summary["pairs"]["contour_iou"]["median"])
+    if summary["against"]:
+        plain["against"] = summary["against"]["workspace"]
     return plain
 
 
@@ -189,12 +194,16 @@ def _core(core: Core) -> dict[str, Any]:
 
 
 def _radius(radius: RadiusSample) -> dict[str, Any]:
+    shares = np.array(_QUANTILES)
     return {
         "n_dimensions": radius.n_dimensions,
         "kolmogorov": radius.kolmogorov,
         "mardia_kurtosis": radius.mardia_kurtosis,
         "mardia_kurtosis_gaussian": radius.mardia_expected,
         "mardia_kurtosis_standard_error": radius.mardia_standard_error,
+        "quantile_shares": shares,
+        "quantiles": np.sqrt(radius.quantiles(shares)),
+        "quantiles_gaussian": np.sqrt(chi2.ppf(shares, radius.n_dimensions)),
     }
 
 

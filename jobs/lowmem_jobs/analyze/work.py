@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import make_folder, sync_tree, write_file
-from lowmem.protocol.job import Result
 from lowmem.stats.gaussian import fit_gaussians
-from lowmem.stats.moments import Moments
 from lowmem.stats.pairs import PairSums, pair_measures
 from lowmem.stats.principal import PrincipalAxes, principal_axes
-from lowmem.stats.trimming import STUDY_FACTORS
 from lowmem_jobs.analyze.columns import Columns
-from lowmem_jobs.analyze.core import measure_core, measure_radius
-from lowmem_jobs.analyze.course import CORE_STAGES, Course
+from lowmem_jobs.analyze.course import Course
+from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import pca_frame, raw_frame
-from lowmem_jobs.analyze.gallery import figures_of
+from lowmem_jobs.analyze.kept import keep_rows
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
-from lowmem_jobs.analyze.portraits import Source, choose_portraits
+from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.source import open_latents
-from lowmem_jobs.analyze.store import pair_table, write_store
-from lowmem_jobs.analyze.study import Study, Trimming, View
-from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
+from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (
-    ColumnsSweep,
-    HistogramSweep,
-    MomentsSweep,
     ShapeSweep,
-    SurvivorsSweep,
     histograms_from,
     projections_from,
     radius_from,
@@ -42,16 +30,15 @@ from lowmem_jobs.analyze.sweeps import (
 from lowmem_jobs.analyze.truth import TruthSweep, has_truth, open_truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context
-    from lowmem.stats.radius import RadiusSample
-    from lowmem_jobs.analyze.core import Core
+    from lowmem.protocol.job import CommitPoint, Context, Result
+    from lowmem.stats.moments import Moments
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
-    from lowmem_jobs.analyze.portraits import Pair
+    from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.truth import Recovery
 
@@ -74,18 +61,6 @@ def work(context: Context) -> Generator[CommitPoint, None, Result]:
         return (yield from _Analysis(context, latents).run())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
-    """The rows that survive: how to pick them, and their moments."""
-
-    keep: Callable[[Floats], Floats]
-    is_kept: Callable[[Floats], NDArray[np.bool_]]
-    moments: Moments
-    trimming: Trimming
-    radius_of_all: RadiusSample | None
-    core: Core | None
-
-
 class _Analysis:
     """One run of the job, from its last commit."""
 
@@ -93,16 +68,23 @@ class _Analysis:
         self._context = context
         self._options = context.options
         self._latents = latents
+        against: str | None = self._options["against"]
+        # Read first: what cannot be compared with is refused before the work, not after.
+        self._other = None if against is None else read_portrait(Path(against))
         n_tiles = latents.n_features * (latents.n_features - 1) // 2 // PAIRS_PER_TILE
         n_steps = _N_SWEEPS * latents.n_blocks + n_tiles + _N_FIGURES
         self._course = Course(context, n_steps=n_steps)
 
     def run(self) -> Generator[CommitPoint, None, Result]:
         """Go through all stages."""
-        kept = yield from self._kept_rows()
+        kept = yield from keep_rows(self._course, self._latents, self._options)
         axes, solver, difference = yield from self._axes(kept)
         frames = {"raw": raw_frame(kept.moments), "pca": pca_frame(kept.moments, axes)}
-        columns = self._columns("columns", kept, self._latents.n_features)
+        columns = Columns(
+            self._context.staging / "columns.f32",
+            n_rows=kept.moments.n_samples,
+            n_columns=self._latents.n_features,
+        )
         shape = yield from self._shape(kept, frames, columns)
         recovery = yield from self._recovery(kept, frames["pca"])
         study = yield from self._study(
@@ -111,65 +93,13 @@ class _Analysis:
         study = replace(
             study, recovery=recovery, radius_of_all=kept.radius_of_all, core=kept.core
         )
-        return (yield from self._results(study, kept, columns))
-
-    def _kept_rows(self) -> Generator[CommitPoint, None, _Kept]:
-        """Measure all rows, fit every component, and trim."""
-        latents, course = self._latents, self._course
-        sweep = MomentsSweep(latents.n_features, latents.refuse_unless_usable)
-        everything = Moments.from_arrays(
-            (yield from course.sweep("moments", latents, sweep))
+        results = Results(
+            self._context, self._course, self._latents, kept=kept, columns=columns
         )
-        frame = raw_frame(everything)
-        counted = yield from course.sweep("histograms", latents, HistogramSweep(frame))
-        fits = fit_gaussians(histograms_from(counted["counts"]))
-        chosen: float | None = self._options["trim_fwhm"]
-        cuts = tuple(sorted({*STUDY_FACTORS, *([chosen] if chosen else [])}))
-        survivors = SurvivorsSweep(
-            centre=frame.centre + fits.mean * frame.deviation,
-            fwhm=fits.fwhm * frame.deviation,
-            cuts=cuts,
-            chosen=chosen,
-        )
-        found = yield from course.sweep("survivors", latents, survivors)
-        moments = everything if chosen is None else Moments.from_arrays(found)
-        self._refuse_too_few(moments, chosen)
-        radius, core = yield from self._inner_core(everything)
-        return _Kept(
-            radius_of_all=radius,
-            core=core,
-            keep=survivors.keep,
-            is_kept=survivors.is_kept,
-            moments=moments,
-            trimming=Trimming(
-                chosen=chosen, cuts=cuts, survivors=np.asarray(found["survivors"])
-            ),
-        )
-
-    def _inner_core(
-        self, everything: Moments
-    ) -> Generator[CommitPoint, None, tuple[RadiusSample | None, Core | None]]:
-        """Look at all rows, where those that are kept are others or a core is wanted."""
-        quantile: float | None = self._options["core"]
-        stages = (self._course, self._latents, everything)
-        if quantile is not None:
-            return (yield from measure_core(*stages, quantile))
-        if self._options["trim_fwhm"] is not None:
-            return (yield from measure_radius(*stages)), None
-        yield from self._course.skip_to(CORE_STAGES[-1])
-        return None, None
-
-    def _refuse_too_few(self, moments: Moments, chosen: float | None) -> None:
-        if moments.n_samples < 2:  # noqa: PLR2004 - no spread without two
-            raise DataError(
-                thing=f"--trim-fwhm {chosen}",
-                problem=f"keeps {moments.n_samples} of {self._latents.n_rows} rows",
-                expected="2 rows or more",
-                todo="Give a larger factor: the reference study took 1.25 to 1.8.",
-            )
+        return (yield from results.of(study, self._other))
 
     def _axes(
-        self, kept: _Kept
+        self, kept: Kept
     ) -> Generator[CommitPoint, None, tuple[PrincipalAxes, str, float]]:
         """Find the principal axes; compare the solvers where both were used."""
         course, moments = self._course, kept.moments
@@ -190,7 +120,7 @@ class _Analysis:
         return axes, solver, float(found["difference"])
 
     def _incremental_axes(
-        self, kept: _Kept
+        self, kept: Kept
     ) -> Generator[CommitPoint, None, PrincipalAxes]:
         # scikit-learn takes some 60 MB, for a solver that is rarely asked for.
         from lowmem_jobs.analyze.incremental import (  # noqa: PLC0415
@@ -206,12 +136,8 @@ class _Analysis:
         yield from self._course.passes("axes", self._latents, sweep)
         return incremental_axes(sweep.arrays())
 
-    def _columns(self, name: str, kept: _Kept, n_columns: int) -> Columns:
-        path = self._context.staging / f"{name}.f32"
-        return Columns(path, n_rows=kept.moments.n_samples, n_columns=n_columns)
-
     def _shape(
-        self, kept: _Kept, frames: dict[str, Frame], columns: Columns
+        self, kept: Kept, frames: dict[str, Frame], columns: Columns
     ) -> Generator[CommitPoint, None, Arrays]:
         sweep = ShapeSweep(
             raw=frames["raw"],
@@ -224,7 +150,7 @@ class _Analysis:
         return (yield from self._course.sweep("shape", self._latents, sweep))
 
     def _recovery(
-        self, kept: _Kept, frame: Frame
+        self, kept: Kept, frame: Frame
     ) -> Generator[CommitPoint, None, Recovery | None]:
         """Compare with the features behind the images, where these are z's own."""
         images = self._context.workspace.images
@@ -239,7 +165,7 @@ class _Analysis:
 
     def _study(
         self,
-        kept: _Kept,
+        kept: Kept,
         solved: tuple[PrincipalAxes, str, float],
         frames: dict[str, Frame],
         shaped: tuple[Arrays, Columns],
@@ -281,66 +207,6 @@ class _Analysis:
             coverage=np.asarray(found["coverage"]),
             scores=np.asarray(found["scores"]),
         )
-
-    def _results(
-        self, study: Study, kept: _Kept, columns: Columns
-    ) -> Generator[CommitPoint, None, Result]:
-        staging = self._context.staging
-        folder = staging / "analysis"
-        make_folder(folder / "figures")
-        yield from self._figures(study, kept, columns)
-        summary = summary_of(study)
-        write_file(folder / "summary.json", to_json(summary))
-        write_file(folder / "pairs.csv", to_csv(pair_table(study)))
-        write_store(staging / "analysis.zarr", study)
-        return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
-
-    def _figures(
-        self, study: Study, kept: _Kept, columns: Columns
-    ) -> Generator[CommitPoint, None, None]:
-        """Draw all figures; the pairs shown are looked up in the other frame too."""
-        if not self._options["figures"]:
-            return
-        portraits = choose_portraits(
-            n_features=study.n_features,
-            rho=study.raw.rho,
-            i=study.selection.i,
-            j=study.selection.j,
-            iou=study.iou,
-        )
-        sources = yield from self._sources(study, portraits, kept, columns)
-        folder = self._context.staging / "analysis" / "figures"
-        figures = figures_of(study, portraits, sources)
-        n_drawn, _ = self._course.resumed()
-        for number, (name, draw) in enumerate(figures.items(), start=1):
-            if number <= n_drawn:
-                continue
-            draw(folder / f"{name}.png")
-            synced = partial(sync_tree, folder)
-            yield from self._course.step("results", number, dict, synced)
-
-    def _sources(
-        self,
-        study: Study,
-        portraits: dict[str, list[Pair]],
-        kept: _Kept,
-        columns: Columns,
-    ) -> Generator[CommitPoint, None, list[Source]]:
-        """Return the columns of both frames, raw first."""
-        everything = {k: k for k in range(study.n_features)}
-        here = Source(view=study.view(study.frame), columns=columns, place=everything)
-        shown = sorted({k for pairs in portraits.values() for p in pairs for k in p})
-        if not shown:
-            return []
-        other = study.pca if study.frame == "raw" else study.raw
-        some = self._columns("portraits", kept, len(shown))
-        sweep = ColumnsSweep(
-            frame=other.frame, chosen=np.array(shown), keep=kept.keep, columns=some
-        )
-        yield from self._course.sweep("portraits", self._latents, sweep)
-        place = {component: k for k, component in enumerate(shown)}
-        there = Source(view=other, columns=some, place=place)
-        return [here, there] if study.frame == "raw" else [there, here]
 
 
 def _axes_arrays(axes: PrincipalAxes, exact: PrincipalAxes) -> Arrays:

@@ -1,0 +1,176 @@
+"""The few numbers of a study by which it is held against another.
+
+Both studies are read from the same document, `summary.json`, so a measure cannot mean
+one thing here and another there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from lowmem.base.errors import DataError
+from lowmem.base.workspace import Workspace
+from lowmem.stores.read import RowReader
+from lowmem_jobs.analyze.job import refuse_unless_analyzed, summary_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_TODO = "Run `lowmem run analyze` there with this version."
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Extremes and median of a measure; None where it is undefined throughout."""
+
+    minimum: float | None
+    median: float | None
+    maximum: float | None
+
+
+class Radius(msgspec.Struct, frozen=True):
+    """Distribution of the Mahalanobis distance."""
+
+    kolmogorov: float | None
+    mardia_kurtosis: float | None
+    mardia_kurtosis_gaussian: float
+    mardia_kurtosis_standard_error: float
+    quantile_shares: list[float]
+    quantiles: list[float | None]
+    quantiles_gaussian: list[float]
+
+
+class Components(msgspec.Struct, frozen=True):
+    """Measures by component."""
+
+    kolmogorov: list[float | None]
+    skewness: list[float | None]
+    excess_kurtosis: list[float | None]
+
+
+class Projections(msgspec.Struct, frozen=True):
+    """Distribution along random directions."""
+
+    kolmogorov: Spread
+
+
+class Trimming(msgspec.Struct, frozen=True):
+    """The cut that was made."""
+
+    factor: float | None
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """What was measured of the pairs."""
+
+    frame: str
+    selection: str
+    n_measured: int
+    abs_rho: Spread
+    mardia_skewness: Spread
+    mardia_kurtosis: Spread
+    coverage: dict[str, Spread]
+    contour_iou: Spread
+    contour_offset: Spread
+    total_variation: Spread
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What z holds of the features behind the images."""
+
+    r_squared: list[float | None]
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """What of a ``summary.json`` is compared; its other keys are left alone."""
+
+    n_rows_kept: int
+    n_features: int
+    effective_dimension: float
+    components_for_variance: dict[str, int]
+    largest_correlation_raw: float | None
+    trimming: Trimming
+    components_raw: Components
+    components_pca: Components
+    radius: Radius
+    projections: Projections
+    pairs: Pairs
+    features: Features | None = None
+
+
+class Portrait(msgspec.Struct, frozen=True, eq=False):
+    """A study as far as it is compared.
+
+    Attributes
+    ----------
+    name
+        Of its workspace.
+    digest
+        Its numbers.
+    importance : shape (d,)
+        Share of each principal axis in the variance, descending.
+    overlaps : shape (n_pairs,)
+        Overlap of contour and ellipse of each pair, NaN where undefined.
+    """
+
+    name: str
+    digest: Digest
+    importance: Floats
+    overlaps: Floats
+
+
+def digest_of(document: bytes) -> Digest:
+    """Return the digest of a ``summary.json``.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If it is none, or lacks what is compared.
+    """
+    return msgspec.json.decode(document, type=Digest)
+
+
+def read_portrait(root: Path) -> Portrait:
+    """Return the study in the workspace ``root``.
+
+    Raises
+    ------
+    DataError
+        If there is none, or an older version made it.
+    """
+    workspace = Workspace.at(root)
+    refuse_unless_analyzed(workspace)
+    path = summary_path(workspace)
+    try:
+        digest = digest_of(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise DataError(
+            thing=path,
+            problem=f"lacks what is compared ({error})",
+            expected="the summary of an analysis by this version of lowmem",
+            todo=_TODO,
+        ) from error
+    return Portrait(
+        name=workspace.root.name,
+        digest=digest,
+        importance=_read(workspace.analysis, "explained_variance_ratio"),
+        overlaps=_read(workspace.analysis / "pairs", "contour_iou"),
+    )
+
+
+def _read(store: Path, name: str) -> Floats:
+    with RowReader.open(store, name) as reader:
+        if len(reader.shape) != 1:
+            raise DataError(
+                thing=store / name,
+                problem=f"has the shape {reader.shape}",
+                expected="one number for each component or pair",
+                todo=_TODO,
+            )
+        return np.asarray(reader.read(0, reader.shape[0]), np.float64)

@@ -1,0 +1,139 @@
+"""The end of an analysis: figures, tables and the store."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.base.files import make_folder, sync_tree, write_file
+from lowmem.protocol.job import Result
+from lowmem_jobs.analyze.columns import Columns
+from lowmem_jobs.analyze.comparison import Comparison
+from lowmem_jobs.analyze.digest import Portrait, digest_of
+from lowmem_jobs.analyze.gallery import figures_of
+from lowmem_jobs.analyze.portraits import Source, choose_portraits
+from lowmem_jobs.analyze.store import pair_table, write_store
+from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
+from lowmem_jobs.analyze.sweeps import ColumnsSweep
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem_jobs.analyze.course import Course
+    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.portraits import Pair
+    from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.study import Study
+
+
+class Results:
+    """What is made of a study.
+
+    Parameters
+    ----------
+    context, course, latents
+        Of the job.
+    kept
+        The rows that the study is of.
+    columns
+        Their components in the frame in which pairs were measured.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        course: Course,
+        latents: Latents,
+        *,
+        kept: Kept,
+        columns: Columns,
+    ) -> None:
+        self._context, self._course, self._latents = context, course, latents
+        self._kept, self._columns = kept, columns
+
+    def of(
+        self, study: Study, other: Portrait | None
+    ) -> Generator[CommitPoint, None, Result]:
+        """Draw and write everything; ``other`` is the study to compare with."""
+        staging = self._context.staging
+        folder = staging / "analysis"
+        make_folder(folder / "figures")
+        summary = summary_of(study)
+        comparison = None if other is None else self._compared(study, summary, other)
+        yield from self._figures(study, comparison)
+        if comparison is not None:
+            summary["against"] = comparison.summary()
+            write_file(folder / "comparison.csv", to_csv(comparison.table()))
+            for line in comparison.lines():
+                self._context.log(line)
+        write_file(folder / "summary.json", to_json(summary))
+        write_file(folder / "pairs.csv", to_csv(pair_table(study)))
+        write_store(staging / "analysis.zarr", study)
+        return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
+
+    def _compared(
+        self, study: Study, summary: dict[str, Any], other: Portrait
+    ) -> Comparison:
+        """Hold the study against the other, by documents of the same form."""
+        here = Portrait(
+            name=self._context.workspace.root.name,
+            digest=digest_of(to_json(summary)),
+            importance=study.axes.explained_variance_ratio,
+            overlaps=study.iou,
+        )
+        return Comparison(here=here, there=other)
+
+    def _figures(
+        self, study: Study, comparison: Comparison | None
+    ) -> Generator[CommitPoint, None, None]:
+        """Draw all figures; the pairs shown are looked up in the other frame too."""
+        if not self._context.options["figures"]:
+            return
+        portraits = choose_portraits(
+            n_features=study.n_features,
+            rho=study.raw.rho,
+            i=study.selection.i,
+            j=study.selection.j,
+            iou=study.iou,
+        )
+        sources = yield from self._sources(study, portraits)
+        folder = self._context.staging / "analysis" / "figures"
+        figures = figures_of(study, portraits, sources, comparison)
+        n_drawn, _ = self._course.resumed()
+        for number, (name, draw) in enumerate(figures.items(), start=1):
+            if number <= n_drawn:
+                continue
+            draw(folder / f"{name}.png")
+            synced = partial(sync_tree, folder)
+            yield from self._course.step("results", number, dict, synced)
+
+    def _sources(
+        self, study: Study, portraits: Mapping[str, list[Pair]]
+    ) -> Generator[CommitPoint, None, list[Source]]:
+        """Return the columns of both frames, raw first."""
+        everything = {k: k for k in range(study.n_features)}
+        here = Source(
+            view=study.view(study.frame), columns=self._columns, place=everything
+        )
+        shown = sorted({k for pairs in portraits.values() for p in pairs for k in p})
+        if not shown:
+            return []
+        other = study.pca if study.frame == "raw" else study.raw
+        some = Columns(
+            self._context.staging / "portraits.f32",
+            n_rows=study.moments.n_samples,
+            n_columns=len(shown),
+        )
+        sweep = ColumnsSweep(
+            frame=other.frame,
+            chosen=np.array(shown),
+            keep=self._kept.keep,
+            columns=some,
+        )
+        yield from self._course.sweep("portraits", self._latents, sweep)
+        place = {component: k for k, component in enumerate(shown)}
+        there = Source(view=other, columns=some, place=place)
+        return [here, there] if study.frame == "raw" else [there, here]
