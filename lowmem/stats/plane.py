@@ -104,6 +104,29 @@ class PlaneCounts:
             within=within,
         )
 
+    @classmethod
+    def empty(cls) -> PlaneCounts:
+        """Return the counts of zero points, the identity of `merge`."""
+        grids = np.zeros((3, _SIDE, _SIDE), dtype=np.int64)
+        within = np.zeros(len(COVERAGE_SIGMAS), dtype=np.int64)
+        return cls(
+            n_samples=0,
+            counts=grids[0],
+            along_u=grids[1],
+            along_v=grids[2],
+            within=within,
+        )
+
+    def merge(self, other: PlaneCounts) -> PlaneCounts:
+        """Return the counts of both sets of points together, exactly."""
+        return PlaneCounts(
+            n_samples=self.n_samples + other.n_samples,
+            counts=self.counts + other.counts,
+            along_u=self.along_u + other.along_u,
+            along_v=self.along_v + other.along_v,
+            within=self.within + other.within,
+        )
+
     @property
     def coverage(self) -> Floats:
         """Share of the points within each of `COVERAGE_SIGMAS`."""

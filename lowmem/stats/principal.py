@@ -95,6 +95,30 @@ def completed_axes(eigenvalues: Floats, components: Floats) -> PrincipalAxes:
     return PrincipalAxes(eigenvalues=values, components=with_fixed_signs(rows))
 
 
+def turn_of_plane(before: Floats, after: Floats) -> tuple[float, float]:
+    """Return how far two axes have turned: within their plane, and out of it.
+
+    Parameters
+    ----------
+    before, after : shape (2, n_features)
+        Orthonormal rows: the two axes.
+
+    Returns
+    -------
+    turn
+        Angle from the first axis before to the first axis after, within the plane of
+        those before, degrees in (-90, 90]: an axis has no sign of its own.
+    tilt
+        Largest angle between the two planes, degrees from 0 to 90.
+    """
+    cosines = after @ before.T
+    turn = np.degrees(np.arctan2(cosines[0, 1], cosines[0, 0]))
+    smallest = float(np.linalg.svd(cosines, compute_uv=False)[-1])
+    return float(90 - (90 - turn) % 180), float(
+        np.degrees(np.arccos(min(smallest, 1.0)))
+    )
+
+
 def with_fixed_signs(components: Floats) -> Floats:
     """Return the axes turned so that the largest loading of each is positive.
 

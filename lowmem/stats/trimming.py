@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import erfc, exp, log1p, sqrt
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,37 @@ def outer_distance(block: Rows, centre: Floats, fwhm: Floats) -> Floats:
     np.abs(distance, out=distance)
     distance *= inverse
     return np.asarray(distance.max(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cut:
+    """Which rows survive: those with every component near its centre.
+
+    Attributes
+    ----------
+    centre, fwhm : shape (n_features,)
+        Centre and full width at half maximum of each feature.
+    factor
+        How many widths are near; None keeps all rows.
+    """
+
+    centre: Floats
+    fwhm: Floats
+    factor: float | None
+
+    def distance(self, block: Floats) -> Floats:
+        """Return how far out each row is, in widths."""
+        return outer_distance(block, self.centre, self.fwhm)
+
+    def is_kept(self, block: Floats) -> NDArray[np.bool_]:
+        """Return which rows survive."""
+        if self.factor is None:
+            return np.ones(len(block), dtype=bool)
+        return np.asarray(self.distance(block) <= self.factor)
+
+    def keep(self, block: Floats) -> Floats:
+        """Return the rows that survive; the block itself where all do."""
+        return block if self.factor is None else block[self.is_kept(block)]
 
 
 def count_survivors(distance: Floats, factors: Sequence[float]) -> NDArray[np.int64]:

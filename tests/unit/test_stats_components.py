@@ -11,7 +11,7 @@ from scipy import stats
 from lowmem.stats.ellipses import ellipse_from_covariance, mass_within, sigma_for_mass
 from lowmem.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
 from lowmem.stats.histograms import Histograms
-from lowmem.stats.principal import completed_axes, principal_axes
+from lowmem.stats.principal import completed_axes, principal_axes, turn_of_plane
 from lowmem.stats.projections import ProjectionSample, random_directions
 from lowmem.stats.radius import RadiusSample
 from lowmem.stats.regression import LinearFit
@@ -275,3 +275,34 @@ def test_the_recovered_share_is_that_of_least_squares():
     assert np.isnan(fit.r_squared[3])
     again = LinearFit.from_arrays(fit.arrays())
     np.testing.assert_array_equal(again.r_squared, fit.r_squared)
+
+
+# --- how axes turn --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("degrees", "wanted"), [(0, 0), (30, 30), (90, 90), (-89, -89), (120, -60)]
+)
+def test_axes_turned_within_their_plane_have_that_turn_and_no_tilt(degrees, wanted):
+    basis = np.linalg.qr(np.random.default_rng(14).normal(size=(6, 6)))[0][:2]
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn, tilt = turn_of_plane(basis, np.array([[c, s], [-s, c]]) @ basis)
+    assert turn == pytest.approx(wanted, abs=1e-6)
+    assert tilt == pytest.approx(0, abs=1e-5)
+
+
+def test_a_turn_does_not_depend_on_the_signs_of_axes():
+    basis = np.linalg.qr(np.random.default_rng(15).normal(size=(6, 6)))[0][:2]
+    after = np.array([[0.8, 0.6], [-0.6, 0.8]]) @ basis
+    wanted = turn_of_plane(basis, after)
+    assert turn_of_plane(basis, -after) == pytest.approx(wanted)
+    assert turn_of_plane(basis, after * [[1], [-1]]) == pytest.approx(wanted)
+
+
+def test_a_plane_that_leaves_by_one_axis_tilts_by_their_angle():
+    e = np.eye(4)
+    tilted = np.stack([e[0], np.cos(0.3) * e[1] + np.sin(0.3) * e[2]])
+    turn, tilt = turn_of_plane(e[:2], tilted)
+    assert turn == pytest.approx(0)
+    assert tilt == pytest.approx(np.degrees(0.3))
+    assert turn_of_plane(e[:2], e[2:])[1] == pytest.approx(90)

@@ -103,6 +103,18 @@ def test_counts_do_not_depend_on_the_rows_handled_at_once(skewed):
     assert whole.counts.sum() == len(x)
 
 
+def test_counts_of_two_parts_merge_to_those_of_all_points(skewed):
+    _, rho, columns = counts_of(skewed[:, 0], skewed[:, 1])
+    parts = [
+        PlaneCounts.of(*part.T, rho, block_rows=100)
+        for part in np.split(columns, [0, 123])
+    ]
+    whole = PlaneCounts.of(*columns.T, rho, block_rows=100)
+    merged = PlaneCounts.empty().merge(parts[0]).merge(parts[1]).merge(parts[2])
+    for name in ("n_samples", "counts", "along_u", "along_v", "within"):
+        np.testing.assert_array_equal(getattr(merged, name), getattr(whole, name))
+
+
 def test_the_whitened_plane_has_unit_covariance_and_a_way_back(skewed):
     _, rho, columns = counts_of(skewed[:, 0], skewed[:, 1])
     u, v = whitened(*columns.T, rho)

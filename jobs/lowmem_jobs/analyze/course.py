@@ -32,6 +32,7 @@ STAGES = (
     "moments",
     "histograms",
     "survivors",
+    "turning",
     *CORE_STAGES,
     "axes",
     "shape",

@@ -1,8 +1,7 @@
-"""Figures of components, axes, radius and trimming."""
+"""Figures of axes, correlation, radius and known features."""
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,6 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
-from lowmem.stats.gaussian import gaussian
-from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.canvas import (
     BLUE,
     GREEN,
@@ -21,25 +18,20 @@ from lowmem_jobs.analyze.canvas import (
     YELLOW,
     drawing,
     light_grid,
-    panels,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.study import Study, View
+    from lowmem_jobs.analyze.study import Study
     from lowmem_jobs.analyze.truth import Recovery
 
     Floats = NDArray[np.float64]
 
 _N_VARIANCES = 40  # as many as the reference study showed
 _N_CUMULATIVE = 120
-_N_COMPONENTS = 16
-_COLUMNS = 4
 _N_DOTS = 512  # of a matrix, along each side
 _FAINTEST = 0.2  # correlation that always has the full colour
 _SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
@@ -47,77 +39,6 @@ _SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
 WORDS = {"raw": "before PCA", "pca": "after PCA"}
 SYMBOLS = {"raw": "z", "pca": "PC"}
 NOUNS = {"raw": "latent component", "pca": "principal component"}
-
-
-def draw_components(path: Path, study: Study, name: str) -> None:
-    """Draw the density of the first components with the Gaussians fitted to them."""
-    view = study.view(name)
-    n_shown = min(study.n_features, _N_COMPONENTS)
-    rows = -(-n_shown // _COLUMNS)
-    with drawing(path, width=8.6, height=1.0 + 1.65 * rows) as figure:
-        figure.suptitle(
-            f"Density of components {WORDS[name]}, with Gaussian fits "
-            f"({study.moments.n_samples:,} vectors)"
-        )
-        for k, panel in enumerate(chain(*panels(figure, rows, _COLUMNS))):
-            if k < n_shown:
-                _draw_component(panel, study, view, k)
-            else:
-                panel.set_axis_off()
-        figure.supylabel("density", fontsize=8.5)
-        _legend(figure, NOUNS[name])
-
-
-def _legend(figure: Figure, noun: str) -> None:
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=2,
-            title=f"horizontal: value of the {noun}.   "
-            "D: Kolmogorov distance to the fitted Gaussian",
-            title_fontsize=8,
-        )
-
-
-def _draw_component(panel: Axes, study: Study, view: View, k: int) -> None:
-    symbol = SYMBOLS[view.frame.name]
-    panel.set_title(f"{symbol} {k}", loc="left", fontweight="bold")
-    deviation = view.frame.deviation[k]
-    if deviation == 0:
-        panel.text(0.5, 0.5, "constant", ha="center", transform=panel.transAxes)
-        panel.set_xticks([])
-        panel.set_yticks([])
-        return
-    counts = view.histograms.inside[k]
-    per_unit = counts.sum() * view.histograms.width * deviation
-    origin = study.moments.mean[k] if view.frame.axes is None else 0.0
-    edges = origin + deviation * view.histograms.edges
-    panel.stairs(
-        counts / per_unit, edges, fill=True, color=BLUE, alpha=0.35, label="observed"
-    )
-    x = np.linspace(-4.5, 4.5, 181)
-    fit, width = view.fits, view.histograms.width
-    # The fitted curve is that of the counts: its sigma includes the spread of the bin.
-    sigma = float(np.sqrt(fit.sigma[k] ** 2 + width**2 / 12))
-    curve = gaussian(x, float(fit.amplitude[k]), float(fit.mean[k]), sigma) / per_unit
-    panel.plot(origin + deviation * x, curve, color=ORANGE, label="Gaussian fit")
-    panel.set_xlim(origin - 4.5 * deviation, origin + 4.5 * deviation)
-    panel.set_ylim(0, None)
-    panel.yaxis.set_major_locator(MaxNLocator(3))
-    panel.xaxis.set_major_locator(MaxNLocator(4))
-    panel.text(
-        0.98,
-        0.96,
-        f"D = {fit.kolmogorov[k]:.3f}",
-        transform=panel.transAxes,
-        ha="right",
-        va="top",
-        fontsize=7,
-        color=GREY,
-    )
 
 
 def draw_variance(path: Path, study: Study) -> None:
@@ -245,47 +166,6 @@ def draw_radius(path: Path, study: Study) -> None:
 
 def _normal_steps(tail: float) -> Floats:
     return np.asarray(ndtr(np.linspace(ndtri(tail), -ndtri(tail), 400)))
-
-
-def draw_survivors(path: Path, study: Study) -> None:
-    """Draw how many rows survive each cut, beside what independence would give."""
-    trimming, n = study.trimming, study.n_rows
-    expected = [n * expected_survival(cut, study.n_features) for cut in trimming.cuts]
-    labels = [f"{cut:g}" for cut in trimming.cuts]
-    with drawing(path, width=6.4, height=4.2) as figure:
-        panel, below = figure.subplots(2, 1, height_ratios=[2.3, 1])
-        x = np.arange(len(labels))
-        panel.bar(
-            x - 0.2, 100 * trimming.survivors / n, 0.38, color=BLUE, label="observed"
-        )
-        panel.bar(
-            x + 0.2,
-            100 * np.array(expected) / n,
-            0.38,
-            color=YELLOW,
-            label="independent Gaussians",
-        )
-        panel.set_xticks(x, labels)
-        panel.set_xlabel("cut, in full widths at half maximum")
-        panel.set_ylabel("surviving vectors (%)")
-        panel.set_ylim(0, 118)
-        panel.set_title(f"Vectors with every component within the cut (of {n:,})")
-        panel.legend(loc="upper left", ncols=2)
-        panel.grid(axis="y", color="#dddddd", linewidth=0.5)
-        below.set_axis_off()
-        rows = [[f"{k:,}" for k in trimming.survivors], [f"{e:,.0f}" for e in expected]]
-        table = below.table(
-            cellText=rows,
-            rowLabels=["observed", "independent"],
-            colLabels=labels,
-            loc="center",
-            cellLoc="right",
-        )
-        table.auto_set_font_size(False)  # noqa: FBT003 - Matplotlib's signature
-        table.set_fontsize(7.5)
-        for cell in table.get_celld().values():
-            cell.set_linewidth(0.4)
-            cell.set_edgecolor("#bbbbbb")
 
 
 def draw_features(path: Path, recovery: Recovery) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ _INCREMENTAL_BYTES = 60 * 10**6
 _MATRICES = 14
 _BYTES_PER_PAIR = 48
 _BYTES_PER_PAIR_ROW = 120
+
+_MOST_SHOWN = 8
 
 # Of one block of rows; a function of the data's shape alone.
 BLOCK_VALUES = 2**20
@@ -74,6 +77,11 @@ OPTIONS = (
         help="components whose pairs are measured: raw, or the principal axes",
     ),
     Option(
+        name="show_pairs",
+        kind="str",
+        help="pairs to draw beside the leading, best and worst, such as 2-3,7-40",
+    ),
+    Option(
         name="against",
         kind="path",
         help="another workspace with an analysis: both studies side by side",
@@ -108,6 +116,7 @@ def refuse_unless_analyzed(workspace: Workspace) -> None:
 
 def _check(context: PlanContext) -> None:
     _check_pairs(context.options["pairs"])
+    _check_shown(context)
     core: float | None = context.options["core"]
     if core is not None and core >= 1:
         raise OptionValueError(
@@ -118,6 +127,45 @@ def _check(context: PlanContext) -> None:
         raise OptionValueError(
             option="--against", value=str(against.root), expected="another workspace"
         )
+
+
+def shown_pairs(text: str | None) -> tuple[tuple[int, int], ...]:
+    """Return the pairs that ``--show-pairs`` names.
+
+    Raises
+    ------
+    OptionValueError
+        If it is no list of at most 8 pairs of different components.
+    """
+    pairs = []
+    for part in (text or "").split(",") if text is not None else ():
+        first, dash, second = part.strip().partition("-")
+        is_pair = dash and first.isdecimal() and second.isdecimal()
+        if not is_pair or int(first) == int(second):
+            raise _wrong_pairs(text, "pairs of two components, such as 2-3,7-40")
+        pairs.append((int(first), int(second)))
+    if len(pairs) > _MOST_SHOWN:
+        raise _wrong_pairs(text, f"at most {_MOST_SHOWN} pairs")
+    return tuple(pairs)
+
+
+def _wrong_pairs(text: str | None, expected: str) -> OptionValueError:
+    return OptionValueError(option="--show-pairs", value=text, expected=expected)
+
+
+def refuse_absent_pairs(text: str | None, n_features: int) -> None:
+    """Raise an `OptionValueError` for ``--show-pairs`` of components that are not there."""
+    largest = max((k for pair in shown_pairs(text) for k in pair), default=0)
+    if largest >= n_features:
+        raise _wrong_pairs(text, f"components from 0 to {n_features - 1}")
+
+
+def _check_shown(context: PlanContext) -> None:
+    path = latents_path(context)
+    shape = _shape(path) if path.exists() else None
+    # Where the vectors are yet to come, the worker checks the numbers.
+    n_features = shape[1] if shape is not None else sys.maxsize
+    refuse_absent_pairs(context.options["show_pairs"], n_features)
 
 
 def _against(context: PlanContext) -> Workspace | None:

@@ -10,31 +10,38 @@ import numpy as np
 from lowmem.base.errors import DataError
 from lowmem.stats.gaussian import fit_gaussians
 from lowmem.stats.moments import Moments
-from lowmem.stats.trimming import STUDY_FACTORS
+from lowmem.stats.trimming import STUDY_FACTORS, Cut
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.course import CORE_STAGES
 from lowmem_jobs.analyze.frames import raw_frame
-from lowmem_jobs.analyze.study import Trimming
+from lowmem_jobs.analyze.study import Before, Trimming, View
 from lowmem_jobs.analyze.sweeps import (
     HistogramSweep,
     MomentsSweep,
     SurvivorsSweep,
     histograms_from,
+    shells_from,
+)
+from lowmem_jobs.analyze.turning import (
+    MAX_FEATURES,
+    PAIR,
+    Turning,
+    TurningSweep,
+    counts_from,
+    planes_of,
+    within,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Generator, Mapping
     from typing import Any
-
-    from numpy.typing import NDArray
 
     from lowmem.protocol.job import CommitPoint
     from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.source import Latents
-
-    Floats = NDArray[np.float64]
+    from lowmem_jobs.analyze.turning import Plane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,24 +50,27 @@ class Kept:
 
     Attributes
     ----------
-    keep
-        Returns the rows of a block that survive.
-    is_kept
-        Returns which they are.
+    cut
+        Tells which rows survive.
     moments
         Of the rows that survive.
     trimming
         How many survive which cut.
+    before
+        All rows, where not all survive.
+    turning
+        How the axes 2 and 3 turn with the cut, if there are such.
     radius_of_all
         Of all rows, where that is another radius.
     core
         The inner core of all rows, if asked for.
     """
 
-    keep: Callable[[Floats], Floats]
-    is_kept: Callable[[Floats], NDArray[np.bool_]]
+    cut: Cut
     moments: Moments
     trimming: Trimming
+    before: Before | None
+    turning: Turning | None
     radius_of_all: RadiusSample | None
     core: Core | None
 
@@ -75,29 +85,63 @@ def keep_rows(
     )
     frame = raw_frame(everything)
     counted = yield from course.sweep("histograms", latents, HistogramSweep(frame))
-    fits = fit_gaussians(histograms_from(counted["counts"]))
-    chosen: float | None = options["trim_fwhm"]
-    cuts = tuple(sorted({*STUDY_FACTORS, *([chosen] if chosen else [])}))
-    survivors = SurvivorsSweep(
-        centre=frame.centre + fits.mean * frame.deviation,
-        fwhm=fits.fwhm * frame.deviation,
-        cuts=cuts,
-        chosen=chosen,
+    histograms = histograms_from(counted["counts"])
+    view = View(
+        frame=frame,
+        histograms=histograms,
+        fits=fit_gaussians(histograms),
+        rho=everything.correlation,
     )
-    found = yield from course.sweep("survivors", latents, survivors)
-    moments = everything if chosen is None else Moments.from_arrays(found)
-    _refuse_too_few(moments, chosen, latents.n_rows)
+    cut = Cut(
+        centre=frame.centre + view.fits.mean * frame.deviation,
+        fwhm=view.fits.fwhm * frame.deviation,
+        factor=options["trim_fwhm"],
+    )
+    moments, trimming, planes = yield from _trim(course, latents, cut, everything)
+    turning = yield from _turning(course, latents, cut, planes)
     radius, core = yield from _inner_core(course, latents, everything, options)
     return Kept(
+        cut=cut,
+        moments=moments,
+        trimming=trimming,
+        before=None if cut.factor is None else Before(moments=everything, view=view),
+        turning=turning,
         radius_of_all=radius,
         core=core,
-        keep=survivors.keep,
-        is_kept=survivors.is_kept,
-        moments=moments,
-        trimming=Trimming(
-            chosen=chosen, cuts=cuts, survivors=np.asarray(found["survivors"])
-        ),
     )
+
+
+def _trim(
+    course: Course, latents: Latents, cut: Cut, everything: Moments
+) -> Generator[CommitPoint, None, tuple[Moments, Trimming, tuple[Plane, ...]]]:
+    """Count survivors; return the moments of the chosen and the planes of all cuts."""
+    chosen = cut.factor
+    own = () if chosen is None else (chosen,)
+    cuts = tuple(sorted({*STUDY_FACTORS, *own}))
+    shell_cuts = cuts if latents.n_features <= MAX_FEATURES else own
+    sweep = SurvivorsSweep(cut=cut, cuts=cuts, shell_cuts=shell_cuts)
+    found = yield from course.sweep("survivors", latents, sweep)
+    shells = tuple(shells_from(found, len(shell_cuts)))
+    moments = everything
+    if chosen is not None:
+        moments = next(m for f, m in within(shells, shell_cuts) if f == chosen)
+    _refuse_too_few(moments, chosen, latents.n_rows)
+    is_turning = max(PAIR) < latents.n_features <= MAX_FEATURES
+    planes = planes_of(within(shells, shell_cuts), everything) if is_turning else ()
+    survivors = np.asarray(found["survivors"])
+    return moments, Trimming(chosen=chosen, cuts=cuts, survivors=survivors), planes
+
+
+def _turning(
+    course: Course, latents: Latents, cut: Cut, planes: tuple[Plane, ...]
+) -> Generator[CommitPoint, None, Turning | None]:
+    """Count the survivors of every cut in the plane of their axes 2 and 3."""
+    if not planes:
+        yield from course.skip_to("turning")
+        return None
+    sweep = TurningSweep(cut, planes)
+    found = yield from course.sweep("turning", latents, sweep)
+    return Turning(planes=planes, counts=tuple(counts_from(found)))
 
 
 def _inner_core(

@@ -17,7 +17,7 @@ from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS, matrix_extent
 from lowmem_jobs.analyze.pairs import is_drawable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -40,6 +40,7 @@ _TITLES = {
     "strongest": "the strongest correlations before PCA",
     "best": "the most elliptic pairs",
     "worst": "the least elliptic pairs",
+    "chosen": "the chosen pairs",
 }
 
 
@@ -67,7 +68,13 @@ class Source:
 
 
 def choose_portraits(
-    *, n_features: int, rho: Floats, i: Indices, j: Indices, iou: Floats
+    *,
+    n_features: int,
+    rho: Floats,
+    i: Indices,
+    j: Indices,
+    iou: Floats,
+    chosen: Sequence[Pair] = (),
 ) -> dict[str, list[Pair]]:
     """Return the pairs of each figure, by its name.
 
@@ -77,6 +84,8 @@ def choose_portraits(
         Correlation of the raw components.
     i, j, iou : shape (n_pairs,)
         The measured pairs and how elliptic they are.
+    chosen
+        Pairs that the user wants to see.
     """
     defined = np.flatnonzero(np.isfinite(iou))
     strength = np.nan_to_num(np.abs(rho[i, j]), nan=-1.0)
@@ -85,14 +94,13 @@ def choose_portraits(
         "best": defined[np.argsort(-iou[defined], kind="stable")],
         "worst": defined[np.argsort(iou[defined], kind="stable")],
     }
-    chosen = {
+    ranked = {
         name: [(int(i[k]), int(j[k])) for k in order[:N_PER_FIGURE]]
         for name, order in orders.items()
     }
     leading = [pair for pair in _LEADING if pair[1] < n_features]
-    return {
-        name: pairs for name, pairs in {"leading": leading, **chosen}.items() if pairs
-    }
+    named = {"leading": leading, **ranked, "chosen": list(chosen)}
+    return {name: pairs for name, pairs in named.items() if pairs}
 
 
 def draw_portraits(
@@ -141,7 +149,7 @@ def draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
     smoother = Smoother(n_samples=study.moments.n_samples)
     density = smoother.density(_counts(source, pair, rho))
     place = Place.of(pair, study, source)
-    _draw_density(panel, density, place, smoother)
+    draw_density(panel, density, place, smoother)
     # Smoothing widens the covariance, and with it the ellipses.
     draw_ellipses(panel, place, widened=1 + smoother.bandwidth**2)
     limit_to(panel, place)
@@ -176,9 +184,10 @@ def _counts(source: Source, pair: Pair, rho: float) -> PlaneCounts:
     return PlaneCounts.of(x, y, rho, block_rows=_BLOCK_ROWS)
 
 
-def _draw_density(
+def draw_density(
     panel: Axes, density: NDArray[np.float32], place: Place, smoother: Smoother
 ) -> None:
+    """Draw a density with its contours of the masses of all ellipses."""
     u, v = np.meshgrid(smoother.centres, smoother.centres, indexing="ij")
     x, y = unwhitened(u, v, place.rho)
     x = place.centre[0] + place.scale[0] * x

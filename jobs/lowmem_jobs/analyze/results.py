@@ -11,12 +11,15 @@ from lowmem.base.files import make_folder, sync_tree, write_file
 from lowmem.protocol.job import Result
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.comparison import Comparison
+from lowmem_jobs.analyze.densities import MOST_PAGED
 from lowmem_jobs.analyze.digest import Portrait, digest_of
 from lowmem_jobs.analyze.gallery import figures_of
+from lowmem_jobs.analyze.job import shown_pairs
 from lowmem_jobs.analyze.portraits import Source, choose_portraits
 from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
+from lowmem_jobs.analyze.turning import MAX_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -72,6 +75,8 @@ class Results:
         write_file(folder / "summary.json", to_json(summary))
         write_file(folder / "pairs.csv", to_csv(pair_table(study)))
         write_store(staging / "analysis.zarr", study)
+        for text in left_out(study, self._context.options):
+            self._context.note(text)
         return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
 
     def _compared(
@@ -98,6 +103,7 @@ class Results:
             i=study.selection.i,
             j=study.selection.j,
             iou=study.iou,
+            chosen=shown_pairs(self._context.options["show_pairs"]),
         )
         sources = yield from self._sources(study, portraits)
         folder = self._context.staging / "analysis" / "figures"
@@ -130,10 +136,30 @@ class Results:
         sweep = ColumnsSweep(
             frame=other.frame,
             chosen=np.array(shown),
-            keep=self._kept.keep,
+            keep=self._kept.cut.keep,
             columns=some,
         )
         yield from self._course.sweep("portraits", self._latents, sweep)
         place = {component: k for k, component in enumerate(shown)}
         there = Source(view=other, columns=some, place=place)
         return [here, there] if study.frame == "raw" else [there, here]
+
+
+def left_out(study: Study, options: Mapping[str, Any]) -> list[str]:
+    """Return what was not done because there are many components, in words."""
+    d, selection = study.n_features, study.selection
+    n_left = selection.n_possible - selection.i.size
+    said = []
+    if n_left and options["pairs"] is None:
+        said.append(
+            f"measured {selection.rule} of {selection.n_possible:,}; "
+            "--pairs all measures every one"
+        )
+    if d > MAX_FEATURES:
+        said.append(
+            f"did not follow the axes 2 and 3 from cut to cut: {d} components, "
+            f"more than {MAX_FEATURES}"
+        )
+    if options["figures"] and d > MOST_PAGED:
+        said.append(f"drew the densities of the first {MOST_PAGED} of {d} components")
+    return said

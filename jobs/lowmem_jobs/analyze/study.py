@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.pairs import Selection
     from lowmem_jobs.analyze.truth import Recovery
+    from lowmem_jobs.analyze.turning import Turning
 
     Floats = NDArray[np.float64]
 
@@ -67,6 +68,22 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Before:
+    """All rows, where not all were kept.
+
+    Attributes
+    ----------
+    moments
+        Of all rows.
+    view
+        Their raw components.
+    """
+
+    moments: Moments
+    view: View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:
     """All that was found.
 
@@ -109,6 +126,11 @@ class Study:
         The same of all rows, where not all were kept.
     core
         The inner core of all rows, if asked for.
+    before
+        All rows, where not all were kept.
+    turning
+        How the axes 2 and 3 turn with the cut; None where there are none, or too many
+        components.
     """
 
     n_rows: int
@@ -131,6 +153,8 @@ class Study:
     recovery: Recovery | None = None
     radius_of_all: RadiusSample | None = None
     core: Core | None = None
+    before: Before | None = None
+    turning: Turning | None = None
 
     @property
     def iou(self) -> Floats:

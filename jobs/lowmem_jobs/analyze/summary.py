@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import chi2
 
+from lowmem.stats.density import Smoother
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS
 from lowmem.stats.principal import principal_axes
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from lowmem.stats.principal import PrincipalAxes
     from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.study import Study, View
+    from lowmem_jobs.analyze.study import Before, Study, View
+    from lowmem_jobs.analyze.turning import Turning
 
     Floats = NDArray[np.float64]
 
@@ -52,6 +54,8 @@ def summary_of(study: Study) -> dict[str, Any]:
         "n_features": study.n_features,
         "constant_components": _constant(study),
         "trimming": _trimming(study),
+        "before_trimming": study.before and _before(study.before),
+        "turning": study.turning and _turning(study.turning),
         "solver": study.solver,
         "solver_eigenvalue_difference": study.solver_difference,
         "rank": study.axes.rank,
@@ -141,6 +145,37 @@ def _trimming(study: Study) -> dict[str, Any]:
         if trimming.chosen is None
         else "surviving rows",
         "survivors": table,
+    }
+
+
+def _before(before: Before) -> dict[str, Any]:
+    """Return what all rows were like, of which not all are kept."""
+    moments, axes = before.moments, principal_axes(before.moments.covariance)
+    return {
+        "effective_dimension": axes.effective_dimension,
+        "components_for_variance": _components_for_variance(axes),
+        "largest_correlation_raw": _largest_off_diagonal(before.view.rho),
+        "components_raw": _components(before.view, moments.skewness, moments.kurtosis),
+    }
+
+
+def _turning(turning: Turning) -> list[dict[str, Any]]:
+    """Return how the axes 2 and 3 turned from those of all rows, for each cut."""
+    return [_turned(turning, number) for number in range(len(turning.planes))]
+
+
+def _turned(turning: Turning, number: int) -> dict[str, Any]:
+    plane, counts = turning.planes[number], turning.counts[number]
+    turn, tilt = turning.turn(number)
+    smoother = Smoother(n_samples=plane.n_rows)
+    scores = smoother.scores(smoother.density(counts), 0.0)
+    return {
+        "factor": plane.factor,
+        "survivors": plane.n_rows,
+        "variances": np.square(plane.deviation),
+        "turn": turn,
+        "tilt": tilt,
+        "contour_iou": scores.contour_iou,
     }
 
 

@@ -12,14 +12,15 @@ from lowmem.stats.moments import Moments
 from lowmem.stats.pairs import PairSums
 from lowmem.stats.projections import ProjectionSample, random_directions
 from lowmem.stats.radius import RadiusSample
-from lowmem.stats.trimming import count_survivors, outer_distance
+from lowmem.stats.trimming import count_survivors
 from lowmem_jobs.analyze.source import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from lowmem.stats.trimming import Cut
     from lowmem_jobs.analyze.columns import Columns
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
@@ -81,50 +82,63 @@ class HistogramSweep(_Sweep):
 
 
 class SurvivorsSweep(_Sweep):
-    """How many rows survive each cut; the moments of those that survive the chosen."""
+    """How many rows survive each cut, and the moments of those that do.
+
+    Rows are summed by the shell between two cuts that they lie in, so the moments of
+    all cuts take no more products than those of one.
+
+    Parameters
+    ----------
+    cut
+        Tells how far out a row is.
+    cuts
+        Cuts whose survivors are counted.
+    shell_cuts
+        Cuts whose survivors' moments are wanted, ascending.
+    """
 
     def __init__(
-        self,
-        *,
-        centre: Floats,
-        fwhm: Floats,
-        cuts: Sequence[float],
-        chosen: float | None,
+        self, *, cut: Cut, cuts: Sequence[float], shell_cuts: Sequence[float]
     ) -> None:
-        self._centre, self._fwhm = centre, fwhm
-        self._cuts, self._chosen = cuts, chosen
+        self._cut, self._cuts, self._shell_cuts = cut, cuts, tuple(shell_cuts)
         self._survivors = np.zeros(len(cuts), dtype=np.int64)
-        self._moments = Moments.empty(centre.size)
-
-    def is_kept(self, block: Floats) -> NDArray[np.bool_]:
-        """Return which rows survive the chosen cut; all where there is none."""
-        if self._chosen is None:
-            return np.ones(len(block), dtype=bool)
-        distance = outer_distance(block, self._centre, self._fwhm)
-        return np.asarray(distance <= self._chosen)
-
-    def keep(self, block: Floats) -> Floats:
-        """Return the rows that survive the chosen cut; all where there is none."""
-        return block if self._chosen is None else block[self.is_kept(block)]
+        self._shells = [Moments.empty(cut.centre.size) for _ in shell_cuts]
 
     def add(self, start: int, block: Floats) -> None:  # noqa: ARG002 - of all sweeps
         """Take in the rows from ``start``."""
-        distance = outer_distance(block, self._centre, self._fwhm)
+        distance = self._cut.distance(block)
         self._survivors = self._survivors + count_survivors(distance, self._cuts)
-        if self._chosen is not None:
-            kept = block[distance <= self._chosen]
-            self._moments = self._moments.merge(Moments.of(kept))
+        shell = np.searchsorted(self._shell_cuts, distance, side="left")
+        self._shells = [
+            moments.merge(Moments.of(block[shell == k]))
+            for k, moments in enumerate(self._shells)
+        ]
 
     def arrays(self) -> Arrays:
-        """Return the counts and, where rows are dropped, the moments of the others."""
-        moments = self._moments.arrays() if self._chosen is not None else {}
-        return {"survivors": self._survivors, **moments}
+        """Return the counts and the moments of each shell."""
+        shells = {
+            f"shell{k}_{name}": array
+            for k, moments in enumerate(self._shells)
+            for name, array in moments.arrays().items()
+        }
+        return {"survivors": self._survivors, **shells}
 
     def restore(self, arrays: Arrays) -> None:
         """Take up a state."""
         self._survivors = np.asarray(arrays["survivors"])
-        if self._chosen is not None:
-            self._moments = Moments.from_arrays(arrays)
+        self._shells = list(shells_from(arrays, len(self._shells)))
+
+
+def shells_from(arrays: Arrays, n_shells: int) -> Iterator[Moments]:
+    """Yield the moments of each shell, one after the other."""
+    for k in range(n_shells):
+        head = f"shell{k}_"
+        named = {
+            name.removeprefix(head): array
+            for name, array in arrays.items()
+            if name.startswith(head)
+        }
+        yield Moments.from_arrays(named)
 
 
 class ShapeSweep:

@@ -16,6 +16,7 @@ from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.course import Course
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import pca_frame, raw_frame
+from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.kept import keep_rows
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
 from lowmem_jobs.analyze.results import Results
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_N_SWEEPS = 7
+_N_SWEEPS = 8
 _N_FIGURES = 17
 
 
@@ -68,6 +69,7 @@ class _Analysis:
         self._context = context
         self._options = context.options
         self._latents = latents
+        refuse_absent_pairs(self._options["show_pairs"], latents.n_features)
         against: str | None = self._options["against"]
         # Read first: what cannot be compared with is refused before the work, not after.
         self._other = None if against is None else read_portrait(Path(against))
@@ -91,7 +93,12 @@ class _Analysis:
             kept, (axes, solver, difference), frames, (shape, columns)
         )
         study = replace(
-            study, recovery=recovery, radius_of_all=kept.radius_of_all, core=kept.core
+            study,
+            recovery=recovery,
+            radius_of_all=kept.radius_of_all,
+            core=kept.core,
+            before=kept.before,
+            turning=kept.turning,
         )
         results = Results(
             self._context, self._course, self._latents, kept=kept, columns=columns
@@ -131,7 +138,7 @@ class _Analysis:
         sweep = IncrementalSweep(
             n_rows=kept.moments.n_samples,
             n_features=self._latents.n_features,
-            keep=kept.keep,
+            keep=kept.cut.keep,
         )
         yield from self._course.passes("axes", self._latents, sweep)
         return incremental_axes(sweep.arrays())
@@ -143,7 +150,7 @@ class _Analysis:
             raw=frames["raw"],
             pca=frames["pca"],
             chosen=frames[self._options["frame"]],
-            keep=kept.keep,
+            keep=kept.cut.keep,
             columns=columns,
             seed=self._context.seed,
         )
@@ -159,7 +166,7 @@ class _Analysis:
             yield from self._course.skip_to("truth")
             return None
         with open_truth(images) as reader:
-            sweep = TruthSweep(reader, frame=frame, is_kept=kept.is_kept)
+            sweep = TruthSweep(reader, frame=frame, is_kept=kept.cut.is_kept)
             sums = yield from self._course.sweep("truth", self._latents, sweep)
             return sweep.recovery(sums)
 
