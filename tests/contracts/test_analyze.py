@@ -289,6 +289,14 @@ def test_known_features_are_recovered_as_by_least_squares(tmp_path, rows, cut):
     assert found["name"] == ["smile", "hair", "age"]
     np.testing.assert_allclose(found["r_squared"], wanted, rtol=1e-8)
     assert found["r_squared_by_chance"] == 5 / kept.sum()
+    unseen = (np.arange(len(rows)) % 5 == 4)[kept]
+    wanted = [
+        LinearRegression().fit(x[~unseen], t[~unseen]).score(x[unseen], t[unseen])
+        for t in y.T
+    ]
+    np.testing.assert_allclose(found["r_squared_held_out"], wanted, rtol=1e-8)
+    np.testing.assert_allclose(found["skewness"], stats.skew(y), atol=1e-9)
+    np.testing.assert_allclose(found["excess_kurtosis"], stats.kurtosis(y), atol=1e-9)
 
 
 def test_features_of_other_images_are_not_compared_with(tmp_path, rows):

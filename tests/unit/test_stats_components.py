@@ -7,6 +7,8 @@ from math import pi, sqrt
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
 
 from lowmem.stats.ellipses import ellipse_from_covariance, mass_within, sigma_for_mass
 from lowmem.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
@@ -255,26 +257,62 @@ def test_directions_are_those_of_the_seed_and_leave_out_what_is_constant():
 # --- what a linear map recovers -------------------------------------------------------
 
 
+def recovery(rows, targets, held_out):
+    fit = LinearFit.empty(rows.shape[1], targets.shape[1])
+    for part in np.array_split(np.arange(len(rows)), 4):
+        fit = fit.updated(rows[part], targets[part], held_out[part])
+    return fit
+
+
 def test_the_recovered_share_is_that_of_least_squares():
     rng = np.random.default_rng(13)
     rows = rng.normal(size=(600, 4)) @ rng.normal(size=(4, 4)) + 3
     noise = rng.normal(size=(600, 3))
     targets = 1e4 + rows @ rng.normal(size=(4, 3)) + noise * [0, 2, 50]
     targets = np.column_stack([targets, np.full(600, 7.0)])
-    axes = principal_axes(np.cov(rows.T, bias=True))
-    away = rows - rows.mean(axis=0)
-    white = away @ axes.components.T / np.sqrt(axes.eigenvalues)
-    fit = LinearFit.empty(4, 4)
-    for part in np.array_split(np.arange(600), 4):
-        fit = fit.updated(white[part], targets[part] - targets[0])
-    rest = targets - targets.mean(axis=0)
-    left = np.linalg.lstsq(away, rest, rcond=None)[0]
-    wanted = 1 - np.square(rest - away @ left).sum(0)[:3] / np.square(rest).sum(0)[:3]
-    np.testing.assert_allclose(fit.r_squared[:3], wanted, rtol=1e-9)
-    assert wanted[0] > 0.999
-    assert np.isnan(fit.r_squared[3])
+    held_out = rng.random(600) < 0.3
+    fit = recovery(rows, targets, held_out)
+    for found, seen, unseen in (
+        (fit.r_squared, slice(None), slice(None)),
+        (fit.r_squared_held_out, ~held_out, held_out),
+    ):
+        model = LinearRegression().fit(rows[seen], targets[seen])
+        predicted = model.predict(rows[unseen])
+        wanted = r2_score(targets[unseen], predicted, multioutput="raw_values")
+        np.testing.assert_allclose(found[:3], wanted[:3], rtol=1e-9)
+        assert wanted[0] > 0.999
+        assert np.isnan(found[3])
     again = LinearFit.from_arrays(fit.arrays())
     np.testing.assert_array_equal(again.r_squared, fit.r_squared)
+    np.testing.assert_array_equal(again.r_squared_held_out, fit.r_squared_held_out)
+
+
+def test_unrelated_targets_are_recovered_of_the_rows_that_were_seen_alone():
+    rng = np.random.default_rng(16)
+    rows, targets = rng.normal(size=(400, 100)), rng.normal(size=(400, 20))
+    fit = recovery(rows, targets, np.arange(400) % 5 == 4)
+    assert np.median(fit.r_squared) == pytest.approx(100 / 400, abs=0.05)
+    assert np.median(fit.r_squared_held_out) < -0.2
+
+
+def test_an_axis_without_spread_changes_no_recovered_share():
+    rng = np.random.default_rng(17)
+    rows = rng.normal(size=(200, 3))
+    targets = rows[:, :1] + rng.normal(size=(200, 1))
+    held_out = np.arange(200) % 5 == 4
+    wanted = recovery(rows, targets, held_out)
+    found = recovery(np.insert(rows, 1, 0.0, axis=1), targets, held_out)
+    np.testing.assert_allclose(found.r_squared, wanted.r_squared, rtol=1e-12)
+    np.testing.assert_allclose(
+        found.r_squared_held_out, wanted.r_squared_held_out, rtol=1e-12
+    )
+
+
+def test_too_few_rows_for_a_map_recover_nothing_that_is_known():
+    rng = np.random.default_rng(18)
+    fit = recovery(rng.normal(size=(6, 5)), rng.normal(size=(6, 2)), np.zeros(6, bool))
+    assert np.isnan(fit.r_squared).all()
+    assert np.isnan(fit.r_squared_held_out).all()
 
 
 # --- how axes turn --------------------------------------------------------------------

@@ -151,6 +151,8 @@ def _measures(digest: Digest) -> Iterator[tuple[str, float | None]]:
     yield from _pair_measures(digest)
     features = digest.features
     yield "features_r_squared", _median(features.r_squared) if features else None
+    unseen = _median(features.r_squared_held_out) if features else None
+    yield "features_r_squared_held_out", unseen
 
 
 def _radius_measures(digest: Digest) -> Iterator[tuple[str, float | None]]:
@@ -166,9 +168,9 @@ def _component_measures(
     frame: str, components: Components
 ) -> Iterator[tuple[str, float | None]]:
     yield f"components_{frame}_kolmogorov", _median(components.kolmogorov)
-    yield f"components_{frame}_abs_skewness", _median(components.skewness)
+    yield f"components_{frame}_abs_skewness", _magnitude(components.skewness)
     kurtosis = components.excess_kurtosis
-    yield f"components_{frame}_abs_excess_kurtosis", _median(kurtosis)
+    yield f"components_{frame}_abs_excess_kurtosis", _magnitude(kurtosis)
 
 
 def _pair_measures(digest: Digest) -> Iterator[tuple[str, float | None]]:
@@ -182,9 +184,14 @@ def _pair_measures(digest: Digest) -> Iterator[tuple[str, float | None]]:
 
 
 def _median(values: list[float | None]) -> float | None:
-    """Return the median of the magnitudes that are defined."""
-    defined = [abs(value) for value in values if value is not None]
+    """Return the median of the values that are defined."""
+    defined = [value for value in values if value is not None]
     return median(defined) if defined else None
+
+
+def _magnitude(values: list[float | None]) -> float | None:
+    """Return the median of the magnitudes that are defined."""
+    return _median([value if value is None else abs(value) for value in values])
 
 
 def _text(value: float | None) -> str:

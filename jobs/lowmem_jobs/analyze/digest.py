@@ -85,6 +85,7 @@ class Features(msgspec.Struct, frozen=True):
     """What z holds of the features behind the images."""
 
     r_squared: list[float | None]
+    r_squared_held_out: list[float | None]
 
 
 class Digest(msgspec.Struct, frozen=True):

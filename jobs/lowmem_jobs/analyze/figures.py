@@ -171,11 +171,24 @@ def _normal_steps(tail: float) -> Floats:
 def draw_features(path: Path, recovery: Recovery) -> None:
     """Draw how much of each feature behind the images a linear map of z recovers."""
     order = np.argsort(-np.nan_to_num(recovery.r_squared), kind="stable")
-    with drawing(path, width=6.4, height=1.2 + 0.17 * order.size) as figure:
+    place = np.arange(order.size)
+    with drawing(path, width=6.4, height=1.4 + 0.17 * order.size) as figure:
         panel = figure.subplots()
         panel.barh(
-            np.arange(order.size), recovery.r_squared[order], color=BLUE, height=0.7
+            place,
+            np.maximum(recovery.r_squared_held_out[order], 0),
+            color=BLUE,
+            height=0.7,
+            label="of every fifth image, fitted to the others",
         )
+        panel.plot(
+            recovery.r_squared[order],
+            place,
+            "|",
+            color=ORANGE,
+            label="of all images, fitted to all",
+        )
+        panel.legend(loc="lower right")
         panel.set_yticks(np.arange(order.size), [recovery.names[k] for k in order])
         panel.invert_yaxis()
         panel.set_xlim(0, 1)

@@ -249,6 +249,9 @@ def _features(study: Study) -> dict[str, Any] | None:
     return {
         "name": recovery.names,
         "r_squared": recovery.r_squared,
+        "r_squared_held_out": recovery.r_squared_held_out,
+        "skewness": recovery.skewness,
+        "excess_kurtosis": recovery.kurtosis,
         "r_squared_by_chance": study.axes.rank / study.moments.n_samples,
     }
 
