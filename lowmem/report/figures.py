@@ -52,7 +52,7 @@ class Gallery:
 
 
 def read_gallery(workspace: Workspace) -> Gallery:
-    """Return the figures of the analysis and the grid of generated images."""
+    """Return the figures of the analysis, and the pictures of generated images."""
     figures: list[Figure] = []
     left_out: list[str] = []
     room = _MOST_BYTES_IN_ALL
@@ -69,9 +69,7 @@ def read_gallery(workspace: Workspace) -> Gallery:
 
 def _candidates(workspace: Workspace) -> Iterator[Path]:
     yield from sorted((workspace.figures / "figures").glob("*.png"))
-    grid = workspace.generated / "grid.png"
-    if grid.exists():
-        yield grid
+    yield from sorted(workspace.generated.glob("*.png"))
 
 
 def _read_png(path: Path, at_most: int) -> bytes | None:

@@ -12,63 +12,41 @@ import pytest
 import zarr
 from PIL import Image
 
-from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.errors import DataError
 from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.stats.samplers import METHODS
+from lowmem.stats.samplers import METHODS, METHODS_BY_AXES
 from lowmem.stores.split import split_rows
-from lowmem_jobs.generate import task
+from lowmem_jobs.generate import real
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
+from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES
 from tests.driver import Cutter, drive
+from tests.generating import (
+    N_IMAGES,
+    SIZE,
+    D,
+    content,
+    encoded,
+    make_workspace,
+    save_models,
+    split_of,
+)
 
 pytestmark = [
     pytest.mark.keras,
 ]
 
-D, SIZE, N_IMAGES = 3, 12, 100
 # Two blocks of vectors, the second not whole, and several steps of real images.
 COUNT = 300
-
-
-def save_models(folder: Path, *, dimension: int = D) -> None:
-    import keras
-    from keras import layers
-
-    keras.utils.set_random_seed(3)
-    folder.mkdir(parents=True)
-    vector = keras.Input((dimension,))
-    x = layers.Dense(SIZE * SIZE * 3, activation="sigmoid")(vector)
-    decoded = layers.Reshape((SIZE, SIZE, 3))(x)
-    keras.Model(vector, decoded).save(folder / "decoder.keras")
-    image = keras.Input((SIZE, SIZE, 3), dtype="uint8")
-    x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
-    keras.Model(image, layers.Dense(dimension)(x)).save(folder / "encoder.keras")
-
-
-def save_analysis(store: Path) -> None:
-    rng = np.random.default_rng(2)
-    axes, _ = np.linalg.qr(rng.standard_normal((D, D)))
-    group = zarr.open_group(store, mode="w")
-    group["mean"] = np.array([1.0, -1.0, 0.5])
-    group["eigenvalues"] = np.array([2.0, 0.5, 0.1])
-    group["components"] = axes
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A workspace in which generate can start."""
-    space = Workspace.at(tmp_path_factory.mktemp("made"))
-    save_models(space.model)
-    save_analysis(space.analysis)
-    images = np.random.default_rng(1).integers(0, 256, (N_IMAGES, SIZE, SIZE, 3))
-    group = zarr.open_group(space.images, mode="w")
-    group.create_array(
-        "images", data=images.astype(np.uint8), chunks=(50, SIZE, SIZE, 3)
-    )
-    return space.root
+    return make_workspace(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
@@ -82,12 +60,6 @@ def uncut(made, tmp_path_factory) -> Path:
     root = shutil.copytree(made, tmp_path_factory.mktemp("uncut") / "work")
     drive(JOB, root, {"count": COUNT}, cycle_steps=1000)
     return root
-
-
-def content(root: Path) -> dict[str, bytes]:
-    folder = root / "generated"
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_everything_opens_with_the_standard_library_of_its_format(uncut):
@@ -104,10 +76,15 @@ def test_everything_opens_with_the_standard_library_of_its_format(uncut):
     assert found["method"] == "ellipses"
     assert found["violations"] == 0
     assert found["round_trip"]["generated"]["n"] == COUNT
-    assert found["frechet"]["n"] == N_IMAGES // 2
+    n_real = len(split_of(uncut).validation)
+    assert found["real_images"] == {"n": n_real, "held_out": True, "why_not": None}
+    assert found["frechet"]["n"] == n_real // 2
     assert found["frechet"]["generated"] > found["frechet"]["real"] > 0
-    assert found["reconstruction"]["n"] == N_IMAGES
+    assert found["reconstruction"]["n"] == n_real
     assert 0 < found["reconstruction"]["ssim"] < 1
+    for name in ("axes", "reconstructions", "nearest"):
+        with Image.open(folder / f"{name}.png") as picture:
+            assert picture.width > 3 * 64
 
 
 def test_images_and_scores_are_those_of_keras_itself(uncut):
@@ -254,7 +231,8 @@ def test_a_decoder_that_makes_no_finite_images_is_refused(level, monkeypatch):
 
 
 def test_held_out_images_are_compared_first(space, monkeypatch):
-    monkeypatch.setattr(task, "FEWEST_REAL_ROWS", 30)
+    (space.model / "training.json").unlink()
+    monkeypatch.setattr(real, "FEWEST_REAL_ROWS", 30)
     drive(JOB, space.root, {"count": 1}, leave_after=2)
     compared = np.load(space.staging("generate") / "scratch" / "real.npy")
     held_out = split_rows(space.images, n_rows=N_IMAGES, fraction=0.5).validation
@@ -265,12 +243,6 @@ def test_held_out_images_are_compared_first(space, monkeypatch):
     assert distance.max() < 1e-5
 
 
-def encoded(space: Workspace, images: np.ndarray) -> np.ndarray:
-    import keras
-
-    return np.asarray(keras.models.load_model(space.model / "encoder.keras")(images))
-
-
 @pytest.mark.slow
 def test_without_images_to_compare_with_the_baselines_are_null(space):
     shutil.rmtree(space.images)
@@ -279,7 +251,9 @@ def test_without_images_to_compare_with_the_baselines_are_null(space):
     assert found["round_trip"]["real"] is None
     assert found["reconstruction"] is None
     assert found["frechet"]["generated"] is None
-    assert found["frechet"]["why_null"]
+    for name in ("frechet", "neighbours", "memorisation"):
+        assert found[name]["generated"] is None
+        assert "no images of shape (12, 12, 3)" in found[name]["why_null"]
     assert summary["frechet_of_real"] is None
 
 
@@ -315,14 +289,13 @@ def plan(space: Workspace, **options: object) -> PlanContext:
 
 def test_the_description_offers_every_method_and_predicts_more_for_more(space):
     methods = next(option.choices for option in OPTIONS if option.name == "method")
-    assert methods == METHODS
+    assert methods == (*METHODS, "path", "all")
+    assert OF_PRINCIPAL_AXES == METHODS_BY_AXES
     predicted = []
     for changed in ({"batch_size": 8}, {}, {"count": 4096}):
         settings, *_ = JOB.ladder(plan(space, **changed))
         predicted.append(JOB.predict(plan(space, **changed), settings).ram_bytes)
     assert predicted == sorted(set(predicted))
-    with pytest.raises(OptionValueError, match=r"--quantile is 1\.5"):
-        JOB.check(plan(space, quantile=1.5))
 
 
 def test_it_needs_model_and_analysis_and_notices_other_inputs(space):
@@ -333,7 +306,9 @@ def test_it_needs_model_and_analysis_and_notices_other_inputs(space):
         "analysis.zarr": "analyze",
     }
     before = JOB.inputs(plan(space))
-    assert set(before) == {"analysis", "decoder", "encoder", "images"}
+    assert set(before) == {
+        *("analysis", "decoder", "encoder", "images", "latents", "training")
+    }
     (space.model / "decoder.keras").write_bytes(b"another")
     after = JOB.inputs(plan(space))
     assert {name for name in before if before[name] != after[name]} == {"decoder"}

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# Makes a workspace: the default model for 64 x 64 pixels, images, an analysis.
+# Makes a workspace: the default model for 64 x 64 pixels, images, their vectors, an
+# analysis.
 MAKE = """
 import sys
 from pathlib import Path
@@ -29,6 +30,9 @@ analysis["mean"], analysis["eigenvalues"] = np.zeros(d), np.ones(d)
 analysis["components"] = np.eye(d)
 images = np.zeros((128, 64, 64, 3), np.uint8)
 zarr.open_group(root / "images.zarr", mode="w").create_array("images", data=images)
+z = np.random.default_rng(1).standard_normal((128, d)).astype(np.float32)
+zarr.open_group(root / "latents.zarr", mode="w")["z"] = z
+(root / "model" / "training.json").write_text('{"validation_split": 0.5}')
 """
 
 # Runs the job, samples what the budget counts, and prints peak and prediction.

@@ -76,11 +76,11 @@ def committed_cycles(workspace: Path, job: str) -> int:
 
 
 def start_and_wait_for_commits(
-    job: str, workspace: Path, at_least: int
+    job: str, workspace: Path, at_least: int, *more: str
 ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
     """Start a job that commits at every point; return supervisor and worker mid-way."""
     supervisor = subprocess.Popen(
-        command(job, workspace, "--cycle-steps", "1"),
+        command(job, workspace, *more, "--cycle-steps", "1"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

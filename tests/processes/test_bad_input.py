@@ -158,6 +158,7 @@ def test_bad_input_is_refused_with_65_and_leaves_nothing(make, tmp_path):
         (["train", "--validation-split", "1.5"], "--validation-split"),
         (["train", "--model", "nowhere:build"], "nowhere"),
         (["generate", "--method", "magic"], "--method"),
+        (["generate", "--method", "path"], "--from-index"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from lowmem_jobs.generate.recipe import METHODS
 from tests.processes import pipeline
 
 pytestmark = [pytest.mark.process, pytest.mark.keras, pytest.mark.slow]
@@ -75,3 +76,24 @@ def test_a_job_whose_supervisor_is_killed_continues_with_the_same_command(
     assert_nothing_lost_or_done_twice(
         report_of(workspace, job), report_of(uninterrupted, job)
     )
+
+
+def test_a_comparison_of_all_methods_whose_worker_is_killed_while_it_scores_is_the_same(
+    uninterrupted, tmp_path
+):
+    options = ("--method", "all", "--count", "20")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for workspace in (whole, cut):
+        pipeline.copy_results(uninterrupted, workspace, before("generate"))
+    pipeline.run("generate", whole, *options)
+    # A commit for each method, then those of real images, of the search, of a score.
+    n_commits = len(METHODS) + 8
+    supervisor, worker = pipeline.start_and_wait_for_commits(
+        "generate", cut, n_commits, *options
+    )
+    pipeline.kill(worker.pid)
+    assert supervisor.wait(pipeline.DEADLINE_S) == 0, supervisor.stderr.read()
+    supervisor.stderr.close()
+    assert report_of(cut, "generate")["attempts"] == 2
+    assert (cut / "generated" / "methods.csv").exists()
+    pipeline.assert_same(whole, cut, "generate")

@@ -237,8 +237,10 @@ def test_figures_are_embedded_with_their_size_and_a_text_that_names_them(tmp_pat
     space = workspace_of(tmp_path, killed_and_retried())
     add_figure(space.figures / "figures" / "pair_0-1.png")
     add_figure(space.generated / "grid.png", size=(64, 48))
+    add_figure(space.generated / "methods.png")
     images = page_of(space).all("img")
-    assert [image["alt"] for image in images] == ["Figure: pair 0 1", "Figure: grid"]
+    names = [image["alt"].removeprefix("Figure: ") for image in images]
+    assert names == ["pair 0 1", "grid", "methods"]
     assert (images[1]["width"], images[1]["height"]) == ("64", "48")
     assert all(
         image["src"].startswith("data:image/png;base64,iVBOR") for image in images

@@ -1,4 +1,4 @@
-"""Turn what was measured into scores.json: each score beside its baseline."""
+"""Score the vectors of a method, and real images in the same way: the baseline."""
 
 from __future__ import annotations
 
@@ -9,83 +9,87 @@ import numpy as np
 
 from lowmem.stats.scores import Spread, displacements, frechet_distance
 from lowmem.stats.scores_images import peak_signal_to_noise
+from lowmem.stats.scores_neighbours import manifold_scores, memorisation
+from lowmem_jobs.generate.memory import SEARCH_BYTES
+from lowmem_jobs.generate.search import HELD_OUT, distances
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
+    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem_jobs.generate.course import Course
+    from lowmem_jobs.generate.task import Drawn, Task
 
-# Axes whose variance is below this share of the largest count as that wide: along an
-# unused axis of the latent space, float32 rounding would otherwise be far away.
-EIGENVALUE_FLOOR = 1e-6
+    Floats = NDArray[np.float64]
+
+REAL = "real"
+# Of Kynkaanniemi et al. (2019) and Naeem et al. (2020).
+N_NEIGHBOURS = 5
+_FEWEST_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Measured:
-    """What the passes over vectors and images leave behind.
+class RealVectors:
+    """Whitened vectors of real images, in two halves that are compared.
 
     Attributes
     ----------
-    drawn, drawn_again : shape (n, d)
-        Drawn vectors z', and E(D(z')).
-    real, real_again : shape (m, d)
-        Vectors z of real images, and E(D(z)); m may be 0.
-    errors : shape (m, 2)
-        Mean squared error and structural similarity of each real image's
-        reconstruction.
+    z, again : shape (n, d)
+        z, and E(D(z)).
+    n_compared
+        Vectors in each set of a comparison: as many drawn ones, as many of either half.
     """
 
-    drawn: NDArray[np.float32]
-    drawn_again: NDArray[np.float32]
-    real: NDArray[np.float32]
-    real_again: NDArray[np.float32]
-    errors: NDArray[np.float64]
+    z: Floats
+    again: Floats
+    n_compared: int
+
+    @classmethod
+    def of(cls, task: Task) -> RealVectors:
+        """Return those of the images to compare with."""
+        n_real = len(task.compared.rows)
+        return cls(
+            z=task.white(task.real.read(n_real)),
+            again=task.white(task.real_again.read(n_real)),
+            n_compared=min(task.n_scored, n_real // 2),
+        )
+
+    @property
+    def reference(self) -> Floats:
+        """What everything is compared with: n vectors of real images."""
+        return self.z[::2][: self.n_compared]
+
+    @property
+    def others(self) -> Floats:
+        """As many vectors of other real images."""
+        return self.z[1::2][: self.n_compared]
+
+    @property
+    def others_again(self) -> Floats:
+        """E(D(z)) of the other real images."""
+        return self.again[1::2][: self.n_compared]
 
 
-def scores(measured: Measured, frame: Frame) -> dict[str, Any]:
-    """Return the scores as JSON values; what cannot be measured is null."""
-    white = {
-        name: frame.white(getattr(measured, name), relative_floor=EIGENVALUE_FLOOR)
-        for name in ("drawn", "drawn_again", "real", "real_again")
-    }
-    return {
-        "unit": "standard deviations of the fitted distribution along its principal "
-        f"axes (axes below {EIGENVALUE_FLOOR:g} of the largest variance count as that)",
-        "round_trip": {
-            "meaning": "how far E(D(z)) lies from z; small means that z is a vector "
-            "which the model knows as an image",
-            "generated": _spread(displacements(white["drawn"], white["drawn_again"])),
-            "real": _spread(displacements(white["real"], white["real_again"])),
-        },
-        "frechet": _frechet(white),
-        "reconstruction": _reconstruction(measured.errors),
-    }
+def score(
+    ctx: Context, task: Task, course: Course
+) -> Generator[CommitPoint, None, None]:
+    """Score the real images, then the vectors of each method, one a step."""
+    real = RealVectors.of(task)
+    for drawn in (None, *task.drawn):
+        found = dict(course.scores)
+        name = drawn.name if drawn else REAL
+        if name in found:
+            continue
+        found[name] = _of_method(task, course, drawn, real) if drawn else _of_real(real)
+        ctx.progress(task.n_steps, task.n_steps, f"scores of {name}")
+        yield course.point(scores=found)
 
 
-def _spread(values: NDArray[np.float64]) -> dict[str, Any] | None:
-    spread = Spread.of(values)
-    return None if spread is None else asdict(spread)
-
-
-def _frechet(white: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """Return distances that all compare n vectors with the same n real ones."""
-    one_half, other_half = white["real"][::2], white["real"][1::2]
-    n = min(len(white["drawn_again"]), len(other_half))
-    reference = one_half[:n]
-    return {
-        "meaning": "distance to n vectors of real images; compare it with that of n "
-        "other real images, since few vectors always look far apart",
-        "n": n,
-        "generated": frechet_distance(white["drawn_again"][:n], reference),
-        "real_reconstructed": frechet_distance(
-            white["real_again"][1::2][:n], reference
-        ),
-        "real": frechet_distance(other_half[:n], reference),
-        "why_null": None if n > 1 else "needs 2 generated and 4 real images or more",
-    }
-
-
-def _reconstruction(errors: NDArray[np.float64]) -> dict[str, Any] | None:
+def reconstruction(task: Task) -> dict[str, Any] | None:
+    """Return how well real images are reconstructed; None where there are none."""
+    errors = task.errors.read(len(task.compared.rows))
     if not len(errors):
         return None
     mean_squared_error, similarity = (float(value) for value in errors.mean(axis=0))
@@ -95,4 +99,60 @@ def _reconstruction(errors: NDArray[np.float64]) -> dict[str, Any] | None:
         "psnr_db": peak_signal_to_noise(mean_squared_error),
         # Not a number where images are smaller than its window.
         "ssim": similarity if np.isfinite(similarity) else None,
+    }
+
+
+def _of_real(real: RealVectors) -> dict[str, Any]:
+    """Return the baseline: real images against as many others."""
+    return {
+        "round_trip": _spread(displacements(real.z, real.again)),
+        "frechet": frechet_distance(real.others, real.reference),
+        "frechet_reconstructed": frechet_distance(real.others_again, real.reference),
+        "neighbours": _neighbours(real.reference, real.others),
+        "neighbours_reconstructed": _neighbours(real.reference, real.others_again),
+    }
+
+
+def _of_method(
+    task: Task, course: Course, drawn: Drawn, real: RealVectors
+) -> dict[str, Any]:
+    z = task.white(drawn.z.read(task.n_scored))
+    again = task.white(drawn.z_again.read(task.n_scored))
+    n_broken = course.violations.get(drawn.name, 0)
+    compared = again[: real.n_compared] if drawn.source.is_sample else again[:0]
+    return {
+        "promise": drawn.source.promise,
+        "violations": None if drawn.source.promise is None else n_broken,
+        "round_trip": _spread(displacements(z, again)),
+        "frechet": frechet_distance(compared, real.reference),
+        "neighbours": _neighbours(real.reference, compared),
+        "nearest": _nearest(course, drawn.name),
+    }
+
+
+def _spread(values: Floats) -> dict[str, Any] | None:
+    spread = Spread.of(values)
+    return None if spread is None else asdict(spread)
+
+
+def _neighbours(real: Floats, generated: Floats) -> dict[str, float] | None:
+    if min(len(real), len(generated)) < _FEWEST_ROWS:
+        return None
+    found = manifold_scores(
+        real, generated, n_neighbours=N_NEIGHBOURS, memory_bytes=SEARCH_BYTES
+    )
+    names = ("precision", "recall", "density", "coverage")
+    return None if found is None else {name: getattr(found, name) for name in names}
+
+
+def _nearest(course: Course, name: str) -> dict[str, Any] | None:
+    """Return how near the training images are, beside held-out ones' distances."""
+    generated, held_out = distances(course, name), distances(course, HELD_OUT)
+    if generated is None:
+        return None
+    found = None if held_out is None else memorisation(generated, held_out)
+    return {
+        "generated": _spread(generated),
+        "held_out": None if held_out is None else _spread(held_out),
+        "copies": None if found is None else asdict(found),
     }

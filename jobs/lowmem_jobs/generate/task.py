@@ -1,28 +1,57 @@
-"""What the passes share: the sampler, the models, and the files that they fill."""
+"""What the stages share: sources of vectors, the models, and the files that they fill."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lowmem.stats.samplers import Sampler, sampler
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.split import split_rows
-from lowmem_jobs.generate.job import SCORED_ROWS
+from lowmem_jobs.generate.recipe import ALL, USUAL_METHOD, method_of, n_scored
 from lowmem_jobs.generate.rows import RowFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
     from lowmem.protocol.job import Context
     from lowmem.stats.frame import Frame
     from lowmem.training.encoder import Encoder
     from lowmem_jobs.generate.decoder import Decoder
+    from lowmem_jobs.generate.real import RealImages
+    from lowmem_jobs.generate.sources import Source
 
-    RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+    MakeFile = Callable[[Path, tuple[int, int], DTypeLike], RowFile]
 
-# Real images compared however few vectors are drawn, so that their scores are steady.
-FEWEST_REAL_ROWS = 256
+# Axes whose variance is below this share of the largest count as that wide: along an
+# unused axis of the latent space, float32 rounding would otherwise be far away.
+EIGENVALUE_FLOOR = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Drawn:
+    """The vectors of one method.
+
+    Attributes
+    ----------
+    name
+        Of the method.
+    source
+        Where they come from.
+    folder
+        Where ``z.npy`` and ``images.zarr`` are made.
+    z
+        The vectors.
+    z_again
+        E(D(z)) of the first of them, those that are scored.
+    """
+
+    name: str
+    source: Source
+    folder: Path
+    z: RowFile
+    z_again: RowFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,20 +62,16 @@ class Task:
     ----------
     frame
         The fitted distribution, d dimensions.
-    source
-        Where vectors come from.
+    drawn
+        The methods, in the order in which they are drawn.
     decoder, encoder
         Both halves of the model.
     image_shape
         Of a decoded image: height, width, channels.
     n_vectors, n_scored
-        Vectors to draw; how many of the first of them are scored.
-    real_rows : shape (n_real,)
-        Rows of the image store to compare with.
-    z
-        The drawn vectors.
-    z_again
-        Vectors of their images, of the scored ones.
+        Vectors of each method; how many of the first of them are scored.
+    compared
+        The real images to compare with.
     real, real_again
         Vectors of real images, and of their reconstructions.
     errors
@@ -54,15 +79,13 @@ class Task:
     """
 
     frame: Frame
-    source: Sampler
+    drawn: tuple[Drawn, ...]
     decoder: Decoder
     encoder: Encoder
     image_shape: tuple[int, ...]
     n_vectors: int
     n_scored: int
-    real_rows: RowNumbers
-    z: RowFile
-    z_again: RowFile
+    compared: RealImages
     real: RowFile
     real_again: RowFile
     errors: RowFile
@@ -75,60 +98,79 @@ class Task:
     @property
     def n_steps(self) -> int:
         """Images that both passes go over."""
-        return self.n_vectors + len(self.real_rows)
+        return self.n_vectors * len(self.drawn) + len(self.compared.rows)
+
+    @property
+    def main(self) -> Drawn:
+        """The method whose results lie in ``generated`` itself."""
+        return next(
+            (drawn for drawn in self.drawn if drawn.name == USUAL_METHOD), self.drawn[0]
+        )
+
+    @property
+    def files(self) -> tuple[RowFile, ...]:
+        """All files that grow by rows."""
+        drawn = (file for one in self.drawn for file in (one.z, one.z_again))
+        return (*drawn, self.real, self.real_again, self.errors)
+
+    def white(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return whitened coordinates of vectors, as all scores take them."""
+        return self.frame.white(z, relative_floor=EIGENVALUE_FLOOR)
 
     @classmethod
     def open(
         cls,
         ctx: Context,
         frame: Frame,
+        sources: Mapping[str, Source],
         *,
         decoder: Decoder,
         encoder: Encoder,
         image_shape: tuple[int, ...],
+        compared: RealImages,
     ) -> Task:
         """Open the files: anew if nothing was committed, else as they are."""
-        real_rows = _real_rows(ctx, image_shape)
-        make = RowFile.reopen if ctx.state else RowFile.create
-        n_vectors, d, n_real = ctx.options["count"], frame.dimension, len(real_rows)
-        n_scored = min(n_vectors, SCORED_ROWS)
+        make: MakeFile = RowFile.reopen if ctx.state else RowFile.create
+        d, n_real = frame.dimension, len(compared.rows)
         scratch = ctx.staging / "scratch"
         return cls(
             frame=frame,
-            source=sampler(
-                ctx.options["method"],
-                frame,
-                sigma=ctx.options["sigma"],
-                quantile=ctx.options["quantile"],
+            drawn=tuple(
+                _drawn(ctx, name, source, make, dimension=d)
+                for name, source in sources.items()
             ),
             decoder=decoder,
             encoder=encoder,
             image_shape=image_shape,
-            n_vectors=n_vectors,
-            n_scored=n_scored,
-            real_rows=real_rows,
-            z=make(ctx.staging / "generated" / "z.npy", (n_vectors, d), "<f4"),
-            z_again=make(scratch / "z_again.npy", (n_scored, d), "<f4"),
+            n_vectors=ctx.options["count"],
+            n_scored=n_scored(ctx.options),
+            compared=compared,
             real=make(scratch / "real.npy", (n_real, d), "<f4"),
             real_again=make(scratch / "real_again.npy", (n_real, d), "<f4"),
             errors=make(scratch / "errors.npy", (n_real, 2), "<f8"),
         )
 
 
-def _real_rows(ctx: Context, image_shape: tuple[int, ...]) -> RowNumbers:
-    """Return twice as many rows as vectors are scored, if the store has them.
+def _drawn(
+    ctx: Context, name: str, source: Source, make: MakeFile, *, dimension: int
+) -> Drawn:
+    folder = ctx.staging / folder_of(ctx, name)
+    again = ctx.staging / "scratch" / f"{name}_again.npy"
+    return Drawn(
+        name=name,
+        source=source,
+        folder=folder,
+        z=make(folder / "z.npy", (ctx.options["count"], dimension), "<f4"),
+        z_again=make(again, (n_scored(ctx.options), dimension), "<f4"),
+    )
 
-    Training holds out the samples whose names have the smallest hashes, however large
-    their share. Those are taken first, so all are held-out images where there are
-    enough of them.
+
+def folder_of(ctx: Context, method: str) -> Path:
+    """Return where the vectors and images of a method go, within the workspace.
+
+    In ``generated`` lies what one method alone would leave there; of all, that is the
+    usual one, and the others lie below.
     """
-    info = read_array_info(ctx.workspace.images / "images")
-    if info is None or info.shape[1:] != image_shape:
-        ctx.log(f"no images of shape {image_shape} to compare with: baselines are null")
-        return np.empty(0, np.int64)
-    n_rows = info.shape[0]
-    wanted = max(2 * min(ctx.options["count"], SCORED_ROWS), FEWEST_REAL_ROWS)
-    if wanted >= n_rows:
-        return np.arange(n_rows)
-    split = split_rows(ctx.workspace.images, n_rows=n_rows, fraction=wanted / n_rows)
-    return split.validation
+    is_beside = method_of(ctx.options) == ALL and method != USUAL_METHOD
+    folder = Path("generated")
+    return folder / "methods" / method if is_beside else folder

@@ -3,58 +3,89 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lowmem.base.errors import DataError
 from lowmem.base.files import write_file
 from lowmem.protocol.job import CommitPoint, Context, Result
-from lowmem.stores.read import RowReader
+from lowmem.stats.samplers import sampler
+from lowmem.stats.samplers_free import Near
 from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
+from lowmem_jobs.generate.course import Course
 from lowmem_jobs.generate.decoder import Decoder
+from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
 from lowmem_jobs.generate.fitted import read_frame
-from lowmem_jobs.generate.job import batch_size_of
-from lowmem_jobs.generate.passes import draw, open_images, revisit
-from lowmem_jobs.generate.picture import GRID_IMAGES, grid_png
-from lowmem_jobs.generate.scoring import Measured, scores
+from lowmem_jobs.generate.passes import draw, revisit
+from lowmem_jobs.generate.paths import Ends, anchors
+from lowmem_jobs.generate.pictures import write_pictures
+from lowmem_jobs.generate.real import choose_real_images
+from lowmem_jobs.generate.recipe import (
+    ALL,
+    NEAR,
+    OF_PRINCIPAL_AXES,
+    PATH,
+    batch_size_of,
+    method_of,
+    methods_of,
+    sigma_of,
+)
+from lowmem_jobs.generate.scoring import score
+from lowmem_jobs.generate.search import search
+from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+    from lowmem.stats.frame import Frame
+
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
-    """Make both passes, from where the last commit left them, then score."""
-    with keras_session(
-        seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
+    """Go through the stages, from where the last commit left them."""
+    # How a product is shared out among threads changes its last bits, and no score is
+    # to depend on the machine's number of cores.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        keras_session(
+            seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
+        ),
     ):
-        task = _task(ctx)
-        writer = open_images(ctx, task)
-        n_violations = yield from draw(ctx, task, writer)
-        yield from revisit(ctx, task, writer, n_violations)
-        return _finish(ctx, task, n_violations)
+        frame = read_frame(ctx.workspace.analysis)
+        decoder, encoder, image_shape = _models(ctx, frame)
+        is_path = method_of(ctx.options) == PATH
+        ends = Ends.of(ctx, encoder, frame) if is_path else None
+        task = Task.open(
+            ctx,
+            frame,
+            _sources(ctx, frame, encoder, ends),
+            decoder=decoder,
+            encoder=encoder,
+            image_shape=image_shape,
+            compared=choose_real_images(ctx, image_shape),
+        )
+        course = Course(ctx, task)
+        for stage in (draw, revisit, search, score):
+            yield from stage(ctx, task, course)
+        return _finish(ctx, task, course, ends)
 
 
-def _task(ctx: Context) -> Task:
-    frame = read_frame(ctx.workspace.analysis)
+def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ...]]:
+    """Return both halves of the model, and the shape of an image."""
     model = _load_decoder(ctx.workspace.model / "decoder.keras", frame.dimension)
     batch_size = batch_size_of(ctx.options, model.output_shape[1:])
     decoder = Decoder(model, batch_size=batch_size)
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
-    encoder = load_encoder(
-        ctx.workspace.model / "encoder.keras", image_shape=image_shape
+    path = ctx.workspace.model / "encoder.keras"
+    encoder = Encoder(
+        load_encoder(path, image_shape=image_shape), batch_size=batch_size
     )
-    return Task.open(
-        ctx,
-        frame,
-        decoder=decoder,
-        encoder=Encoder(encoder, batch_size=batch_size),
-        image_shape=image_shape,
-    )
+    return decoder, encoder, image_shape
 
 
 def _load_decoder(path: Path, dimension: int) -> keras.Model:
@@ -77,45 +108,39 @@ def _load_decoder(path: Path, dimension: int) -> keras.Model:
     return model
 
 
-def _finish(ctx: Context, task: Task, n_violations: int) -> Result:
+def _sources(
+    ctx: Context, frame: Frame, encoder: Encoder, ends: Ends | None
+) -> dict[str, Source]:
+    """Return where the vectors of each method come from."""
+    if ends is not None:
+        vectors_at = next(iter(ends.paths.values()))
+        return {PATH: AlongPath(vectors_at=vectors_at, n_vectors=ctx.options["count"])}
+    return {
+        method: _at_random(ctx, method, frame, encoder)
+        for method in methods_of(ctx.options)
+    }
+
+
+def _at_random(ctx: Context, method: str, frame: Frame, encoder: Encoder) -> Source:
+    sigma = sigma_of(ctx.options)
+    if method == NEAR:
+        (centre,) = anchors(ctx, encoder)
+        return AtRandom(sampler=Near(frame, centre, sigma), method=NEAR, seed=ctx.seed)
+    kept = ctx.options["components"] if method in OF_PRINCIPAL_AXES else None
+    quantile = ctx.options["quantile"]
+    source = sampler(method, frame, sigma=sigma, quantile=quantile, n_axes=kept)
+    return AtRandom(sampler=source, method=method, seed=ctx.seed)
+
+
+def _finish(ctx: Context, task: Task, course: Course, ends: Ends | None) -> Result:
     folder = ctx.staging / "generated"
-    document = _recipe(ctx, task, n_violations) | scores(
-        Measured(
-            drawn=task.z.read(task.n_scored),
-            drawn_again=task.z_again.read(task.n_scored),
-            real=task.real.read(len(task.real_rows)),
-            real_again=task.real_again.read(len(task.real_rows)),
-            errors=task.errors.read(len(task.real_rows)),
-        ),
-        task.frame,
-    )
-    text = json.dumps(document, indent=2, allow_nan=False)
+    found = course.scores
+    told = document(ctx, task, found)
+    text = json.dumps(told, indent=2, allow_nan=False)
     write_file(folder / "scores.json", text.encode() + b"\n")
-    with RowReader.open(folder / "images.zarr", "images") as reader:
-        shown = reader.read(0, min(task.n_vectors, GRID_IMAGES))
-    write_file(folder / "grid.png", grid_png(shown))
-    return Result(publish=["generated"], summary=_summary(document))
-
-
-def _recipe(ctx: Context, task: Task, n_violations: int) -> dict[str, Any]:
-    promise = task.source.promise
-    return {
-        "method": ctx.options["method"],
-        "count": task.n_vectors,
-        "seed": ctx.seed,
-        "promise": promise,
-        "violations": None if promise is None else n_violations,
-    }
-
-
-def _summary(document: dict[str, Any]) -> dict[str, Any]:
-    round_trip = document["round_trip"]
-    return {
-        "method": document["method"],
-        "images": document["count"],
-        "violations": document["violations"],
-        "round_trip": round_trip["generated"]["median"],
-        "round_trip_of_real": round_trip["real"] and round_trip["real"]["median"],
-        "frechet": document["frechet"]["generated"],
-        "frechet_of_real": document["frechet"]["real"],
-    }
+    if method_of(ctx.options) == ALL:
+        write_file(folder / "methods.csv", table_csv(found))
+        for line in table_lines(found):
+            ctx.log(line)
+    write_pictures(ctx, task, course, ends)
+    return Result(publish=["generated"], summary=summary(told, found))

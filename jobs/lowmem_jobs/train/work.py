@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lowmem.base.files import storage_errors
 from lowmem.protocol.job import Result
@@ -86,6 +87,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         folder = ctx.staging / "model"
         write_parts(parts, folder)
         write_history(folder / "history.csv", course.history)
+        write_account(folder / "training.json", ctx.options)
         summary = {
             **course.history[-1],
             "best_epoch": course.stopping.best_epoch,
@@ -184,3 +186,10 @@ def write_history(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_account(path: Path, options: Mapping[str, Any]) -> None:
+    """Write what cannot be seen in the weights: which images the model never saw."""
+    account = {"validation_split": options["validation_split"]}
+    with storage_errors(path):
+        path.write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
