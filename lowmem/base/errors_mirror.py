@@ -70,17 +70,3 @@ class MirrorDamagedError(LowmemError, ValueError):
             f"({', '.join(damaged[:3])}). They are left for inspection; --mirror with "
             "another folder, or none, begins anew."
         )
-
-
-class MirrorAheadError(LowmemError, ValueError):
-    """Raised when a workspace is an older copy of what the mirror holds."""
-
-    exit_code = EXIT_DATA
-
-    def __init__(self, *, workspace: object, url: str, at: str, job: str) -> None:
-        super().__init__(
-            f"workspace {workspace} is behind its mirror {url}, which went on until {at} "
-            f"with {job}. To go on from the mirror, give an empty folder with "
-            "--workspace, or move this one away; to go on from here, leave --mirror away "
-            "or name another folder."
-        )

@@ -83,6 +83,11 @@ class Workspace:
         return self.private / "lock"
 
     @property
+    def recovering(self) -> Path:
+        """Folder in which what a mirror held waits to take its place."""
+        return self.private / "recovering"
+
+    @property
     def trials(self) -> Path:
         """Folder of the peaks that trial runs of jobs showed."""
         return self.private / "trials"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
+from lowmem.base.errors import DataError
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
     PIPELINE,
@@ -24,6 +25,7 @@ from lowmem.cli.orders import (
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
+from lowmem.protocol.makers import additions_to
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.history import history_of
@@ -38,6 +40,7 @@ from lowmem.supervisor.warden import Warden
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
+    from lowmem.protocol.makers import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
 
 # Bytes; a free Colab GPU.
@@ -124,15 +127,28 @@ def _order(
     )
 
 
-def order_again(
-    reference: str, options: RunOptions, recipe: Mapping[str, object]
-) -> JobOrder:
-    """Return the order for a job as it was once begun, from its recipe."""
-    (description,) = ask.describe([reference])
+def order_of(run: DoneRun) -> JobOrder:
+    """Return the order that makes a run again as it was, from its recipe.
+
+    Raises
+    ------
+    DataError
+        If the journal has lost how it was begun.
+    """
+    if run.begun is None:
+        raise DataError(
+            thing="the journal",
+            problem=f"no longer tells how {run.job} was begun",
+            expected="its first record",
+            todo=f"lowmem run {run.job} --restart makes it anew.",
+        )
+    recipe = run.begun.recipe
+    options = RunOptions(seed=int(str(recipe["seed"])), device=run.device, quiet=True)
+    (description,) = ask.describe([run.begun.reference])
     values = {name: value for name, value in recipe.items() if value is not None}
     return _order(
         description,
-        reference,
+        run.begun.reference,
         options,
         GivenOptions(values=values),
         {},
@@ -155,9 +171,18 @@ def default_vram_budget_bytes() -> int | None:
 
 @contextmanager
 def open_session(
-    space: Workspace, lock: WorkspaceLock, options: RunOptions
+    space: Workspace,
+    lock: WorkspaceLock,
+    options: RunOptions,
+    deadline: float | None = None,
 ) -> Iterator[Session]:
-    """Open what the jobs of one command share, in a workspace that is locked."""
+    """Open what the jobs of one command share, in a workspace that is locked.
+
+    Parameters
+    ----------
+    deadline
+        Monotonic time at which the command's time budget ends; None for no limit.
+    """
     clock = SystemClock()
     with (
         Warden(),
@@ -170,6 +195,8 @@ def open_session(
             clock=clock,
             stops=stops,
             say=speaker(options),
+            read_records=lambda: read_records(space.journal),
+            deadline=deadline,
         ) as mirror,
     ):
         adopt_orphans()
@@ -198,7 +225,7 @@ def execute(orders: Orders, space: Workspace) -> None:
     """
     with (
         WorkspaceLock(space, SystemClock()) as lock,
-        open_session(space, lock, orders.options) as session,
+        open_session(space, lock, orders.options, orders.jobs[0].deadline) as session,
     ):
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
@@ -220,6 +247,31 @@ def _check(orders: Sequence[JobOrder], session: Session) -> None:
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
+    added = _lost_additions(order, session)
+    _run_and_report(order, session, run_needed)
+    for run in added:
+        again = _within(order_of(run), order)
+        if not order.is_quiet:
+            words = f"{order.name}: what was added to it is lost too, so again"
+            print(f"{words}: {' '.join(again.command)}", file=sys.stderr)
+        _run_and_report(again, session, run_needed)
+
+
+def _within(again: JobOrder, order: JobOrder) -> JobOrder:
+    """Return an order within the budgets and the time of another."""
+    return replace(
+        again,
+        ram_budget_bytes=order.ram_budget_bytes,
+        vram_budget_bytes=order.vram_budget_bytes,
+        time_budget_s=order.time_budget_s,
+        deadline=order.deadline,
+        cycle_steps=order.cycle_steps,
+        recycle_every=order.recycle_every,
+        is_quiet=order.is_quiet,
+    )
+
+
+def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
     try:
         news = run_job(order, session, run_needed)
     finally:
@@ -227,6 +279,17 @@ def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
             print(f"{session.space.report} could not be written", file=sys.stderr)
     if not order.is_quiet:
         print(news, file=sys.stderr)
+
+
+def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
+    """Return what other jobs had added to results that this one has to make again."""
+    if order.is_restart:
+        return ()
+    names = history_of(order.name, session.read_records()).published
+    lost = [name for name in names if not (session.space.root / name).exists()]
+    if not lost:
+        return ()
+    return additions_to(order.name, lost, session.read_records(), ask.adds_to_others())
 
 
 def _needed_order(

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import EXIT_STORAGE, OptionValueError, ReportedError
+from lowmem.base.journal import whole_part
+from lowmem.base.placing import finish_placing, is_placing
 from lowmem.base.workspace import Workspace
 from lowmem.cli.orders import RunOptions, with_config
 from lowmem.protocol.mirroring import Answered, RecoveredJob
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
-from lowmem.supervisor.run import Session, tell_done
+from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror, tell_done
+from lowmem.supervisor.run import Session
 
 # seconds that a run with progress of its own waits for the mirror before it begins.
 _PATIENCE_S = 60.0
@@ -38,35 +40,44 @@ def mirror_plan(options: RunOptions) -> MirrorPlan | None:
 
 
 def recover_first(space: Workspace, options: RunOptions) -> None:
-    """Fill an empty workspace from its mirror; compare one that is not.
+    """Fill an empty workspace from its mirror, or take it to where that is.
+
+    What an earlier recovery was about to put in its places comes first, mirror or not.
 
     Raises
     ------
     LowmemError
-        If the mirror is ahead of the workspace, holds nothing whole, or cannot be read
-        although the workspace is empty.
+        If the mirror holds nothing whole, or cannot be read although the workspace is
+        empty.
     """
     options = with_config(options, read_config(space.config).get("run", {}))
     plan = mirror_plan(options)
-    if plan is None:
+    if plan is None and not is_placing(space.recovering):
         return
     clock = SystemClock()
     with WorkspaceLock(space, clock):
-        is_new = not (space.journal.exists() and space.journal.stat().st_size)
-        say = speaker(options)
-        try:
-            patience_s = None if is_new else _PATIENCE_S
-            answer = ask_mirror(plan, space, clock, patience_s)
-        except ReportedError as error:
-            if is_new or error.exit_code != EXIT_STORAGE:
-                raise
-            say("mirror: cannot be read now; the run goes on without its comparison")
-            return
-    for line in _lines(answer, plan.url):
+        finish_placing(space.recovering, space.root)
+        if plan is not None:
+            _recover(plan, space, clock, speaker(options))
+
+
+def _recover(
+    plan: MirrorPlan, space: Workspace, clock: SystemClock, say: Callable[[str], None]
+) -> None:
+    is_new = not whole_part(space.journal)
+    try:
+        answer = ask_mirror(plan, space, clock, None if is_new else _PATIENCE_S)
+    except ReportedError as error:
+        if is_new or error.exit_code != EXIT_STORAGE:
+            raise
+        say("mirror: cannot be read now; the run goes on without its comparison")
+        return
+    for line in lines_of(answer, plan.url):
         say(line)
 
 
-def _lines(answer: Answered, url: str) -> list[str]:
+def lines_of(answer: Answered, url: str) -> list[str]:
+    """Return what the user should know of a recovery."""
     lines = [f"mirror: {note}" for note in answer.notes]
     if answer.jobs:
         jobs = ", ".join(_standing(job) for job in answer.jobs)
@@ -87,7 +98,7 @@ def tell_results(session: Session) -> None:
         history = history_of(job, session.read_records())
         is_there = all((root / name).exists() for name in history.published)
         if history.is_done and is_there:
-            tell_done(session, job)
+            tell_done(session.mirror, session.read_records(), job)
 
 
 def speaker(options: RunOptions) -> Callable[[str], None]:

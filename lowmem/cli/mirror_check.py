@@ -15,6 +15,7 @@ from lowmem.integrity.lines import read_lines
 from lowmem.integrity.mirrored import with_mirror, without
 from lowmem.integrity.past import pasts_of
 from lowmem.integrity.scan import verify
+from lowmem.protocol.makers import owners_of
 from lowmem.protocol.records import JobBegun
 from lowmem.supervisor.mirror_check import (
     discard_archives,
@@ -69,8 +70,8 @@ def told_with(
     local: Verification, space: Workspace, url: str, inspected: Inspected
 ) -> Verification:
     """Return a verification with what an inspection of the mirror found."""
-    pasts = pasts_of(read_lines(space.journal).records)
-    return with_mirror(local, inspected, pasts, url=url)
+    records = read_lines(space.journal).records
+    return with_mirror(local, inspected, pasts_of(records), owners_of(records), url=url)
 
 
 def verify_with(space: Workspace, url: str | None) -> Verification:

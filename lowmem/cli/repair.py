@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import LowmemError, ReportedError, StoppedError
-from lowmem.checkpoints.generations import generation_path, generations, read_manifest
-from lowmem.cli.execute import open_session, order_again
+from lowmem.base.placing import finish_placing
+from lowmem.cli.again import make_again, recorded_results
+from lowmem.cli.execute import open_session
+from lowmem.cli.mirror import lines_of
 from lowmem.cli.mirror_check import (
     inspected_with,
     restore_checkpoints,
@@ -19,20 +21,17 @@ from lowmem.cli.mirror_check import (
 from lowmem.cli.orders import RunOptions
 from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
+from lowmem.integrity.making import makings
 from lowmem.integrity.past import pasts_of
 from lowmem.integrity.scan import verify
-from lowmem.protocol.messages import Finished, Rebuild
+from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mend import mend, mend_flipped_lines
-from lowmem.supervisor.rebuild import rebuild_results
+from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lowmem.base.workspace import Workspace
-    from lowmem.checkpoints.manifest import FileEntry
     from lowmem.integrity.findings import Finding, Verification
-    from lowmem.integrity.past import JobPast
     from lowmem.supervisor.run import Session
 
 
@@ -76,6 +75,7 @@ def repair(space: Workspace, mirror: str | None = None) -> tuple[Verification, R
     clock = SystemClock()
     told = Repair()
     with WorkspaceLock(space, clock) as lock:
+        finish_placing(space.recovering, space.root)
         told.done += mend_flipped_lines(space)
         problem = "" if mirror is None else _restore(space, mirror, told)
         found = verify(space)
@@ -84,7 +84,7 @@ def repair(space: Workspace, mirror: str | None = None) -> tuple[Verification, R
         damaged = [f for f in verify(space).findings if f.remedy == "recompute"]
         if damaged:
             with open_session(space, lock, RunOptions()) as session:
-                _rebuild_all(session, damaged, told)
+                _make_all_again(session, damaged, told)
         left = verify(space)
         if mirror is not None:
             left = _with_mirror(space, mirror, left, problem, told)
@@ -94,9 +94,13 @@ def repair(space: Workspace, mirror: str | None = None) -> tuple[Verification, R
 def _restore(space: Workspace, mirror: str, told: Repair) -> str:
     """Take what the mirror holds; return why it could not be read, empty if it was."""
     try:
+        plan = MirrorPlan(url=mirror)
+        answer = ask_mirror(plan, space, SystemClock(), is_repair=True)
+        if answer.is_changed:
+            told.done += lines_of(answer, mirror)
         told.done += restore_checkpoints(space, mirror)
         findings = verify(space).findings
-        recorded = {f.job: _recorded(space, f.job) for f in findings if f.job}
+        recorded = {f.job: recorded_results(space, f.job) for f in findings if f.job}
         told.done += restore_results(space, mirror, findings, recorded)
     except ReportedError as error:
         return str(error)
@@ -121,51 +125,19 @@ def _with_mirror(
     return told_with(left, space, mirror, rest)
 
 
-def _rebuild_all(session: Session, damaged: list[Finding], told: Repair) -> None:
-    pasts = pasts_of(read_lines(session.space.journal).records)
-    for job, past in pasts.items():
-        own = [finding for finding in damaged if finding.job == job]
-        if not own:
-            continue
+def _make_all_again(session: Session, damaged: list[Finding], told: Repair) -> None:
+    space = session.space
+    records = read_lines(space.journal).records
+    recorded = {job: recorded_results(space, job) for job in pasts_of(records)}
+    for making in makings(damaged, records, recorded, adds_to_others()):
         try:
-            _rebuild(session, job, past, own)
+            make_again(session, making)
         except StoppedError:
             raise
         except LowmemError as error:
             told.failed.append(str(error))
             continue
-        told.done += [f"{job}: made {f.path} again, equal to the bit" for f in own]
-
-
-def _rebuild(session: Session, job: str, past: JobPast, damaged: list[Finding]) -> None:
-    if past.begun is None or past.ended is None:
-        return
-    recorded = _recorded(session.space, job)
-    history = RunOptions(
-        seed=int(str(past.begun.recipe["seed"])), device=past.device, quiet=True
-    )
-    order = order_again(past.begun.reference, history, past.begun.recipe)
-    files = {
-        f.path: recorded[f.path].sha256 if f.path in recorded else "" for f in damaged
-    }
-    wanted = Rebuild(
-        files=files,
-        rows={f.path: f.first_row for f in damaged if f.first_row is not None},
-        next_cycle=past.last_cycle + 1,
-        finished=Finished(
-            published=past.ended.published,
-            summary=past.ended.summary,
-            results_sha256=past.ended.results_sha256,
-        ),
-    )
-    rebuild_results(order, session, wanted)
-
-
-def _recorded(space: Workspace, job: str) -> Mapping[str, FileEntry]:
-    """Return what was recorded of a job's results when they were published."""
-    folder = space.checkpoints(job)
-    for generation in reversed(generations(folder)):
-        manifest = read_manifest(generation_path(folder, generation))
-        if manifest is not None and manifest.results:
-            return manifest.results
-    return {}
+        told.done += [
+            f"{making.job}: made {path} again, equal to the bit"
+            for path in making.files
+        ]

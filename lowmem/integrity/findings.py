@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["journal", "checkpoint", "result", "chunk", "disagreement", "mirror"]
-Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "none"]
+Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "catch_up", "none"]
 
 # How each remedy is told; `{job}` is the job that made the thing.
 _REMEDIES: dict[Remedy, str] = {
@@ -15,6 +15,7 @@ _REMEDIES: dict[Remedy, str] = {
     "recompute": "--repair recomputes it",
     "rerun": "lowmem run {job} --restart makes it anew",
     "discard": "--repair removes it: the next run with this mirror sends it again",
+    "catch_up": "--repair, or the next run with this mirror, takes what is missing",
     "none": "restore it from a copy",
 }
 
@@ -50,7 +51,7 @@ class Finding:
     @property
     def can_be_repaired(self) -> bool:
         """Whether ``--repair`` may make it good."""
-        return self.remedy in {"mend", "drop", "recompute", "discard"}
+        return self.remedy not in {"rerun", "none"}
 
     @property
     def advice(self) -> str:
@@ -113,6 +114,8 @@ class MirrorStanding:
         Whole ones without a marker.
     n_others
         Generations of another machine, or of a lineage that went another way.
+    n_ahead
+        Those that go on where this workspace's journal ends.
     """
 
     url: str
@@ -121,6 +124,7 @@ class MirrorStanding:
     n_whole: int = 0
     n_candidates: int = 0
     n_others: int = 0
+    n_ahead: int = 0
     jobs: tuple[JobDurable, ...] = ()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.integrity.findings import Finding, JobDurable, MirrorStanding
 from lowmem.protocol.inspecting import Inspected
+from lowmem.protocol.makers import owned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,11 +16,24 @@ if TYPE_CHECKING:
     from lowmem.integrity.past import JobPast
     from lowmem.protocol.inspecting import HeldGeneration
 
+_JOURNAL = ".lowmem/journal.jsonl"
+
 
 def with_mirror(
-    local: Verification, inspected: Inspected, pasts: Mapping[str, JobPast], *, url: str
+    local: Verification,
+    inspected: Inspected,
+    pasts: Mapping[str, JobPast],
+    owners: Mapping[str, str],
+    *,
+    url: str,
 ) -> Verification:
-    """Return a verification with what was found in the mirror."""
+    """Return a verification with what was found in the mirror.
+
+    Parameters
+    ----------
+    owners
+        Which job made each result last.
+    """
     place = f"{url.rstrip('/')}/{local.workspace.rpartition('/')[2]}"
     mine = [held for held in inspected.generations if held.is_own]
     whole = [held for held in mine if not held.problem]
@@ -28,16 +42,32 @@ def with_mirror(
         n_generations=len(mine),
         n_whole=len(whole),
         n_candidates=sum(not held.is_marked for held in whole),
-        n_others=len(inspected.generations) - len(mine),
+        n_others=sum(not (g.is_own or g.is_ahead) for g in inspected.generations),
+        n_ahead=sum(held.is_ahead for held in inspected.generations),
         jobs=tuple(_durable(job, past, whole) for job, past in pasts.items()),
     )
-    findings = _findings(inspected, pasts, place)
+    findings = _findings(inspected, _unreplaced(pasts, owners), place)
     return replace(
         local,
-        findings=(*local.findings, *findings),
+        findings=(*local.findings, *_behind(inspected), *findings),
         notes=(*local.notes, *_notes(inspected, standing, place)),
         mirror=standing,
     )
+
+
+def _unreplaced(
+    pasts: Mapping[str, JobPast], owners: Mapping[str, str]
+) -> dict[str, JobPast]:
+    """Return the jobs whose results no other job has replaced since.
+
+    Of the others a mirror may hold what they once were, or nothing.
+    """
+    return {
+        job: past
+        for job, past in pasts.items()
+        if past.ended is None
+        or owned(past.ended.published, job, owners) == list(past.ended.published)
+    }
 
 
 def _durable(job: str, past: JobPast, whole: list[HeldGeneration]) -> JobDurable:
@@ -56,6 +86,17 @@ def _has_results(held: HeldGeneration, past: JobPast) -> bool:
     if not held.is_done or past.ended is None or not past.ended.results_sha256:
         return False
     return held.results_sha256 == past.ended.results_sha256
+
+
+def _behind(inspected: Inspected) -> Iterator[Finding]:
+    """Yield what tells that the journal lost its end, if it did."""
+    newest = next((held for held in inspected.generations if held.is_ahead), None)
+    if newest is not None:
+        problem = (
+            "ends where its mirror goes on: lines are lost, or this is an older copy "
+            f"(there, {newest.job} has come to commit {newest.generation})"
+        )
+        yield Finding(kind="journal", path=_JOURNAL, problem=problem, remedy="catch_up")
 
 
 def _findings(
@@ -95,7 +136,7 @@ def _notes(inspected: Inspected, standing: MirrorStanding, place: str) -> Iterat
             "from them"
         )
         yield text
-    elif not standing.n_generations:
+    elif not standing.n_generations and not standing.n_ahead:
         yield f"the mirror holds nothing whole of this workspace ({place})"
     for held in inspected.generations:
         if held.problem and held.is_marked and not held.is_own:

@@ -59,20 +59,6 @@ def pasts_of(records: Iterable[AnyRecord]) -> dict[str, JobPast]:
     return pasts
 
 
-def owners_of(records: Iterable[AnyRecord]) -> dict[str, str]:
-    """Return the job that published each result last, by the result's name.
-
-    Two jobs may make the same result, the second from the first's: what the first one
-    recorded of it is then no longer true.
-    """
-    return {
-        name: record.job
-        for record in records
-        if isinstance(record, JobEnded) and record.state == "done"
-        for name in record.published
-    }
-
-
 def _take(past: JobPast, record: AnyRecord) -> None:
     match record:
         case AttemptBegun():

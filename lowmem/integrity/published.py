@@ -10,7 +10,7 @@ from lowmem.checkpoints.sums import files_below
 from lowmem.integrity.chunks import layouts_in, sums_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -48,3 +48,42 @@ def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
                 size_bytes=sums.size_bytes, sha256=sums.sha256
             )
     return entries
+
+
+def refuse_altered(
+    staging: Path, names: Iterable[str], recorded: Mapping[str, FileEntry]
+) -> None:
+    """Refuse results that wait to be published and are not what was recorded of them.
+
+    Those that are in their places already, since an earlier process was cut between two
+    of them, are left to `verify`.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or was altered.
+    """
+    waiting = [name for name in names if (staging / name).exists()]
+    for path, entry in recorded.items():
+        if not any(path == name or path.startswith(f"{name}/") for name in waiting):
+            continue
+        file = staging / path
+        if not file.is_file() or sums_of(file).sha256 != entry.sha256:
+            raise DataError(
+                thing=file,
+                problem="was altered on the disk before it was published",
+                expected="the bytes that the job's last commit recorded",
+                todo="Nothing was published of it. --restart makes it again.",
+            )
+
+
+def not_as_published(name: str) -> DataError:
+    """Return the error that a file was made again and is another than the lost one."""
+    return DataError(
+        thing=name,
+        problem="was made again and is not what was published",
+        expected="the same bytes: the job's inputs, versions or device have changed "
+        "since, or it is not repeatable",
+        todo="The damaged file was left as it is. --restart makes all of the result "
+        "anew.",
+    )

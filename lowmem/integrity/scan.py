@@ -20,7 +20,8 @@ from lowmem.checkpoints.manifest import MANIFEST
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.integrity.findings import Finding, Tally, Verification
 from lowmem.integrity.lines import read_lines
-from lowmem.integrity.past import JobPast, owners_of, pasts_of
+from lowmem.integrity.past import JobPast, pasts_of
+from lowmem.protocol.makers import owned, owner_of, owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,8 +112,9 @@ class _Scan:
             self._progress(job, past, newest)
         elif ended.published:
             entries = newest.results if newest is not None else {}
-            self._results(job, *self._owned(job, ended.published, entries))
-            if ended.results_sha256 and not entries:
+            names = owned(ended.published, job, self.owners)
+            self._results(job, names, _below(names, entries))
+            if names and ended.results_sha256 and not entries:
                 where = self.space.checkpoints(job)
                 problem = "lost the list of the results' checksums"
                 self._find("checkpoint", where, problem, job=job, remedy="mend")
@@ -178,18 +180,6 @@ class _Scan:
                 self._find("result", root / name, problem, job=job, remedy="rerun")
         self._checksummed(job, layouts)
 
-    def _owned(
-        self, job: str, published: Sequence[str], entries: Mapping[str, FileEntry]
-    ) -> tuple[list[str], dict[str, FileEntry]]:
-        """Return the results that no other job has replaced since, and their files."""
-        own = [name for name in published if self.owners.get(name, job) == job]
-        files = {
-            path: entry
-            for path, entry in entries.items()
-            if any(path == name or path.startswith(f"{name}/") for name in own)
-        }
-        return own, files
-
     def _against(self, path: Path, entry: FileEntry) -> tuple[str, Sums | None]:
         self.tally.results += 1
         if not path.is_file():
@@ -242,10 +232,13 @@ class _Scan:
         self, path: Path, problem: str, job: str, layouts: Mapping[Path, _Chunk]
     ) -> None:
         chunk = layouts.get(path)
+        name = path.relative_to(self.space.root).as_posix()
+        # Of a job that began anew since, nothing but its former end is recorded.
+        job = job or owner_of(name, self.owners) or ""
         self.findings.append(
             Finding(
                 kind="chunk" if chunk else "result",
-                path=path.relative_to(self.space.root).as_posix(),
+                path=name,
                 problem=problem,
                 job=job,
                 remedy="recompute" if job else "none",
@@ -272,6 +265,17 @@ class _Scan:
                 remedy=remedy,
             )
         )
+
+
+def _below(
+    names: Sequence[str], entries: Mapping[str, FileEntry]
+) -> dict[str, FileEntry]:
+    """Return the files of some results."""
+    return {
+        path: entry
+        for path, entry in entries.items()
+        if any(path == name or path.startswith(f"{name}/") for name in names)
+    }
 
 
 def _examined(path: Path) -> Examined:

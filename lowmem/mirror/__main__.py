@@ -72,7 +72,7 @@ def _recover(request: Recover) -> Message:
     space = Workspace.at(request.workspace)
     try:
         remote = Remote.open(request.url, space.root.name)
-        return answer_recover(remote, space, request.url)
+        return answer_recover(remote, space, request.url, is_repair=request.is_repair)
     except LowmemError as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001 - a store's library raises what it likes

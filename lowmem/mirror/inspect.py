@@ -25,7 +25,7 @@ from lowmem.mirror.library import (
 )
 from lowmem.mirror.names import CONFIG
 from lowmem.mirror.policy import is_beginning, newest_first, own
-from lowmem.mirror.recover import beginnings
+from lowmem.mirror.standing import beginnings, is_continuation
 from lowmem.protocol.inspecting import (
     Discarded,
     Fetched,
@@ -94,6 +94,8 @@ class _Look:
             is_marked=generation.is_marked,
             is_own=is_own,
             is_current=is_own and is_current(generation, self.journal),
+            is_ahead=not is_own
+            and is_continuation(self.remote, generation, self.journal),
             problem=problem,
             results_sha256=results,
         )

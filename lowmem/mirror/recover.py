@@ -1,9 +1,9 @@
-"""Build a workspace from its mirror; or say how a workspace and its mirror stand.
+"""Build a workspace from its mirror, or take it to where its mirror is.
 
 The newest generation that is whole decides which lineage is taken and brings the
 journal; of every other job the newest whole one of the same lineage follows. All is
 verified in a folder of its own before anything takes its place, the journal last: cut
-at any point, the next run begins the recovery anew.
+before that, the next run begins the recovery anew; cut later, it ends it.
 """
 
 from __future__ import annotations
@@ -14,24 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
-from lowmem.base.errors_mirror import MirrorAheadError, MirrorDamagedError
-from lowmem.base.files import (
-    make_folder,
-    move,
-    remove,
-    rename,
-    storage_errors,
-    sync_tree,
-)
-from lowmem.base.journal import bodies_with_ends, whole_part
+from lowmem.base.errors_mirror import MirrorDamagedError
+from lowmem.base.files import make_folder, move, remove, storage_errors
+from lowmem.base.journal import whole_part
+from lowmem.base.placing import finish_placing, tree_in
 from lowmem.mirror.archive import DamagedArchiveError
-from lowmem.mirror.library import contents_of, generations, journal_of, read_data
+from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
 from lowmem.mirror.policy import newest_first, newest_per_job, own
-from lowmem.protocol.records import JobBegun, record_from_body
+from lowmem.mirror.settle import settle
+from lowmem.mirror.standing import beginnings, is_continuation, records_of
+from lowmem.protocol.makers import owner_of, owners_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
@@ -53,6 +49,8 @@ class Recovered:
         Newer generations that were not whole, and why.
     kept
         Places that were taken already, and stay as they are.
+    absent
+        Results that the journal tells of and that are nowhere.
     other_lineages
         Generations of another machine that shares the mirror.
     """
@@ -60,12 +58,8 @@ class Recovered:
     jobs: tuple[About, ...] = ()
     damaged: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     other_lineages: int = 0
-
-
-def is_empty(space: Workspace) -> bool:
-    """Return whether a workspace has no history, so that a recovery loses nothing."""
-    return not space.journal.exists() or not space.journal.stat().st_size
 
 
 def recover(remote: Remote, space: Workspace, url: str) -> Recovered:
@@ -79,15 +73,39 @@ def recover(remote: Remote, space: Workspace, url: str) -> Recovered:
         If the workspace's own disk fails or is too small.
     """
     found = newest_first(generations(remote))
-    if not found:
-        return Recovered()
-    folder = space.private / "recovering"
-    remove(folder)
+    recovered = _recovered(remote, space, found, found)
+    if found and not recovered.jobs:
+        raise MirrorDamagedError(url=url, damaged=list(recovered.damaged))
+    return recovered
+
+
+def catch_up(remote: Remote, space: Workspace) -> Recovered:
+    """Take a workspace that is behind its mirror to where the mirror is.
+
+    Where nothing that is newer is whole, nothing happens: it goes on from where it is.
+
+    Raises
+    ------
+    StorageError
+        See `recover`.
+    """
+    journal = whole_part(space.journal)
+    found = newest_first(generations(remote))
+    ahead = [g for g in found if is_continuation(remote, g, journal)]
+    return _recovered(remote, space, ahead, found)
+
+
+def _recovered(
+    remote: Remote, space: Workspace, heads: list[Generation], found: list[Generation]
+) -> Recovered:
+    """Take the first head that is whole, and of every other job what belongs to it."""
+    folder = space.recovering
+    finish_placing(folder, space.root)
     work = _Recovery(remote, folder)
     try:
-        head = work.first_whole(found)
+        head = work.first_whole(heads)
         if head is None:
-            raise MirrorDamagedError(url=url, damaged=work.damaged)
+            return Recovered(damaged=tuple(work.damaged))
         journal = (work.tree / JOURNAL).read_bytes()
         mine = own(found, journal)
         begun = beginnings(journal)
@@ -95,52 +113,18 @@ def recover(remote: Remote, space: Workspace, url: str) -> Recovered:
             if job != head.name.job:
                 born = begun.get(job, 0)
                 work.first_whole(c for c in candidates if c.about.sequence >= born)
-        kept = _place(work.tree, space)
+        kept = settle(folder, space)
     finally:
-        remove(folder)
+        # Unless it was cut while all takes its places: then that is finished.
+        finish_placing(folder, space.root)
+    names = sorted(owners_of(records_of(journal)))
     return Recovered(
         jobs=tuple(work.jobs),
         damaged=tuple(work.damaged),
         kept=kept,
+        absent=tuple(name for name in names if not (space.root / name).exists()),
         other_lineages=len(found) - len(mine),
     )
-
-
-def beginnings(journal: bytes) -> dict[str, int]:
-    """Return where each job last began from nothing: what is older is another life's."""
-    found = ((record_from_body(body), end) for body, end in bodies_with_ends(journal))
-    return {record.job: end for record, end in found if isinstance(record, JobBegun)}
-
-
-def compare(remote: Remote, space: Workspace, url: str) -> bool:
-    """Return whether all of the mirror is of this workspace's lineage.
-
-    Raises
-    ------
-    MirrorAheadError
-        If the workspace is an older copy of what the mirror holds.
-    """
-    found = newest_first(generations(remote))
-    journal = whole_part(space.journal)
-    mine = {g.name for g in own(found, journal)}
-    others = [g for g in found if g.name not in mine]
-    for other in others:
-        if _is_continuation(remote, other, journal):
-            raise MirrorAheadError(
-                workspace=space.root, url=url, at=other.about.at, job=other.name.job
-            )
-    return not others
-
-
-def _is_continuation(remote: Remote, other: Generation, journal: bytes) -> bool:
-    """Return whether a generation's journal goes on where this one ends."""
-    if other.about.sequence <= len(journal):
-        return False
-    try:
-        theirs = journal_of(remote, other)
-    except (FileNotFoundError, DamagedArchiveError):
-        return False
-    return theirs is not None and theirs.startswith(journal)
 
 
 @dataclass(slots=True)
@@ -151,11 +135,12 @@ class _Recovery:
     folder: Path
     jobs: list[About] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    _owners: Mapping[str, str] | None = None
 
     @property
     def tree(self) -> Path:
         """What the workspace is to become."""
-        return self.folder / "tree"
+        return tree_in(self.folder)
 
     def first_whole(self, candidates: Iterable[Generation]) -> Generation | None:
         """Take the first that is whole."""
@@ -193,11 +178,15 @@ class _Recovery:
         self._move(contents, files)
 
     def _move(self, contents: Contents, files: dict[str, Path]) -> None:
+        if self._owners is None:
+            self._owners = owners_of(records_of(files[JOURNAL].read_bytes()))
         for entry in contents.entries:
             key = f"{entry.archive}/{entry.member}" if entry.archive else entry.member
             target = self.tree / entry.path
-            if target.exists():
-                # The journal and the options of the newest generation stay.
+            owner = owner_of(entry.path, self._owners)
+            if target.exists() or owner not in {None, contents.about.job}:
+                # The journal and the options of the newest generation stay; and what
+                # another job has replaced since is not what it was.
                 continue
             make_folder(target.parent)
             with storage_errors(target):
@@ -218,27 +207,3 @@ def _written(member: Member, path: Path) -> Iterator[bytes]:
         for block in member.blocks:
             stream.write(block)
             yield block
-
-
-def _place(tree: Path, space: Workspace) -> tuple[str, ...]:
-    """Move a verified tree to the workspace, the journal last; return what stayed."""
-    sync_tree(tree)
-    journal = tree / JOURNAL
-    waiting = tree.with_name("journal")
-    rename(journal, waiting)
-    kept: list[Path] = []
-    _merge(tree, space.root, kept)
-    remove(space.journal)
-    rename(waiting, space.journal)
-    return tuple(str(path) for path in kept)
-
-
-def _merge(source: Path, target: Path, kept: list[Path]) -> None:
-    for item in sorted(source.iterdir()):
-        place = target / item.name
-        if not place.exists():
-            rename(item, place)
-        elif place.is_dir() and item.is_dir() and not place.is_symlink():
-            _merge(item, place, kept)
-        else:
-            kept.append(place)

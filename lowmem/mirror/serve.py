@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.mirror.policy import wait_s
-from lowmem.mirror.recover import compare, is_empty, recover
+from lowmem.mirror.recover import catch_up, recover
 from lowmem.mirror.snapshot import TooLargeError
+from lowmem.mirror.standing import Standing, is_empty, rejoin, standing_of
 from lowmem.protocol.mirroring import (
     Answered,
     AtRest,
     Durable,
     Mended,
+    Overtaken,
     RecoveredJob,
     Shared,
     StaysHere,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.mirror.inbox import Inbox
+    from lowmem.mirror.recover import Recovered
     from lowmem.mirror.remote import Remote
     from lowmem.mirror.snapshot import News
     from lowmem.mirror.upload import Uploader
@@ -41,6 +44,9 @@ _SHARED = (
     "another machine has written to this mirror: its {n} generations are kept apart, "
     "neither read nor deleted here"
 )
+_BEHIND = "went on from where this workspace is: that is taken first"
+_LACKING = "the damaged lines of the journal were taken from there, as they were"
+_ABSENT = "does not hold {names}: made again where they are needed, as they were"
 
 
 @dataclass(slots=True)
@@ -62,6 +68,9 @@ class Server:
     def _serve(self, news: News) -> None:
         is_last = self.inbox.is_finishing
         try:
+            if self.uploader.is_stale(news):
+                self.send(Overtaken(job=news.job, generation=news.generation))
+                return
             about = self.uploader.upload(news, is_last=is_last)
         except TooLargeError as error:
             is_done = news.published is not None
@@ -102,15 +111,32 @@ class Server:
         self._others = len(self.uploader.others)
 
 
-def answer_recover(remote: Remote, space: Workspace, url: str) -> Answered:
-    """Fill an empty workspace, or compare one that is not; say what the user should know."""
-    if not is_empty(space):
-        is_alone = compare(remote, space, url)
-        note = _SHARED.format(n="")
-        return Answered(notes=() if is_alone else (note.replace("  ", " "),))
-    found = recover(remote, space, url)
-    notes = [f"not whole, so left out: {text}" for text in found.damaged]
+def answer_recover(
+    remote: Remote, space: Workspace, url: str, *, is_repair: bool = False
+) -> Answered:
+    """Fill an empty workspace, and take one that is behind to where its mirror is.
+
+    Of one that is neither it is only said how the two stand.
+    """
+    if is_empty(space):
+        return _answered(recover(remote, space, url))
+    before = (_LACKING,) if is_repair and rejoin(remote, space) else ()
+    match standing_of(remote, space):
+        case Standing.BEHIND:
+            return _answered(catch_up(remote, space), *before, _BEHIND)
+        case Standing.SHARED:
+            shared = _SHARED.format(n="").replace("  ", " ")
+            return Answered(notes=(*before, shared), is_changed=bool(before))
+        case Standing.ALONE:
+            return Answered(notes=before, is_changed=bool(before))
+
+
+def _answered(found: Recovered, *before: str) -> Answered:
+    notes = [*before]
+    notes += [f"not whole, so left out: {text}" for text in found.damaged]
     notes += [f"was there already, so kept: {path}" for path in found.kept]
+    if found.absent:
+        notes.append(_ABSENT.format(names=", ".join(found.absent)))
     if found.other_lineages:
         notes.append(_SHARED.format(n=found.other_lineages))
     return Answered(
@@ -124,4 +150,5 @@ def answer_recover(remote: Remote, space: Workspace, url: str) -> Answered:
             for about in found.jobs
         ),
         notes=tuple(notes),
+        is_changed=bool(found.jobs or before),
     )

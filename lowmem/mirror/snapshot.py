@@ -19,12 +19,16 @@ import msgspec
 from lowmem.base.clock import timestamp
 from lowmem.base.files import make_folder, remove
 from lowmem.base.journal import whole_part
-from lowmem.checkpoints.generations import generation_path, generations
+from lowmem.checkpoints.generations import (
+    generation_path,
+    generations,
+    read_manifest,
+)
 from lowmem.mirror.archive import BLOCK_BYTES, ChangedFileError
 from lowmem.mirror.names import About
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lowmem.base.clock import Clock
@@ -125,12 +129,19 @@ class LocalFile:
 
 @dataclass(slots=True)
 class Snapshot:
-    """What is to be sent; a context manager that owns copies and open files."""
+    """What is to be sent; a context manager that owns copies and open files.
+
+    Attributes
+    ----------
+    recorded
+        The SHA-256 of each result when it was published, by its path.
+    """
 
     about: About
     journal: bytes
     files: Sequence[LocalFile]
     spool: Path
+    recorded: Mapping[str, str] = field(default_factory=dict)
     _open: list[int] = field(default_factory=list)
 
     def close(self) -> None:
@@ -227,9 +238,20 @@ class _Taking:
         self._refuse_large(self._sizes(root, chunks))
         for name in names:
             self._add(root / name, key=name, is_copied=False)
-        return self._snapshot(
+        snapshot = self._snapshot(
             news.generation if generation is None else generation, is_done=True
         )
+        snapshot.recorded = self._recorded(generation)
+        return snapshot
+
+    def _recorded(self, generation: int | None) -> dict[str, str]:
+        if generation is None:
+            return {}
+        path = generation_path(self._space.checkpoints(self._job), generation)
+        manifest = read_manifest(path)
+        if manifest is None:
+            return {}
+        return {name: entry.sha256 for name, entry in manifest.results.items()}
 
     def _checkpoint(self) -> int | None:
         generation = self._newest()
@@ -312,7 +334,7 @@ class _Taking:
             journal_sha256=hashlib.sha256(journal).hexdigest(),
             at=timestamp(self._clock.now()),
         )
-        return Snapshot(about, journal, self._files, self._spool, self._open)
+        return Snapshot(about, journal, self._files, self._spool, _open=self._open)
 
 
 def _loose(names: list[str]) -> list[str]:

@@ -29,9 +29,10 @@ from lowmem.mirror.names import (
 )
 from lowmem.mirror.policy import expired, is_beginning, own
 from lowmem.mirror.snapshot import take_snapshot
+from lowmem.mirror.standing import beginnings, is_in_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -52,7 +53,7 @@ _Sent = dict[tuple[str, int, int], Entry]
 
 
 class MirrorFaultError(Exception):
-    """What was written reads back otherwise; caught in `lowmem.mirror.serve`."""
+    """What was written is not what it should be; caught in `lowmem.mirror.serve`."""
 
 
 @dataclass(slots=True)
@@ -107,6 +108,13 @@ class Uploader:
         finally:
             snapshot.close()
 
+    def is_stale(self, news: News) -> bool:
+        """Return whether news of results came too late: they are others by now."""
+        if news.published is None:
+            return False
+        journal = self.space.journal.read_bytes()
+        return not is_in_place(news.job, news.published, journal)
+
     def forget(self) -> None:
         """Open the mirror anew the next time."""
         self._remote = None
@@ -117,12 +125,17 @@ class Uploader:
         return self._remote
 
     def _durable(self, remote: Remote, news: News) -> About | None:
-        """Return the results of a job that are in the mirror already."""
+        """Return the results of a job that are in the mirror already.
+
+        Not those that it had before it last began: their number may be the same.
+        """
         if news.published is None:
             return None
+        born = beginnings(self.space.journal.read_bytes()).get(news.job, 0)
         for generation in self._own(remote):
             about = generation.about
-            if about.job == news.job and generation.is_marked:
+            is_current = about.job == news.job and about.sequence >= born
+            if is_current and generation.is_marked:
                 is_it = about.is_done and about.generation == news.generation
                 return about if is_it else None
         return None
@@ -153,7 +166,8 @@ class Uploader:
                 journal=snapshot.journal,
                 elsewhere=entries,
             )
-            size_bytes, sha256, _ = _write(remote, name, load)
+            size_bytes, sha256, loose = _write(remote, name, load)
+            _refuse_other((*loose, *entries), snapshot.recorded)
             self._confirm(remote, str(name), size_bytes, sha256)
             names = tuple(sorted({e.archive for e in entries}))
             ok = Ok(size_bytes=size_bytes, sha256=sha256, about=about, archives=names)
@@ -313,6 +327,15 @@ def _write(
         writer.add(CONTENTS, len(contents), [contents])
         sha256 = writer.close()
     return writer.size_bytes, sha256, entries
+
+
+def _refuse_other(entries: Iterable[Entry], recorded: Mapping[str, str]) -> None:
+    """Refuse results that are not what their job published: they are damaged, or others."""
+    for entry in entries:
+        if recorded.get(entry.path, entry.sha256) != entry.sha256:
+            raise MirrorFaultError(
+                f"{entry.path} is not what was published: `lowmem verify` tells more"
+            )
 
 
 def _entry(path: str, member: str, size_bytes: int, sha256: str) -> Entry:

@@ -55,6 +55,8 @@ class HeldGeneration(msgspec.Struct, frozen=True, kw_only=True):
         Whether this workspace's journal goes on from its.
     is_current
         Whether its job has not begun anew since.
+    is_ahead
+        Whether its journal goes on where this workspace's ends.
     problem
         Why it is not whole; empty if it is.
     results_sha256
@@ -68,6 +70,7 @@ class HeldGeneration(msgspec.Struct, frozen=True, kw_only=True):
     is_marked: bool
     is_own: bool
     is_current: bool
+    is_ahead: bool = False
     problem: str = ""
     results_sha256: str = ""
 

@@ -302,6 +302,11 @@ def _nowhere(*_: object) -> None:
     """Tell that a job cannot go on at a row."""
 
 
+def _alone(_: PlanContext) -> Standing:
+    """Tell that only the recipe counts."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """The description of a job.
@@ -364,7 +369,7 @@ class Job:
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = _nowhere
-    standing: Callable[[PlanContext], Standing] = lambda _: ""
+    standing: Callable[[PlanContext], Standing] = _alone
     is_bare: bool = False
     uses_device: bool = True
 
@@ -380,3 +385,8 @@ class Job:
         require("uses_device", "True or False", self.uses_device, holds=is_known)
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
+
+    @property
+    def is_adding(self) -> bool:
+        """Whether it adds to what other runs made: it has a ``standing``."""
+        return self.standing is not _alone

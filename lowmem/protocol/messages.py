@@ -144,13 +144,20 @@ class Leave(Message, frozen=True, kw_only=True):
 
 
 class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a `Job` that the command line needs."""
+    """The part of a `Job` that the command line needs.
+
+    Attributes
+    ----------
+    is_adding
+        Whether it adds to what other runs made: it has a `Job.standing`.
+    """
 
     name: str
     summary: str
     unit: str
     options: tuple[Option, ...]
     uses_device: bool = True
+    is_adding: bool = False
 
 
 class Described(Message, frozen=True, kw_only=True):

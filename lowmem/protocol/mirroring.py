@@ -22,10 +22,17 @@ from lowmem.protocol.messages import Failed, Message
 
 
 class Recover(Message, frozen=True, kw_only=True):
-    """Fill the workspace from its mirror if it is empty, else compare the two."""
+    """Fill the workspace from its mirror if it is empty, or take it to where that is.
+
+    Attributes
+    ----------
+    is_repair
+        Whether damaged lines of the journal are taken from there too.
+    """
 
     url: str
     workspace: str
+    is_repair: bool = False
 
 
 class Keep(Message, frozen=True, kw_only=True):
@@ -79,10 +86,13 @@ class Answered(Message, frozen=True, kw_only=True):
         What came back; empty where nothing did.
     notes
         What the user should know.
+    is_changed
+        Whether anything was brought to the workspace.
     """
 
     jobs: tuple[RecoveredJob, ...] = ()
     notes: tuple[str, ...] = ()
+    is_changed: bool = False
 
 
 class Durable(Message, frozen=True, kw_only=True):
@@ -99,6 +109,13 @@ class StaysHere(Message, frozen=True, kw_only=True):
     job: str
     n_bytes: int
     is_done: bool
+
+
+class Overtaken(Message, frozen=True, kw_only=True):
+    """The results of a job are others by now: those of then are not sent."""
+
+    job: str
+    generation: int
 
 
 class Troubled(Message, frozen=True, kw_only=True):
@@ -127,6 +144,7 @@ MirrorAnswer = (
     Answered
     | Durable
     | StaysHere
+    | Overtaken
     | Troubled
     | Mended
     | Shared

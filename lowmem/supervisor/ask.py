@@ -6,6 +6,7 @@ its top. A planner costs a tenth of a second and takes all that with it when it 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
@@ -16,6 +17,7 @@ from lowmem.supervisor.process import WorkerProcess, worker_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lowmem.protocol.makers import DoneRun
     from lowmem.protocol.messages import Answer, JobDescription, Plan
 
 # seconds between two looks whether the user still wants the answer. There is no limit
@@ -29,6 +31,17 @@ def describe(references: Iterable[str] = ()) -> tuple[JobDescription, ...]:
     if not isinstance(answer, Described):
         raise InternalError(problem=f"the planner answered {type(answer).__name__}")
     return answer.jobs
+
+
+def adds_to_others() -> Callable[[DoneRun], bool]:
+    """Return what tells of a run whether it added to what was there."""
+
+    @cache
+    def is_adding(reference: str) -> bool:
+        (description,) = describe([reference])
+        return description.is_adding
+
+    return lambda run: is_adding(run.begun.reference if run.begun else run.job)
 
 
 def plan(request: Plan, is_over: Callable[[], bool] = lambda: False) -> Planned:

@@ -10,6 +10,7 @@ from lowmem.protocol.records import (
     CycleEnded,
     JobBegun,
     JobEnded,
+    Mirrored,
     RunBegun,
 )
 from lowmem.protocol.tempo import Tempo
@@ -34,6 +35,8 @@ class History:
         Its results, once it is done.
     last_cycle
         Index of the last committed cycle in the journal; -1 if none.
+    durable
+        Committed cycles that a mirror has confirmed.
     attempts
         Workers that became ready.
     settings
@@ -48,6 +51,7 @@ class History:
     is_done: bool = False
     published: tuple[str, ...] = ()
     last_cycle: int = -1
+    durable: int = 0
     attempts: int = 0
     settings: Mapping[str, int] = field(default_factory=dict)
     ram_budget_bytes: int = 0
@@ -82,7 +86,10 @@ def _after(history: History, record: AnyRecord) -> History:  # noqa: PLR0911 - o
             return replace(history, last_cycle=cycle.index, tempo=tempo)
         case CycleEnded(outcome="rolled_back"):
             last = min(history.last_cycle, record.cycle.index - 1)
-            return replace(history, last_cycle=last)
+            durable = min(history.durable, last + 1)
+            return replace(history, last_cycle=last, durable=durable)
+        case Mirrored():
+            return replace(history, durable=max(history.durable, record.generation + 1))
         case JobEnded(state="done"):
             return replace(history, is_done=True, published=record.published)
         case _:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import InternalError, ReportedError
 from lowmem.base.units import format_bytes
+from lowmem.protocol.makers import owned, owners_of
 from lowmem.protocol.messages import Failed
 from lowmem.protocol.mirroring import (
     Answered,
@@ -21,27 +22,32 @@ from lowmem.protocol.mirroring import (
     JobDone,
     Keep,
     Mended,
+    Overtaken,
     Recover,
     Shared,
     StaysHere,
     Troubled,
 )
 from lowmem.protocol.records import Mirrored
+from lowmem.supervisor.history import history_of
 from lowmem.supervisor.process import HelperProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.messages import Message
     from lowmem.protocol.mirroring import MirrorAnswer
+    from lowmem.protocol.records import AnyRecord
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal
 
-# seconds that the end of a run waits for what is not yet durable.
+# seconds that the end of a run waits for what is not yet durable; and, where a time
+# budget leaves less, at least: one small generation takes about one.
 FINISH_S = 60.0
+LEAST_FINISH_S = 5.0
 # seconds of it before the user is told why the run does not end.
 _SAID_S = 1.0
 _LOOK_S = 0.05
@@ -65,6 +71,17 @@ class MirrorPlan:
     has_data: bool = False
 
 
+def finish_s(left_s: float | None) -> float:
+    """Return how long the end of a run waits, given what is left of its time budget.
+
+    Examples
+    --------
+    >>> finish_s(None), finish_s(1000.0), finish_s(20.0), finish_s(-3.0)
+    (60.0, 60.0, 20.0, 5.0)
+    """
+    return FINISH_S if left_s is None else min(FINISH_S, max(LEAST_FINISH_S, left_s))
+
+
 @dataclass(slots=True)
 class Mirror:
     """The mirror of one run, or, without a plan, none at all; a context manager.
@@ -73,6 +90,10 @@ class Mirror:
     ----------
     say
         Shows the user one line.
+    read_records
+        Reads the journal.
+    deadline
+        Monotonic time at which the time budget ends; None for no limit.
     """
 
     plan: MirrorPlan | None
@@ -81,6 +102,8 @@ class Mirror:
     clock: Clock
     stops: StopRequests
     say: Callable[[str], None]
+    read_records: Callable[[], Iterable[AnyRecord]]
+    deadline: float | None = None
     _helper: HelperProcess | None = None
     _start_at: float = 0.0
     _untold: dict[str, JobCommitted | JobDone] = field(default_factory=dict)
@@ -154,6 +177,8 @@ class Mirror:
                 self._durable(answer)
             case StaysHere():
                 self._stays(answer)
+            case Overtaken():
+                self._overtaken(answer)
             case Troubled():
                 self.say(
                     f"mirror: {answer.problem}. The job goes on; it is tried again."
@@ -184,6 +209,11 @@ class Mirror:
             )
         )
 
+    def _overtaken(self, answer: Overtaken) -> None:
+        last = self._open.get(answer.job)
+        if isinstance(last, JobDone) and last.generation == answer.generation:
+            del self._open[answer.job]
+
     def _stays(self, answer: StaysHere) -> None:
         self._open.pop(answer.job, None)
         if answer.job not in self._warned:
@@ -196,7 +226,7 @@ class Mirror:
             )
 
     def finish(self) -> None:
-        """Wait, for at most `FINISH_S`, until all is durable; then end the process."""
+        """Wait a bounded time until all is durable; then end the process."""
         if self._helper is None:
             return
         try:
@@ -208,39 +238,70 @@ class Mirror:
 
     def _wait(self) -> None:
         stops_before = self.stops.count
-        give_up_at = self.clock.monotonic() + FINISH_S
+        began = self.clock.monotonic()
+        most_s = finish_s(None if self.deadline is None else self.deadline - began)
         is_told = is_said = False
-        while not self._is_at_rest and self.clock.monotonic() < give_up_at:
+        while not self._is_at_rest and self.clock.monotonic() < began + most_s:
             self.poll()
             if self._helper is None or self.stops.count > stops_before:
                 break
             if not self._untold and not is_told:
                 is_told = self._helper.tell(FinishMirror())
-            if not is_said and self.clock.monotonic() > give_up_at - FINISH_S + _SAID_S:
+            if not is_said and self.clock.monotonic() > began + _SAID_S:
                 jobs = ", ".join(self._open)
-                self.say(f"mirror: sending {jobs}, for at most {FINISH_S:.0f} s")
+                self.say(f"mirror: sending {jobs}, for at most {most_s:.0f} s")
                 is_said = True
             self.clock.sleep(_LOOK_S)
         if self._open:
-            self.say(f"mirror: not durable at the end: {', '.join(self._open)}")
+            listed = ", ".join(self._standing(job) for job in self._open)
+            self.say(f"mirror: not durable at the end: {listed}")
+
+    def _standing(self, job: str) -> str:
+        """Return in words how far the mirror has followed a job."""
+        history = history_of(job, self.read_records())
+        committed = history.last_cycle + 1
+        if history.durable >= committed:
+            return f"{job} (its results)"
+        return f"{job} (durable {history.durable} < committed {committed})"
+
+
+def tell_done(mirror: Mirror, records: Iterable[AnyRecord], job: str) -> None:
+    """Let the mirror know of a job's results, also of those of an earlier run.
+
+    Not of results that another job has replaced since: they are that one's.
+    """
+    listed = list(records)
+    history = history_of(job, listed)
+    names = history.published
+    if owned(names, job, owners_of(listed)) == list(names):
+        mirror.done(job, history.last_cycle, names)
 
 
 def ask_mirror(
-    plan: MirrorPlan, space: Workspace, clock: Clock, patience_s: float | None = None
+    plan: MirrorPlan,
+    space: Workspace,
+    clock: Clock,
+    patience_s: float | None = None,
+    *,
+    is_repair: bool = False,
 ) -> Answered:
-    """Fill the workspace from its mirror if it is empty, else compare the two.
+    """Fill the workspace from its mirror if it is empty, or take it to where that is.
 
     Parameters
     ----------
     patience_s
         How long to wait for a mirror that does not answer; None waits for ever.
+    is_repair
+        Whether damaged lines of the journal are taken from there too.
 
     Raises
     ------
     LowmemError
-        If the mirror holds nothing whole, is ahead, or cannot be read.
+        If the workspace is empty and the mirror holds nothing whole, or cannot be read.
     """
-    request: Message = Recover(url=plan.url, workspace=str(space.root))
+    request: Message = Recover(
+        url=plan.url, workspace=str(space.root), is_repair=is_repair
+    )
     helper = HelperProcess("lowmem.mirror", request, log=space.private / "mirror.log")
     give_up_at = None if patience_s is None else clock.monotonic() + patience_s
     try:

@@ -33,6 +33,7 @@ from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.instruments import Instruments
+from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import (
     JobOrder,
     chosen_device,
@@ -101,7 +102,7 @@ def run_job(
     history = history_of(order.name, session.read_records())
     history = _begin(order, session, history, planned)
     if history.is_done:
-        tell_done(session, order.name)
+        tell_done(session.mirror, session.read_records(), order.name)
         return f"{order.name} is done already; --restart runs it again"
     prepared = prepare_job(order, session, planned, device)
     session.journal.write(
@@ -206,12 +207,6 @@ def _begin(
         )
     )
     return history_of(order.name, session.read_records())
-
-
-def tell_done(session: Session, job: str) -> None:
-    """Let the mirror know of a job's results, also of those of an earlier run."""
-    history = history_of(job, session.read_records())
-    session.mirror.done(job, history.last_cycle, history.published)
 
 
 class SupervisedRun:
@@ -392,7 +387,7 @@ class SupervisedRun:
         finished = ending if isinstance(ending, decide.Finished) else None
         if verdict.state == "done":
             self._write_end("done", verdict.exit_code, finished=finished)
-            tell_done(self._session, name)
+            tell_done(self._session.mirror, self._session.read_records(), name)
             return f"{name} is done"
         error = bad_news(self._order, verdict, ending)
         self._write_end(verdict.state, error.exit_code, str(error))

@@ -27,7 +27,7 @@ from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.integrity.published import sums_of_results
+from lowmem.integrity.published import refuse_altered, sums_of_results
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
@@ -116,7 +116,10 @@ def run_job(
         _refuse_other_recipe(job, request, restored.manifest)
     overseer.started(restored)
     if restored is not None and restored.manifest.phase == "publishing":
-        return _publish(space, request.job, restored.manifest)
+        done = restored.manifest
+        # Hours may have passed since they were summed.
+        refuse_altered(space.staging(request.job), done.publish, done.results)
+        return _publish(space, request.job, done)
     course = _Course(job, request, overseer, restored, clock or SystemClock())
     return course.run()
 

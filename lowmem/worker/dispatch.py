@@ -58,6 +58,7 @@ def _description(job: Job) -> JobDescription:
         unit=job.unit,
         options=job.options,
         uses_device=job.uses_device,
+        is_adding=job.is_adding,
     )
 
 

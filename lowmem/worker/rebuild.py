@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
 from lowmem.base.files import make_folder, publish, remove
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.checkpoints.restore import open_arrays
 from lowmem.integrity.chunks import sums_of
+from lowmem.integrity.published import not_as_published
 from lowmem.protocol.job import PlanContext
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.registry import work_of
@@ -146,11 +146,4 @@ def _refuse_other(path: Path, name: str, sha256: str) -> None:
         sums.sha256 == sha256 if sha256 else sums.ends_in_crc
     )
     if not is_same:
-        raise DataError(
-            thing=name,
-            problem="was made again and is not what was published",
-            expected="the same bytes: the job's inputs, versions or device have changed "
-            "since, or it is not repeatable",
-            todo="The damaged file was left as it is. --restart makes all of the result "
-            "anew.",
-        )
+        raise not_as_published(name)

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.commit import commit
+from lowmem.checkpoints.manifest import Manifest
+from lowmem.integrity.published import sums_of_results
 from lowmem.mirror.inbox import Inbox
 from lowmem.mirror.library import contents_of, generations, problem_of
 from lowmem.mirror.policy import newest_first
@@ -18,7 +21,7 @@ from lowmem.mirror.recover import recover
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server
 from lowmem.mirror.snapshot import SMALL_BYTES, News, TooLargeError
-from lowmem.mirror.upload import Uploader
+from lowmem.mirror.upload import MirrorFaultError, Uploader
 from lowmem.protocol.mirroring import (
     AtRest,
     Durable,
@@ -26,6 +29,7 @@ from lowmem.protocol.mirroring import (
     JobCommitted,
     JobDone,
     Mended,
+    Overtaken,
     StaysHere,
     Troubled,
 )
@@ -169,6 +173,9 @@ class Scripted:
             raise outcome
         return mirrors.about(news) if outcome else None
 
+    def is_stale(self, news):  # noqa: ARG002 - of the real one
+        return False
+
     def forget(self):
         pass
 
@@ -280,3 +287,73 @@ def test_large_stores_stay_unless_asked(space, mirror):
     with pytest.raises(TooLargeError):
         mirrors.uploader(space, mirror).upload(news, is_last=True)
     assert not list(mirror.rglob("*.lowmem"))
+
+
+def test_results_of_a_job_that_began_anew_are_sent_although_their_number_is_the_same(
+    space, mirror, tmp_path
+):
+    """As of a second append, or of a job run again with --restart."""
+    sender = mirrors.uploader(space, mirror)
+    for text in ("first", "second"):
+        mirrors.begin(space)
+        mirrors.commit(space, 0)
+        shutil.rmtree(space.staging("train"))
+        (space.root / "model.txt").write_text(text)
+        news = mirrors.finish(space, 0, ("model.txt",))
+        assert sender.upload(news, is_last=False) is not None
+        # Once they are there, they are not sent again.
+        n_files = len(list((mirror / "work").iterdir()))
+        assert sender.upload(news, is_last=False) is not None
+        assert len(list((mirror / "work").iterdir())) == n_files
+        shutil.rmtree(space.checkpoints("train"))
+    other = Workspace.at(tmp_path / "there" / "work")
+    recover(Remote.open(str(mirror), "work"), other, "mirror")
+    assert (other.root / "model.txt").read_text() == "second"
+
+
+def test_results_that_were_replaced_before_they_were_sent_are_not_taken_for_new_ones(
+    space, mirror
+):
+    """Neither by another life of the job, nor by a job that made them others."""
+    sender = mirrors.uploader(space, mirror)
+    (space.root / "images.txt").parent.mkdir(parents=True, exist_ok=True)
+    (space.root / "images.txt").write_text("one")
+    mirrors.begin(space, "ingest")
+    ingest = mirrors.finish(space, 0, ("images.txt",), "ingest")
+    assert not sender.is_stale(ingest)
+    mirrors.begin(space, "append")
+    assert not sender.is_stale(ingest)
+    append = mirrors.finish(space, 0, ("images.txt",), "append")
+    assert sender.is_stale(ingest)
+    assert not sender.is_stale(append)
+    mirrors.begin(space, "append")
+    assert sender.is_stale(append)
+    told, inbox = [], Inbox()
+    inbox.put(JobDone(job="ingest", generation=0, published=("images.txt",)))
+    inbox.put(FinishMirror())
+    Server(inbox, sender, told.append).run()
+    assert told == [Overtaken(job="ingest", generation=0), AtRest()]
+    assert not mirror.exists()
+
+
+def test_a_result_that_is_damaged_here_never_counts_as_durable(space, mirror):
+    mirrors.begin(space)
+    (space.root / "model.txt").write_text("as published")
+    entries = sums_of_results(space.root, ["model.txt"])
+    manifest = Manifest(
+        generation=0,
+        recipe={},
+        cycle=mirrors.cycle(0),
+        phase="publishing",
+        publish=("model.txt",),
+        results=entries,
+    )
+    commit(space.checkpoints("train"), manifest, [])
+    news = mirrors.finish(space, 0, ("model.txt",))
+    (space.root / "model.txt").write_text("As published")
+    sender = mirrors.uploader(space, mirror)
+    with pytest.raises(MirrorFaultError, match=r"model\.txt is not what was published"):
+        sender.upload(news, is_last=False)
+    assert not list((mirror / "work").glob("*.ok"))
+    (space.root / "model.txt").write_text("as published")
+    assert sender.upload(news, is_last=False).is_done

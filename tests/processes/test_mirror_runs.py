@@ -91,12 +91,33 @@ def test_results_are_recovered_and_told_to_be_durable(job, space, tmp_path):
     assert len(attempts(space)) == n_attempts
     for name in ("count.json", "rows.txt"):
         assert mirrors.sums(space)[name] == before[name]
-    # An older copy: its journal is the beginning of the mirror's.
+
+
+def test_a_journal_that_lost_its_last_lines_is_taken_to_where_the_mirror_is(
+    job, space, tmp_path
+):
+    """It is no other run: nothing is refused, run twice, or begun beside it."""
+    words = ("--mirror", tmp_path / "mirror")
+    assert run(job, space, *words).status == 0
+    n_attempts, results = len(attempts(space)), mirrors.sums(space)
     journal = Workspace.at(space).journal
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:3]))
+    shown = lowmem("verify", space)
+    assert shown.status == 65
+    assert "ends where its mirror goes on" in " ".join(shown.out.split())
+    (space / "count.json").unlink()
     ended = run(job, space, *words)
-    assert ended.status == 65
-    assert "behind its mirror" in ended.paragraph
+    assert ended.status == 0, ended
+    assert "done already" in ended.err
+    assert len(attempts(space)) == n_attempts
+    assert mirrors.sums(space)["count.json"] == results["count.json"]
+    assert journal.read_bytes().startswith(b"".join(lines[:-1]))
+    # The same for a repair.
+    journal.write_bytes(b"".join(lines[:3]))
+    assert lowmem("verify", space, "--repair").status == 0
+    assert journal.read_bytes().startswith(b"".join(lines[:-1]))
+    assert_counted(space)
 
 
 def test_a_supervisor_that_is_killed_leaves_no_mirror_process(job, space, tmp_path):

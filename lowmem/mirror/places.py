@@ -1,0 +1,91 @@
+"""What of a workspace gives way to what its mirror holds: pure decisions.
+
+Whole units only, a result or all that a job keeps: never a file of one state among those
+of another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lowmem.protocol.makers import done_runs
+from lowmem.protocol.records import JobBegun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lowmem.protocol.records import AnyRecord
+
+# `keep`: of unknown origin, so the user is told; `leave`: as good as the mirror's.
+Choice = Literal["place", "keep", "leave"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a journal tells of what there is.
+
+    Attributes
+    ----------
+    results
+        The checksum of each result, by its name; empty where none was recorded.
+    begun
+        When each job last began from nothing.
+    """
+
+    results: Mapping[str, str] = field(default_factory=dict)
+    begun: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The newest whole checkpoint of a job."""
+
+    generation: int
+    recipe: Mapping[str, Any]
+
+
+def told_by(records: Iterable[AnyRecord]) -> Told:
+    """Return what records tell."""
+    listed = list(records)
+    return Told(
+        results={
+            name: run.ended.results_sha256
+            for run in done_runs(listed)
+            for name in run.ended.published
+        },
+        begun={r.job: r.at for r in listed if isinstance(r, JobBegun)},
+    )
+
+
+def choice_of_result(name: str, here: Told, there: Told) -> Choice:
+    """Return what becomes of a result that is there already.
+
+    Parameters
+    ----------
+    here
+        What the workspace's own journal tells; nothing, if it has none.
+    there
+        What the journal that takes its place tells.
+    """
+    if name not in here.results:
+        return "keep"
+    same = here.results[name] == there.results.get(name)
+    return "leave" if same and here.results[name] else "place"
+
+
+def choice_of_job(
+    job: str, here: Told, there: Told, own: Commit | None, theirs: Commit | None
+) -> Choice:
+    """Return what becomes of a job's checkpoints and of what it has in the making.
+
+    Notes
+    -----
+    Its own stay where they are as new, of the same recipe, and not of an earlier
+    beginning: then it is the journal that lost its end, not the work.
+    """
+    if own is None or theirs is None:
+        return "place"
+    is_same_life = here.begun.get(job) in {None, there.begun.get(job)}
+    is_as_new = own.recipe == theirs.recipe and own.generation >= theirs.generation
+    return "leave" if is_same_life and is_as_new else "place"

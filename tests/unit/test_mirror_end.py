@@ -1,0 +1,107 @@
+"""The end of a run waits for its mirror, but not beyond what its time budget leaves."""
+
+from __future__ import annotations
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.messages import Cycle
+from lowmem.protocol.records import CycleEnded, JobBegun, Mirrored
+from lowmem.supervisor import mirroring
+from lowmem.supervisor.history import history_of
+from lowmem.supervisor.mirroring import Mirror, MirrorPlan
+
+
+class Clock:
+    """Time passes by sleeping only."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def monotonic(self):
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+
+
+class Silent:
+    """A mirror's process that never answers."""
+
+    is_open = True
+    pid = 0
+
+    def __init__(self, *_, **__):
+        self.is_ended = False
+
+    def tell(self, _):
+        return True
+
+    def receive(self, *_):
+        return []
+
+    def end(self, _):
+        self.is_ended = True
+
+
+class NoStops:
+    count = 0
+
+
+def records(n_committed, durable):
+    found = [JobBegun(job="train", at="", reference="train", recipe={}, unit="images")]
+    for index in range(n_committed):
+        cycle = Cycle(
+            index=index,
+            items=1,
+            started_at="",
+            seconds=1,
+            commit_seconds=0,
+            settings={},
+        )
+        ended = CycleEnded(
+            job="train", at="", attempt=1, outcome="committed", cycle=cycle
+        )
+        found.append(ended)
+        if index < durable:
+            found.append(Mirrored(job="train", at="", generation=index, is_done=False))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("left_s", "waits_s"), [(None, 60), (1000, 60), (20, 20), (2, 5), (-10, 5)]
+)
+def test_the_wait_for_a_mirror_that_does_not_answer_keeps_to_the_time_budget(
+    tmp_path, monkeypatch, left_s, waits_s
+):
+    monkeypatch.setattr(mirroring, "HelperProcess", Silent)
+    clock, said = Clock(), []
+    mirror = Mirror(
+        plan=MirrorPlan(url="slow"),
+        space=Workspace.at(tmp_path),
+        journal=None,
+        clock=clock,
+        stops=NoStops(),
+        say=said.append,
+        read_records=lambda: records(5, durable=3),
+        deadline=None if left_s is None else clock.seconds + left_s,
+    )
+    with mirror:
+        mirror.committed("train", 4)
+        began = clock.seconds
+    assert clock.seconds - began == pytest.approx(waits_s, abs=0.1)
+    assert said[-1] == (
+        "mirror: not durable at the end: train (durable 3 < committed 5)"
+    )
+
+
+def test_what_is_durable_never_outlives_the_commit_that_it_was():
+    found = records(5, durable=4)
+    assert history_of("train", found).durable == 4
+    back = found[-3]
+    assert isinstance(back, CycleEnded)
+    undone = CycleEnded(
+        job="train", at="", attempt=2, outcome="rolled_back", cycle=back.cycle
+    )
+    assert history_of("train", [*found, undone]).durable == back.cycle.index
+    assert history_of("train", [*found, found[0]]).durable == 0
