@@ -3,11 +3,13 @@
     python benchmarks/kill_storm.py --kills 300 --folder storm     some 40 minutes
     python benchmarks/kill_storm.py --kills 50 --folder storm      50 more, added up
 
-The jobs run once without interruption, then again and again in new workspaces while
-worker, supervisor or both are killed at moments drawn by chance: while they start, while
-they work, while a commit's temporary folder is there, while results are published. Every
-published byte, the last state of the training (weights, optimiser, generators) and the
-journal are held against those of the uninterrupted run; `lowmem verify` has its say too.
+The jobs run once without interruption, then again and again in new workspaces, each with
+a mirror, while worker, supervisor, the mirror's process or several of them are killed at
+moments drawn by chance: while they start, while they work, while a commit's temporary
+folder is there, while results are published, while an archive in the mirror has no marker
+yet. Every published byte, the last state of the training (weights, optimiser, generators)
+and the journal are held against those of the uninterrupted run; so are the results that
+come back from the mirror; `lowmem verify` has its say too.
 """
 
 from __future__ import annotations
@@ -38,6 +40,15 @@ OPTIONS = {
     "analyze": ["--cycle-steps", "2"],
     "generate": ["--count", "1500", "--cycle-steps", "2"],
 }
+# In a process of its own, as `lowmem` does it: only that one loads fsspec.
+RECOVER = """
+import sys
+from lowmem.base.workspace import Workspace
+from lowmem.mirror.recover import recover
+from lowmem.mirror.remote import Remote
+space = Workspace.at(sys.argv[1])
+recover(Remote.open(sys.argv[2], space.root.name), space, sys.argv[2])
+"""
 # Kills of one job in one workspace, before it may end.
 KILLS_PER_JOB = 8
 
@@ -64,6 +75,15 @@ def words(job: str, workspace: Path) -> list[str]:
     return [*OPTIONS[job], "--workspace", str(workspace), "--ram-budget", "2G"]
 
 
+def recovered(folder: Path, mirror: Path) -> Path:
+    """Return a new workspace of the same name, taken from the mirror alone."""
+    workspace = folder / "recovered" / "storm"
+    shutil.rmtree(workspace.parent, ignore_errors=True)
+    line = [sys.executable, "-c", RECOVER, str(workspace), str(mirror)]
+    subprocess.run(line, check=True)
+    return workspace
+
+
 def uninterrupted(folder: Path) -> Path:
     """Return the workspace of the run that nothing interrupts; made once."""
     workspace = folder / "reference"
@@ -75,13 +95,18 @@ def uninterrupted(folder: Path) -> Path:
 
 def one_round(folder: Path, reference: Path, tally: dict, left: int, seed: int) -> dict:
     """Run the five jobs in a new workspace under kills, and compare."""
-    workspace = folder / "storm"
+    workspace, mirror = folder / "storm", folder / "mirror"
     shutil.rmtree(workspace, ignore_errors=True)
+    shutil.rmtree(mirror, ignore_errors=True)
     draw = np.random.default_rng([seed, tally["rounds"]])
     began = time.monotonic()
     for job in pipeline.JOBS:
         one = storm.Storm(
-            job=job, workspace=workspace, words=words(job, workspace), draw=draw
+            job=job,
+            workspace=workspace,
+            words=[*words(job, workspace), "--mirror", str(mirror)],
+            draw=draw,
+            mirror=mirror / workspace.name,
         )
         one.run(min(KILLS_PER_JOB, left))
         n_kills = sum(one.kills.values())
@@ -90,6 +115,10 @@ def one_round(folder: Path, reference: Path, tally: dict, left: int, seed: int) 
         tally["kills"] += Counter({" ".join(k): n for k, n in one.kills.items()})
         tally["commands"] += one.commands
     wrong = storm.audit(workspace, reference)
+    back, expected = storm.sums(recovered(folder, mirror)), storm.sums(reference)
+    # The training's state on the way is not part of its results.
+    names = [name for name in expected if not name.startswith("training:")]
+    wrong += [f"{n} from the mirror" for n in names if back.get(n) != expected[n]]
     tally["rounds"] += 1
     tally["seconds"] += time.monotonic() - began
     tally["wrong"] += wrong

@@ -4,8 +4,9 @@
 
 Runs the five jobs on drawn faces twice: once undisturbed, once with a mirror, where at
 every moment all processes are killed and the workspace is deleted before the same command
-is given again. Prints what was lost and what came back each time, then the SHA-256 of
-every result of both.
+is given again. The moments are shared out among the five jobs, at least one in each from
+five on; where in a job is drawn by chance. Prints in which job each fell, what was lost
+and what came back, then the SHA-256 of every result of both.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lowmem.base.errors import LowmemError
 from lowmem.base.workspace import Workspace
-from lowmem.report.read import read_report
+from lowmem.protocol.records import AttemptBegun, CycleEnded, JobEnded
+from lowmem.report.read import read_records, read_report
 from tests.processes import pipeline
+
+if TYPE_CHECKING:
+    from lowmem.protocol.records import AnyRecord
 
 PATIENCE_S = 900
 # In a process of its own, as `lowmem` does it: only that one loads fsspec.
@@ -114,16 +122,44 @@ def digest(workspace: Path, job: str) -> str:
     return whole.hexdigest()
 
 
-def wait_for_commits(run: subprocess.Popen[bytes], workspace: Path, more: int) -> None:
-    """Wait for so many commits beyond those that came back, or for the end."""
-    first: int | None = None
-    while run.poll() is None:
-        time.sleep(0.05)
-        if not (workspace / ".lowmem" / "journal.jsonl").exists():
+def targets(moments: int) -> list[str]:
+    """Return the job in which each moment is to fall, in the jobs' order."""
+    jobs = pipeline.JOBS
+    return sorted((jobs[n % len(jobs)] for n in range(moments)), key=jobs.index)
+
+
+def records_of(workspace: Path) -> list[AnyRecord]:
+    """Return the journal's records; none while it is being written for the first time."""
+    with suppress(LowmemError):
+        return list(read_records(Workspace.at(workspace).journal))
+    return []
+
+
+def running_job(records: list[AnyRecord]) -> str:
+    """Return the job at which a worker is, by the journal; empty if there is none."""
+    for record in reversed(records):
+        if isinstance(record, JobEnded):
+            return ""
+        if isinstance(record, AttemptBegun):
+            return record.job
+    return ""
+
+
+def wait_for(
+    run: subprocess.Popen[bytes], workspace: Path, job: str, n_commits: int
+) -> None:
+    """Wait until a job, or a later one, is at work and has committed so often in this run."""
+    jobs, before = pipeline.JOBS, None
+    give_up_at = time.monotonic() + PATIENCE_S
+    while run.poll() is None and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+        records = records_of(workspace)
+        now = running_job(records)
+        if not now or jobs.index(now) < jobs.index(job):
             continue
-        n_commits = sum(pipeline.committed_cycles(workspace, j) for j in pipeline.JOBS)
-        first = n_commits if first is None else first
-        if n_commits >= first + more:
+        count = sum(isinstance(r, CycleEnded) and r.job == now for r in records)
+        before = (now, count) if before is None else before
+        if before[0] != now or count >= before[1] + n_commits:
             return
 
 
@@ -132,14 +168,19 @@ def lose_and_recover(
 ) -> None:
     """Lose the machine again and again, then let the run end."""
     words = ("--mirror", str(mirror))
-    print(f"{'moment':>6} {'after':>7}  committed | durable | recovered by the next")
-    for moment in range(1, moments + 1):
+    head = "committed | durable | recovered by the next"
+    print(f"{'moment':>6} {'in':>9} {'after':>7}  {head}")
+    fell: Counter[str] = Counter()
+    for moment, job in enumerate(targets(moments), start=1):
         run = start(workspace, *words)
         began = time.monotonic()
-        wait_for_commits(run, workspace, draw.randint(1, 6))
-        time.sleep(draw.uniform(0.0, 1.5))
+        # Once in each job before its first commit can be far.
+        wait_for(run, workspace, job, draw.randint(0, 2) if fell[job] else 0)
+        time.sleep(draw.uniform(0.0, 0.3))
         after_s = time.monotonic() - began
         kill_everything(run)
+        where = running_job(records_of(workspace)) or "between"
+        fell[where] += 1
         before = standing(workspace)
         shutil.rmtree(workspace, ignore_errors=True)
         subprocess.run(
@@ -155,7 +196,11 @@ def lose_and_recover(
         after = standing(workspace)
         shutil.rmtree(workspace, ignore_errors=True)
         lost, kept, back = text_of(before, 0), text_of(before, 1), text_of(after, 0)
-        print(f"{moment:>6} {after_s:>5.1f} s  {lost} | {kept} | {back}", flush=True)
+        print(
+            f"{moment:>6} {where:>9} {after_s:>5.1f} s  {lost} | {kept} | {back}",
+            flush=True,
+        )
+    print("moments:", ", ".join(f"{job} {n}" for job, n in fell.items()))
     run = start(workspace, *words)
     finish(run)
 

@@ -12,7 +12,7 @@ from lowmem.base.units import bytes_from_size, seconds_from_duration
 from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.options import flag_of, resolve_options, value_of
-from lowmem.supervisor.order import JobOrder
+from lowmem.supervisor.order import MIRROR_BYTES, JobOrder
 
 PIPELINE = ("ingest", "train", "encode", "analyze", "generate")
 DEFAULT_SEED = 1
@@ -265,6 +265,7 @@ def job_order(
         recycle_every=options.recycle_every,
         is_restart=options.restart,
         is_quiet=options.quiet,
+        mirror_bytes=MIRROR_BYTES if options.mirror is not None else 0,
     )
 
 

@@ -34,11 +34,17 @@ def describe(references: Iterable[str] = ()) -> tuple[JobDescription, ...]:
 
 
 def adds_to_others() -> Callable[[DoneRun], bool]:
-    """Return what tells of a run whether it added to what was there."""
+    """Return what tells of a run whether it added to what was there.
+
+    Of a job whose file is gone nobody can tell: it counts as one that did not.
+    """
 
     @cache
     def is_adding(reference: str) -> bool:
-        (description,) = describe([reference])
+        try:
+            (description,) = describe([reference])
+        except ReportedError:
+            return False
         return description.is_adding
 
     return lambda run: is_adding(run.begun.reference if run.begun else run.job)

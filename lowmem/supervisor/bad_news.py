@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 def refusal(order: JobOrder, rungs: Sequence[PlannedRung]) -> BudgetError:
     """Return why no rung is tried, and the smallest budget that would do."""
     smallest = smallest_budget_bytes(rungs)
-    least = min(rung.ram_bytes or 0 for rung in rungs)
+    least = min(rung.ram_bytes or 0 for rung in rungs) + order.mirror_bytes
     return BudgetError(
         job=order.name,
         budget=format_bytes(order.ram_budget_bytes),
         problem="its smallest setting is predicted to use "
         f"{format_bytes(least + SUPERVISOR_BYTES)}, and some room must be left",
-        needed=f"{format_size(smallest or 0)} or more",
+        needed=f"{format_size((smallest or 0) + order.mirror_bytes)} or more",
     )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # The supervisor's own memory, counted in the budget: 24 MiB measured while a job runs,
 # see tests/memory/test_supervisor_size.py.
 SUPERVISOR_BYTES = 25 * 2**20
+# The mirror's process, with a folder: 12 MiB at rest and 19 while it sends, see
+# tests/memory/test_mirror_size.py. Libraries of object stores take more.
+MIRROR_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class JobOrder:
         Whether the job can use a GPU at all.
     deadline
         Monotonic time at which the time budget ends; None for no limit.
+    mirror_bytes
+        Of the budget, for the mirror's process; 0 without one.
     """
 
     reference: str
@@ -56,6 +61,12 @@ class JobOrder:
     recycle_every: int | None
     is_restart: bool
     is_quiet: bool
+    mirror_bytes: int = 0
+
+    @property
+    def planned_budget_bytes(self) -> int:
+        """What the plan may give to the job and its supervisor."""
+        return self.ram_budget_bytes - self.mirror_bytes
 
     def left_s(self, now: float) -> float | None:
         """Return the seconds from monotonic time ``now`` to the deadline."""

@@ -72,7 +72,7 @@ def prepare(
     ceilings = ceilings_of(order.name, planned.memory_key, bench.device, records)
     known = _Known(order, planned, bench)
     rungs = forecast(planned, known.samples(), ceilings)
-    is_due = is_trial_due(rungs, order.ram_budget_bytes)
+    is_due = is_trial_due(rungs, order.planned_budget_bytes)
     guessed = {"unknown", "analytic"}
     is_wanted = is_thorough and any(rung.source in guessed for rung in rungs)
     if planned.trials and (is_due or is_wanted):
@@ -85,7 +85,7 @@ def _prepared(
     order: JobOrder, planned: Planned, samples: list[Sample], ceilings: Ceilings
 ) -> Prepared:
     rungs = forecast(planned, samples, ceilings)
-    start = start_of(rungs, forecast(planned, samples), order.ram_budget_bytes)
+    start = start_of(rungs, forecast(planned, samples), order.planned_budget_bytes)
     return Prepared(rungs=rungs, start=start)
 
 

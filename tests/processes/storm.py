@@ -1,8 +1,8 @@
 """Kill a job again and again, at moments drawn by chance, until it is done.
 
-A storm starts `lowmem run JOB`, waits for a moment (while it starts, works, commits, or
-publishes), and sends SIGKILL to its worker, its supervisor or both; then the same
-command again. What is compared afterwards is every published byte, the last state of
+A storm starts `lowmem run JOB`, waits for a moment (while it starts, works, commits,
+publishes, or its mirror's process writes), and sends SIGKILL to its worker, its
+supervisor, its mirror's process or several of them; then the same command again. What is compared afterwards is every published byte, the last state of
 the training, and the journal.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-MOMENTS = ("start", "work", "commit", "publish")
-TARGETS = ("worker", "supervisor", "both")
-# How often each moment is drawn: commits are short and matter most.
-_SHARES = (0.15, 0.35, 0.4, 0.1)
+MOMENTS = ("start", "work", "commit", "publish", "upload")
+TARGETS = ("worker", "supervisor", "both", "mirror", "all")
+# How often each moment is drawn: commits and uploads are short and matter most. The last
+# one, and the last two targets, only where there is a mirror.
+_SHARES = (0.12, 0.22, 0.3, 0.08, 0.28)
+_N_WITHOUT_MIRROR = 4, 3
 # seconds
 _START_S = 1.5
 _WORK_S = 2.0
@@ -53,35 +56,54 @@ class Storm:
         The command, without `--quiet` and such.
     kills
         How many of each target and moment were sent.
+    mirror
+        Folder of the workspace's generations, if it has a mirror.
     """
 
     job: str
     workspace: Path
     words: Sequence[str]
     draw: np.random.Generator
+    mirror: Path | None = None
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
     commands: int = 0
     _process: subprocess.Popen[bytes] | None = None
+    _fragments: set[str] = field(default_factory=set)
 
     def run(self, n_kills: int) -> None:
         """Kill so often, or until the job is done; then let it end."""
         while sum(self.kills.values()) < n_kills:
-            moment = str(self.draw.choice(MOMENTS, p=_SHARES))
-            target = str(self.draw.choice(TARGETS))
+            moment, target = self._drawn()
             self._start()
-            if self._wait_for(moment) and self._kill(target):
-                self.kills[target, moment] += 1
+            if self._wait_for(moment):
+                # By then it may be over: what counts is what was killed.
+                is_upload = self._is_uploading()
+                now = "work" if moment == "upload" and not is_upload else moment
+                if self._kill(target):
+                    self.kills[target, now] += 1
             if self._has_ended_well():
                 return
         while not self._has_ended_well():
             self._start()
             self._process.wait(pipeline.DEADLINE_S)
 
+    def _drawn(self) -> tuple[str, str]:
+        """Return a moment and a target."""
+        n_moments, n_targets = len(MOMENTS), len(TARGETS)
+        if self.mirror is None:
+            n_moments, n_targets = _N_WITHOUT_MIRROR
+        shares = [share / sum(_SHARES[:n_moments]) for share in _SHARES[:n_moments]]
+        moment = self.draw.choice(MOMENTS[:n_moments], p=shares)
+        return str(moment), str(self.draw.choice(TARGETS[:n_targets]))
+
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
         self._collect()
         self.commands += 1
+        if self.mirror is not None and self.mirror.is_dir():
+            # What killed uploads have left is no upload.
+            self._fragments = {entry.name for entry in os.scandir(self.mirror)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lowmem", "run", self.job, *self.words],
             stdin=subprocess.DEVNULL,
@@ -116,8 +138,11 @@ class Storm:
             results = [self.workspace / name for name in pipeline.RESULTS[self.job]]
             seen = self._until(lambda: any(path.exists() for path in results))
             return seen and self._pause(self.draw.uniform(0, _COMMIT_S))
-        if not self._until(self._is_at_work):
-            return False
+        return self._until(self._is_at_work) and self._wait_at_work(moment)
+
+    def _wait_at_work(self, moment: str) -> bool:
+        if moment == "upload":
+            return self._until(self._is_uploading)
         if moment == "work":
             return self._pause(self.draw.uniform(0, _WORK_S))
         seen = all(self._sees_a_commit() for _ in range(self.draw.integers(1, 4)))
@@ -128,6 +153,16 @@ class Storm:
         temporary = Workspace.at(self.workspace).checkpoints(self.job) / "tmp"
         is_between = self._until(lambda: not temporary.exists())
         return is_between and self._until(temporary.exists)
+
+    def _is_uploading(self) -> bool:
+        """Whether an archive that was begun since this storm's start has no marker yet."""
+        if self.mirror is None or not self.mirror.is_dir():
+            return False
+        names = {entry.name for entry in os.scandir(self.mirror)}
+        unmarked = {
+            n for n in names if n.endswith(".lowmem") and f"{n}.ok" not in names
+        }
+        return bool(unmarked - self._fragments)
 
     def _is_at_work(self) -> bool:
         """Whether a worker is ready, by the journal of the newest command."""
@@ -160,23 +195,30 @@ class Storm:
     def _kill(self, target: str) -> bool:
         """Send SIGKILL; return whether anything was there to be killed."""
         supervisor = self._process.pid
-        worker = None
-        with suppress(psutil.Error, AssertionError):
-            worker = pipeline.worker_of(supervisor).pid
-        if target == "worker" and worker is None:
-            return False
-        victims = {"worker": [worker], "supervisor": [supervisor]}.get(
-            target, [supervisor, worker]
-        )
-        if self.draw.random() < 0.5:
-            victims.reverse()
-        for victim in victims:
-            if victim is not None:
-                with suppress(ProcessLookupError):
-                    pipeline.kill(victim)
-        if supervisor in victims:
+        worker, helper = self._child("lowmem.worker"), self._child("lowmem.mirror")
+        victims = {
+            "worker": [worker],
+            "supervisor": [supervisor],
+            "both": [supervisor, worker],
+            "mirror": [helper],
+            "all": [supervisor, worker, helper],
+        }[target]
+        present = [pid for pid in victims if pid is not None]
+        for victim in self.draw.permutation(present):
+            with suppress(ProcessLookupError):
+                pipeline.kill(int(victim))
+        if supervisor in present:
             self._process.wait()
-        return True
+        return bool(present)
+
+    def _child(self, module: str) -> int | None:
+        """Return the process of a module that the supervisor has started."""
+        with suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children():
+                with suppress(psutil.Error):
+                    if module in child.cmdline():
+                        return child.pid
+        return None
 
 
 def sums(workspace: Path) -> dict[str, str]:

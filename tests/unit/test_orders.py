@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import (
     ConfigError,
@@ -13,6 +14,7 @@ from lowmem.base.errors import (
     UnknownOptionError,
     UsageError,
 )
+from lowmem.base.workspace import Workspace
 from lowmem.cli.orders import (
     DEFAULT_SEED,
     Budgets,
@@ -23,8 +25,13 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
+from lowmem.memory.budget import SOFT_SHARE
 from lowmem.protocol.job import Option
-from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
+from lowmem.supervisor.bad_news import refusal
+from lowmem.supervisor.order import SUPERVISOR_BYTES
+from lowmem.supervisor.prepare import prepare
+from lowmem.supervisor.trials import Bench
 
 
 def described(name, *options):
@@ -273,3 +280,36 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path, content, words)
     with pytest.raises(ConfigError, match=words) as caught:
         read_config(path)
     assert str(path) in str(caught.value)
+
+
+# --- the mirror -------------------------------------------------------------------
+
+
+def test_a_plan_leaves_room_for_the_process_of_a_mirror(tmp_path):
+    """A rung that just fits without a mirror does not fit beside one."""
+    alone, beside = ordered(), ordered(mirror="drive")
+    rung = PlannedRung(
+        settings={}, ram_bytes=ram_bytes_at(alone), vram_bytes=None, source="remembered"
+    )
+    planned = Planned(rungs=(rung,))
+    assert start(alone, planned, tmp_path) == 0
+    assert start(beside, planned, tmp_path) is None
+    assert "or more" in str(refusal(beside, [rung]))
+    assert str(refusal(beside, [rung])) != str(refusal(alone, [rung]))
+
+
+def ram_bytes_at(order):
+    """Return a need that the budget holds, with a few bytes to spare."""
+    return round(order.ram_budget_bytes * SOFT_SHARE) - SUPERVISOR_BYTES - 1000
+
+
+def start(order, planned, folder):
+    bench = Bench(
+        space=Workspace.at(folder),
+        clock=SystemClock(),
+        device="cpu",
+        is_over=lambda: False,
+    )
+    return prepare(
+        order, planned, bench, [], is_thorough=False, say=lambda _: None
+    ).start
