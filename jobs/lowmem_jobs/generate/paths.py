@@ -11,7 +11,7 @@ import numpy as np
 from lowmem.stats.paths import constant_radius, straight
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.read import RowReader
-from lowmem_jobs.generate.recipe import PATH_KINDS, image_rows
+from lowmem_jobs.generate.recipe import PATH_KINDS, image_rows, path_kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ class Ends:
             "straight": partial(straight, start, end),
             "radius": partial(constant_radius, start, end, frame=frame),
         }
-        chosen = ctx.options["path_kind"] or PATH_KINDS[0]
+        chosen = path_kind_of(ctx.options)
         order = sorted(PATH_KINDS, key=lambda kind: kind != chosen)
         paths = {kind: ways[kind] for kind in order}
         return cls(rows=image_rows(ctx.options), paths=paths)

@@ -46,6 +46,11 @@ def sigma_of(options: Mapping[str, Any]) -> float:
     return float(usual if options["sigma"] is None else options["sigma"])
 
 
+def path_kind_of(options: Mapping[str, Any]) -> str:
+    """Return which of `PATH_KINDS` vectors are drawn along."""
+    return str(options["path_kind"] or PATH_KINDS[0])
+
+
 def image_rows(options: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the rows of the image store that vectors start from."""
     named = (options[name] for name in ("from_index", "to_index", "near"))
