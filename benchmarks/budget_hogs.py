@@ -75,9 +75,10 @@ def eight_threads(mib: int, _: Path) -> None:
 
 
 def forked_child(mib: int, _: Path) -> None:
-    """Take it in a forked child."""
+    """Take it in a forked child, and go on whatever becomes of it."""
     in_child(lambda: (fill(mib), rest()))
     os.wait()
+    rest()
 
 
 def detached_grandchild(mib: int, _: Path) -> None:
@@ -106,6 +107,7 @@ def forks_that_stop_sharing(mib: int, _: Path) -> None:
     touch(held, 1)
     in_child(lambda: (time.sleep(0.3), touch(held, 2), rest()))
     os.wait()
+    rest()
 
 
 def mapped_file(mib: int, folder: Path) -> None:

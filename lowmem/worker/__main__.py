@@ -12,13 +12,14 @@ import faulthandler
 import os
 import signal
 import sys
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.protocol.messages import Run, request_from_line
+from lowmem.protocol.messages import MEMORY_ERROR, Run, request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
@@ -35,6 +36,7 @@ _OOM_SCORE = b"800"
 
 def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     """Serve one request; return the exit status."""
+    own_pid = os.getpid()
     _die_with(supervisor_pid)
     # A forked child that outlives this process must not keep the workspace locked.
     inherited = {descriptor: _identity(descriptor) for descriptor in inherited_fds}
@@ -44,6 +46,7 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _volunteer_for_the_oom_killer()
     channel = Channel(sys.stdin.buffer, answers_fd, SystemClock())
+    os.register_at_fork(after_in_child=channel.forked)
     line = channel.read_request()
     if not line:
         return 1
@@ -57,7 +60,12 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
         # SystemExit is only an error here: a job ends by returning.
         device = request.device if isinstance(request, Run) else "cpu"
         failure = failure_from_exception(error, device=device)
-        channel.send(failure)
+        # A forked child ends as in any program, and the job may go on; but where it was
+        # refused memory, the job is to be tried again with less.
+        if os.getpid() == own_pid or failure.kind == MEMORY_ERROR:
+            channel.send(failure)
+        else:
+            traceback.print_exception(error, file=sys.__stderr__)
         return failure.exit_code
     finally:
         sys.stdout.flush()

@@ -68,6 +68,10 @@ class Channel:
         except BrokenPipeError:
             os._exit(1)
 
+    def forked(self) -> None:
+        """Forget, in a forked child, a lock that a thread of the parent may hold."""
+        self._sending = threading.Lock()
+
     def is_draining(self) -> bool:
         """Return whether the supervisor waits for the next commit."""
         return self._drain.is_set()

@@ -9,6 +9,8 @@ loses nothing.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import (
+    EXIT_JOB,
     JobDefinitionError,
     RecipeChangedError,
     ResultNameError,
@@ -159,6 +162,7 @@ class _Course:
         self._clock = clock
         self._space = Workspace.at(request.workspace)
         self._restored = restored
+        self._pid = os.getpid()
         self._index = 0 if restored is None else restored.manifest.generation + 1
         self._pace = Pace(
             cycle_steps=request.cycle_steps,
@@ -230,7 +234,9 @@ class _Course:
             try:
                 point = next(work)
             except StopIteration as end:
+                self._end_copies()
                 return self._checked_end(end.value)
+            self._end_copies()
             if not isinstance(point, CommitPoint):
                 raise self._definition_error(
                     f"yielded {_kind(point)}", "a lowmem.CommitPoint(...)"
@@ -240,6 +246,20 @@ class _Course:
             self._note_step(self._clock.monotonic() - step_began)
             if self._is_due() and not self._take(point):
                 return None
+
+    def _end_copies(self) -> None:
+        """End a forked child that the job lets return here: it would commit as well.
+
+        At once, since what the job opened belongs to the process that it was copied from.
+        """
+        if os.getpid() != self._pid:
+            print(
+                f"lowmem: a forked child of job {self._job.name} returned from its work "
+                "and was ended: call os._exit in it, or use multiprocessing",
+                file=sys.__stderr__,
+                flush=True,
+            )
+            os._exit(EXIT_JOB)
 
     def _checked_end(self, value: object) -> Result:
         if value is None:

@@ -66,6 +66,7 @@ HOGS = {
             if mib > 100: rest()
             os._exit(0)
         os.wait()  # the line
+        if mib > 100: rest()
         """,
     "detached grandchild": """
         def leave_home():
@@ -92,6 +93,7 @@ HOGS = {
             if mib > 100: rest()
             os._exit(0)
         os.wait()  # the line
+        if mib > 100: rest()
         """,
 }
 # What a limit of private memory stops before it begins; what only the watch can stop;

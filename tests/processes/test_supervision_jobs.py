@@ -134,6 +134,36 @@ while not (ctx.workspace.root / "pid").exists(): time.sleep(0.01)
     assert not is_running(int((tmp_path / "w" / "pid").read_text()))
 
 
+@pytest.mark.parametrize(
+    ("end_of_child", "said"),
+    [
+        ("pass", "returned from its work and was ended"),
+        ("return lowmem.Result()", "returned from its work and was ended"),
+        ("raise KeyError('in the child')", "KeyError: 'in the child'"),
+    ],
+)
+def test_a_forked_child_that_comes_back_neither_commits_nor_fails_the_job(
+    tmp_path, end_of_child, said
+):
+    text = f"""
+for n in range(ctx.state.get("n", 0), 3):
+    child = os.fork()
+    if child == 0:
+        {end_of_child}
+    else:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 70
+    yield lowmem.CommitPoint(items=1, state={{"n": n + 1}})
+"""
+    space = tmp_path / "w"
+    ended = run(job_file(tmp_path, body(text)), space, "--cycle-steps", "1")
+    assert ended.status == 0, ended
+    written = records(space)
+    assert [cycle.cycle.items for cycle in committed_cycles(written)][:3] == [1, 1, 1]
+    assert len(attempts(space)) == 1
+    log = Workspace.at(space).log("task").read_text()
+    assert log.count(said) == 3, log
+
+
 def test_a_child_of_a_child_keeps_the_files_that_it_opened(tmp_path):
     text = """
 path = ctx.workspace.root / "written"
