@@ -88,6 +88,11 @@ class Workspace:
         return self.private / "recovering"
 
     @property
+    def uploading(self) -> Path:
+        """Names of the files in the mirror that were begun and are not finished."""
+        return self.private / "uploading.json"
+
+    @property
     def trials(self) -> Path:
         """Folder of the peaks that trial runs of jobs showed."""
         return self.private / "trials"
@@ -95,6 +100,15 @@ class Workspace:
     def job(self, name: str) -> Path:
         """Return the private folder of one job."""
         return self.private / "jobs" / name
+
+    def job_names(self) -> list[str]:
+        """Return the jobs that keep anything here.
+
+        Not trial runs: their folders have a dot in the name, which no job has.
+        """
+        folder = self.job("")
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in found if "." not in path.name)
 
     def staging(self, job: str) -> Path:
         """Return the folder where a job builds its results before they are published."""

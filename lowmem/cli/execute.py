@@ -28,6 +28,7 @@ from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
 from lowmem.protocol.makers import additions_to
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
+from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
@@ -184,6 +185,7 @@ def open_session(
         Monotonic time at which the command's time budget ends; None for no limit.
     """
     clock = SystemClock()
+    remove_fragments(space)
     with (
         Warden(),
         Journal(space, clock) as journal,

@@ -151,8 +151,7 @@ def _lost_manifests(space: Workspace, pasts: Mapping[str, JobPast]) -> Iterator[
 
 def _lost_files(space: Workspace) -> Iterator[tuple[str, str]]:
     """Yield the other files of checkpoints, with the SHA-256 that each must have."""
-    jobs = space.job("")
-    for job in sorted(path.name for path in jobs.iterdir()) if jobs.is_dir() else ():
+    for job in space.job_names():
         folder = space.checkpoints(job)
         for generation in generations(folder):
             found = examine(generation_path(folder, generation))

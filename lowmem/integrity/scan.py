@@ -53,8 +53,7 @@ def verify(space: Workspace) -> Verification:
     lines = scan.journal()
     pasts = pasts_of(lines.records)
     scan.owners = owners_of(lines.records)
-    folders = space.job("").iterdir() if space.job("").is_dir() else ()
-    for job in [*pasts, *sorted({path.name for path in folders} - pasts.keys())]:
+    for job in [*pasts, *(name for name in space.job_names() if name not in pasts)]:
         scan.job(job, pasts.get(job))
     scan.unclaimed()
     return Verification(

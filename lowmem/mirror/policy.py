@@ -114,6 +114,35 @@ def expired(
     return [*(g.name for g in gone), *unused]
 
 
+def cleared(
+    leftovers: Iterable[ArchiveName],
+    mine: Iterable[Generation],
+    everybody: Iterable[Generation],
+) -> list[ArchiveName]:
+    """Return those of the uploads that were begun and cut which are of no more use.
+
+    Notes
+    -----
+    One may be whole although its marker is missing, and then be all that there is of its
+    job: it goes once a newer one of the same job is marked.
+    """
+    newest: dict[str, int] = {}
+    for generation in mine:
+        if generation.is_marked:
+            job = generation.name.job
+            newest[job] = max(newest.get(job, -1), generation.name.sequence)
+    listed = list(everybody)
+    marked = {g.name for g in listed if g.is_marked}
+    used = {archive for g in listed for archive in g.archives}
+    return [
+        name
+        for name in leftovers
+        if name not in marked
+        and str(name) not in used
+        and newest.get(name.job, -1) >= name.sequence
+    ]
+
+
 def wait_s(failures: int, chance: float) -> float:
     """Return how long to wait after so many failures in a row.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lowmem.mirror.archive import ArchiveWriter, ChangedFileError, DamagedArchiveError
+from lowmem.mirror.leftovers import Leftovers
 from lowmem.mirror.library import (
     Digesting,
     about_of,
@@ -27,7 +28,7 @@ from lowmem.mirror.names import (
     Ok,
     bytes_from_contents,
 )
-from lowmem.mirror.policy import expired, is_beginning, own
+from lowmem.mirror.policy import cleared, expired, is_beginning, own
 from lowmem.mirror.snapshot import take_snapshot
 from lowmem.mirror.standing import beginnings, is_in_place
 
@@ -73,9 +74,12 @@ class Uploader:
     _remote: Remote | None = None
     _sent: dict[str, _Sent] = field(default_factory=dict)
     _data_due: dict[str, float] = field(default_factory=dict)
-    _leftovers: list[str] = field(default_factory=list)
+    _leftovers: Leftovers = field(init=False)
     _floor: str | None = None
     others: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._leftovers = Leftovers.read(self.space.uploading)
 
     def upload(self, news: News, *, is_last: bool) -> About | None:
         """Make one generation durable; None if the job went on before it could be read.
@@ -220,9 +224,9 @@ class Uploader:
     @contextlib.contextmanager
     def _noted(self, name: ArchiveName) -> Iterator[None]:
         """Note what was begun, so that it is deleted later if it is not finished."""
-        self._leftovers += [name.ok, str(name)]
+        self._leftovers.add(name)
         yield
-        self._leftovers = [n for n in self._leftovers if n not in {name.ok, str(name)}]
+        self._leftovers.drop(name)
 
     def _confirm(self, remote: Remote, name: str, size_bytes: int, sha256: str) -> None:
         """Read an archive back; a mount may show it late, or cut."""
@@ -263,9 +267,10 @@ class Uploader:
             remote.delete(str(name))
             if name.kind == "data":
                 self._forget_data(str(name))
-        for leftover in list(self._leftovers):
-            remote.delete(leftover)
-            self._leftovers.remove(leftover)
+        for name in cleared(self._leftovers.names, mine, everybody):
+            remote.delete(name.ok)
+            remote.delete(str(name))
+            self._leftovers.drop(name)
 
     def _is_own(self, remote: Remote, name: ArchiveName) -> bool:
         """Return whether a data archive is of this lineage."""

@@ -127,9 +127,7 @@ def mend_flipped_lines(space: Workspace) -> list[str]:
 def _mend_journal(space: Workspace) -> list[str]:
     """Replace the journal; the damaged one is kept beside it."""
     lines = read_lines(space.journal)
-    jobs = space.job("")
-    names = sorted(path.name for path in jobs.iterdir()) if jobs.is_dir() else []
-    manifests = {job: _whole_manifests(space, job) for job in names}
+    manifests = {job: _whole_manifests(space, job) for job in space.job_names()}
     published = {
         job
         for job, own in manifests.items()

@@ -68,16 +68,16 @@ def measured(order: JobOrder, trial: PlannedTrial, bench: Bench) -> TrialPeak | 
     """
     name = f"{order.name}{_MARK}{os.getpid()}"
     folder = bench.space.job(name)
-    _sweep(folder.parent, order.name)
+    sweep_trials(folder.parent)
     try:
         return _watched(_request(order, trial, bench, name), order, trial, bench)
     finally:
         remove(folder)
 
 
-def _sweep(folder: Path, job: str) -> None:
-    """Remove what trials left whose supervisor was killed."""
-    for left in folder.glob(f"{job}{_MARK}*"):
+def sweep_trials(folder: Path) -> None:
+    """Remove what trials left in the jobs' folder whose process was killed."""
+    for left in folder.glob(f"*{_MARK}*"):
         pid = left.name.rpartition("-")[2]
         if not (pid.isdecimal() and identity_of(int(pid))):
             remove(left)

@@ -20,6 +20,7 @@ _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _MAX_COMMENT = 2**16 - 1
+_BLOCK_BYTES = 2**20
 _UNKNOWN = 2**32 - 1  # in a field whose value is in the zip64 extra field
 _MOST = 2**63 - 1  # bytes; no file system has a larger file
 _EXTRA_64 = 1
@@ -138,6 +139,22 @@ def decoded(name: bytes, flags: int) -> str:
     if flags & _UTF8:
         return name.decode("utf-8", "surrogateescape")
     return name.decode("cp437")
+
+
+def directory_bytes(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the directory as it is stored: names, sizes and CRC-32 of all members.
+
+    Raises
+    ------
+    ZipDamageError
+        If there is none.
+    """
+    place = _place(stream)
+    left = place.n_bytes
+    stream.seek(place.start)
+    while block := stream.read(min(left, _BLOCK_BYTES)):
+        left -= len(block)
+        yield block
 
 
 def _place(stream: IO[bytes]) -> _Place:
