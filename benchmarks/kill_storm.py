@@ -2,6 +2,7 @@
 
     python benchmarks/kill_storm.py --kills 300 --folder storm     some 40 minutes
     python benchmarks/kill_storm.py --kills 50 --folder storm      50 more, added up
+    python benchmarks/kill_storm.py --kills 10 --per-job 2         two in each job
 
 The jobs run once without interruption, then again and again in new workspaces, each with
 a mirror, while worker, supervisor, the mirror's process or several of them are killed at
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,7 @@ def main() -> None:
     """Kill, compare, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--per-job", type=int, default=KILLS_PER_JOB)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("kill-storm"))
     chosen = parser.parse_args()
@@ -65,7 +68,8 @@ def main() -> None:
     tally = read_tally(chosen.folder)
     goal = sum(tally["kills"].values()) + chosen.kills
     while (left := goal - sum(tally["kills"].values())) > 0:
-        tally = one_round(chosen.folder.absolute(), reference, tally, left, chosen.seed)
+        plan = Round(left=left, per_job=chosen.per_job, seed=chosen.seed)
+        tally = one_round(chosen.folder.absolute(), reference, tally, plan)
         print_tables(tally)
     sys.exit(bool(tally["wrong"]))
 
@@ -93,12 +97,21 @@ def uninterrupted(folder: Path) -> Path:
     return workspace
 
 
-def one_round(folder: Path, reference: Path, tally: dict, left: int, seed: int) -> dict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """How many kills are left, at most how many in one job, and the seed of chance."""
+
+    left: int
+    per_job: int
+    seed: int
+
+
+def one_round(folder: Path, reference: Path, tally: dict, plan: Round) -> dict:
     """Run the five jobs in a new workspace under kills, and compare."""
     workspace, mirror = folder / "storm", folder / "mirror"
     shutil.rmtree(workspace, ignore_errors=True)
     shutil.rmtree(mirror, ignore_errors=True)
-    draw = np.random.default_rng([seed, tally["rounds"]])
+    draw, left = np.random.default_rng([plan.seed, tally["rounds"]]), plan.left
     began = time.monotonic()
     for job in pipeline.JOBS:
         one = storm.Storm(
@@ -108,7 +121,7 @@ def one_round(folder: Path, reference: Path, tally: dict, left: int, seed: int) 
             draw=draw,
             mirror=mirror / workspace.name,
         )
-        one.run(min(KILLS_PER_JOB, left))
+        one.run(min(plan.per_job, left))
         n_kills = sum(one.kills.values())
         left -= n_kills
         tally["jobs"][job] = tally["jobs"].get(job, 0) + n_kills
