@@ -6,6 +6,7 @@
 `whole`: the complete analysis of 170,000 x 256 numbers, all pairs, without figures.
 `density`: one pair's density by SciPy, KDEpy (if installed) and lowmem, same grid.
 `covariance`, `axes`: against float64 in memory, `numpy.linalg.svd` and IncrementalPCA.
+`known`: pairs of known laws recovered: what was found less what is true, in standard errors.
 `memory`: the peak for ten times the rows.
 
 Set OPENBLAS_NUM_THREADS to say how many cores the comparisons may use.
@@ -26,6 +27,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from lowmem.stats.density import Smoother
+    from lowmem.stats.principal import PrincipalAxes
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20
@@ -244,6 +246,9 @@ def axes(_: Path) -> None:
     rho = np.corrcoef(turned.T)
     np.fill_diagonal(rho, 0)
     show("largest correlation after PCA", f"{np.abs(rho).max():.1e}", "2e-7")
+    by_batches = incremental(rows).eigenvalues
+    error = np.abs(by_batches - wanted).max() / wanted[0]
+    show("--pca incremental, eigenvalues, of the largest", f"{error:.1e}", "1e-6")
     rows = rows_of(N_ROWS, N_COLUMNS)
     start = time.perf_counter()
     principal_axes(streamed(rows))
@@ -255,6 +260,51 @@ def axes(_: Path) -> None:
     show("IncrementalPCA", f"{slow:.1f} s", f"{slow / seconds:.1f} times (10)")
 
 
+def incremental(rows: np.ndarray) -> PrincipalAxes:
+    """Return the axes that the job finds with ``--pca incremental``."""
+    from lowmem_jobs.analyze.incremental import IncrementalSweep, incremental_axes
+
+    sweep = IncrementalSweep(
+        n_rows=len(rows), n_features=rows.shape[1], keep=lambda block: block
+    )
+    for start in range(0, len(rows), 4096):
+        sweep.add(start, rows[start : start + 4096].astype(np.float64))
+    return incremental_axes(sweep.arrays())
+
+
+def known(_: Path) -> None:
+    """Compare pairs of known laws with what is true of them."""
+    sys.path.insert(0, str(ROOT))
+    from lowmem.stats.ellipses import mass_within
+    from lowmem.stats.pairs import PairSums, pair_measures
+    from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts
+    from tests.known_laws import LAWS, errors_of, placed
+
+    for name, law in LAWS.items():
+        rows = placed(law, np.random.default_rng(4), N_ROWS)
+        rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+        sums = PairSums.empty(2).updated(rows)
+        measures = pair_measures(sums, np.array([0]), np.array([1]))
+        x, y = np.ascontiguousarray(rows.T, np.float32)
+        counts = PlaneCounts.of(x, y, float(measures.rho[0]), block_rows=2**16)
+        for k, found in zip(COVERAGE_SIGMAS, counts.coverage, strict=True):
+            mass = law.within(k)
+            errors = (found - mass) / np.sqrt(mass * (1 - mass) / N_ROWS)
+            label = (
+                f"{name}: within {k:g} sigma {mass:.4f} (normal {mass_within(k):.4f})"
+            )
+            show(label, f"{errors:+.2f}", "3 standard errors")
+        b1, b2 = errors_of(law, N_ROWS)
+        errors = (measures.kurtosis[0] - law.b2) / b2
+        show(f"{name}: Mardia's kurtosis {law.b2:.3f}", f"{errors:+.2f}", "3")
+        if law.b1:
+            errors = (measures.skewness[0] - law.b1) / b1
+            show(f"{name}: Mardia's skewness {law.b1:.3f}", f"{errors:+.2f}", "3")
+        else:
+            chi2 = N_ROWS * measures.skewness[0] / 6
+            show(f"{name}: n b1 / 6, about 4 of a normal", f"{chi2:.1f}")
+
+
 def memory(folder: Path) -> None:
     """Compare the peaks for 200,000 rows and for ten times as many."""
     peaks = {n: analyze(folder, n, pairs="100") for n in (200_000, 2_000_000)}
@@ -264,7 +314,9 @@ def memory(folder: Path) -> None:
     show("ratio", f"{many / few:.3f}", "1.05")
 
 
-PARTS = {part.__name__: part for part in (density, covariance, axes, whole, memory)}
+PARTS = {
+    part.__name__: part for part in (density, covariance, axes, known, whole, memory)
+}
 
 
 def main() -> None:

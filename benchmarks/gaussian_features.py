@@ -92,7 +92,7 @@ def untrained(workspace: Path, seed: int) -> np.ndarray:
     encoder = keras.models.clone_model(trained)
     images = zarr.open_group(workspace / "images.zarr", mode="r")["images"]
     parts = [
-        np.asarray(encoder(images[start : start + 512], training=False))
+        np.asarray(encoder([images[start : start + 512]], training=False))
         for start in range(0, images.shape[0], 512)
     ]
     return np.concatenate(parts)

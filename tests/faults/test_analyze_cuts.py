@@ -14,6 +14,9 @@ from tests.driver import drive
 
 pytestmark = pytest.mark.slow
 
+# Commits, one a step, up to the first block of the stage `shape`.
+_IN_SHAPE = 15
+
 
 def digests(workspace):
     """Return the hash of every result file."""
@@ -28,9 +31,9 @@ def digests(workspace):
 @pytest.fixture
 def options(tmp_path, monkeypatch):
     # Several blocks in a small table.
-    monkeypatch.setattr(source, "BLOCK_VALUES", 3 * 500)
+    monkeypatch.setattr(source, "BLOCK_VALUES", 4 * 500)
     rng = np.random.default_rng(1)
-    rows = rng.standard_t(6, size=(900, 3)) @ rng.normal(size=(3, 3))
+    rows = rng.standard_t(6, size=(900, 4)) @ rng.normal(size=(4, 4))
     np.save(tmp_path / "z.npy", rows.astype(np.float32))
     return {"latents": str(tmp_path / "z.npy"), "figures": False}
 
@@ -40,7 +43,7 @@ def options(tmp_path, monkeypatch):
     [
         {},
         {"frame": "pca", "trim_fwhm": "1.55", "pca": "incremental", "core": "0.9"},
-        {"figures": True, "pairs": "2"},
+        {"figures": True, "pairs": "2", "standardise": True, "show_pairs": "1-3"},
     ],
 )
 def test_a_cut_after_every_step_changes_no_bit(tmp_path, options, more):
@@ -65,7 +68,7 @@ def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
     for workspace in (tmp_path / "whole", tmp_path / "cut"):
         for store, name in (("latents.zarr", "z"), ("images.zarr", "features")):
             writer = RowWriter.open(
-                workspace / store, name, row_shape=(3,), dtype="f4", chunk_rows=900
+                workspace / store, name, row_shape=(4,), dtype="f4", chunk_rows=900
             )
             writer.append(rows if name == "z" else np.cos(rows))
             writer.flush()
@@ -81,12 +84,12 @@ def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
 def test_what_was_written_past_the_last_commit_is_written_again(tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     drive(JOB, whole, options, settings={"pair_rows": 1000}, cycle_steps=10**6)
-    for n_commits in (12, 3):
+    for n_commits in (_IN_SHAPE, 3):
         drive(JOB, cut, options, settings={"pair_rows": 1000}, leave_after=n_commits)
         staging = cut / ".lowmem" / "jobs" / "analyze" / "staging"
         assert staging.exists()
         columns = staging / "columns.f32"
-        if n_commits == 12:
+        if n_commits == _IN_SHAPE:
             # Rows past the commit hold anything after a power cut: here, the last
             # row of the first column.
             with columns.open("r+b") as stream:

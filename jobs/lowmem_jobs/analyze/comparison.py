@@ -203,6 +203,7 @@ def _making(digest: Digest) -> dict[str, object]:
         "n_rows_kept": digest.n_rows_kept,
         "n_features": digest.n_features,
         "trim_fwhm": digest.trimming.factor,
+        "standardise": digest.standardise,
         "frame": digest.pairs.frame,
         "pairs": digest.pairs.selection,
     }

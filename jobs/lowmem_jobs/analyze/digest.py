@@ -96,6 +96,7 @@ class Digest(msgspec.Struct, frozen=True):
     effective_dimension: float
     components_for_variance: dict[str, int]
     largest_correlation_raw: float | None
+    standardise: bool
     trimming: Trimming
     components_raw: Components
     components_pca: Components

@@ -43,13 +43,15 @@ NOUNS = {"raw": "latent component", "pca": "principal component"}
 
 def draw_variance(path: Path, study: Study) -> None:
     """Draw the share of the variance along each of the first axes."""
-    ratio = study.axes.explained_variance_ratio[:_N_VARIANCES]
+    ratio = study.solved.frame.explained_variance_ratio[:_N_VARIANCES]
     with drawing(path, width=6.0, height=3.4) as figure:
         panel = figure.subplots()
         panel.bar(np.arange(ratio.size), 100 * ratio, color=BLUE, width=0.8)
         panel.set_xlabel(NOUNS["pca"])
         panel.set_ylabel("explained variance (%)")
-        panel.set_title(f"Variance of the first {ratio.size} principal components")
+        panel.set_title(
+            f"Variance of the first {ratio.size} principal components{_of_what(study)}"
+        )
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(axis="y", color="#dddddd", linewidth=0.5)
         panel.set_xlim(-0.7, ratio.size - 0.3)
@@ -57,14 +59,16 @@ def draw_variance(path: Path, study: Study) -> None:
 
 def draw_cumulative(path: Path, study: Study) -> None:
     """Draw how much of the variance the first axes hold together."""
-    reached = 100 * np.cumsum(study.axes.explained_variance_ratio)
-    n_shown = min(reached.size, max(_N_CUMULATIVE, study.axes.n_components_for(0.99)))
+    reached = 100 * np.cumsum(study.solved.frame.explained_variance_ratio)
+    n_shown = min(
+        reached.size, max(_N_CUMULATIVE, study.solved.frame.n_components_for(0.99))
+    )
     with drawing(path, width=6.0, height=3.6) as figure:
         panel = figure.subplots()
         number = np.arange(n_shown + 1)
         panel.plot(number, [0, *reached[:n_shown]], color=BLUE, linewidth=1.8)
         for share, colour in _SHARES:
-            needed = study.axes.n_components_for(share)
+            needed = study.solved.frame.n_components_for(share)
             label = f"{100 * share:.0f} % with {needed} of {study.n_features}"
             panel.plot(
                 [0, needed, needed],
@@ -77,13 +81,18 @@ def draw_cumulative(path: Path, study: Study) -> None:
         panel.set_xlabel("number of principal components")
         panel.set_ylabel("cumulative variance (%)")
         panel.set_title(
-            "Cumulative importance (effective dimension "
-            f"{study.axes.effective_dimension:.1f})"
+            f"Cumulative importance{_of_what(study)} (effective dimension "
+            f"{study.solved.frame.effective_dimension:.1f})"
         )
         panel.set_xlim(0, n_shown)
         panel.set_ylim(0, 102)
         light_grid(panel)
         panel.legend(loc="lower right")
+
+
+def _of_what(study: Study) -> str:
+    """Return what the variance is of, where it is not the components as they are."""
+    return ", standardised" if study.solved.is_standardised else ""
 
 
 def draw_correlation(path: Path, study: Study) -> None:

@@ -27,7 +27,8 @@ class Frame:
     centre : shape (d,)
         Taken off every row, in the units of the data.
     axes : shape (d, d), optional
-        Rows are the axes on which the centred rows are projected; None for raw.
+        The centred rows are multiplied by these: orthonormal axes, divided by scales
+        where components were standardised; None for raw.
     deviation : shape (d,)
         Standard deviation of each component (divisor n), in the units of the data; 0
         for a component without spread, which becomes 0 throughout.
@@ -71,20 +72,33 @@ def raw_frame(moments: Moments) -> Frame:
     )
 
 
-def pca_frame(moments: Moments, axes: PrincipalAxes) -> Frame:
+def pca_frame(
+    moments: Moments, axes: PrincipalAxes, *, scale: Floats | None = None
+) -> Frame:
     """Return the frame of the principal axes.
+
+    Parameters
+    ----------
+    moments
+        Of the rows.
+    axes
+        Of their covariance, or of what they are after a division by ``scale``.
+    scale : shape (d,), optional
+        Divides each component; 0 for one that has no part in any axis.
 
     Notes
     -----
     The deviations are those of the data along the axes, from the covariance, whichever
     solver found the axes. Axes beyond the rank have none.
     """
-    projected = axes.components @ moments.m2
-    variance = np.einsum("ij,ij->i", projected, axes.components) / moments.n_samples
+    rows = axes.components
+    if scale is not None:
+        rows = rows * np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    variance = np.einsum("ij,ij->i", rows @ moments.m2, rows) / moments.n_samples
     variance[axes.rank :] = 0.0
     return Frame(
         name="pca",
         centre=moments.mean,
-        axes=axes.components,
+        axes=rows,
         deviation=np.sqrt(np.maximum(variance, 0.0)),
     )

@@ -50,6 +50,13 @@ OPTIONS = (
         help="solver of the principal axes; auto takes the exact one, covariance",
     ),
     Option(
+        name="standardise",
+        kind="flag",
+        default=False,
+        help="measure along the principal axes of standardised components: those of "
+        "the correlation instead of the covariance",
+    ),
+    Option(
         name="trim_fwhm",
         kind="float",
         minimum=0.1,

@@ -46,15 +46,21 @@ def _provenance(study: Study) -> dict[str, object]:
         "n_rows": study.n_rows,
         "n_rows_kept": study.moments.n_samples,
         "trim_fwhm": study.trimming.chosen,
-        "solver": study.solver,
+        "solver": study.solved.solver,
+        "standardise": study.solved.is_standardised,
         "undefined": "NaN: a constant component has no correlation, skewness or "
         "kurtosis, and a pair of constant or duplicate components no joint measure",
     }
 
 
 def _arrays(study: Study) -> Mapping[str, NDArray[Any]]:
-    moments, axes = study.moments, study.axes
+    moments, axes, solved = study.moments, study.axes, study.solved
+    standardised = {
+        "standardised_eigenvalues": solved.frame.eigenvalues,
+        "standardised_components": solved.frame.components,
+    }
     return {
+        **(standardised if solved.is_standardised else {}),
         "mean": moments.mean,
         "covariance": moments.covariance,
         "correlation": moments.correlation,

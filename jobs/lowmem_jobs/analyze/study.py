@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lowmem.stats.principal import PrincipalAxes
     from lowmem.stats.projections import ProjectionSample
     from lowmem.stats.radius import RadiusSample
+    from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.pairs import Selection
@@ -95,13 +96,8 @@ class Study:
         Of the rows that survive.
     trimming
         Which rows those are.
-    solver
-        "covariance" or "incremental".
-    axes
-        What it found.
-    solver_difference
-        Largest difference of its eigenvalues from the exact ones, relative to the
-        largest; 0 for the exact solver itself.
+    solved
+        The principal axes, and how they were found.
     raw, pca
         Components before and after the turn to the principal axes.
     pca_skewness, pca_kurtosis : shape (d,)
@@ -136,9 +132,7 @@ class Study:
     n_rows: int
     moments: Moments
     trimming: Trimming
-    solver: str
-    axes: PrincipalAxes
-    solver_difference: float
+    solved: Solved
     raw: View
     pca: View
     pca_skewness: Floats
@@ -155,6 +149,11 @@ class Study:
     core: Core | None = None
     before: Before | None = None
     turning: Turning | None = None
+
+    @property
+    def axes(self) -> PrincipalAxes:
+        """Principal axes of the covariance."""
+        return self.solved.covariance
 
     @property
     def iou(self) -> Floats:

@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from lowmem.stats.gaussian import fit_gaussians
 from lowmem.stats.pairs import PairSums, pair_measures
-from lowmem.stats.principal import PrincipalAxes, principal_axes
+from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.course import Course
 from lowmem_jobs.analyze.digest import read_portrait
-from lowmem_jobs.analyze.frames import pca_frame, raw_frame
+from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.kept import keep_rows
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import CommitPoint, Context, Result
     from lowmem.stats.moments import Moments
+    from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept
@@ -80,8 +81,9 @@ class _Analysis:
     def run(self) -> Generator[CommitPoint, None, Result]:
         """Go through all stages."""
         kept = yield from keep_rows(self._course, self._latents, self._options)
-        axes, solver, difference = yield from self._axes(kept)
-        frames = {"raw": raw_frame(kept.moments), "pca": pca_frame(kept.moments, axes)}
+        solved = yield from solve_axes(self._course, self._latents, kept, self._options)
+        pca = solved.pca_frame(kept.moments)
+        frames = {"raw": raw_frame(kept.moments), "pca": pca}
         columns = Columns(
             self._context.staging / "columns.f32",
             n_rows=kept.moments.n_samples,
@@ -89,9 +91,7 @@ class _Analysis:
         )
         shape = yield from self._shape(kept, frames, columns)
         recovery = yield from self._recovery(kept, frames["pca"])
-        study = yield from self._study(
-            kept, (axes, solver, difference), frames, (shape, columns)
-        )
+        study = yield from self._study(kept, solved, frames, (shape, columns))
         study = replace(
             study,
             recovery=recovery,
@@ -104,44 +104,6 @@ class _Analysis:
             self._context, self._course, self._latents, kept=kept, columns=columns
         )
         return (yield from results.of(study, self._other))
-
-    def _axes(
-        self, kept: Kept
-    ) -> Generator[CommitPoint, None, tuple[PrincipalAxes, str, float]]:
-        """Find the principal axes; compare the solvers where both were used."""
-        course, moments = self._course, kept.moments
-        if course.is_done("axes"):
-            found = course.outcome("axes")
-        else:
-            exact = principal_axes(moments.covariance)
-            axes = exact
-            if self._options["pca"] == "incremental":
-                axes = yield from self._incremental_axes(kept)
-            found = yield from course.end("axes", _axes_arrays(axes, exact))
-        axes = PrincipalAxes(
-            eigenvalues=np.asarray(found["eigenvalues"]),
-            components=np.asarray(found["components"]),
-        )
-        is_exact = self._options["pca"] != "incremental"
-        solver = "covariance" if is_exact else "incremental"
-        return axes, solver, float(found["difference"])
-
-    def _incremental_axes(
-        self, kept: Kept
-    ) -> Generator[CommitPoint, None, PrincipalAxes]:
-        # scikit-learn takes some 60 MB, for a solver that is rarely asked for.
-        from lowmem_jobs.analyze.incremental import (  # noqa: PLC0415
-            IncrementalSweep,
-            incremental_axes,
-        )
-
-        sweep = IncrementalSweep(
-            n_rows=kept.moments.n_samples,
-            n_features=self._latents.n_features,
-            keep=kept.cut.keep,
-        )
-        yield from self._course.passes("axes", self._latents, sweep)
-        return incremental_axes(sweep.arrays())
 
     def _shape(
         self, kept: Kept, frames: dict[str, Frame], columns: Columns
@@ -173,13 +135,12 @@ class _Analysis:
     def _study(
         self,
         kept: Kept,
-        solved: tuple[PrincipalAxes, str, float],
+        solved: Solved,
         frames: dict[str, Frame],
         shaped: tuple[Arrays, Columns],
     ) -> Generator[CommitPoint, None, Study]:
         """Measure the pairs and put everything together."""
         shape, columns = shaped
-        axes, solver, difference = solved
         name: str = self._options["frame"]
         sums = PairSums.from_arrays(shape)
         views = _views(kept.moments, frames, shape)
@@ -199,9 +160,7 @@ class _Analysis:
             n_rows=self._latents.n_rows,
             moments=kept.moments,
             trimming=kept.trimming,
-            solver=solver,
-            axes=axes,
-            solver_difference=difference,
+            solved=solved,
             raw=views["raw"],
             pca=views["pca"],
             pca_skewness=powers[0],
@@ -214,16 +173,6 @@ class _Analysis:
             coverage=np.asarray(found["coverage"]),
             scores=np.asarray(found["scores"]),
         )
-
-
-def _axes_arrays(axes: PrincipalAxes, exact: PrincipalAxes) -> Arrays:
-    largest = max(float(exact.eigenvalues[0]), np.finfo(np.float64).tiny)
-    difference = np.abs(axes.eigenvalues - exact.eigenvalues).max() / largest
-    return {
-        "eigenvalues": axes.eigenvalues,
-        "components": axes.components,
-        "difference": np.array(difference),
-    }
 
 
 def _views(

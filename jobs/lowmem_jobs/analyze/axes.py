@@ -1,0 +1,124 @@
+"""The principal axes: of which matrix, by which solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.stats.principal import PrincipalAxes, principal_axes
+from lowmem_jobs.analyze.frames import pca_frame, raw_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from numpy.typing import NDArray
+
+    from lowmem.protocol.job import CommitPoint
+    from lowmem.stats.moments import Moments
+    from lowmem_jobs.analyze.course import Arrays, Course
+    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.source import Latents
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """The principal axes of the rows that are kept.
+
+    Attributes
+    ----------
+    covariance
+        Axes of the covariance.
+    frame
+        Axes that the frame stands on: the same, or those of the correlation.
+    is_standardised
+        Whether it is the correlation.
+    solver
+        What found the frame's axes: "covariance", which is exact, or "incremental".
+    difference
+        Largest difference of their eigenvalues from the exact ones, relative to the
+        largest; 0 for the exact solver itself.
+    """
+
+    covariance: PrincipalAxes
+    frame: PrincipalAxes
+    is_standardised: bool
+    solver: str
+    difference: float
+
+    def pca_frame(self, moments: Moments) -> Frame:
+        """Return the frame of these axes for rows of these moments."""
+        scale = moments.deviation if self.is_standardised else None
+        return pca_frame(moments, self.frame, scale=scale)
+
+
+def solve_axes(
+    course: Course, latents: Latents, kept: Kept, options: Mapping[str, Any]
+) -> Generator[CommitPoint, None, Solved]:
+    """Find the axes; compare the solvers where both were used."""
+    is_standardised: bool = options["standardise"]
+    moments = kept.moments
+    if course.is_done("axes"):
+        found = course.outcome("axes")
+    else:
+        exact = principal_axes(_matrix(moments, is_standardised=is_standardised))
+        axes = exact
+        if options["pca"] == "incremental":
+            axes = yield from _incremental(
+                course, latents, kept, is_standardised=is_standardised
+            )
+        found = yield from course.end("axes", _arrays(axes, exact))
+    frame = PrincipalAxes(
+        eigenvalues=np.asarray(found["eigenvalues"]),
+        components=np.asarray(found["components"]),
+    )
+    return Solved(
+        covariance=principal_axes(moments.covariance) if is_standardised else frame,
+        frame=frame,
+        is_standardised=is_standardised,
+        solver="incremental" if options["pca"] == "incremental" else "covariance",
+        difference=float(found["difference"]),
+    )
+
+
+def _matrix(moments: Moments, *, is_standardised: bool) -> Floats:
+    """Return the matrix whose axes are wanted; a constant has no correlation at all."""
+    if not is_standardised:
+        return moments.covariance
+    return np.nan_to_num(moments.correlation, nan=0.0)
+
+
+def _incremental(
+    course: Course, latents: Latents, kept: Kept, *, is_standardised: bool
+) -> Generator[CommitPoint, None, PrincipalAxes]:
+    # scikit-learn takes some 60 MB, for a solver that is rarely asked for.
+    from lowmem_jobs.analyze.incremental import (  # noqa: PLC0415
+        IncrementalSweep,
+        incremental_axes,
+    )
+
+    n, frame = kept.moments.n_samples, raw_frame(kept.moments)
+
+    def keep(block: Floats) -> Floats:
+        rows = kept.cut.keep(block)
+        # The solver divides by n - 1, a correlation by n.
+        shrunk = np.sqrt(1 - 1 / n)
+        return shrunk * frame.standardised(rows) if is_standardised else rows
+
+    sweep = IncrementalSweep(n_rows=n, n_features=latents.n_features, keep=keep)
+    yield from course.passes("axes", latents, sweep)
+    return incremental_axes(sweep.arrays())
+
+
+def _arrays(axes: PrincipalAxes, exact: PrincipalAxes) -> Arrays:
+    largest = max(float(exact.eigenvalues[0]), np.finfo(np.float64).tiny)
+    difference = np.abs(axes.eigenvalues - exact.eigenvalues).max() / largest
+    return {
+        "eigenvalues": axes.eigenvalues,
+        "components": axes.components,
+        "difference": np.array(difference),
+    }
