@@ -23,8 +23,12 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, re, sys, threading
 from pathlib import Path
+from lowmem_jobs.analyze import densities
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
+
+# Pages are drawn one after the other: two of each frame take what sixteen take.
+densities.MOST_PAGED = 32
 
 peak, done = 0, threading.Event()
 def watch():

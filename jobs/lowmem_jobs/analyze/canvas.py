@@ -43,15 +43,21 @@ _STYLE: Any = {
 
 
 @contextmanager
-def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
+def drawing(
+    path: Path, *, width: float, height: float, is_arranged: bool = True
+) -> Iterator[Figure]:
     """Give an empty figure of so many inches; write it to ``path`` afterwards.
+
+    ``is_arranged``: panels are moved until no text overlaps, which draws everything
+    twice over; where there are many like figures their places are better given.
 
     The figure belongs to no window and no global state, so it is gone when its last
     reference is.
     """
     make_folder(path.parent)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        layout = "constrained" if is_arranged else "none"
+        figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         yield figure
         with storage_errors(path):

@@ -102,11 +102,12 @@ def _draw_plane(panel: Axes, turning: Turning, number: int) -> None:
     draw_ellipses(panel, place, widened=1 + smoother.bandwidth**2)
     _draw_former_axis(panel, turning, number)
     limit_to(panel, place)
-    turn, tilt = turning.turn(number)
+    # Rounded to whole degrees, and never to -0.
+    turn, tilt = (round(angle) for angle in turning.turn(number))
     cut = "all" if plane.factor is None else f"{plane.factor:g} FWHM"
     panel.set_title(
-        f"{cut}: {plane.n_rows:,}\nturn {turn:.0f}\N{DEGREE SIGN}, "
-        f"tilt {tilt:.0f}\N{DEGREE SIGN}"
+        f"{cut}: {plane.n_rows:,}\nturn {turn}\N{DEGREE SIGN}, "
+        f"tilt {tilt}\N{DEGREE SIGN}"
     )
     panel.set_xlabel(f"{SYMBOLS['pca']} {PAIR[0]}")
     panel.set_ylabel(f"{SYMBOLS['pca']} {PAIR[1]}", labelpad=1)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _COLUMNS = 4
+# Of a page, in inches: above and below the panels, and a row of them.
+_TOP, _BOTTOM, _ROW = 0.55, 0.85, 1.65
 N_PER_PAGE = 16
 # Of more components, pages show the first and the overview the first.
 MOST_PAGED = 256
@@ -45,10 +47,20 @@ def draw_page(path: Path, study: Study, name: str, first: int, last: int) -> Non
     view = study.view(name)
     n_shown = last - first + 1
     rows = -(-n_shown // _COLUMNS)
-    with drawing(path, width=8.6, height=1.0 + 1.65 * rows) as figure:
+    height = _TOP + _ROW * rows + _BOTTOM
+    with drawing(path, width=8.6, height=height, is_arranged=False) as figure:
         figure.suptitle(
             f"Density of components {WORDS[name]}, with Gaussian fits "
-            f"({study.moments.n_samples:,} vectors)"
+            f"({study.moments.n_samples:,} vectors)",
+            y=1 - 0.1 / height,
+        )
+        figure.subplots_adjust(
+            left=0.075,
+            right=0.985,
+            bottom=_BOTTOM / height,
+            top=1 - _TOP / height,
+            hspace=0.45,
+            wspace=0.3,
         )
         for k, panel in enumerate(chain(*panels(figure, rows, _COLUMNS))):
             if k < n_shown:
@@ -65,7 +77,7 @@ def _legend(figure: Figure, noun: str) -> None:
         figure.legend(
             handles,
             labels,
-            loc="outside lower center",
+            loc="lower center",
             ncols=2,
             title=f"horizontal: value of the {noun}.   "
             "D: Kolmogorov distance to the fitted Gaussian",

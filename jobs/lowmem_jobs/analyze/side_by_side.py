@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.lines import Line2D
 from scipy.special import ndtri
 
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, light_grid
@@ -33,7 +34,7 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
             for portrait, colour in both:
                 draw(panel, portrait, colour)
             light_grid(panel)
-        handles = [figure.axes[0].lines[k] for k in range(len(both))]
+        handles = [Line2D([], [], color=colour) for colour in _COLOURS]
         labels = [
             f"{name}: {portrait.digest.n_rows_kept:,} vectors of "
             f"{portrait.digest.n_features}"
