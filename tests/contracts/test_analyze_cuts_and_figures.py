@@ -11,7 +11,7 @@ from lowmem.base.errors import OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem_jobs.analyze import densities, results, turning
+from lowmem_jobs.analyze import densities, kept, results
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import Cutter, drive
 
@@ -116,9 +116,8 @@ def test_fewer_than_four_components_have_no_such_axes(tmp_path, d):
 
 
 def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
-    for module in (turning, results):
-        monkeypatch.setattr(module, "MAX_FEATURES", 5)
-    monkeypatch.setattr("lowmem_jobs.analyze.kept.MAX_FEATURES", 5)
+    for module in (kept, results):
+        monkeypatch.setattr(module, "MOST_TURNING", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.pairs._MAX_FEATURES_FOR_ALL", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.pairs._DEFAULT_PAIRS", 4)
     few, notes = analyze(tmp_path / "few", heavy, trim_fwhm="1.5")

@@ -14,6 +14,7 @@ from lowmem.stats.plane import (
     COVERAGE_SIGMAS,
     N_BINS,
     REACH,
+    PlaneCounter,
     PlaneCounts,
     unwhitened,
     whitened,
@@ -101,6 +102,16 @@ def test_counts_do_not_depend_on_the_rows_handled_at_once(skewed):
     for name in ("counts", "along_u", "along_v", "within"):
         np.testing.assert_array_equal(getattr(small, name), getattr(whole, name))
     assert whole.counts.sum() == len(x)
+
+
+def test_one_counter_counts_pair_after_pair_as_if_each_were_the_first(skewed):
+    counter = PlaneCounter(300)
+    for second, n in ((1, 700), (3, 250), (2, 700)):
+        _, rho, columns = counts_of(skewed[:n, 0], skewed[:n, second])
+        wanted = PlaneCounts.of(*columns.T, rho, block_rows=n)
+        found = counter.count(*columns.T, rho)
+        for name in ("n_samples", "counts", "along_u", "along_v", "within"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
 
 
 def test_counts_of_two_parts_merge_to_those_of_all_points(skewed):

@@ -56,8 +56,9 @@ def drawing(
     """
     make_folder(path.parent)
     with mpl.rc_context(_STYLE):
-        layout = "constrained" if is_arranged else "none"
-        figure = Figure(figsize=(width, height), layout=layout)
+        figure = Figure(
+            figsize=(width, height), layout="constrained" if is_arranged else None
+        )
         FigureCanvasAgg(figure)
         yield figure
         with storage_errors(path):

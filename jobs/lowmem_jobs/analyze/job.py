@@ -23,6 +23,10 @@ _BLOCK_COPIES = 5
 # The same with Matplotlib, and what figures and tables hold of each component.
 _DRAWING_BYTES = 142 * 10**6
 _DRAWN_BYTES_PER_FEATURE = 135_000
+# The pair of axes (2, 3) is followed from cut to cut where there are such axes, and few
+# enough for the d x d moments of every cut. Its figure has a density for each.
+_LEAST_TURNING, MOST_TURNING = 4, 512
+_TURNING_BYTES = 14 * 10**6
 # scikit-learn, which only its own solver loads.
 _INCREMENTAL_BYTES = 60 * 10**6
 _MATRICES = 14
@@ -229,7 +233,10 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
         + _BLOCK_COPIES * 8 * min(n * d, BLOCK_VALUES)
         + _MATRICES * 8 * d * d
     )
-    in_figures = _DRAWING_BYTES + _DRAWN_BYTES_PER_FEATURE * d
+    is_turning = _LEAST_TURNING <= d <= MOST_TURNING
+    in_figures = (
+        _DRAWING_BYTES + _DRAWN_BYTES_PER_FEATURE * d + _TURNING_BYTES * is_turning
+    )
     ram_bytes = (
         max(in_sweeps, in_figures if options["figures"] else 0)
         + _INCREMENTAL_BYTES * (options["pca"] == "incremental")

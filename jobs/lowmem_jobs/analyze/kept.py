@@ -14,6 +14,7 @@ from lowmem.stats.trimming import STUDY_FACTORS, Cut
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.course import CORE_STAGES
 from lowmem_jobs.analyze.frames import raw_frame
+from lowmem_jobs.analyze.job import MOST_TURNING
 from lowmem_jobs.analyze.study import Before, Trimming, View
 from lowmem_jobs.analyze.sweeps import (
     HistogramSweep,
@@ -23,7 +24,6 @@ from lowmem_jobs.analyze.sweeps import (
     shells_from,
 )
 from lowmem_jobs.analyze.turning import (
-    MAX_FEATURES,
     PAIR,
     Turning,
     TurningSweep,
@@ -118,7 +118,7 @@ def _trim(
     chosen = cut.factor
     own = () if chosen is None else (chosen,)
     cuts = tuple(sorted({*STUDY_FACTORS, *own}))
-    shell_cuts = cuts if latents.n_features <= MAX_FEATURES else own
+    shell_cuts = cuts if latents.n_features <= MOST_TURNING else own
     sweep = SurvivorsSweep(cut=cut, cuts=cuts, shell_cuts=shell_cuts)
     found = yield from course.sweep("survivors", latents, sweep)
     shells = tuple(shells_from(found, len(shell_cuts)))
@@ -126,7 +126,7 @@ def _trim(
     if chosen is not None:
         moments = next(m for f, m in within(shells, shell_cuts) if f == chosen)
     _refuse_too_few(moments, chosen, latents.n_rows)
-    is_turning = max(PAIR) < latents.n_features <= MAX_FEATURES
+    is_turning = max(PAIR) < latents.n_features <= MOST_TURNING
     planes = planes_of(within(shells, shell_cuts), everything) if is_turning else ()
     survivors = np.asarray(found["survivors"])
     return moments, Trimming(chosen=chosen, cuts=cuts, survivors=survivors), planes

@@ -7,6 +7,7 @@ tiles nor the rows handled at once change a number.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from lowmem.stats.density import Smoother
 from lowmem.stats.pairs import DEGENERATE
-from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts
+from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,18 +138,22 @@ def measure_pairs(
     if done:
         found = {name: np.array(arrays[name]) for name in found}
     smoother = Smoother(n_samples=n_rows)
+    own = threading.local()
+
+    def begin() -> None:
+        own.counter = PlaneCounter(min(block_rows, n_rows))
 
     def measure(k: int) -> None:
         if not is_drawable(rho[k]):
             return
         x, y = columns[selection.i[k]], columns[selection.j[k]]
-        counts = PlaneCounts.of(x, y, float(rho[k]), block_rows=block_rows)
+        counts = own.counter.count(x, y, float(rho[k]))
         found["coverage"][k] = counts.coverage
         scores = smoother.scores(smoother.density(counts), float(rho[k]))
         found["scores"][k] = [getattr(scores, name) for name in SCORES]
 
     order = selection.tile_order()
-    with ThreadPoolExecutor(N_THREADS) as threads:
+    with ThreadPoolExecutor(N_THREADS, initializer=begin) as threads:
         for start in range(done, n_pairs, PAIRS_PER_TILE):
             tile = order[start : start + PAIRS_PER_TILE]
             # Consumed, so that an error in a thread is raised here.

@@ -14,12 +14,11 @@ from lowmem_jobs.analyze.comparison import Comparison
 from lowmem_jobs.analyze.densities import MOST_PAGED
 from lowmem_jobs.analyze.digest import Portrait, digest_of
 from lowmem_jobs.analyze.gallery import figures_of
-from lowmem_jobs.analyze.job import shown_pairs
+from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
 from lowmem_jobs.analyze.portraits import Source, choose_portraits
 from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
-from lowmem_jobs.analyze.turning import MAX_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -155,10 +154,10 @@ def left_out(study: Study, options: Mapping[str, Any]) -> list[str]:
             f"measured {selection.rule} of {selection.n_possible:,}; "
             "--pairs all measures every one"
         )
-    if d > MAX_FEATURES:
+    if d > MOST_TURNING:
         said.append(
             f"did not follow the axes 2 and 3 from cut to cut: {d} components, "
-            f"more than {MAX_FEATURES}"
+            f"more than {MOST_TURNING}"
         )
     if options["figures"] and d > MOST_PAGED:
         said.append(f"drew the densities of the first {MOST_PAGED} of {d} components")

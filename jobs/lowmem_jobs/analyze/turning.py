@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PAIR = (2, 3)
-# Above this many components the moments of every cut, d x d each, are too much.
-MAX_FEATURES = 512
 _BLOCK_ROWS = 2**14
 _GRIDS = ("counts", "along_u", "along_v", "within")
 
