@@ -40,7 +40,9 @@ def make_again(session: Session, making: Making) -> None:
         If they could not be made as they were; then they are as before.
     """
     if not making.is_alone:
-        steps = [Step(run=run, order=order_of(run)) for run in making.runs]
+        steps = [
+            Step(run=run, order=order_of(run, session.space)) for run in making.runs
+        ]
         remake_results(steps, session, making.files)
         return
     (run,) = making.runs
@@ -55,4 +57,4 @@ def make_again(session: Session, making: Making) -> None:
             results_sha256=run.ended.results_sha256,
         ),
     )
-    rebuild_results(order_of(run), session, wanted)
+    rebuild_results(order_of(run, session.space), session, wanted)

@@ -32,7 +32,12 @@ from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
-from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
+from lowmem.supervisor.order import (
+    JobOrder,
+    chosen_device,
+    is_inside,
+    plan_request,
+)
 from lowmem.supervisor.process import adopt_orphans, run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
@@ -128,13 +133,14 @@ def _order(
     )
 
 
-def order_of(run: DoneRun) -> JobOrder:
+def order_of(run: DoneRun, space: Workspace) -> JobOrder:
     """Return the order that makes a run again as it was, from its recipe.
 
     Raises
     ------
     DataError
-        If the journal has lost how it was begun.
+        If the journal has lost how it was begun, or its file is not to be trusted: the
+        journal and all that lies in the workspace may have come from a mirror.
     """
     if run.begun is None:
         raise DataError(
@@ -142,6 +148,13 @@ def order_of(run: DoneRun) -> JobOrder:
             problem=f"no longer tells how {run.job} was begun",
             expected="its first record",
             todo=f"lowmem run {run.job} --restart makes it anew.",
+        )
+    if is_inside(run.begun.reference, space):
+        raise DataError(
+            thing=run.begun.reference,
+            problem="is a job's file inside the workspace, where a mirror may have put it",
+            expected="one outside, to be run without being asked",
+            todo=f"lowmem run {run.begun.reference} --restart runs it.",
         )
     recipe = run.begun.recipe
     options = RunOptions(seed=int(str(recipe["seed"])), device=run.device, quiet=True)
@@ -252,7 +265,7 @@ def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
     added = _lost_additions(order, session)
     _run_and_report(order, session, run_needed)
     for run in added:
-        again = _within(order_of(run), order)
+        again = _within(order_of(run, session.space), order)
         if not order.is_quiet:
             words = f"{order.name}: what was added to it is lost too, so again"
             print(f"{words}: {' '.join(again.command)}", file=sys.stderr)
@@ -291,7 +304,9 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     lost = [name for name in names if not (session.space.root / name).exists()]
     if not lost:
         return ()
-    return additions_to(order.name, lost, session.read_records(), ask.adds_to_others())
+    return additions_to(
+        order.name, lost, session.read_records(), ask.adds_to_others(session.space)
+    )
 
 
 def _needed_order(

@@ -129,7 +129,7 @@ def _make_all_again(session: Session, damaged: list[Finding], told: Repair) -> N
     space = session.space
     records = read_lines(space.journal).records
     recorded = {job: recorded_results(space, job) for job in pasts_of(records)}
-    for making in makings(damaged, records, recorded, adds_to_others()):
+    for making in makings(damaged, records, recorded, adds_to_others(space)):
         try:
             make_again(session, making)
         except StoppedError:

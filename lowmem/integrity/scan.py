@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
+from lowmem.base.placing import is_placing
 from lowmem.checkpoints.generations import (
     Examined,
     examine,
@@ -93,6 +94,11 @@ class _Scan:
         if lines.is_torn:
             self.notes.append(
                 "the journal ends in half a line, as a crash leaves it: it never counted"
+            )
+        if is_placing(self.space.recovering):
+            self.notes.append(
+                "a recovery from the mirror was cut while all took its place: the next "
+                "run or repair finishes it"
             )
         return lines
 

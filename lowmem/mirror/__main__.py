@@ -60,7 +60,7 @@ def main(answers_fd: int, supervisor_pid: int) -> int:
         return 1
     match mirror_request_from_line(line):
         case Recover() as request:
-            send(_recover(request))
+            send(_recover(request, send))
         case Keep() as request:
             _keep(request, send)
         case request:
@@ -68,10 +68,10 @@ def main(answers_fd: int, supervisor_pid: int) -> int:
     return 0
 
 
-def _recover(request: Recover) -> Message:
+def _recover(request: Recover, send: Callable[[Message], None]) -> Message:
     space = Workspace.at(request.workspace)
     try:
-        remote = Remote.open(request.url, space.root.name)
+        remote = replace(Remote.open(request.url, space.root.name), heard=_heard(send))
         return answer_recover(remote, space, request.url, is_repair=request.is_repair)
     except LowmemError as error:
         return _failed(error)

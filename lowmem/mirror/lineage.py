@@ -36,18 +36,18 @@ def rejoined(ours: bytes, theirs: bytes) -> bytes | None:
 
     Notes
     -----
-    Nothing of ``ours`` that is whole is left out, and nothing is added at its end.
+    Nothing of ``ours`` that is whole is left out, and nothing is added at its end. A
+    damaged line counts as theirs only where a later one is common: else the two may
+    have parted with it.
     """
     mine, others = _lines(ours), _lines(theirs)
     n_common = 0
-    for place, (line, other) in enumerate(zip(mine, others, strict=False)):
+    for place, (line, other) in enumerate(zip(mine, others, strict=False), start=1):
         if line == other:
-            n_common += 1
-        elif body_from_line(line) is None:
-            mine[place] = other
-        else:
+            n_common = place
+        elif body_from_line(line) is not None:
             return None
-    return b"".join(mine) if n_common else None
+    return b"".join([*others[:n_common], *mine[n_common:]]) if n_common else None
 
 
 def _lines(journal: bytes) -> list[bytes]:

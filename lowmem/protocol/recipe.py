@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What ends the key of an input's fingerprint.
+DATA = " (data)"
+
 
 def recipe_changes(
     old: Mapping[str, object], new: Mapping[str, object]
@@ -19,4 +22,31 @@ def recipe_changes(
     {'epochs': (3, 4)}
     """
     keys = [*old, *(key for key in new if key not in old)]
-    return {k: (old.get(k), new.get(k)) for k in keys if old.get(k) != new.get(k)}
+    pairs = {key: (old.get(key), new.get(key)) for key in keys}
+    return {
+        k: (one, two) for k, (one, two) in pairs.items() if not _is_same(k, one, two)
+    }
+
+
+def _is_same(key: str, old: object, new: object) -> bool:
+    if isinstance(old, str) and isinstance(new, str) and key.endswith(DATA):
+        return is_same_data(old, new)
+    return old == new
+
+
+def is_same_data(old: str, new: str) -> bool:
+    """Return whether two fingerprints are of the same data.
+
+    A fingerprint may have a second part, behind a dot: what an older lowmem made of the
+    same data, which may see less, and be all that was recorded.
+
+    Examples
+    --------
+    >>> is_same_data("new.old", "new.other"), is_same_data("old", "new.old")
+    (True, True)
+    >>> is_same_data("new.old", "newer.old"), is_same_data("other", "new.old")
+    (False, False)
+    """
+    first, _, former = new.partition(".")
+    recorded, dot, _ = old.partition(".")
+    return recorded == first or (not dot and bool(former) and old == former)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 _CRC_BYTES = 4
 _BLOCK_BYTES = 2**20
+_FORMERLY_WHOLE_BYTES = 2**26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,17 +102,25 @@ def fingerprint(path: Path) -> str:
     Of a folder: the bytes of all Zarr metadata, and the name and size of every other
     file; of each chunk that ends in a CRC-32C, that too, so that it stands for the
     chunk's content. What changes in other chunks and keeps their size is not seen.
-    Of a file: its bytes, at some 2 GB/s. No times: a copy is the same data.
+    Of a file: its bytes, at some 2 GB/s. No times: a copy is the same data. Where an
+    older lowmem saw less, its fingerprint follows behind a dot; see `is_same_data`.
     """
-    digest = hashlib.sha256()
-    for part in _parts(path):
-        digest.update(part)
-    return digest.hexdigest()[:16]
+    now, before = hashlib.sha256(), hashlib.sha256()
+    for part, former in _parts(path):
+        now.update(part)
+        before.update(former)
+    return two_part(now.hexdigest()[:16], before.hexdigest()[:16])
 
 
-def _parts(path: Path) -> Iterator[bytes]:
+def two_part(now: str, before: str) -> str:
+    """Return a fingerprint with that of an older lowmem, where that is another."""
+    return now if now == before else f"{now}.{before}"
+
+
+def _parts(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what is told of each file, and what an older lowmem told of it."""
     if not path.is_dir():
-        yield from _content(path)
+        yield from _parts_of_file(path)
         return
     has_sums: dict[Path, bool] = {}
     for folder, folders, names in os.walk(path):
@@ -123,11 +132,22 @@ def _parts(path: Path) -> Iterator[bytes]:
         has_sums[inside] = _ends_in_crc(own) if own.exists() else above
         for name in sorted(names):
             file = inside / name
-            yield str(file.relative_to(path)).encode()
-            if name in _METADATA:
-                yield file.read_bytes()
-            else:
-                yield _size_and_crc(file) if has_sums[inside] else _size(file)
+            told = str(file.relative_to(path)).encode()
+            yield told, told
+            former = told = file.read_bytes() if name in _METADATA else _size(file)
+            if has_sums[inside] and name not in _METADATA:
+                told = _size_and_crc(file)
+            yield told, former
+
+
+def _parts_of_file(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    status = path.stat()
+    is_small = status.st_size <= _FORMERLY_WHOLE_BYTES
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block, block if is_small else b""
+    if not is_small:
+        yield b"", f"{status.st_size} {status.st_mtime_ns}".encode()
 
 
 def _ends_in_crc(metadata: Path) -> bool:
@@ -137,12 +157,6 @@ def _ends_in_crc(metadata: Path) -> bool:
         return bool(document["codecs"][-1]["name"] == "crc32c")
     except (OSError, ValueError, LookupError, TypeError):
         return False
-
-
-def _content(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            yield block
 
 
 def _size_and_crc(file: Path) -> bytes:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import InternalError, ReportedError, StoppedError
 from lowmem.protocol.messages import Describe, Described, Failed, Planned
+from lowmem.supervisor.order import is_inside
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lowmem.base.workspace import Workspace
     from lowmem.protocol.makers import DoneRun
     from lowmem.protocol.messages import Answer, JobDescription, Plan
 
@@ -33,14 +35,17 @@ def describe(references: Iterable[str] = ()) -> tuple[JobDescription, ...]:
     return answer.jobs
 
 
-def adds_to_others() -> Callable[[DoneRun], bool]:
+def adds_to_others(space: Workspace) -> Callable[[DoneRun], bool]:
     """Return what tells of a run whether it added to what was there.
 
-    Of a job whose file is gone nobody can tell: it counts as one that did not.
+    Of a job whose file is gone nobody can tell, and one inside the workspace is not
+    looked into unasked: it counts as one that did not.
     """
 
     @cache
     def is_adding(reference: str) -> bool:
+        if is_inside(reference, space):
+            return False
         try:
             (description,) = describe([reference])
         except ReportedError:

@@ -290,7 +290,7 @@ def ask_mirror(
     Parameters
     ----------
     patience_s
-        How long to wait for a mirror that does not answer; None waits for ever.
+        How long to wait without a sign of life; None waits for ever.
     is_repair
         Whether damaged lines of the journal are taken from there too.
 
@@ -303,12 +303,13 @@ def ask_mirror(
         url=plan.url, workspace=str(space.root), is_repair=is_repair
     )
     helper = HelperProcess("lowmem.mirror", request, log=space.private / "mirror.log")
-    give_up_at = None if patience_s is None else clock.monotonic() + patience_s
+    heard_s = clock.monotonic()
     try:
         while helper.is_open:
-            if give_up_at is not None and clock.monotonic() > give_up_at:
+            if patience_s is not None and clock.monotonic() > heard_s + patience_s:
                 return Answered(notes=("does not answer; the run goes on without it",))
             for answer in helper.receive(_LOOK_S):
+                heard_s = clock.monotonic()
                 if isinstance(answer, Failed):
                     raise ReportedError(
                         message=answer.message, exit_code=answer.exit_code, traceback=""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - read when orders are decoded
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lowmem.base.errors import MissingDeviceError
@@ -103,6 +104,13 @@ def chosen_device(
     if demanded == "gpu" and not is_there:
         raise MissingDeviceError(device="gpu", found="no NVIDIA GPU")
     return "gpu" if is_there and uses_device else "cpu"
+
+
+def is_inside(reference: str, space: Workspace) -> bool:
+    """Return whether a job is named by a file that lies in a workspace."""
+    if not reference.endswith(".py"):
+        return False
+    return Path(reference).resolve().is_relative_to(space.root.resolve())
 
 
 def needed_budget_bytes(rung: PlannedRung) -> int:

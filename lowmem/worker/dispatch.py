@@ -19,6 +19,7 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
+from lowmem.protocol.recipe import DATA
 from lowmem.worker.memory_key import memory_key, planned_trials, versions
 from lowmem.worker.registry import find_job, installed_jobs
 
@@ -138,7 +139,7 @@ def _planned(rung: Rung, terms: Iterable[float]) -> PlannedRung:
 def _recipe(job: Job, context: PlanContext) -> dict[str, Any]:
     """Return all that the result depends on, one plain value a key."""
     recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
-    inputs = {f"{name} (data)": value for name, value in job.inputs(context).items()}
+    inputs = {f"{name}{DATA}": value for name, value in job.inputs(context).items()}
     return {"version": job.version, "seed": context.seed, **recipe, **inputs}
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.inspecting import StillReading
 from lowmem.protocol.messages import Cycle
+from lowmem.protocol.mirroring import Answered
 from lowmem.protocol.records import CycleEnded, JobBegun, Mirrored
 from lowmem.supervisor import mirroring
 from lowmem.supervisor.history import history_of
-from lowmem.supervisor.mirroring import Mirror, MirrorPlan
+from lowmem.supervisor.mirroring import Mirror, MirrorPlan, ask_mirror
 
 
 class Clock:
@@ -105,3 +107,33 @@ def test_what_is_durable_never_outlives_the_commit_that_it_was():
     )
     assert history_of("train", [*found, undone]).durable == back.cycle.index
     assert history_of("train", [*found, found[0]]).durable == 0
+
+
+class Patient(Silent):
+    """A mirror's process that says every 30 s that it is at work, and answers at last."""
+
+    clock = Clock()
+    answers_after_s: float | None = 200.0
+
+    def receive(self, *_):
+        self.clock.seconds += 30
+        if self.answers_after_s is not None:
+            if self.clock.seconds > 1000 + self.answers_after_s:
+                return [Answered(notes=("at last",))]
+            return [StillReading()]
+        return []
+
+
+@pytest.mark.parametrize(
+    ("answers_after_s", "note"),
+    [(200.0, "at last"), (None, "does not answer; the run goes on without it")],
+)
+def test_a_run_waits_for_a_slow_mirror_as_long_as_it_shows_signs_of_life(
+    tmp_path, monkeypatch, answers_after_s, note
+):
+    monkeypatch.setattr(Patient, "clock", Clock())
+    monkeypatch.setattr(Patient, "answers_after_s", answers_after_s)
+    monkeypatch.setattr(mirroring, "HelperProcess", Patient)
+    space = Workspace.at(tmp_path)
+    found = ask_mirror(MirrorPlan(url="slow"), space, Patient.clock, patience_s=60.0)
+    assert found.notes == (note,)

@@ -9,12 +9,15 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import (
     ConfigError,
+    DataError,
+    LowmemError,
     OptionValueError,
     QuantityError,
     UnknownOptionError,
     UsageError,
 )
 from lowmem.base.workspace import Workspace
+from lowmem.cli.execute import order_of
 from lowmem.cli.orders import (
     DEFAULT_SEED,
     Budgets,
@@ -27,7 +30,10 @@ from lowmem.cli.orders import (
 )
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.protocol.job import Option
+from lowmem.protocol.makers import DoneRun
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
+from lowmem.protocol.records import JobBegun, JobEnded
+from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.bad_news import refusal
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem.supervisor.prepare import prepare
@@ -313,3 +319,34 @@ def start(order, planned, folder):
     return prepare(
         order, planned, bench, [], is_thorough=False, say=lambda _: None
     ).start
+
+
+# --- orders from a journal --------------------------------------------------------
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_no_file_that_a_mirror_may_have_brought_is_run_unasked(tmp_path):
+    space = Workspace.at(tmp_path / "work")
+    space.root.mkdir()
+    inside = space.root / "job.py"
+    inside.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (tmp_path / "link.py").symlink_to(inside)
+    for reference in (inside, tmp_path / "link.py", space.root / "x" / ".." / "job.py"):
+        begun = JobBegun(
+            job="evil", at="", reference=str(reference), recipe={"seed": 1}, unit="rows"
+        )
+        ended = JobEnded(job="evil", at="", state="done", exit_code=0)
+        run = DoneRun(job="evil", begun=begun, ended=ended)
+        assert not adds_to_others(space)(run)
+        with pytest.raises(DataError, match="inside the workspace"):
+            order_of(run, space)
+    assert not (tmp_path / "ran").exists()
+    # One outside is read: the user's own.
+    outside = DoneRun(
+        job="evil",
+        begun=msgspec.structs.replace(begun, reference=str(tmp_path / "gone.py")),
+        ended=ended,
+    )
+    with pytest.raises(LowmemError, match="is not there"):
+        order_of(outside, space)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError, OptionValueError, UsageError
+from lowmem.protocol.recipe import is_same_data
 from lowmem.stores.images import find_images
 from lowmem.stores.metadata import read_array_info
 from lowmem_jobs.ingest.recipe import Frame, Recipe, crop_from_text, source_from_text
@@ -58,7 +59,8 @@ class Before:
     def appended(self, identity: str, limit: int | None) -> dict[str, Any] | None:
         """Return what is listed of an appended source; None if it is not there."""
         for listed in self.sources:
-            if (listed.get("identity"), listed.get("limit")) == (identity, limit):
+            known = str(listed.get("identity", ""))
+            if is_same_data(known, identity) and listed.get("limit") == limit:
                 return listed
         return None
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from lowmem.stores.metadata import fingerprint
+from lowmem.stores.metadata import fingerprint, two_part
 from lowmem_jobs.ingest.entries import name_bytes
 from lowmem_jobs.ingest.folder import list_folder
 from lowmem_jobs.ingest.zipdirectory import ZipDamageError, directory_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lowmem_jobs.ingest.recipe import Recipe
@@ -24,6 +24,8 @@ _WHOLE_BYTES = 2**30  # a file up to this size is hashed whole, in half a second
 _N_SAMPLES = 256
 _SAMPLE_BYTES = 2**20
 _BLOCK_BYTES = 2**20
+_FORMERLY_WHOLE_BYTES = 2**26
+_FORMER_SAMPLE_BYTES = 2**16
 
 
 def source_identity(recipe: Recipe, workspace: Path) -> str:
@@ -44,20 +46,18 @@ def source_identity(recipe: Recipe, workspace: Path) -> str:
         return recipe.title
     if recipe.kind == "zarr":
         return fingerprint(recipe.path)
+    if recipe.kind == "folder":
+        return _digest(_folder(recipe.path, workspace))
+    return two_part(
+        _digest(_file(recipe, recipe.path)), _digest(_former_file(recipe.path))
+    )
+
+
+def _digest(parts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for part in _parts(recipe, recipe.path, workspace):
+    for part in parts:
         digest.update(part)
     return digest.hexdigest()[:16]
-
-
-def _parts(recipe: Recipe, path: Path, workspace: Path) -> Iterator[bytes]:
-    if recipe.kind == "folder":
-        yield from _folder(path, workspace)
-        return
-    yield from _file(path)
-    if recipe.kind in {"zip", "npz"}:
-        with path.open("rb") as stream, suppress(ZipDamageError):
-            yield from directory_bytes(stream)
 
 
 def _folder(root: Path, workspace: Path) -> Iterator[bytes]:
@@ -66,14 +66,36 @@ def _folder(root: Path, workspace: Path) -> Iterator[bytes]:
         yield name_bytes(entry.name) + b"\0%d %d\0" % (entry.n_bytes, entry.changed_s)
 
 
-def _file(path: Path) -> Iterator[bytes]:
+def _file(recipe: Recipe, path: Path) -> Iterator[bytes]:
     n_bytes = path.stat().st_size
     yield b"%d\0" % n_bytes
     with path.open("rb") as stream:
         if n_bytes <= _WHOLE_BYTES:
-            while block := stream.read(_BLOCK_BYTES):
-                yield block
+            yield from _blocks(stream)
             return
-        for sample in range(_N_SAMPLES):
-            stream.seek((n_bytes - _SAMPLE_BYTES) * sample // (_N_SAMPLES - 1))
-            yield stream.read(_SAMPLE_BYTES)
+        yield from _samples(stream, n_bytes, _SAMPLE_BYTES)
+        if recipe.kind in {"zip", "npz"}:
+            with suppress(ZipDamageError):
+                yield from directory_bytes(stream)
+
+
+def _former_file(path: Path) -> Iterator[bytes]:
+    """Yield what an older lowmem took of a file: less, of one above 64 MiB."""
+    n_bytes = path.stat().st_size
+    yield b"%d\0" % n_bytes
+    with path.open("rb") as stream:
+        if n_bytes <= _FORMERLY_WHOLE_BYTES:
+            yield from _blocks(stream)
+        else:
+            yield from _samples(stream, n_bytes, _FORMER_SAMPLE_BYTES)
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK_BYTES):
+        yield block
+
+
+def _samples(stream: IO[bytes], n_bytes: int, sample_bytes: int) -> Iterator[bytes]:
+    for sample in range(_N_SAMPLES):
+        stream.seek((n_bytes - sample_bytes) * sample // (_N_SAMPLES - 1))
+        yield stream.read(sample_bytes)
