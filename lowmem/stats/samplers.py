@@ -13,6 +13,7 @@ import numpy as np
 
 from lowmem.stats.samplers_free import Correlated, Independent, Uniform
 from lowmem.stats.samplers_inside import Ball, Box, Ellipses, LeadingAxes
+from lowmem.stats.samplers_raw import RawEllipses
 from lowmem.stats.truncated import InsideAllEllipses
 
 if TYPE_CHECKING:
@@ -54,12 +55,22 @@ _METHODS: Mapping[str, Callable[[Frame, float, float], Sampler]] = {
     "ellipses": _ellipses,
     "independent": lambda frame, _sigma, _quantile: Independent(frame),
     "uniform": lambda frame, sigma, _quantile: Uniform(frame, sigma),
+    "ellipses-raw": lambda frame, sigma, _quantile: RawEllipses(frame, sigma),
 }
 METHODS = tuple(_METHODS)
 # Those that draw along principal axes, and so along some of them alone.
 METHODS_BY_AXES = ("mvn", "ball", "box", "ellipses")
 # The order is part of the recipe: a place keys the random numbers. Append only.
-_KEYS = ("mvn", "ball", "box", "ellipses", "independent", "uniform", "near")
+_KEYS = (
+    "mvn",
+    "ball",
+    "box",
+    "ellipses",
+    "independent",
+    "uniform",
+    "near",
+    "ellipses-raw",
+)
 
 
 def sampler(
@@ -79,7 +90,7 @@ def sampler(
     frame
         The fitted distribution.
     sigma
-        Reach of ``box``, ``ellipses`` and ``uniform``, in standard deviations, > 0.
+        Reach of ``box``, both ``ellipses`` and ``uniform``, in standard deviations, > 0.
     quantile
         Share of the fitted normal that ``ball`` keeps, in (0, 1].
     n_axes

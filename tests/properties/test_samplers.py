@@ -60,6 +60,18 @@ def inside_every_pair(x: np.ndarray, k: float) -> np.ndarray:
     return inside
 
 
+def inside_raw_pairs(s: np.ndarray, frame: Frame, k: float) -> np.ndarray:
+    """Return which standardised raw components are inside the ellipse of every pair."""
+    covariance = (frame.components.T * frame.eigenvalues) @ frame.components
+    std = np.sqrt(np.diag(covariance))
+    inside = np.ones(len(s), bool)
+    for i, j in combinations(range(s.shape[1]), 2):
+        rho = covariance[i, j] / (std[i] * std[j])
+        a, b = s[:, i], s[:, j]
+        inside &= a**2 + b**2 - 2 * rho * a * b <= k**2 * (1 - rho**2)
+    return inside
+
+
 FUNCTIONALS = {
     "first coordinate": lambda x: x[:, 0],
     "last coordinate": lambda x: x[:, -1],
@@ -137,7 +149,9 @@ def test_no_vector_of_a_hundred_thousand_breaks_a_promise_in_256_dimensions():
     assert not any(source.breaks_promise(part).any() for part in np.split(z, 17))
 
 
-@pytest.mark.parametrize("method", ["ball", "box", "ellipses", "uniform"])
+@pytest.mark.parametrize(
+    "method", ["ball", "box", "ellipses", "uniform", "ellipses-raw"]
+)
 def test_vectors_outside_the_region_are_seen(method):
     frame = frame_of(6)
     source, kept = drawn(method, frame, 2_000)
@@ -151,6 +165,7 @@ def test_vectors_outside_the_region_are_seen(method):
         "box": (np.abs(x) > 2.0).any(axis=1),
         "ellipses": ~inside_every_pair(x, 2.0),
         "uniform": (np.abs(free - frame.mean) > 2.0 * std).any(axis=1),
+        "ellipses-raw": ~inside_raw_pairs((free - frame.mean) / std, frame, 2.0),
     }[method]
     assert 20 < outside.sum() < 1_980
     assert np.mean(source.breaks_promise(free) == outside) > 0.999
@@ -286,7 +301,16 @@ def test_every_method_draws_its_own_random_numbers():
 
 
 def test_the_place_of_a_method_that_keys_its_random_numbers_never_changes():
-    places = ("mvn", "ball", "box", "ellipses", "independent", "uniform", "near")
+    places = (
+        "mvn",
+        "ball",
+        "box",
+        "ellipses",
+        "independent",
+        "uniform",
+        "near",
+        "ellipses-raw",
+    )
     assert set(places) == {*METHODS, "near"}
     frame = Frame(mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2))
     source = sampler("mvn", frame, sigma=2.0, quantile=0.6)
