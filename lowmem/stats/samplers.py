@@ -53,9 +53,9 @@ _METHODS: Mapping[str, Callable[[Frame, float, float], Sampler]] = {
     "ball": lambda frame, _sigma, quantile: Ball(frame, quantile),
     "box": lambda frame, sigma, _quantile: Box(frame, sigma),
     "ellipses": _ellipses,
+    "ellipses-raw": lambda frame, sigma, _quantile: RawEllipses(frame, sigma),
     "independent": lambda frame, _sigma, _quantile: Independent(frame),
     "uniform": lambda frame, sigma, _quantile: Uniform(frame, sigma),
-    "ellipses-raw": lambda frame, sigma, _quantile: RawEllipses(frame, sigma),
 }
 METHODS = tuple(_METHODS)
 # Those that draw along principal axes, and so along some of them alone.

@@ -40,7 +40,7 @@ OPTIONS = (
         name="sigma",
         kind="float",
         minimum=0.01,
-        help="Reach of box, ellipses and uniform in standard deviations, 3 by default; "
+        help="Reach of box, both ellipses and uniform in standard deviations, 3 by default; "
         "of --near, 0.5.",
     ),
     Option(

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Ways of drawing at random, in the order of the table that compares them.
-METHODS = ("mvn", "ball", "box", "ellipses", "independent", "uniform")
+METHODS = (
+    "mvn",
+    "ball",
+    "box",
+    "ellipses",
+    "ellipses-raw",
+    "independent",
+    "uniform",
+)
 # Of these the principal axes can be cut off behind the first few.
 OF_PRINCIPAL_AXES = ("mvn", "ball", "box", "ellipses")
 PATH, NEAR, ALL = "path", "near", "all"
