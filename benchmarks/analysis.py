@@ -2,6 +2,7 @@
 
     python benchmarks/analysis.py                    all parts, a table each
     python benchmarks/analysis.py whole density      some of them
+    python benchmarks/analysis.py whole --rows 5000  a short form: fewer rows than 170,000
 
 `whole`: the complete analysis of 170,000 x 256 numbers, all pairs, without figures.
 `density`: one pair's density by SciPy, KDEpy (if installed) and lowmem, same grid.
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,10 +129,14 @@ def show(name: str, value: str, promise: str = "") -> None:
     print(f"  {name:<52}{value:>16}   {promise}", flush=True)
 
 
-def whole(folder: Path) -> None:
+def whole(folder: Path, n_rows: int = N_ROWS) -> None:
     """Time the complete analysis."""
-    found = analyze(folder, N_ROWS)
-    show("complete analysis of 170,000 x 256", f"{found['seconds']:.1f} s", "120 s")
+    found = analyze(folder, n_rows)
+    show(
+        f"complete analysis of {n_rows:,} x {N_COLUMNS}",
+        f"{found['seconds']:.1f} s",
+        "120 s",
+    )
     for name, seconds in found["stages"].items():
         show(f"  {name}", f"{seconds:.1f} s", "60 s" if name == "pairs" else "")
     show("peak, anonymous", f"{found['anonymous'] / MIB:.0f} MiB", "953 MiB (1 GB)")
@@ -305,9 +311,9 @@ def known(_: Path) -> None:
             show(f"{name}: n b1 / 6, about 4 of a normal", f"{chi2:.1f}")
 
 
-def memory(folder: Path) -> None:
-    """Compare the peaks for 200,000 rows and for ten times as many."""
-    peaks = {n: analyze(folder, n, pairs="100") for n in (200_000, 2_000_000)}
+def memory(folder: Path, n_rows: int = 200_000) -> None:
+    """Compare the peaks for some rows and for ten times as many."""
+    peaks = {n: analyze(folder, n, pairs="100") for n in (n_rows, 10 * n_rows)}
     for n, found in peaks.items():
         show(f"peak for {n:,} x 256 (100 pairs)", f"{found['anonymous'] / MIB:.1f} MiB")
     few, many = (found["anonymous"] for found in peaks.values())
@@ -325,11 +331,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
-    chosen = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--rows", type=int, default=N_ROWS, help="of `whole`")
+    parser.add_argument("--peak-rows", type=int, default=200_000, help="of `memory`")
+    options = parser.parse_args()
+    chosen = options.parts or list(PARTS)
+    parts = {
+        **PARTS,
+        "whole": partial(whole, n_rows=options.rows),
+        "memory": partial(memory, n_rows=options.peak_rows),
+    }
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
         for name in chosen:
             print(name)
-            PARTS[name](Path(folder))
+            parts[name](Path(folder))
 
 
 if __name__ == "__main__":
