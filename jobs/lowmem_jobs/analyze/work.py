@@ -14,6 +14,7 @@ from lowmem.stats.pairs import PairSums, pair_measures
 from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.course import Course
+from lowmem_jobs.analyze.densities import pages
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _N_SWEEPS = 8
-_N_FIGURES = 17
+_N_FIGURES = 20  # beside the pages of components
 
 
 def work(context: Context) -> Generator[CommitPoint, None, Result]:
@@ -75,7 +76,9 @@ class _Analysis:
         # Read first: what cannot be compared with is refused before the work, not after.
         self._other = None if against is None else read_portrait(Path(against))
         n_tiles = latents.n_features * (latents.n_features - 1) // 2 // PAIRS_PER_TILE
-        n_steps = _N_SWEEPS * latents.n_blocks + n_tiles + _N_FIGURES
+        n_pages = 2 * len(list(pages(latents.n_features)))
+        n_figures = (_N_FIGURES + n_pages) * self._options["figures"]
+        n_steps = _N_SWEEPS * latents.n_blocks + n_tiles + n_figures
         self._course = Course(context, n_steps=n_steps)
 
     def run(self) -> Generator[CommitPoint, None, Result]:
