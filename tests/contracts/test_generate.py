@@ -312,3 +312,10 @@ def test_it_needs_model_and_analysis_and_notices_other_inputs(space):
     (space.model / "decoder.keras").write_bytes(b"another")
     after = JOB.inputs(plan(space))
     assert {name for name in before if before[name] != after[name]} == {"decoder"}
+    vectors = space.root / "z.npy"
+    asked = plan(space, near=0, vectors=str(vectors))
+    found = []
+    for data in (b"one", b"two"):
+        vectors.write_bytes(data)
+        found.append(JOB.inputs(asked)["vectors"])
+    assert found[0] != found[1]

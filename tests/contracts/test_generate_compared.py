@@ -12,6 +12,7 @@ import pytest
 import zarr
 from PIL import Image
 
+from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem_jobs.generate.fitted import read_frame
 from lowmem_jobs.generate.job import JOB
@@ -169,6 +170,28 @@ def test_a_path_runs_from_one_image_to_the_other_and_its_strip_begins_and_ends_t
         assert np.array_equal(last, images_of(space.root)[71])
         shutil.rmtree(space.generated)
         shutil.rmtree(space.job("generate"))
+
+
+def test_a_path_may_lead_between_any_two_vectors_of_a_file(space):
+    vectors = space.root / "some.npy"
+    some = np.random.default_rng(3).standard_normal((4, D))
+    options = {"method": "path", "vectors": str(vectors), "from_index": 1}
+    options |= {"to_index": 3, "count": 5}
+    for data, told in (
+        (some[:, 1:], r"holds shape \(4, 2\)"),
+        (some * np.nan, "not finite"),
+        (np.array([{}, {}]), "cannot be read"),
+        (some[:3], r"is 3, expected one of some\.npy, 0 to 2"),
+    ):
+        np.save(vectors, data)
+        with pytest.raises((DataError, OptionValueError), match=told):
+            drive(JOB, space.root, options)
+    np.save(vectors, some)
+    drive(JOB, space.root, options, cycle_steps=1000)
+    z = np.load(space.generated / "z.npy")
+    np.testing.assert_allclose(z, np.linspace(some[1], some[3], 5), atol=1e-6)
+    with Image.open(space.generated / "grid.png") as strips:
+        assert 10 * (SHOWN + GAP) < strips.width < 12 * (SHOWN + GAP)
 
 
 def test_vectors_near_a_training_image_spread_as_asked_and_are_told_as_copies(space):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lowmem.base.errors import OptionValueError
+from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
@@ -70,6 +70,7 @@ ENDS = {"from_index": 0, "to_index": N_IMAGES - 1}
         ({"near": N_IMAGES}, "--near is 10, expected a row of images.zarr, 0 to 9"),
         ({"near": 1, "method": "ellipses"}, "--method is 'ellipses', expected none"),
         ({"near": 1, "components": 2}, "not near"),
+        ({"vectors": "z.npy"}, "expected none without --near or --method path"),
         ({"components": D + 1}, "--components is 5, expected at most 4"),
         ({"method": "uniform", "components": 2}, "not uniform"),
         ({"method": "independent", "components": 2}, "not independent"),
@@ -103,6 +104,12 @@ def test_rows_are_not_judged_where_no_images_are_and_then_images_are_needed(tmp_
     JOB.check(plan(space, near=10**6, components=None))
     assert space.images in {need.path for need in JOB.needs(plan(space, near=1))}
     assert space.images not in {need.path for need in JOB.needs(plan(space))}
+    other = plan(space, near=10**6, vectors=str(tmp_path / "z.npy"))
+    with pytest.raises(DataError, match=r"z\.npy is missing"):
+        JOB.check(other)
+    (tmp_path / "z.npy").write_bytes(b"vectors")
+    JOB.check(other)
+    assert space.images not in {need.path for need in JOB.needs(other)}
 
 
 def test_a_method_is_what_was_asked_for_and_ellipses_otherwise():

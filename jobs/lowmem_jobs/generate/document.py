@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lowmem_jobs.generate.recipe import ALL, PATH, method_of, path_kind_of, sigma_of
@@ -51,6 +52,7 @@ def document(ctx: Context, task: Task, found: Scores) -> dict[str, Any]:
         "components": ctx.options["components"],
         "near": ctx.options["near"],
         "path": _path(ctx),
+        "vectors": ctx.options["vectors"] and Path(ctx.options["vectors"]).name,
         "promise": of_main["promise"],
         "violations": of_main["violations"],
         "real_images": {

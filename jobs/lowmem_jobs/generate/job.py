@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.protocol.job import Job, Need
 from lowmem.stores.metadata import fingerprint
 from lowmem_jobs.generate.memory import calibrate, ladder, models, predict
 from lowmem_jobs.generate.options import OPTIONS, check
-from lowmem_jobs.generate.recipe import image_rows
+from lowmem_jobs.generate.recipe import rows_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ def needs(plan: PlanContext) -> Sequence[Need]:
     """Return the analysis, both halves of the model, and images to start from."""
     wanted = [Need(path=path, job="train") for path in models(plan).values()]
     wanted.append(Need(path=plan.workspace.analysis, job="analyze"))
-    if image_rows(plan.options):
+    if rows_named(plan.options) and not plan.options["vectors"]:
         wanted.append(Need(path=plan.workspace.images, job="ingest"))
     return wanted
 
@@ -34,6 +35,8 @@ def inputs(plan: PlanContext) -> Mapping[str, str]:
         "latents": space.latents,
         "training": space.model / "training.json",
     }
+    if plan.options["vectors"]:
+        compared["vectors"] = Path(plan.options["vectors"])
     read |= {name: path for name, path in compared.items() if path.exists()}
     return {name: fingerprint(path) for name, path in read.items()}
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import OptionValueError
+from lowmem.base.errors import DataError, OptionValueError
 from lowmem.protocol.job import Option
 from lowmem.stores.metadata import read_array_info
 from lowmem_jobs.generate.recipe import (
@@ -14,6 +15,7 @@ from lowmem_jobs.generate.recipe import (
     PATH,
     PATH_KINDS,
     method_of,
+    rows_named,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ OPTIONS = (
         name="near",
         kind="int",
         minimum=0,
-        help="Draw around this image, a row of images.zarr, within --sigma.",
+        help="Draw around this image, a row of images.zarr, with --sigma.",
     ),
     Option(
         name="from_index",
@@ -82,6 +84,12 @@ OPTIONS = (
         "its ends.",
     ),
     Option(
+        name="vectors",
+        kind="path",
+        help="A .npy file (n, d) of vectors: --near, --from-index and --to-index are "
+        "rows of it instead of images.zarr.",
+    ),
+    Option(
         name="batch_size",
         kind="int",
         minimum=1,
@@ -100,6 +108,8 @@ def check(plan: PlanContext) -> None:
     ------
     OptionValueError
         If there is such an option.
+    DataError
+        If the file of vectors is missing.
     """
     options = plan.options
     if options["quantile"] > 1:
@@ -107,6 +117,7 @@ def check(plan: PlanContext) -> None:
     if options["near"] is not None and options["method"]:
         raise _refusal(options, "method", "none beside --near, a method by itself")
     _check_path(options)
+    _check_vectors(options)
     _check_rows(plan)
     _check_components(plan)
 
@@ -129,8 +140,21 @@ def _check_path(options: Mapping[str, Any]) -> None:
         raise _refusal(options, "to_index", "another row than that of --from-index")
 
 
+def _check_vectors(options: Mapping[str, Any]) -> None:
+    """Refuse a file of vectors that is not there, or of which no row is named."""
+    path = options["vectors"]
+    if path and not rows_named(options):
+        raise _refusal(options, "vectors", f"none without --near or --method {PATH}")
+    if path and not Path(path).is_file():
+        raise DataError(
+            thing=path, problem="is missing or no file", expected="a .npy file"
+        )
+
+
 def _check_rows(plan: PlanContext) -> None:
     """Refuse rows that the image store does not have, where there is one."""
+    if plan.options["vectors"]:
+        return
     images = read_array_info(plan.workspace.images / "images")
     for name in (*_ENDS, "near"):
         row = plan.options[name]

@@ -1,17 +1,19 @@
-"""Vectors of images of the store, and the ways between two of them."""
+"""Vectors of images of the store, or of a file, and the ways between two of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem.base.errors import DataError, OptionValueError
 from lowmem.stats.paths import constant_radius, straight
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.read import RowReader
-from lowmem_jobs.generate.recipe import PATH_KINDS, image_rows, path_kind_of
+from lowmem_jobs.generate.recipe import PATH_KINDS, path_kind_of, rows_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+_N_AXES = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ends:
-    """Two images and the ways between their vectors.
+    """Two vectors and the ways between them.
 
     Attributes
     ----------
     rows
-        Of the images, in the store.
+        Of the images, in the store; none where the ends are other vectors.
     paths
         By kind, the one that was asked for first: vectors at fractions of the way.
     """
@@ -43,7 +48,7 @@ class Ends:
     @classmethod
     def of(cls, ctx: Context, encoder: Encoder, frame: Frame) -> Ends:
         """Return the ends that the options name."""
-        start, end = anchors(ctx, encoder)
+        start, end = anchors(ctx, encoder, frame)
         ways: dict[str, Callable[[Floats], Floats]] = {
             "straight": partial(straight, start, end),
             "radius": partial(constant_radius, start, end, frame=frame),
@@ -51,13 +56,51 @@ class Ends:
         chosen = path_kind_of(ctx.options)
         order = sorted(PATH_KINDS, key=lambda kind: kind != chosen)
         paths = {kind: ways[kind] for kind in order}
-        return cls(rows=image_rows(ctx.options), paths=paths)
+        rows = () if ctx.options["vectors"] else rows_named(ctx.options)
+        return cls(rows=rows, paths=paths)
 
 
-def anchors(ctx: Context, encoder: Encoder) -> Floats:
-    """Return the vectors of the images that the options name, shape (n, d)."""
-    rows = np.array(image_rows(ctx.options), np.int64)
+def anchors(ctx: Context, encoder: Encoder, frame: Frame) -> Floats:
+    """Return the vectors that the options name, of images or of a file, shape (n, d).
+
+    Raises
+    ------
+    DataError
+        If the file cannot serve.
+    OptionValueError
+        If it does not have such a row.
+    """
+    rows = np.array(rows_named(ctx.options), np.int64)
+    if ctx.options["vectors"]:
+        return _read_vectors(Path(ctx.options["vectors"]), rows, frame.dimension)
     images = RowReader.open(ctx.workspace.images, "images")
     with CachedReader(images, cache_bytes=0) as reader:
         z: Floats = encoder.encode(reader.read(rows)).astype(np.float64)
     return z
+
+
+def _read_vectors(path: Path, rows: NDArray[np.int64], dimension: int) -> Floats:
+    try:
+        # Mapped: of a large file, only these rows are read.
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unusable(path, f"cannot be read ({error})", dimension) from error
+    is_table = isinstance(table, np.ndarray) and table.dtype.kind in "fiu"
+    if not is_table or table.ndim != _N_AXES or table.shape[1] != dimension:
+        shape = getattr(table, "shape", "of an archive")
+        raise _unusable(path, f"holds shape {shape}", dimension)
+    if len(table) <= rows.max():
+        raise OptionValueError(
+            option="a row of --vectors",
+            value=int(rows.max()),
+            expected=f"one of {path.name}, 0 to {len(table) - 1}",
+        )
+    z: Floats = table[rows].astype(np.float64)
+    if not np.isfinite(z).all():
+        raise _unusable(path, "holds values that are not finite", dimension)
+    return z
+
+
+def _unusable(path: Path, problem: str, dimension: int) -> DataError:
+    expected = f"a .npy file of finite numbers, shape (n, {dimension})"
+    return DataError(thing=path, problem=problem, expected=expected)

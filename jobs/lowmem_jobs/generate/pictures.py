@@ -74,17 +74,16 @@ def _axes(task: Task) -> Sheet:
 
 def _strips(ctx: Context, task: Task, ends: Ends) -> Sheet:
     """Return both paths, a row each, between the images as they are in the store."""
-    sheet = Sheet(
-        task.image_shape,
-        len(ends.paths),
-        COLUMNS + 2,
-        labels=list(ends.paths),
-        heads=["image", *(f"{at:.0%}" for at in np.linspace(0, 1, COLUMNS)), "image"],
-    )
-    first, last = _real_images(ctx, ends.rows)
+    heads = [f"{at:.0%}" for at in np.linspace(0, 1, COLUMNS)]
+    first, last = _real_images(ctx, ends.rows) if ends.rows else (None, None)
+    if ends.rows:
+        heads = ["image", *heads, "image"]
+    labels = list(ends.paths)
+    sheet = Sheet(task.image_shape, len(labels), len(heads), labels=labels, heads=heads)
     for row, vectors_at in enumerate(ends.paths.values()):
         z = AlongPath(vectors_at=vectors_at, n_vectors=COLUMNS).block(0)
-        sheet.place_row(row, [first, *task.decoder.images(z), last])
+        images = [first, *task.decoder.images(z), last]
+        sheet.place_row(row, (image for image in images if image is not None))
     return sheet
 
 

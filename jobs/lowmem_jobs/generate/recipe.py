@@ -59,8 +59,8 @@ def path_kind_of(options: Mapping[str, Any]) -> str:
     return str(options["path_kind"] or PATH_KINDS[0])
 
 
-def image_rows(options: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the rows of the image store that vectors start from."""
+def rows_named(options: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the rows of the image store, or of `vectors`, to start from."""
     named = (options[name] for name in ("from_index", "to_index", "near"))
     return tuple(row for row in named if row is not None)
 

@@ -124,7 +124,7 @@ def _sources(
 def _at_random(ctx: Context, method: str, frame: Frame, encoder: Encoder) -> Source:
     sigma = sigma_of(ctx.options)
     if method == NEAR:
-        (centre,) = anchors(ctx, encoder)
+        (centre,) = anchors(ctx, encoder, frame)
         return AtRandom(sampler=Near(frame, centre, sigma), method=NEAR, seed=ctx.seed)
     kept = ctx.options["components"] if method in OF_PRINCIPAL_AXES else None
     quantile = ctx.options["quantile"]
