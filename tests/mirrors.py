@@ -93,7 +93,14 @@ def finish(space: Workspace, generation: int, names: tuple[str, ...], job="train
     """Leave a workspace as it is once a job is done."""
     write(
         space,
-        JobEnded(job=job, at=stamp(), state="done", exit_code=0, published=names),
+        JobEnded(
+            job=job,
+            at=stamp(),
+            state="done",
+            exit_code=0,
+            published=names,
+            results_sha256=stamp(),
+        ),
     )
     return News(job=job, generation=generation, published=names)
 

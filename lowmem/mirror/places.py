@@ -74,6 +74,19 @@ def choice_of_result(name: str, here: Told, there: Told) -> Choice:
     return "leave" if same and here.results[name] else "place"
 
 
+def outdated(here: Told, there: Told, placed: Iterable[str]) -> tuple[str, ...]:
+    """Return results that stay although the journal that is placed tells of later ones.
+
+    The later ones were too large for the mirror, or are damaged in it.
+    """
+    later = {
+        name
+        for name, sha256 in there.results.items()
+        if name in here.results and here.results[name] != sha256
+    }
+    return tuple(sorted(later.difference(placed)))
+
+
 def choice_of_job(
     job: str, here: Told, there: Told, own: Commit | None, theirs: Commit | None
 ) -> Choice:

@@ -49,6 +49,8 @@ class Recovered:
         Newer generations that were not whole, and why.
     kept
         Places that were taken already, and stay as they are.
+    outdated
+        Results that are older than the journal tells: the later ones did not travel.
     absent
         Results that the journal tells of and that are nowhere.
     other_lineages
@@ -58,6 +60,7 @@ class Recovered:
     jobs: tuple[About, ...] = ()
     damaged: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     other_lineages: int = 0
 
@@ -113,7 +116,7 @@ def _recovered(
             if job != head.name.job:
                 born = begun.get(job, 0)
                 work.first_whole(c for c in candidates if c.about.sequence >= born)
-        kept = settle(folder, space)
+        kept, older = settle(folder, space)
     finally:
         # Unless it was cut while all takes its places: then that is finished.
         finish_placing(folder, space.root)
@@ -122,6 +125,7 @@ def _recovered(
         jobs=tuple(work.jobs),
         damaged=tuple(work.damaged),
         kept=kept,
+        outdated=older,
         absent=tuple(name for name in names if not (space.root / name).exists()),
         other_lineages=len(found) - len(mine),
     )

@@ -46,6 +46,10 @@ _SHARED = (
 )
 _BEHIND = "went on from where this workspace is: that is taken first"
 _LACKING = "the damaged lines of the journal were taken from there, as they were"
+_OUTDATED = (
+    "does not hold {names} as the journal tells, and what is here is older. Move it away, "
+    "and it is made again as it was"
+)
 _ABSENT = "does not hold {names}: made again where they are needed, as they were"
 
 
@@ -135,6 +139,8 @@ def _answered(found: Recovered, *before: str) -> Answered:
     notes = [*before]
     notes += [f"not whole, so left out: {text}" for text in found.damaged]
     notes += [f"was there already, so kept: {path}" for path in found.kept]
+    if found.outdated:
+        notes.append(_OUTDATED.format(names=", ".join(found.outdated)))
     if found.absent:
         notes.append(_ABSENT.format(names=", ".join(found.absent)))
     if found.other_lineages:

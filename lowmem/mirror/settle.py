@@ -8,7 +8,14 @@ from lowmem.base.journal import whole_part
 from lowmem.base.placing import finish_placing, tree_in, write_placing
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.mirror.names import CONFIG, JOURNAL
-from lowmem.mirror.places import Commit, Told, choice_of_job, choice_of_result, told_by
+from lowmem.mirror.places import (
+    Commit,
+    Told,
+    choice_of_job,
+    choice_of_result,
+    outdated,
+    told_by,
+)
 from lowmem.mirror.standing import records_of
 
 if TYPE_CHECKING:
@@ -19,13 +26,14 @@ if TYPE_CHECKING:
     from lowmem.mirror.places import Choice
 
 
-def settle(folder: Path, space: Workspace) -> tuple[str, ...]:
+def settle(folder: Path, space: Workspace) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Move the tree in ``folder`` to the workspace, the journal last.
 
     Returns
     -------
-    kept
-        Places that were taken by what is of unknown origin, and stay as they are.
+    kept, outdated
+        Places that were taken by what is of unknown origin, and stay as they are; and
+        results that are older than the journal tells.
     """
     tree = tree_in(folder)
     here = told_by(records_of(whole_part(space.journal)))
@@ -39,7 +47,8 @@ def settle(folder: Path, space: Workspace) -> tuple[str, ...]:
     write_placing(folder, [*placed, JOURNAL])
     finish_placing(folder, space.root)
     kept = (unit for unit, choice in chosen.items() if choice == "keep")
-    return tuple(str(space.root / unit) for unit in kept)
+    older = outdated(here, there, chosen)
+    return tuple(str(space.root / unit) for unit in kept), older
 
 
 def _units(folder: Path, tree: Path, there: Told) -> Iterator[str]:

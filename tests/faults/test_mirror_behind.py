@@ -99,6 +99,25 @@ def test_a_result_that_did_not_travel_is_told_and_not_what_it_was_before(
     assert "does not hold images.zarr" in found.notes[0]
 
 
+def test_a_result_that_is_older_than_the_journal_tells_is_told(
+    remote, history, space, tmp_path
+):
+    """What was appended on the lost machine was too large for the mirror."""
+    for archive in (tmp_path / "mirror" / "work").glob("append-*"):
+        archive.unlink()
+    mirrors.begin(space, "encode")
+    sender = mirrors.uploader(space, tmp_path / "mirror")
+    sender.upload(mirrors.commit(space, 0, "encode"), is_last=False)
+    copy = history[1]
+    before = mirrors.sums(copy.root / "images.zarr")
+    found = answer(remote, copy)
+    assert found.is_changed
+    assert mirrors.sums(copy.root / "images.zarr") == before
+    assert "what is here is older" in " ".join(found.notes)
+    # Moved away, it is as on a new machine.
+    assert not any("older" in note for note in answer(remote, space).notes)
+
+
 @pytest.mark.usefixtures("history")
 def test_a_store_of_unknown_origin_stays_as_a_whole(remote, tmp_path):
     other = Workspace.at(tmp_path / "there" / "work")
