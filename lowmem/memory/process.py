@@ -226,9 +226,15 @@ class TreeSampler:
         return self._reading(true, true, true)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Stop the job's processes for the length of a block: then nothing can grow."""
-        job = self.members
+    def held(self, but: int | None = None) -> Iterator[None]:
+        """Stop the job's processes for the length of a block: then nothing can grow.
+
+        Parameters
+        ----------
+        but
+            The process that may go on.
+        """
+        job = [process for process in self.members if process.pid != but]
         try:
             for process in job:
                 process.hold()

@@ -174,7 +174,10 @@ class Attempt:
             self.policy.budget,
             minds_soft=decide.minds_soft(self.course),
         )
-        self._note(found.ram_bytes)
+        self._last_ram_bytes = found.ram_bytes
+        self._ledger.note(found.ram_bytes)
+        self.tools.telemetry.add(found.ram_bytes, None)
+        self.tools.screen.memory(found.ram_bytes)
         if self._is_ready and self.request.device == "cpu":
             left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
             self._limits.follow(self.tools.tree.members, left_bytes)
@@ -182,19 +185,15 @@ class Attempt:
             self._apply(found.pressure, "ram_limit", worker)
         return found.next_in_s
 
-    def _note(self, ram_bytes: int) -> None:
-        self._last_ram_bytes = ram_bytes
-        self._ledger.note(ram_bytes)
-        self.tools.telemetry.add(ram_bytes, None)
-        self.tools.screen.memory(ram_bytes)
-
     def _apply(
         self, pressure: Pressure, verdict: Verdict, worker: WorkerProcess
     ) -> None:
         self.course, order = decide.on_pressure(self.course, pressure)
         if order is decide.Order.KILL:
-            self._await_stacks(worker)
-            worker.kill(self.tools.tree.pids, self.tools.clock)
+            # What the worker has started must not go on while it writes its stacks.
+            with self.tools.tree.held(but=worker.pid):
+                self._await_stacks(worker)
+                worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke(verdict)
             self._await_memory()
         elif order is decide.Order.DRAIN:
