@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _DEVICE_INTERVAL_S = 0.25
 # seconds for the worker's stacks to reach their file before the kill: they are written
 # in C, within 0.2 ms when measured, but only when the worker's turn has come.
-_STACKS_S = 0.05
+_STACKS_S = 0.5
 _STACKS_LOOK_S = 0.0002
 # seconds, at most, for the memory of a killed job to come back; it has, once it rises by
 # less than so many bytes between two looks.
@@ -279,8 +279,7 @@ class Attempt:
                 self._ending = self._broke("signal")
             return
         if self._left_s is not None and self._left_s <= 0:
-            self._write_stacks(worker)
-            self.tools.clock.sleep(_STACKS_S)
+            self._await_stacks(worker)
             worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke("time")
 
