@@ -32,7 +32,7 @@ from lowmem.supervisor.allocation import AllocationLimits
 from lowmem.supervisor.device import await_device
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
-from lowmem.supervisor.stacks import read_where, size_of
+from lowmem.supervisor.stacks import is_dumped, read_where, size_of
 from lowmem.supervisor.urgency import stand_back, urgent
 from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
 
@@ -215,11 +215,10 @@ class Attempt:
         most = self.tools.tree.read().most_bytes
         most += self.policy.budget.guard_bytes // 4
         worker.write_stacks()
-        while size_of(path) == before and clock.monotonic() < give_up_at:
+        while not is_dumped(path, since=before) and clock.monotonic() < give_up_at:
             if self.tools.tree.read().most_bytes > most:
                 return
             clock.sleep(_STACKS_LOOK_S)
-        clock.sleep(_STACKS_LOOK_S)
 
     def _await_memory(self) -> None:
         """Wait until the memory of killed processes is back, before others start.

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function>.+)$')
 
 
+# How a dump ends: with the outermost frame of the main thread, which comes last, or where
+# `faulthandler` gives up counting its frames.
+_ENDS = (b" in _run_module_as_main\n", b"  ...\n")
+
+
 def where_from_stacks(text: str) -> str | None:
     r"""Return ``file.py:123 in function``: the innermost frame outside libraries.
 
@@ -48,6 +53,16 @@ def size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def is_dumped(path: Path, *, since: int) -> bool:
+    """Return whether a whole dump was written after the first ``since`` bytes."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(since)
+            return stream.read().endswith(_ENDS)
+    except OSError:
+        return False
 
 
 def read_where(path: Path) -> str | None:

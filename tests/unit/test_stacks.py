@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lowmem.supervisor.stacks import read_where, where_from_stacks
+from lowmem.supervisor.stacks import is_dumped, read_where, where_from_stacks
 from lowmem.worker.failure import place_of
 
 DUMPED = """
@@ -43,6 +43,32 @@ def test_the_innermost_own_line_of_the_main_thread_is_named(tmp_path):
     subprocess.run([sys.executable, script, stacks], check=True)
     line = DUMPED.splitlines().index("    os.kill(os.getpid(), signal.SIGUSR1)") + 1
     assert read_where(stacks) == f"script.py:{line} in dump"
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [0, 300])
+def test_a_dump_is_whole_when_its_last_line_is(tmp_path, depth):
+    deep = f"""
+def deeper(n):
+    deeper(n - 1) if n else load_all()
+
+for _ in range(2):
+    deeper({depth})
+"""
+    source = DUMPED.replace("\nfor _ in range(2):\n    load_all()\n", deep)
+    (tmp_path / "script.py").write_text(source)
+    stacks = tmp_path / "stacks.txt"
+    subprocess.run([sys.executable, "-m", "script", stacks], check=True, cwd=tmp_path)
+    whole = stacks.read_bytes()
+    half = len(whole) // 2
+    assert is_dumped(stacks, since=0)
+    assert is_dumped(stacks, since=half)
+    assert not is_dumped(stacks, since=len(whole))
+    for end in range(half, len(whole), 7):
+        stacks.write_bytes(whole[:end])
+        assert not is_dumped(stacks, since=half)
+    assert not is_dumped(tmp_path / "absent", since=0)
 
 
 def test_frames_of_libraries_and_of_the_machinery_are_passed_over():
