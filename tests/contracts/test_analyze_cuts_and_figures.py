@@ -11,7 +11,9 @@ from lowmem.base.errors import OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem_jobs.analyze import densities, kept, results
+from lowmem.stats.moments import Moments
+from lowmem.stats.trimming import Cut
+from lowmem_jobs.analyze import densities, kept, results, turning
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import Cutter, drive
 
@@ -90,6 +92,26 @@ def test_the_axes_2_and_3_of_every_cut_are_those_of_its_survivors(heavy, everyth
         assert 0.5 < row["contour_iou"] < 1
     assert series[-1]["turn"] == pytest.approx(0, abs=1e-9)
     assert max(abs(row["turn"]) for row in series) > 1
+
+
+def test_each_plane_holds_the_survivors_of_its_cut_and_no_others(heavy):
+    cut = Cut(centre=np.median(heavy, axis=0), fwhm=np.full(6, 4.0), factor=None)
+    distance = cut.distance(heavy)
+    kept = {factor: heavy[distance <= factor] for factor in (1.0, 2.0)}
+    cuts = [(factor, Moments.of(rows)) for factor, rows in kept.items()]
+    planes = turning.planes_of(cuts, Moments.of(heavy))
+    sweep = turning.TurningSweep(cut, planes)
+    for start in range(0, len(heavy), 1300):
+        sweep.add(start, heavy[start : start + 1300])
+    counts = turning.counts_from(sweep.arrays())
+    for found, rows in zip(counts, [*kept.values(), heavy], strict=True):
+        _, axes = axes_of(rows)
+        along = (rows - rows.mean(axis=0)) @ axes[2:4].T
+        r2 = np.square(along / along.std(axis=0)).sum(axis=1)
+        assert found.n_samples == len(rows)
+        np.testing.assert_allclose(
+            found.within, [(r2 <= k * k).sum() for k in (2, 2.5, 3)], atol=1
+        )
 
 
 def test_all_rows_are_described_beside_those_that_were_kept(
