@@ -13,6 +13,7 @@ from lowmem.mirror.policy import wait_s
 from lowmem.mirror.recover import catch_up, recover
 from lowmem.mirror.snapshot import TooLargeError
 from lowmem.mirror.standing import Standing, is_empty, rejoin, standing_of
+from lowmem.mirror.upload import OvertakenError
 from lowmem.protocol.mirroring import (
     Answered,
     AtRest,
@@ -72,10 +73,10 @@ class Server:
     def _serve(self, news: News) -> None:
         is_last = self.inbox.is_finishing
         try:
-            if self.uploader.is_stale(news):
-                self.send(Overtaken(job=news.job, generation=news.generation))
-                return
             about = self.uploader.upload(news, is_last=is_last)
+        except OvertakenError:
+            self.send(Overtaken(job=news.job, generation=news.generation))
+            return
         except TooLargeError as error:
             is_done = news.published is not None
             self.send(StaysHere(job=news.job, n_bytes=error.n_bytes, is_done=is_done))

@@ -57,6 +57,10 @@ class MirrorFaultError(Exception):
     """What was written is not what it should be; caught in `lowmem.mirror.serve`."""
 
 
+class OvertakenError(Exception):
+    """Results that are others by now; caught in `lowmem.mirror.serve`."""
+
+
 @dataclass(slots=True)
 class Uploader:
     """Sends the generations of one workspace.
@@ -93,12 +97,15 @@ class Uploader:
         ------
         TooLargeError
             See `take_snapshot`.
+        OvertakenError
+            If the job's results are others by now, or about to be.
         MirrorFaultError
             If the mirror does not keep what it was given.
         Exception
             Whatever the store's library raises.
         """
         remote = self._opened()
+        self._refuse_stale(news, self.space.journal.read_bytes())
         durable = self._durable(remote, news)
         if durable is not None:
             return durable
@@ -106,18 +113,18 @@ class Uploader:
         if snapshot is None:
             return None
         try:
+            # The journal that is sent tells whose the results are.
+            self._refuse_stale(news, snapshot.journal)
             return self._send(remote, snapshot, is_last=is_last)
         except ChangedFileError:
             return None
         finally:
             snapshot.close()
 
-    def is_stale(self, news: News) -> bool:
-        """Return whether news of results came too late: they are others by now."""
-        if news.published is None:
-            return False
-        journal = self.space.journal.read_bytes()
-        return not is_in_place(news.job, news.published, journal)
+    def _refuse_stale(self, news: News, journal: bytes) -> None:
+        published = news.published
+        if published is not None and not is_in_place(news.job, published, journal):
+            raise OvertakenError(news.job)
 
     def forget(self) -> None:
         """Open the mirror anew the next time."""

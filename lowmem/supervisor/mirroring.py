@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Message
     from lowmem.protocol.mirroring import MirrorAnswer
     from lowmem.protocol.records import AnyRecord
+    from lowmem.supervisor.history import History
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal
 
@@ -211,7 +212,9 @@ class Mirror:
 
     def _overtaken(self, answer: Overtaken) -> None:
         last = self._open.get(answer.job)
-        if isinstance(last, JobDone) and last.generation == answer.generation:
+        is_it = isinstance(last, JobDone) and last.generation == answer.generation
+        # Its next life may have ended by now, with results of the same number.
+        if is_it and not _published(answer.job, self.read_records()):
             del self._open[answer.job]
 
     def _stays(self, answer: StaysHere) -> None:
@@ -270,11 +273,18 @@ def tell_done(mirror: Mirror, records: Iterable[AnyRecord], job: str) -> None:
 
     Not of results that another job has replaced since: they are that one's.
     """
+    history = _published(job, records)
+    if history is not None:
+        mirror.done(job, history.last_cycle, history.published)
+
+
+def _published(job: str, records: Iterable[AnyRecord]) -> History | None:
+    """Return the past of a job that is done and whose results are all still its own."""
     listed = list(records)
     history = history_of(job, listed)
     names = history.published
-    if owned(names, job, owners_of(listed)) == list(names):
-        mirror.done(job, history.last_cycle, names)
+    is_whole = owned(names, job, owners_of(listed)) == list(names)
+    return history if history.is_done and is_whole else None
 
 
 def ask_mirror(

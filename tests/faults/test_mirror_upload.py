@@ -15,6 +15,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.integrity.published import sums_of_results
+from lowmem.mirror import upload
 from lowmem.mirror.inbox import Inbox
 from lowmem.mirror.library import contents_of, generations, problem_of
 from lowmem.mirror.policy import newest_first
@@ -22,7 +23,7 @@ from lowmem.mirror.recover import recover
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server
 from lowmem.mirror.snapshot import SMALL_BYTES, News, TooLargeError
-from lowmem.mirror.upload import MirrorFaultError, Uploader
+from lowmem.mirror.upload import MirrorFaultError, OvertakenError, Uploader
 from lowmem.protocol.mirroring import (
     AtRest,
     Durable,
@@ -174,9 +175,6 @@ class Scripted:
             raise outcome
         return mirrors.about(news) if outcome else None
 
-    def is_stale(self, news):  # noqa: ARG002 - of the real one
-        return False
-
     def forget(self):
         pass
 
@@ -313,7 +311,7 @@ def test_results_of_a_job_that_began_anew_are_sent_although_their_number_is_the_
 
 
 def test_results_that_were_replaced_before_they_were_sent_are_not_taken_for_new_ones(
-    space, mirror
+    space, mirror, monkeypatch
 ):
     """Neither by another life of the job, nor by a job that made them others."""
     sender = mirrors.uploader(space, mirror)
@@ -321,14 +319,23 @@ def test_results_that_were_replaced_before_they_were_sent_are_not_taken_for_new_
     (space.root / "images.txt").write_text("one")
     mirrors.begin(space, "ingest")
     ingest = mirrors.finish(space, 0, ("images.txt",), "ingest")
-    assert not sender.is_stale(ingest)
     mirrors.begin(space, "append")
-    assert not sender.is_stale(ingest)
     append = mirrors.finish(space, 0, ("images.txt",), "append")
-    assert sender.is_stale(ingest)
-    assert not sender.is_stale(append)
-    mirrors.begin(space, "append")
-    assert sender.is_stale(append)
+    with pytest.raises(OvertakenError):
+        sender.upload(ingest, is_last=False)
+    # Also where it begins anew while its results are being read.
+    real = upload.take_snapshot
+
+    def taken_late(*words, **named):
+        mirrors.begin(space, "append")
+        return real(*words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upload, "take_snapshot", taken_late)
+        with pytest.raises(OvertakenError):
+            sender.upload(append, is_last=False)
+    with pytest.raises(OvertakenError):
+        sender.upload(append, is_last=False)
     told, inbox = [], Inbox()
     inbox.put(JobDone(job="ingest", generation=0, published=("images.txt",)))
     inbox.put(FinishMirror())
