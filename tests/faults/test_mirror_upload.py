@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from lowmem.base.workspace import Workspace
@@ -191,18 +189,6 @@ def test_a_failure_is_told_once_and_the_end_of_it_too():
     assert kinds == [Troubled, Mended, Durable, StaysHere, AtRest]
 
 
-def store(space, n_chunks, *, size=1000):
-    folder = space.staging("train") / "images.zarr" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "zarr.json").write_text(f'{{"shape": [{n_chunks}]}}')
-    for chunk in range(n_chunks):
-        path = folder / f"c.{chunk}.0"
-        if not path.exists():
-            path.write_bytes(os.urandom(size))
-            # As if written a while ago: its time tells it from any later state.
-            os.utime(path, (10**9 + chunk, 10**9 + chunk))
-
-
 def data_of(mirror):
     return sorted((mirror / "work").glob("*.data"))
 
@@ -213,7 +199,7 @@ def test_chunks_of_stores_are_sent_once(space, mirror, tmp_path):
     sizes = []
     for generation in range(4):
         news = mirrors.commit(space, generation)
-        store(space, 2 * generation + 2)
+        mirrors.make_store(space, 2 * generation + 2)
         assert sender.upload(news, is_last=True) is not None
         sizes.append([path.stat().st_size for path in data_of(mirror)])
     assert [len(found) for found in sizes] == [1, 2, 3, 4]
@@ -245,7 +231,7 @@ def test_data_that_no_generation_needs_are_deleted(space, mirror):
     mirrors.begin(space)
     sender = mirrors.uploader(space, mirror, has_data=True)
     mirrors.commit(space, 0)
-    store(space, 2)
+    mirrors.make_store(space, 2)
     sender.upload(News(job="train", generation=0), is_last=True)
     (first,) = data_of(mirror)
     shutil.rmtree(space.staging("train") / "images.zarr")
@@ -259,7 +245,7 @@ def test_a_damaged_data_archive_spoils_what_needs_it(space, mirror, tmp_path):
     sender = mirrors.uploader(space, mirror, has_data=True)
     for generation in range(2):
         news = mirrors.commit(space, generation)
-        store(space, generation + 1)
+        mirrors.make_store(space, generation + 1)
         sender.upload(news, is_last=True)
     chunk = (space.staging("train") / "images.zarr/images/c.1.0").read_bytes()
     remote = Remote.open(str(mirror), "work")
@@ -365,60 +351,3 @@ def test_a_result_that_is_damaged_here_never_counts_as_durable(space, mirror):
     assert not list((mirror / "work").glob("*.ok"))
     (space.root / "model.txt").write_text("as published")
     assert sender.upload(news, is_last=False).is_done
-
-
-class Killed(BaseException):
-    """The process has gone: nothing that it would have done afterwards happens."""
-
-
-def kill_after(monkeypatch, name):
-    """Let the next uploader's process be killed when it calls a method."""
-
-    def die(*_):
-        raise Killed
-
-    monkeypatch.setattr(Uploader, name, die)
-
-
-def test_what_a_killed_upload_left_goes_once_a_newer_one_is_marked(
-    space, mirror, monkeypatch
-):
-    """A cut archive says nothing of whose it is; so its name is noted before."""
-    mirrors.begin(space)
-    mirrors.begin(space, "encode")
-    lone = mirrors.commit(space, 0, "encode")
-    with monkeypatch.context() as patch:
-        kill_after(patch, "_mark")
-        with pytest.raises(Killed):
-            mirrors.uploader(space, mirror).upload(lone, is_last=False)
-    news = mirrors.commit(space, 0)
-    with monkeypatch.context() as patch:
-        kill_after(patch, "_confirm")
-        with pytest.raises(Killed):
-            mirrors.uploader(space, mirror).upload(news, is_last=False)
-    (cut,) = (mirror / "work").glob("train-*")
-    cut.write_bytes(b"")
-    assert mirrors.uploader(space, mirror).upload(news, is_last=False)
-    assert not cut.exists()
-    # Whole but for its marker, and all that there is of its job.
-    (whole,) = (mirror / "work").glob("encode-*")
-    assert str(whole.name) in space.uploading.read_text()
-    assert mirrors.uploader(space, mirror).upload(
-        mirrors.commit(space, 1, "encode"), is_last=False
-    )
-    assert not whole.exists()
-    assert not space.uploading.exists()
-
-
-def test_nothing_that_is_marked_or_needed_is_cleared_as_a_leftover(space, mirror):
-    mirrors.begin(space)
-    sender = mirrors.uploader(space, mirror, has_data=True)
-    store(space, 3)
-    for generation in range(2):
-        assert sender.upload(mirrors.commit(space, generation), is_last=True)
-    names = sorted(path.name for path in (mirror / "work").iterdir())
-    noted = [name for name in names if not name.endswith(".ok")]
-    space.uploading.write_bytes(msgspec.json.encode([*noted, "no name", "../x.data"]))
-    again = mirrors.uploader(space, mirror, has_data=True)
-    assert again.upload(mirrors.commit(space, 2), is_last=True)
-    assert {path.name for path in (mirror / "work").iterdir()} >= set(names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 from dataclasses import replace
 
 import pytest
@@ -34,7 +33,7 @@ from lowmem.supervisor.decide import (
     on_leave_request,
     on_pressure,
 )
-from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
+from lowmem.supervisor.verdict import verdict_of_failure
 
 BUDGET = 1000
 POLICY = Policy(
@@ -330,31 +329,6 @@ def test_too_little_memory_on_the_device_is_met_with_a_smaller_setting():
     answer = on_ending(Course(device="gpu"), POLICY, broke)
     assert (answer.course.rung, answer.course.device) == (1, "gpu")
     assert answer.action == "restarted with block 4"
-
-
-# --- who ended it -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "is_oom_kill", "verdict"),
-    [
-        (-signal.SIGKILL, True, "kernel_oom"),
-        (-signal.SIGKILL, False, "signal"),
-        (-signal.SIGTERM, True, "signal"),
-        (-signal.SIGSEGV, True, "crash"),
-        (-signal.SIGABRT, False, "crash"),
-        (0, False, "crash"),
-        (3, True, "crash"),
-    ],
-)
-def test_the_exit_status_tells_who_ended_a_silent_worker(status, is_oom_kill, verdict):
-    assert verdict_of_death(status, is_oom_kill=is_oom_kill) == verdict
-
-
-def test_an_abort_over_a_failed_allocation_is_a_stop_for_memory():
-    said = "terminate called after throwing an instance of 'std::bad_alloc'"
-    died = verdict_of_death(-signal.SIGABRT, is_oom_kill=False, last=said)
-    assert died == "ram_limit"
 
 
 # --- whatever happens -------------------------------------------------------------
