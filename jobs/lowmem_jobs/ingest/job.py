@@ -32,7 +32,7 @@ _AHEAD_PER_THREAD = 16
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20
 # The same where no image is decoded.
-_DRAWING_BYTES = 31 * 10**6
+_DRAWING_BYTES = 38 * 10**6
 # One photograph of 4 megapixels under way: decoded, composited, reduced.
 _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits; together they are bounded by ahead.WAITING_BYTES.
