@@ -52,7 +52,7 @@ def files(tmp_path_factory):
         ("run count --cycle-steps 0", 2, "--cycle-steps"),
         ("run count --set block", 2, "KEY=VALUE"),
         ("run count --device tpu", 2, "auto, cpu or gpu"),
-        ("run large --ram-budget 900M", 73, "--ram-budget to 1090M"),
+        ("run large --ram-budget 900M", 73, "--ram-budget to 1080M"),
         ("frobnicate", 2, "frobnicate"),
         ("status nowhere", 2, "nowhere"),
         ("report nowhere", 2, "nowhere"),
