@@ -303,6 +303,9 @@ class Attempt:
             case Progressed():
                 self.tools.screen.progress(answer.done, answer.total, answer.note)
             case Started():
+                # The job begins: limit its allocations before anything is written down.
+                self._is_ready = True
+                self._look_at_memory(worker)
                 self._started(answer)
             case Committed():
                 self._committed(answer, worker)
@@ -348,9 +351,6 @@ class Attempt:
                 versions=answer.versions,
             )
         )
-        self._is_ready = True
-        # From now on its allocations have a limit, which a reading sets.
-        self._next_look = 0.0
         self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
 
