@@ -106,6 +106,9 @@ class Run(Message, frozen=True, kw_only=True):
         all processes.
     longest_step_seconds, commit_seconds
         Of this job's last committed cycle; None if there is none.
+    is_followed
+        Whether the supervisor keeps the limit of the worker's allocations at what the
+        budget has left; the worker sets the first one itself, before the job begins.
     rebuild
         If given, nothing is continued: files of the finished result are made again.
     """
@@ -125,6 +128,7 @@ class Run(Message, frozen=True, kw_only=True):
     deadline: float | None = None
     longest_step_seconds: float | None = None
     commit_seconds: float | None = None
+    is_followed: bool = False
     rebuild: Rebuild | None = None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lowmem.memory.allocation import AllocationLimits
 from lowmem.memory.budget import Pressure
 from lowmem.memory.control_group import ControlGroup
 from lowmem.memory.machine import read_machine
@@ -28,7 +29,6 @@ from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.records import AttemptBegun, Noted
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
-from lowmem.supervisor.allocation import AllocationLimits
 from lowmem.supervisor.device import await_device
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
@@ -178,7 +178,7 @@ class Attempt:
         self._ledger.note(found.ram_bytes)
         self.tools.telemetry.add(found.ram_bytes, None)
         self.tools.screen.memory(found.ram_bytes)
-        if self._is_ready and self.request.device == "cpu":
+        if self._is_ready and self.request.is_followed:
             left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
             self._limits.follow(self.tools.tree.members, left_bytes)
         if found.pressure is not Pressure.NORMAL:
@@ -303,9 +303,6 @@ class Attempt:
             case Progressed():
                 self.tools.screen.progress(answer.done, answer.total, answer.note)
             case Started():
-                # The job begins: limit its allocations before anything is written down.
-                self._is_ready = True
-                self._look_at_memory(worker)
                 self._started(answer)
             case Committed():
                 self._committed(answer, worker)
@@ -351,6 +348,7 @@ class Attempt:
                 versions=answer.versions,
             )
         )
+        self._is_ready = True
         self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
 

@@ -344,6 +344,7 @@ class SupervisedRun:
             deadline=order.deadline,
             longest_step_seconds=self._tempo.step_s,
             commit_seconds=self._tempo.commit_s,
+            is_followed=course.device == "cpu",
             rebuild=self._rebuild,
         )
 

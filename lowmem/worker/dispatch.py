@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
 from lowmem.base.workspace import Workspace
+from lowmem.memory.allocation import limit_itself
 from lowmem.protocol.checks import LADDER, is_ladder
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.messages import (
@@ -156,6 +157,8 @@ class RunChannel:
 
     def started(self, restored: Restored | None) -> None:
         """Tell where this attempt goes on, and with what."""
+        if self._request.is_followed:
+            limit_itself(self._request.ram_budget_bytes)
         last = restored.manifest.cycle if restored else None
         note = ""
         if restored and restored.damaged:

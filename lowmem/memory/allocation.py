@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from lowmem.memory.pages import PROC, field_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +44,30 @@ class AllocationLimits:
     def follow(self, processes: Iterable[Process], left_bytes: int) -> None:
         """Set the limits after a reading that found ``left_bytes`` of budget unused."""
         for process in processes:
-            limit = process.data_bytes + max(0, left_bytes) + _UNTOUCHED_BYTES
+            limit = _limit(process.data_bytes, left_bytes)
             if abs(limit - self._limits.get(process.pid, 0)) > _STEP_BYTES:
                 self._limits[process.pid] = limit
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    # The hard limit stays: this one must be able to rise again.
-                    _, most = resource.prlimit(process.pid, resource.RLIMIT_DATA)
-                    soft = limit if most < 0 else min(limit, most)
-                    resource.prlimit(process.pid, resource.RLIMIT_DATA, (soft, most))
+                    _set(process.pid, limit)
+
+
+def limit_itself(budget_bytes: int) -> None:
+    """Limit this process by a budget of its own, until `AllocationLimits` follows it.
+
+    A job may ask for too much in its first line, before any reading was taken.
+    """
+    status = (PROC / "self" / "status").read_bytes()
+    used_bytes = field_bytes(status, b"RssAnon:") + field_bytes(status, b"RssShmem:")
+    limit = _limit(field_bytes(status, b"VmData:"), budget_bytes - used_bytes)
+    _set(os.getpid(), limit)
+
+
+def _limit(data_bytes: int, left_bytes: int) -> int:
+    return data_bytes + max(0, left_bytes) + _UNTOUCHED_BYTES
+
+
+def _set(pid: int, limit: int) -> None:
+    # The hard limit stays: this one must be able to rise again.
+    _, most = resource.prlimit(pid, resource.RLIMIT_DATA)
+    soft = limit if most < 0 else min(limit, most)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (soft, most))
