@@ -11,7 +11,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem_jobs.analyze.job import JOB
-from tests.driver import drive
+from tests.driver import Cutter, drive
 
 SETTINGS = {"pair_rows": 1000}
 
@@ -45,3 +45,16 @@ def plan(workspace, options):
         device="cpu",
         ram_budget_bytes=2 * 10**9,
     )
+
+
+def study(workspace, rows, **options):
+    """Analyze ``rows`` in ``workspace``; return its summary and what it said."""
+    table = workspace.with_suffix(".npy")
+    np.save(table, rows)
+    chosen = {"latents": str(table), "figures": False, **options}
+    overseer = Cutter()
+    assert drive(
+        JOB, workspace, chosen, settings=SETTINGS, cycle_steps=50, overseer=overseer
+    )
+    summary = json.loads((workspace / "analysis" / "summary.json").read_bytes())
+    return summary, overseer

@@ -39,7 +39,7 @@ CHECKSUM_BYTES = 4
 _INDEX_WORD = np.dtype("<u8")
 # What a shard's index says of an inner chunk that holds only the fill value.
 _ABSENT = 2**64 - 1
-_TODO = "Restore the file, or run the job that made the store with --restart."
+_REMEDY = "Restore the file, or run the job that made the store with --restart."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,7 +101,7 @@ class RowLayout:
             thing=self.file_of(chunk),
             problem=problem + part * (self.chunks_per_file > 1),
             expected=f"the chunk of samples {first} to {last} as it was written",
-            todo=_TODO,
+            todo=_REMEDY,
         )
 
 
@@ -223,6 +223,6 @@ def _read_index(file: Path, n_bytes: int, *, is_first: bool) -> NDArray[np.uint6
             thing=file,
             problem=f"({size} bytes) has no valid index",
             expected="a whole shard as it was written",
-            todo=_TODO,
+            todo=_REMEDY,
         )
     return np.frombuffer(data[:n_bytes], _INDEX_WORD).reshape(-1, 2)

@@ -13,36 +13,8 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
-from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
-from lowmem.protocol.options import resolve_options
 from lowmem_jobs.analyze.job import JOB
-from tests.driver import Cutter, drive
-
-SETTINGS = {"pair_rows": 1000}
-
-
-def study(workspace, rows, **options):
-    """Analyze ``rows`` in ``workspace``; return its summary."""
-    table = workspace.with_suffix(".npy")
-    np.save(table, rows)
-    chosen = {"latents": str(table), "figures": False, **options}
-    overseer = Cutter()
-    assert drive(
-        JOB, workspace, chosen, settings=SETTINGS, cycle_steps=50, overseer=overseer
-    )
-    summary = json.loads((workspace / "analysis" / "summary.json").read_bytes())
-    return summary, overseer.lines
-
-
-def plan(workspace, **options):
-    return PlanContext(
-        workspace=Workspace.at(workspace),
-        options=resolve_options("analyze", JOB.options, options),
-        seed=1,
-        device="cpu",
-        ram_budget_bytes=2 * 10**9,
-    )
+from tests.analyzing import plan, study
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +38,7 @@ def normal():
 def test_every_measure_is_that_of_the_summary_it_was_taken_from(
     tmp_path, other, normal
 ):
-    here, lines = study(tmp_path / "normal", normal, against=str(other))
+    here, said = study(tmp_path / "normal", normal, against=str(other))
     there = json.loads((other / "analysis" / "summary.json").read_bytes())
     found = here["against"]
     assert found["workspace"] == "heavy"
@@ -93,7 +65,7 @@ def test_every_measure_is_that_of_the_summary_it_was_taken_from(
     row = found["measures"]["pairs_mardia_kurtosis"]
     assert row["difference"] == row["here"] - row["there"] < -2
     assert row["gaussian"] == 8
-    assert any("pairs_mardia_kurtosis" in line for line in lines)
+    assert any("pairs_mardia_kurtosis" in line for line in said.lines)
 
 
 def test_the_table_has_the_same_numbers_as_the_summary(tmp_path, other, normal):
@@ -110,14 +82,14 @@ def test_the_table_has_the_same_numbers_as_the_summary(tmp_path, other, normal):
 
 def test_what_was_made_differently_is_said(tmp_path, other, normal):
     options = {"against": str(other), "trim_fwhm": "1.8", "pairs": "2"}
-    here, lines = study(tmp_path / "normal", normal, **options)
+    here, said = study(tmp_path / "normal", normal, **options)
     unlike = ["n_rows_kept", "n_features", "trim_fwhm", "pairs"]
     assert here["against"]["unlike"] == unlike
-    assert lines[-1] == f"made differently: {', '.join(unlike)}"
+    assert said.lines[-1] == f"made differently: {', '.join(unlike)}"
     rows = np.random.default_rng(3).normal(size=(1200, 3))
-    alike, lines = study(tmp_path / "alike", rows, against=str(other))
+    alike, said = study(tmp_path / "alike", rows, against=str(other))
     assert alike["against"]["unlike"] == []
-    assert "made differently" not in lines[-1]
+    assert "made differently" not in said.lines[-1]
 
 
 def test_a_study_without_another_has_no_table(other):
@@ -152,7 +124,7 @@ def test_a_workspace_without_an_analysis_is_refused_before_the_run(
     np.save(tmp_path / "z.npy", np.zeros((9, 2)))
     options = {"latents": str(tmp_path / "z.npy"), "against": str(other)}
     with pytest.raises(DataError, match=r"heavy (is missing|has no analysis)") as error:
-        JOB.inputs(plan(tmp_path / "here", **options))
+        JOB.inputs(plan(tmp_path / "here", options))
     assert error.value.exit_code == 65
     assert f"lowmem run analyze --workspace {other}" in str(error.value)
 
@@ -176,17 +148,17 @@ def test_a_damaged_store_of_the_other_is_refused(tmp_path, other, normal):
 
 def test_a_workspace_is_not_compared_with_itself(tmp_path):
     with pytest.raises(OptionValueError, match="--against"):
-        JOB.check(plan(tmp_path / "a", against=str(tmp_path / "a" / ".." / "a")))
+        JOB.check(plan(tmp_path / "a", {"against": str(tmp_path / "a" / ".." / "a")}))
 
 
 def test_the_other_study_is_an_input_of_the_recipe(tmp_path, other):
     np.save(tmp_path / "z.npy", np.zeros((9, 2)))
     options = {"latents": str(tmp_path / "z.npy"), "against": str(other)}
-    before = JOB.inputs(plan(tmp_path / "here", **options))
+    before = JOB.inputs(plan(tmp_path / "here", options))
     study(tmp_path / "second", np.random.default_rng(4).normal(size=(1200, 3)))
     other.rename(tmp_path / "first")
     (tmp_path / "second").rename(other)
-    after = JOB.inputs(plan(tmp_path / "here", **options))
+    after = JOB.inputs(plan(tmp_path / "here", options))
     assert {k for k in after if after[k] != before[k]} == {"against", "against summary"}
     # As many rows and components: only the numbers tell them apart.
     store = zarr.open_group(other / "analysis.zarr", mode="r")

@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from lowmem.base.errors import OptionValueError
-from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
-from lowmem.protocol.options import resolve_options
 from lowmem.stats.moments import Moments
 from lowmem.stats.trimming import Cut
 from lowmem_jobs.analyze import densities, kept, results, turning
 from lowmem_jobs.analyze.job import JOB
-from tests.driver import Cutter, drive
-
-SETTINGS = {"pair_rows": 1000}
-
-
-def analyze(workspace, rows, **options):
-    table = workspace.with_suffix(".npy")
-    np.save(table, rows)
-    chosen = {"latents": str(table), "figures": False, **options}
-    overseer = Cutter()
-    assert drive(
-        JOB, workspace, chosen, settings=SETTINGS, cycle_steps=50, overseer=overseer
-    )
-    summary = json.loads((workspace / "analysis" / "summary.json").read_bytes())
-    return summary, overseer.notes
-
-
-def plan(workspace, **options):
-    return PlanContext(
-        workspace=Workspace.at(workspace),
-        options=resolve_options("analyze", JOB.options, options),
-        seed=1,
-        device="cpu",
-        ram_budget_bytes=2 * 10**9,
-    )
+from tests.analyzing import plan, study
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +22,7 @@ def heavy():
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory, heavy):
-    return analyze(tmp_path_factory.mktemp("all") / "w", heavy)[0]
+    return study(tmp_path_factory.mktemp("all") / "w", heavy)[0]
 
 
 def survivors(rows, summary, factor):
@@ -118,7 +89,7 @@ def test_all_rows_are_described_beside_those_that_were_kept(
     tmp_path, heavy, everything
 ):
     assert everything["before_trimming"] is None
-    cut, _ = analyze(tmp_path / "cut", heavy, trim_fwhm="1.5")
+    cut, _ = study(tmp_path / "cut", heavy, trim_fwhm="1.5")
     before = cut["before_trimming"]
     for name, value in before.items():
         assert value == everything[name], name
@@ -134,7 +105,7 @@ def test_all_rows_are_described_beside_those_that_were_kept(
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_fewer_than_four_components_have_no_such_axes(tmp_path, d):
     rows = np.random.default_rng(2).normal(size=(50, d))
-    assert analyze(tmp_path / "w", rows)[0]["turning"] is None
+    assert study(tmp_path / "w", rows)[0]["turning"] is None
 
 
 def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
@@ -142,12 +113,12 @@ def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
         monkeypatch.setattr(module, "MOST_TURNING", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.pairs._MAX_FEATURES_FOR_ALL", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.pairs._DEFAULT_PAIRS", 4)
-    few, notes = analyze(tmp_path / "few", heavy, trim_fwhm="1.5")
+    few, said = study(tmp_path / "few", heavy, trim_fwhm="1.5")
     assert few["turning"] is None
     assert few["pairs"]["n_measured"] == 4
-    assert len(notes) == 2
-    assert notes[0].startswith("measured the 4 pairs with the strongest")
-    assert "axes 2 and 3" in notes[1]
+    assert len(said.notes) == 2
+    assert said.notes[0].startswith("measured the 4 pairs with the strongest")
+    assert "axes 2 and 3" in said.notes[1]
 
 
 # --- figures --------------------------------------------------------------------------
@@ -161,7 +132,7 @@ def test_every_component_has_its_place_on_a_page(tmp_path, monkeypatch):
     rows = np.random.default_rng(3).normal(size=(200, 11))
     rows[:, 2] = 1.0
     chosen = {"show_pairs": "7-9, 2-5", "figures": True, "pairs": "3"}
-    _, notes = analyze(tmp_path / "w", rows, **chosen)
+    _, said = study(tmp_path / "w", rows, **chosen)
     figures = tmp_path / "w" / "analysis" / "figures"
     pages = sorted(file.stem for file in (figures / "components").iterdir())
     assert pages == [
@@ -172,7 +143,7 @@ def test_every_component_has_its_place_on_a_page(tmp_path, monkeypatch):
     names = {file.name for file in figures.glob("*.png")}
     assert {"components-raw-all.png", "components-pca-all.png"} < names
     assert {"pair-2-3.png", "pairs-chosen.png"} < names
-    assert notes == ["drew the densities of the first 10 of 11 components"]
+    assert said.notes == ["drew the densities of the first 10 of 11 components"]
 
 
 @pytest.mark.parametrize(
@@ -180,16 +151,16 @@ def test_every_component_has_its_place_on_a_page(tmp_path, monkeypatch):
 )
 def test_nonsense_pairs_to_draw_are_a_wrong_usage(tmp_path, text):
     with pytest.raises(OptionValueError, match="--show-pairs"):
-        JOB.check(plan(tmp_path, show_pairs=text))
+        JOB.check(plan(tmp_path, {"show_pairs": text}))
 
 
 def test_pairs_of_components_that_are_not_there_are_refused(tmp_path, heavy):
     np.save(tmp_path / "z.npy", heavy)
     latents = str(tmp_path / "z.npy")
-    JOB.check(plan(tmp_path, latents=latents, show_pairs="4-5"))
+    JOB.check(plan(tmp_path, {"latents": latents, "show_pairs": "4-5"}))
     with pytest.raises(OptionValueError, match="from 0 to 5"):
-        JOB.check(plan(tmp_path, latents=latents, show_pairs="4-6"))
+        JOB.check(plan(tmp_path, {"latents": latents, "show_pairs": "4-6"}))
     # Latents that are yet to be made are looked at by the worker.
-    JOB.check(plan(tmp_path, show_pairs="4-6"))
+    JOB.check(plan(tmp_path, {"show_pairs": "4-6"}))
     with pytest.raises(OptionValueError, match="from 0 to 5"):
-        analyze(tmp_path / "w", heavy, show_pairs="4-6")
+        study(tmp_path / "w", heavy, show_pairs="4-6")

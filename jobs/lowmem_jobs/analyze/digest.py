@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_TODO = "Run `lowmem run analyze` there with this version."
+_REMEDY = "Run `lowmem run analyze` there with this version."
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -156,7 +156,7 @@ def read_portrait(root: Path) -> Portrait:
             thing=path,
             problem=f"lacks what is compared ({error})",
             expected="the summary of an analysis by this version of lowmem",
-            todo=_TODO,
+            todo=_REMEDY,
         ) from error
     return Portrait(
         name=workspace.root.name,
@@ -173,6 +173,6 @@ def _read(store: Path, name: str) -> Floats:
                 thing=store / name,
                 problem=f"has the shape {reader.shape}",
                 expected="one number for each component or pair",
-                todo=_TODO,
+                todo=_REMEDY,
             )
         return np.asarray(reader.read(0, reader.shape[0]), np.float64)

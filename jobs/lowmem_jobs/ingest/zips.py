@@ -41,7 +41,7 @@ _MAX_GROWTH = 1.125
 _MAX_HEADER = 4096
 _MAX_DICTIONARY = 2**27  # bytes; the format allows 4 GiB
 _UNIX = 3  # the system whose file modes are in the upper half of external_attr
-# All that reading hostile bytes was seen to raise; NotImplementedError is one of them.
+# All that reading hostile bytes was seen to raise; of an unknown compression, RuntimeError.
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
