@@ -8,8 +8,9 @@ ways: by children, which it kills, by shared memory, by pages reserved before.
 
 This process itself is never killed. A long call into C that neither allocates private
 memory nor returns to Python is interrupted only when it returns; who must be certain
-uses `lowmem.supervised`. Where there is an NVIDIA device the kernel's limit is left
-alone, since CUDA reserves address space for the whole device.
+uses `lowmem.supervised`. Threads that go on after the block are outside of it. Where
+there is an NVIDIA device the kernel's limit is left alone, since CUDA reserves address
+space for the whole device.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from lowmem.base.units import bytes_from_size, format_bytes
 from lowmem.inline.places import place_now, place_of_error, place_of_frame
 from lowmem.inline.watch import Watch
 from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.cleanup import clean_up
 from lowmem.memory.pages import field_bytes
 
 if TYPE_CHECKING:
@@ -206,11 +208,10 @@ class Guard:
                 raise self._breach(self._late, None)
         elif is_refused(error):
             where = place_of_error(error)
-            clear_frames(traceback)
+            _drop(traceback)
             raise self._exceeded(where, _REFUSED, self.peak_bytes) from error
         elif isinstance(error, BudgetExceededError):
-            # What its frames hold would stay as long as a shell keeps the traceback.
-            clear_frames(traceback)
+            _drop(traceback)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Take the watcher's signal: raise in the main thread, wherever it is."""
@@ -249,6 +250,16 @@ class Guard:
             cause=cause,
             ram_bytes=ram_bytes,
         )
+
+
+def _drop(traceback: TracebackType | None) -> None:
+    """Give back what a failed block holds in its functions.
+
+    A shell keeps the traceback, and so its frames; and the C library keeps what they
+    let go, which would count against the next block.
+    """
+    clear_frames(traceback)
+    clean_up()
 
 
 def is_refused(error: BaseException) -> bool:

@@ -128,13 +128,11 @@ class Watcher:
 
     def _look(self) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
-        # Before the reading: what is reserved in between counts twice, not never.
-        reserved_bytes = self._reserved_bytes() if self._follows else 0
         found = look(self.sampler, self.budget, minds_soft=False)
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
         if self._follows:
             left_bytes = max(0, self.budget.limit_bytes - found.ram_bytes)
-            self._limit(min(self._most_bytes, reserved_bytes + left_bytes))
+            self._limit(min(self._most_bytes, self._reserved_bytes() + left_bytes))
         now = self._clock.monotonic()
         is_exhausted = False
         if now >= self._next_machine_look:
@@ -196,8 +194,13 @@ class Watcher:
         return [pid for pid in self.tree.pids if pid not in self._former_pids]
 
     def _reserved_bytes(self) -> int:
+        """Return what the process had reserved when its resident pages were counted.
+
+        Taken at any other moment, memory that it gave back in between would be allowed
+        to it twice. A refinement counts later, so then the less of both moments.
+        """
         status = Path(f"/proc/{self.pid}/status").read_bytes()
-        return field_bytes(status, b"VmData:")
+        return min(self.tree.root_data_bytes, field_bytes(status, b"VmData:"))
 
     def _limit(self, limit: int) -> None:
         """Let the process reserve no more than the budget has left.

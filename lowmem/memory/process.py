@@ -181,6 +181,12 @@ class TreeSampler:
         others = {self.root_pid, *self.apart}
         return [p for pid, p in self._tree.items() if pid not in others]
 
+    @property
+    def root_data_bytes(self) -> int:
+        """Private memory that the root had reserved when last read; 0 once it has gone."""
+        root = self._tree.get(self.root_pid)
+        return root.data_bytes if root is not None else 0
+
     def read(self) -> TreeReading:
         """Return what is in use, and between which bounds it lies for certain."""
         self._find_new()

@@ -31,11 +31,11 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import refuse_altered, sums_of_results
+from lowmem.memory.cleanup import clean_up
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.tempo import Tempo
-from lowmem.worker.cleanup import clean_up
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of

@@ -22,8 +22,8 @@ BUDGET_MIB = 300
 held = []
 
 
-def fill(mib):
-    return bytearray(b"x" * (mib * MIB))  # any thread
+def fill(size):
+    return bytearray(b"x" * (size["mib"] * MIB))  # any thread
 
 
 def one_shot(_folder):
@@ -32,16 +32,23 @@ def one_shot(_folder):
 
 def ramp(_folder):
     while True:
-        held.append(fill(1))
+        held.append(fill({"mib": 1}))
 
 
 def eight_threads(_folder):
-    threads = [threading.Thread(target=lambda: held.append(fill(60))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    time.sleep(5)
+    size = {"mib": 60}
+    threads = [
+        threading.Thread(target=lambda: held.append(fill(size))) for _ in range(8)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(5)
+    finally:
+        # The block ends while some have not begun: what they take is outside of it.
+        size["mib"] = 0
 
 
 def forked_child(_folder):

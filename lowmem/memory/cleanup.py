@@ -1,4 +1,4 @@
-"""The end of a cycle: give memory back to the system, and say how much."""
+"""Give memory back to the system, and say how much: between cycles, after a failure."""
 
 from __future__ import annotations
 
