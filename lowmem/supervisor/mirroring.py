@@ -230,26 +230,29 @@ class Mirror:
 
     def finish(self) -> None:
         """Wait a bounded time until all is durable; then end the process."""
-        if self._helper is None:
-            return
         try:
             if self._open:
                 self._wait()
         finally:
-            self._helper.end(self.clock)
-            self._helper = None
+            if self._helper is not None:
+                self._helper.end(self.clock)
+                self._helper = None
 
     def _wait(self) -> None:
         stops_before = self.stops.count
         began = self.clock.monotonic()
         most_s = finish_s(None if self.deadline is None else self.deadline - began)
-        is_told = is_said = False
+        told: HelperProcess | None = None
+        is_said = False
         while not self._is_at_rest and self.clock.monotonic() < began + most_s:
             self.poll()
-            if self._helper is None or self.stops.count > stops_before:
+            if self.stops.count > stops_before:
                 break
-            if not self._untold and not is_told:
-                is_told = self._helper.tell(FinishMirror())
+            helper = self._helper
+            # One that was killed is started again after a while, and told again.
+            is_new = helper is not told and not self._untold
+            if helper is not None and is_new and helper.tell(FinishMirror()):
+                told = helper
             if not is_said and self.clock.monotonic() > began + _SAID_S:
                 jobs = ", ".join(self._open)
                 self.say(f"mirror: sending {jobs}, for at most {most_s:.0f} s")

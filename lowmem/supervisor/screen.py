@@ -65,7 +65,7 @@ class Screen:
                 desc=self.job,
                 unit=f" {self.unit}",
                 file=sys.stderr,
-                mininterval=0.5 if sys.stderr.isatty() else 30.0,
+                mininterval=0.4 if sys.stderr.isatty() else 30.0,
                 dynamic_ncols=True,
                 smoothing=0.05,
             )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import ClassVar
+
 import pytest
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.inspecting import StillReading
 from lowmem.protocol.messages import Cycle
-from lowmem.protocol.mirroring import Answered
+from lowmem.protocol.mirroring import Answered, AtRest, Durable, FinishMirror
 from lowmem.protocol.records import CycleEnded, JobBegun, Mirrored
 from lowmem.supervisor import mirroring
 from lowmem.supervisor.history import history_of
 from lowmem.supervisor.mirroring import Mirror, MirrorPlan, ask_mirror
+from lowmem.supervisor.telemetry import Journal
 
 
 class Clock:
@@ -22,6 +26,9 @@ class Clock:
 
     def monotonic(self):
         return self.seconds
+
+    def now(self):
+        return datetime(2026, 1, 1, tzinfo=UTC)
 
     def sleep(self, seconds):
         self.seconds += seconds
@@ -95,6 +102,53 @@ def test_the_wait_for_a_mirror_that_does_not_answer_keeps_to_the_time_budget(
     assert said[-1] == (
         "mirror: not durable at the end: train (durable 3 < committed 5)"
     )
+
+
+class Mortal(Silent):
+    """A mirror's process that is killed when asked to finish; the next one does it."""
+
+    made: ClassVar[list[Mortal]] = []
+
+    def __init__(self, *_, **__):
+        super().__init__()
+        self.made.append(self)
+        self.finishes = False
+
+    def tell(self, message):
+        if isinstance(message, FinishMirror):
+            self.finishes = len(self.made) > 1
+            self.is_open = self.finishes
+        return self.is_open
+
+    def receive(self, *_):
+        if not self.finishes:
+            return []
+        return [Durable(job="train", generation=4, is_done=False), AtRest()]
+
+
+def test_a_mirror_killed_while_the_run_ends_is_started_again_and_ends_its_work(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(mirroring, "HelperProcess", Mortal)
+    monkeypatch.setattr(Mortal, "made", [])
+    clock, said = Clock(), []
+    with Journal(Workspace.at(tmp_path), clock) as journal:
+        mirror = Mirror(
+            plan=MirrorPlan(url="mortal"),
+            space=Workspace.at(tmp_path),
+            journal=journal,
+            clock=clock,
+            stops=NoStops(),
+            say=said.append,
+            read_records=lambda: records(5, durable=3),
+        )
+        with mirror:
+            mirror.committed("train", 4)
+            began = clock.seconds
+    assert clock.seconds - began < 15
+    assert [line for line in said if "not durable" in line] == []
+    assert len(Mortal.made) == 2
+    assert Mortal.made[1].is_ended
 
 
 def test_what_is_durable_never_outlives_the_commit_that_it_was():

@@ -250,3 +250,16 @@ stream.flush()
         tree.read()
         before = anonymous_bytes()
         assert tree.refine().ram_bytes - before > 40 * MIB
+
+
+def test_what_the_root_takes_itself_is_seen_within_eight_readings():
+    with TreeSampler(os.getpid(), 0) as tree, mmap.mmap(-1, 40 * MIB) as held:
+        before = tree.read().ram_bytes
+        held.write(b"x" * len(held))
+        after = [tree.read().ram_bytes for _ in range(8)]
+    assert after[-1] - before > 39 * MIB
+    # A refinement, and a peak, read everything.
+    with TreeSampler(os.getpid(), 0) as tree, mmap.mmap(-1, 40 * MIB) as held:
+        before = tree.read().ram_bytes
+        held.write(b"x" * len(held))
+        assert tree.refine().ram_bytes - before > 39 * MIB
