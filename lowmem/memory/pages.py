@@ -19,6 +19,8 @@ _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_VM = 1
 # Position of the minor faults among the fields behind the command name.
 _MINOR_FAULTS = 7
+# Position of the path in the first line of a mapping; without one the line ends before.
+_PATH = 5
 
 
 def field_bytes(status: bytes, name: bytes) -> int:
@@ -176,7 +178,9 @@ def _mapped_bytes(pid: int, mounts: list[str]) -> int:
         for line in stream:
             words = line.split()
             if not words[0].endswith(":"):
-                is_tmpfs = words[-1].startswith(prefixes) or "(deleted)" in line
+                # Shared memory without a name (``/dev/zero``, ``/memfd:``, ``/SYSV``) lies
+                # on no mount: nothing but this process tells of it.
+                is_tmpfs = len(words) > _PATH and words[_PATH].startswith(prefixes)
             elif is_tmpfs and words[0] == "Pss:":
                 total += int(words[1]) * _KIB
     return total

@@ -232,6 +232,44 @@ for place in range(0, len(mapped), 4096):
         assert 35 * MIB < held < 60 * MIB
 
 
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["anonymous", "memfd", "System V"])
+def test_shared_memory_without_a_name_counts_once_in_every_reading(kind):
+    make = {
+        "anonymous": "mapped = mmap.mmap(-1, 40 * 2**20)",
+        "memfd": """
+descriptor = os.memfd_create("held")
+os.truncate(descriptor, 40 * 2**20)
+mapped = mmap.mmap(descriptor, 0)
+""",
+        "System V": """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.shmat.restype = ctypes.c_void_p
+number = libc.shmget(0, 40 * 2**20, 0o600)
+place = libc.shmat(number, None, 0)
+libc.shmctl(number, 0, None)
+mapped = (ctypes.c_char * (40 * 2**20)).from_address(place)
+""",
+    }[kind]
+    setup = f"""{make}
+for place in range(0, len(mapped), 4096):
+    mapped[place] = b"1" if {kind == "System V"} else 1
+if os.fork() == 0:
+    sum(mapped[place] == 1 for place in range(0, len(mapped), 4096))
+    sys.stdin.read()
+    os._exit(0)
+"""
+    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+        with child_of(setup):
+            tree.read()
+            quick, before = tree.read(), anonymous_bytes()
+            assert quick.least_bytes - before > 40 * MIB
+            assert 40 * MIB < tree.refine().ram_bytes - before < 80 * MIB
+        tree.read()
+
+
 @needs_shm
 @pytest.mark.alone
 @pytest.mark.process
