@@ -30,7 +30,7 @@ def fill(mib: int) -> bytes:
     return b"x" * (mib * MIB)
 
 
-def touch(held: bytearray, value: int) -> None:
+def touch(held: bytearray | mmap.mmap, value: int) -> None:
     """Write to every page."""
     for place in range(0, len(held), 4096):
         held[place] = value
@@ -110,6 +110,20 @@ def forks_that_stop_sharing(mib: int, _: Path) -> None:
     rest()
 
 
+def shared_mappings(mib: int, _: Path) -> None:
+    """Take it in two children, as shared memory that has no name."""
+
+    def share() -> None:
+        with mmap.mmap(-1, mib // 2 * MIB) as held:
+            touch(held, 1)
+            rest()
+
+    children = [in_child(share) for _ in range(2)]
+    for pid in children:
+        os.waitpid(pid, 0)
+    rest()
+
+
 def mapped_file(mib: int, folder: Path) -> None:
     """Read a mapped file of twice the budget through."""
     with (folder / "large").open("w+b") as stream:
@@ -162,6 +176,7 @@ HOGS = (
     detached_grandchild,
     shared_memory,
     forks_that_stop_sharing,
+    shared_mappings,
 )
 HARMLESS = (mapped_file, page_cache, sharing_forks, nearly_full)
 

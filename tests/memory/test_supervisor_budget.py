@@ -95,11 +95,26 @@ HOGS = {
         os.wait()  # the line
         if mib > 100: rest()
         """,
+    "shared mappings": """
+        for _ in range(2):
+            if os.fork() == 0:
+                held = mmap.mmap(-1, mib // 2 * MIB)
+                for place in range(0, len(held), 4096): held[place] = 1
+                if mib > 100: rest()
+                os._exit(0)
+        os.wait()  # the line
+        if mib > 100: rest()
+        """,
 }
 # What a limit of private memory stops before it begins; what only the watch can stop;
 # and what one process does, so that the kernel's mark of its peak can be compared.
 REFUSED = {"one shot"}
-WATCHED = {"ramp", "file in memory", "children that stop sharing"}
+WATCHED = {
+    "ramp",
+    "file in memory",
+    "children that stop sharing",
+    "shared mappings",
+}
 ALONE = {"one shot", "ramp", "eight threads"}
 HARMLESS = {
     "a mapped file larger than the budget": """
