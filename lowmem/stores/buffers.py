@@ -6,11 +6,16 @@ array without copying where they can (TensorFlow does so in ``tf.data``, PyTorch
 often), and would see it change. Here the owner of a buffer is asked for its number of
 references, which CPython keeps exactly: every array, memoryview or tensor that still
 uses the memory counts.
+
+The memory is mapped page by page from the kernel. What comes from `malloc` would stay in
+the heap of the thread that asked for it; and TensorFlow takes an array without copying
+only where it begins at a multiple of 64 bytes, as a page does.
 """
 
 # NumPy's own array types are generic in Any.
 from __future__ import annotations
 
+import mmap
 import sys
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -20,8 +25,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# bytes; TensorFlow takes an array without copying only where it begins at a multiple.
-_ALIGNMENT = 64
 # References to a buffer that nobody uses: the list, the loop that looks, and the
 # argument of its question.
 _OWN_REFERENCES = 3
@@ -58,11 +61,10 @@ class BufferPool:
         owner = self._unheld() if n_rows <= self._n_rows else None
         if owner is None:
             n_bytes = max(n_rows, self._n_rows) * self._row_bytes
-            owner = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+            owner = _mapped(n_bytes)
             if n_rows <= self._n_rows and len(self._owners) < self._most:
                 self._owners.append(owner)
-        start = -owner.ctypes.data % _ALIGNMENT
-        memory = owner[start : start + n_rows * self._row_bytes]
+        memory = owner[: n_rows * self._row_bytes]
         return memory.view(self._dtype).reshape(n_rows, *self._row_shape)
 
     def _unheld(self) -> NDArray[np.uint8] | None:
@@ -70,3 +72,14 @@ class BufferPool:
             if sys.getrefcount(owner) == _OWN_REFERENCES:
                 return owner
         return None
+
+    def release(self) -> None:
+        """Give back all memory that nobody else holds; the rest, once nobody does."""
+        self._owners.clear()
+
+
+def _mapped(n_bytes: int) -> NDArray[np.uint8]:
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    # An empty mapping is none.
+    memory = mmap.mmap(-1, max(n_bytes, 1), flags=flags)
+    return np.frombuffer(memory, np.uint8)

@@ -8,7 +8,9 @@ time, since bytes are copied once less and no event loop stands between.
 # NumPy's own array types are generic in Any.
 from __future__ import annotations
 
+import os
 import struct
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -18,20 +20,24 @@ from numcodecs import blosc, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 from zarr.core.metadata import ArrayV2Metadata
 
+from lowmem.base.files import storage_errors
 from lowmem.stores.buffers import BufferPool
 from lowmem.stores.layout import CHECKSUM_BYTES, are_plain, has_plain_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lowmem.stores.read import RowReader, ZarrArray
 
-    Decompress = Callable[[bytes, NDArray[np.uint8]], object]
+    Decompress = Callable[[NDArray[np.uint8], NDArray[np.uint8]], object]
 
 # Uncompressed and compressed size, at byte 4 of a Blosc chunk of format 1.
 _BLOSC_SIZES = struct.Struct("<4xI4xI")
+# Bytes whose checksum is computed at once.
+_BLOCK_BYTES = 2**16
 
 
 class ChunkDecoder:
@@ -39,16 +45,18 @@ class ChunkDecoder:
 
     Parameters
     ----------
+    pool
+        Where memory for the rows of a chunk is taken from.
     threads
-        How many decode at once: their buffers are kept.
+        How many decode at once: their buffers for stored chunks are kept.
     """
 
-    def __init__(self, reader: RowReader, *, threads: int) -> None:
+    def __init__(self, reader: RowReader, *, pool: BufferPool, threads: int) -> None:
         self._reader = reader
         self._decompress, self._has_checksum = _decompressor(reader.array)
-        self._pool = BufferPool(
-            reader.shape[1:], reader.dtype, n_rows=reader.chunk_rows, most=threads
-        )
+        self._pool = pool
+        n_bytes = reader.chunk_rows * prod(reader.shape[1:]) * reader.dtype.itemsize
+        self._room = BufferPool((), np.dtype(np.uint8), n_rows=n_bytes, most=threads)
 
     def decode(self, chunk: int) -> NDArray[Any]:
         """Return the rows of a chunk; the last chunk may have fewer.
@@ -66,20 +74,34 @@ class ChunkDecoder:
             return self._reader.read(start, start + n_rows)
         rows = self._pool.take(self._reader.chunk_rows)
         try:
-            self._decode_into(rows, file.read_bytes())
+            self._decompress(self._stored(file), rows.reshape(-1).view(np.uint8))
         except (RuntimeError, ValueError) as error:
             problem = f"is damaged ({error})"
             raise self._reader.damage(file, start, start + n_rows, problem) from error
         return rows[:n_rows]
 
-    def _decode_into(self, rows: NDArray[Any], data: bytes) -> None:
-        if self._has_checksum:
-            data, stored = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
-            crc = google_crc32c.value(data).to_bytes(CHECKSUM_BYTES, "little")
-            if crc != stored:
-                raise ValueError("its CRC-32C is not that of its bytes")
-        if self._decompress is not None:
-            self._decompress(data, rows.reshape(-1).view(np.uint8))
+    def release(self) -> None:
+        """Give back the buffers for stored chunks, while no thread decodes."""
+        self._room.release()
+
+    def _stored(self, file: Path) -> NDArray[np.uint8]:
+        """Return a chunk as stored, without its checksum, once that was verified."""
+        with storage_errors(file), file.open("rb", buffering=0) as stream:
+            data = self._room.take(os.fstat(stream.fileno()).st_size)
+            rest = data.data
+            while rest and (got := stream.readinto(rest)):
+                rest = rest[got:]
+        if not self._has_checksum:
+            return data
+        data, stored = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+        crc = 0
+        for start in range(0, len(data), _BLOCK_BYTES):
+            # It takes `bytes` alone; a block of them stays in the processor's cache.
+            block = data[start : start + _BLOCK_BYTES].tobytes()
+            crc = google_crc32c.extend(crc, block)
+        if crc.to_bytes(CHECKSUM_BYTES, "little") != stored.tobytes():
+            raise ValueError("its CRC-32C is not that of its bytes")
+        return data
 
 
 def _decompressor(array: ZarrArray) -> tuple[Decompress | None, bool]:
@@ -105,7 +127,7 @@ def _of_codec(codec: object) -> Decompress | None:
     return None
 
 
-def _unblosc(data: bytes, out: NDArray[np.uint8]) -> None:
+def _unblosc(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     # Blosc itself would read beyond the end of a chunk that was cut off.
     if len(data) < _BLOSC_SIZES.size:
         raise ValueError(f"{len(data)} bytes are no Blosc chunk")
@@ -118,7 +140,7 @@ def _unblosc(data: bytes, out: NDArray[np.uint8]) -> None:
     blosc.decompress(data, out)
 
 
-def _unzstd(data: bytes, out: NDArray[np.uint8]) -> None:
+def _unzstd(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     decoded = zstd.decompress(data)
     if len(decoded) != out.nbytes:
         raise ValueError(f"it holds {len(decoded)} bytes, not {out.nbytes}")

@@ -48,6 +48,11 @@ class DirectReader:
     n_buffers
         Batches that may be in use at once, without further memory being asked for.
 
+    Attributes
+    ----------
+    pool
+        The memory of the batches.
+
     Notes
     -----
     For one thread at a time. Memory: ``n_buffers`` batches.
@@ -64,7 +69,7 @@ class DirectReader:
         self._layout = layout
         self._open: dict[int, int] = {}
         self._most_open = _allowed_files(len(layout.files))
-        self._pool = BufferPool(
+        self.pool = BufferPool(
             layout.shape[1:], layout.dtype, n_rows=batch_rows, most=n_buffers
         )
         self._scrub = Scrub(layout)
@@ -93,7 +98,7 @@ class DirectReader:
         """
         self._scrub.check()
         self._scrub.start()
-        out = self._pool.take(len(rows))
+        out = self.pool.take(len(rows))
         if not len(rows):
             return out
         into = out.reshape(-1).view(np.uint8).data

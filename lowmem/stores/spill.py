@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lowmem.base.files import storage_errors
+from lowmem.stores.buffers import BufferPool
 from lowmem.stores.decode import ChunkDecoder
 from lowmem.stores.direct import DirectReader
 from lowmem.stores.layout import RowLayout
@@ -65,11 +66,16 @@ class SpilledReader:
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - lives as long as the reader
         self._layout = _spilled_layout(reader, self._file.fileno())
         self._is_decoded = np.zeros(self._layout.n_chunks, np.bool_)
-        self._decoder = ChunkDecoder(reader, threads=threads)
-        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._rows = DirectReader(
             self._layout, batch_rows=batch_rows, n_buffers=n_buffers
         )
+        self._decoded = self._rows.pool
+        if self._layout.chunk_rows > batch_rows:
+            self._decoded = BufferPool(
+                reader.shape[1:], reader.dtype, n_rows=reader.chunk_rows, most=threads
+            )
+        self._decoder = ChunkDecoder(reader, pool=self._decoded, threads=threads)
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def __enter__(self) -> Self:
         return self
@@ -89,13 +95,23 @@ class SpilledReader:
         StorageError
             If the disk is full.
         """
-        chunks = np.unique(rows // self._layout.chunk_rows)
-        missing = chunks[~self._is_decoded[chunks]]
+        missing = self._missing(rows)
         if len(missing):
             for _ in self._workers.map(self._spill, missing.tolist()):
                 pass
             self._is_decoded[missing] = True
+            # Before a batch takes memory: the larger of the two counts, not the sum.
+            self._decoder.release()
+            if self._decoded is not self._rows.pool:
+                self._decoded.release()
         return self._rows.read(rows)
+
+    def _missing(self, rows: RowNumbers) -> RowNumbers:
+        """Return the chunks of these rows that were not yet decoded, in their order."""
+        is_missing = np.zeros_like(self._is_decoded)
+        is_missing[rows // self._layout.chunk_rows] = True
+        # `np.unique` would load NumPy's masked arrays: 2.5 MB.
+        return np.flatnonzero(is_missing & ~self._is_decoded)
 
     def verify(self) -> None:
         """Nothing is left to verify: a chunk is verified when it is decoded."""

@@ -1,0 +1,58 @@
+"""A compressed store is read in little more memory than an uncompressed one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lowmem.stores.write import RowWriter
+
+ROW_SHAPE, CHUNK_ROWS, N_CHUNKS = (96, 96, 3), 128, 16
+CHUNK_BYTES = CHUNK_ROWS * 96 * 96 * 3
+# Reads every row once, in shuffled batches; prints the kernel's own peak.
+READ = """
+import pathlib, re, sys
+from lowmem.stores.batches import open_batches
+from lowmem.stores.order import epoch_order
+
+store, n = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+with open_batches(store, "images", batch_rows=128, spill_folder=store.parent) as reader:
+    order = epoch_order(n_rows=n, seed=1, epoch=0)
+    for start in range(0, n, 128):
+        reader.read(order[start : start + 128])
+status = pathlib.Path("/proc/self/status").read_text()
+print(1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]))
+"""
+
+
+def write_store(folder, codec):
+    writer = RowWriter.open(
+        folder, "images", row_shape=ROW_SHAPE, dtype=np.uint8, chunk_rows=CHUNK_ROWS,
+        codec=codec,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for _ in range(N_CHUNKS):
+        # Four bits of eight are noise, so that a chunk takes half its size.
+        writer.append(rng.integers(0, 16, (CHUNK_ROWS, *ROW_SHAPE), np.uint8))
+    writer.flush()
+    return folder
+
+
+def peak_bytes(store) -> int:
+    command = [sys.executable, "-c", READ, str(store), str(N_CHUNKS * CHUNK_ROWS)]
+    return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.memory
+@pytest.mark.process
+def test_decoding_takes_the_memory_of_four_chunks_beside_that_of_plain_reading(
+    tmp_path,
+):
+    plain = peak_bytes(write_store(tmp_path / "none.zarr", "none"))
+    decoding = peak_bytes(write_store(tmp_path / "lz4.zarr", "lz4"))
+    # Two threads, each with a chunk as stored and as decoded: the bound of the plan.
+    assert decoding - plain < 4 * CHUNK_BYTES
