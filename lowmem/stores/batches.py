@@ -4,7 +4,8 @@ Three ways lead to the same bytes, and what the store is decides between them:
 
 - rows straight from the files of an uncompressed array (`lowmem.stores.direct`);
 - any other array decoded once to a nameless file (`lowmem.stores.spill`);
-- where no disk has room for that, decoded chunks in a cache (`lowmem.stores.cache`).
+- decoded chunks in a cache (`lowmem.stores.cache`), where all of them fit into the memory
+  that was given, or no disk has room for that file.
 """
 
 # NumPy's own array types are generic in Any.
@@ -126,10 +127,9 @@ def open_batches(
     plan = plan_reading(reading, memory_bytes=memory_bytes)
     if layout is not None:
         return DirectReader(layout, batch_rows=batch_rows, n_buffers=plan.n_buffers)
-    cache_bytes = _CACHE_BYTES if memory_bytes is None else memory_bytes
     n_bytes = reader.shape[0] * row_bytes
-    if n_bytes <= cache_bytes or not row_bytes:
-        return CachedReader(reader, cache_bytes=cache_bytes)
+    if n_bytes <= (memory_bytes or 0) or not row_bytes:
+        return CachedReader(reader, cache_bytes=n_bytes)
     folder = spill_folder or Path(tempfile.gettempdir())
     problem = no_room(folder, n_bytes)
     if problem:
@@ -137,6 +137,7 @@ def open_batches(
             f"{store} is compressed, and {problem}: chunks are decoded again and again. "
             "Make it with --codec none, or free some room."
         )
+        cache_bytes = _CACHE_BYTES if memory_bytes is None else memory_bytes
         return CachedReader(reader, cache_bytes=cache_bytes, note=note)
     return SpilledReader(
         reader,

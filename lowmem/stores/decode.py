@@ -131,7 +131,7 @@ def _unblosc(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     # Blosc itself would read beyond the end of a chunk that was cut off.
     if len(data) < _BLOSC_SIZES.size:
         raise ValueError(f"{len(data)} bytes are no Blosc chunk")
-    n_bytes, n_stored = _BLOSC_SIZES.unpack_from(data)
+    n_bytes, n_stored = _BLOSC_SIZES.unpack_from(data.data)
     if (n_bytes, n_stored) != (out.nbytes, len(data)):
         raise ValueError(
             f"{len(data)} bytes for {out.nbytes}, its header says {n_stored} for "
