@@ -101,6 +101,18 @@ def test_a_new_process_finishes_what_another_began_to_the_byte(tmp_path):
         assert ours == (tmp_path / "whole" / "model" / name).read_bytes(), name
 
 
+def test_runs_of_neighbours_are_another_order_that_a_cut_does_not_change(tmp_path):
+    options = {"single": SMALL, "whole": SMALL | {"run_length": 3}}
+    options["cut"] = options["whole"]
+    for name in options:
+        write_images(tmp_path / name, 12)
+    assert drive(JOB, tmp_path / "cut", options["cut"], leave_after=2) is None
+    for name, given in options.items():
+        drive(JOB, tmp_path / name, given)
+    histories = {name: history_of(tmp_path / name) for name in options}
+    assert histories["cut"] == histories["whole"] != histories["single"]
+
+
 def test_one_image_is_enough(tmp_path):
     write_images(tmp_path, 1)
     drive(JOB, tmp_path, SMALL | {"epochs": 1, "validation_split": 0.9})

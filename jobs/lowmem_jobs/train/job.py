@@ -104,6 +104,13 @@ OPTIONS = (
         "--early-stopping, else the last's.",
     ),
     Option(
+        name="run_length",
+        kind="int",
+        minimum=1,
+        help="Neighbours that are shuffled together, which slow disks read faster; 1 by "
+        "default: each image by itself.",
+    ),
+    Option(
         name="model",
         kind="str",
         help="Your own model: MODULE:FUNCTION that returns a Keras model.",

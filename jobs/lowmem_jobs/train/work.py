@@ -132,6 +132,7 @@ def _batches(ctx: Context, images: Images, split: Split) -> ZarrSequence:
         batch_size=ctx.options["batch_size"],
         rows=split.training,
         seed=ctx.seed,
+        run_length=ctx.options["run_length"] or 1,
         spill_folder=ctx.staging,
     )
     if batches.note:
