@@ -2,11 +2,14 @@
 
     python benchmarks/reader.py                    all parts, a table each
     python benchmarks/reader.py table fit          some of them
-    python benchmarks/reader.py large --n 1000000  needs 28 GB of disk
+    python benchmarks/reader.py table --peers PYTHON    peers in another environment
+    python benchmarks/reader.py large --n 1000000  needs 30 GB of disk
 
 `table`: ours and other readers of 96x96x3 bytes, batches of 128, on one pinned core
 (decoding: two). Every row is a process of its own; they work in turn, a moment each, so
-that the machine's drift meets all; each ratio is the median over the rounds.
+that the machine's drift meets all; each ratio is the median over the rounds. PyTorch,
+litdata and Grain are run by `--peers`, the Python of an environment that has them. `more`
+is VmHWM less what it was before the libraries were loaded, of that process alone.
 `fit`: Keras' `fit` of a model that costs nothing, fed in three ways.
 `model`: `fit` of a small autoencoder from RAM and from disk: speed, and equal weights.
 `large`: an epoch and the peak for `--n` images and for a twentieth of them, then with a
@@ -25,22 +28,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reader_data import (
-    BATCH,
-    ROW_BYTES,
-    ROWS,
-    ours,
-    write_hdf5,
-    write_store,
-    write_tfrecord,
-)
+from reader_data import OWN_ROWS, ROW_BYTES, in_ram, ours, write_store
 from reader_fit import fit, model
+from reader_peers import PEER_ROWS, PEERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 N_TABLE = 20_000
 N_ROUNDS, ROUND_S = 9, 0.3
 MB = 10**6
+ROWS = OWN_ROWS | PEER_ROWS
 
 
 # --- processes ----------------------------------------------------------------------
@@ -61,8 +62,7 @@ def serve(row: str, folder: Path) -> None:
     batches = make(folder)
     next(batches)
     if row == "lz4":
-        for _ in range(N_TABLE // BATCH + 1):
-            next(batches)
+        rate_of(batches, N_TABLE)
     print("ready", flush=True)
     for _ in sys.stdin:
         begun, n = time.perf_counter(), 0
@@ -73,29 +73,56 @@ def serve(row: str, folder: Path) -> None:
         print(json.dumps(found | {"anon": status("RssAnon")}), flush=True)
 
 
-def table(folder: Path, _: argparse.Namespace) -> None:
+def written(python: str, module: str, write: str, path: Path) -> bool:
+    """Have a process write the images in a peer's format; tell whether it did."""
+    code = f"""
+import pathlib, sys
+sys.path.insert(0, "benchmarks")
+import {module}
+{module}.{write}(pathlib.Path({str(path)!r}), {N_TABLE})
+"""
+    done = subprocess.run(
+        [python, "-c", code], check=False, cwd=ROOT, capture_output=True
+    )
+    return done.returncode == 0
+
+
+def begun(row: str, folder: Path, python: str) -> subprocess.Popen | None:
+    """Return the process of a row once it has read a batch; None if it cannot."""
+    child = subprocess.Popen(
+        [python, __file__, "--row", row, "--folder", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    if child.stdout.readline().strip() == "ready":
+        return child
+    child.kill()
+    child.wait()
+    return None
+
+
+def table(folder: Path, options: argparse.Namespace) -> None:
     """Compare the readers in turn."""
     write_store(folder / "none.zarr", N_TABLE, "none")
     write_store(folder / "lz4.zarr", N_TABLE, "lz4")
-    for write in (write_hdf5, write_tfrecord):
-        name = "images." + write.__name__.removeprefix("write_").replace("hdf5", "h5")
-        command = f"import reader_data, pathlib; reader_data.{write.__name__}(pathlib.Path({str(folder / name)!r}), {N_TABLE})"
-        subprocess.run(
-            [sys.executable, "-c", command], cwd=ROOT / "benchmarks", check=True
-        )
-    found: dict[str, list[dict]] = {row: [] for row in ROWS}
-    children = {}
+    written(sys.executable, "reader_data", "write_hdf5", folder / "images.h5")
+    written(sys.executable, "reader_data", "write_tfrecord", folder / "images.tfrecord")
+    for name, write in PEERS.values():
+        written(options.peers, "reader_peers", write.__name__, folder / name)
+    pythons = {row: options.peers if row in PEERS else sys.executable for row in ROWS}
+    children = {row: begun(row, folder, python) for row, python in pythons.items()}
+    found = in_turn({row: child for row, child in children.items() if child})
+    print(f"  {'':<36}{'k/s':>7}{'ratio':>8}{'VmHWM':>9}{'more':>7}{'RssAnon':>9}  MB")
     for row in ROWS:
-        children[row] = child = subprocess.Popen(
-            [sys.executable, __file__, "--row", row, "--folder", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        if child.stdout.readline().strip() != "ready":
-            print(f"  {ROWS[row][0]}: not installed, or failed")
-            del children[row]
+        show(row, found)
+    first_epoch(folder)
+
+
+def in_turn(children: dict[str, subprocess.Popen]) -> dict[str, list[dict]]:
+    """Let each process read for a moment, round after round."""
+    found: dict[str, list[dict]] = {row: [] for row in children}
     for _round in range(N_ROUNDS):
         for row, child in children.items():
             print("go", file=child.stdin, flush=True)
@@ -103,34 +130,48 @@ def table(folder: Path, _: argparse.Namespace) -> None:
     for child in children.values():
         child.stdin.close()
         child.wait()
-    print(f"  {'':<36}{'k/s':>7}{'ratio':>8}{'VmHWM':>9}{'more':>7}{'RssAnon':>9}  MB")
-    for row in children:
-        ratios = [
-            a["rate"] / b["rate"] for a, b in zip(found[row], found["ram"], strict=True)
-        ]
-        rate = statistics.median(each["rate"] for each in found[row])
-        last = found[row][-1]
-        print(
-            f"  {ROWS[row][0]:<36}{rate / 1000:>7.1f}{statistics.median(ratios):>8.2f}"
-            f"{last['hwm'] / MB:>9.0f}{last['more'] / MB:>7.0f}{last['anon'] / MB:>9.0f}"
-        )
-    first_epoch(folder, statistics.median(each["rate"] for each in found["ram"]))
+    return found
 
 
-def first_epoch(folder: Path, ram: float) -> None:
-    """Time epochs of a compressed store that begin with nothing decoded, two threads."""
-    rates = []
-    for _ in range(3):
-        batches, n = ours(folder, store="lz4.zarr"), 0
-        begun = time.perf_counter()
-        while n < N_TABLE:
-            n += next(batches)
-        rates.append(n / (time.perf_counter() - begun))
-        batches.close()
-    rate = statistics.median(rates)
+def show(row: str, found: dict[str, list[dict]]) -> None:
+    """Print one row of the table."""
+    title = f"  {ROWS[row][0]:<36}"
+    if row not in found:
+        print(f"{title}not installed, or failed")
+        return
+    ratios = [
+        a["rate"] / b["rate"] for a, b in zip(found[row], found["ram"], strict=True)
+    ]
+    rate = statistics.median(each["rate"] for each in found[row])
+    last = found[row][-1]
     print(
-        f"  {'lowmem, lz4, first epoch, 2 threads':<36}{rate / 1000:>7.1f}{rate / ram:>8.2f}"
+        f"{title}{rate / 1000:>7.1f}{statistics.median(ratios):>8.2f}"
+        f"{last['hwm'] / MB:>9.0f}{last['more'] / MB:>7.0f}{last['anon'] / MB:>9.0f}"
     )
+
+
+def first_epoch(folder: Path) -> None:
+    """Time epochs of a compressed store that begin with nothing decoded, two threads."""
+    ram, ratios, rates = in_ram(folder), [], []
+    next(ram)
+    for _ in range(5):
+        ceiling = rate_of(ram, N_TABLE)
+        batches = ours(folder, store="lz4.zarr")
+        rates.append(rate_of(batches, N_TABLE))
+        batches.close()
+        ratios.append(rates[-1] / ceiling)
+    rate, ratio = statistics.median(rates), statistics.median(ratios)
+    print(
+        f"  {'lowmem, lz4, first epoch, 2 threads':<36}{rate / 1000:>7.1f}{ratio:>8.2f}"
+    )
+
+
+def rate_of(batches: Iterator[int], n: int) -> float:
+    """Return the images a second of reading ``n``."""
+    begun, seen = time.perf_counter(), 0
+    while seen < n:
+        seen += next(batches)
+    return seen / (time.perf_counter() - begun)
 
 
 # --- large --------------------------------------------------------------------------
@@ -208,6 +249,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
     parser.add_argument("--n", type=int, default=200_000)
     parser.add_argument("--folder", type=Path, help="where the data go for a time")
+    parser.add_argument(
+        "--peers", default=sys.executable, help="Python of PyTorch, litdata and Grain"
+    )
     parser.add_argument("--row", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.row:

@@ -162,7 +162,7 @@ def tfrecord(folder: Path) -> Iterator[int]:
         yield int(batch.shape[0])
 
 
-ROWS: dict[str, tuple[str, Callable[[Path], Iterator[int]], int]] = {
+OWN_ROWS: dict[str, tuple[str, Callable[[Path], Iterator[int]], int]] = {
     "ram": ("array in RAM", in_ram, 1),
     "exact": ("lowmem, exact shuffle", ours, 1),
     "runs": ("lowmem, runs of 8", lambda f: ours(f, run_length=8), 1),
