@@ -30,11 +30,15 @@ class Images:
         A group and the array in it; ``name`` is None where ``store`` is the array.
     shape
         (n, height, width, channels).
+    chunk_rows, is_compressed
+        Images that are decoded together, and whether there is anything to decode.
     """
 
     store: Path
     name: str | None
     shape: tuple[int, ...]
+    chunk_rows: int
+    is_compressed: bool
 
     @property
     def n_images(self) -> int:
@@ -108,4 +112,10 @@ def find_images(store: Path) -> Images:
             problem=f"holds {info.dtype} of shape {info.shape}",
             expected="uint8 of shape (n, height, width, channels), n at least 1",
         )
-    return Images(store=store, name=name, shape=info.shape)
+    return Images(
+        store=store,
+        name=name,
+        shape=info.shape,
+        chunk_rows=info.rows_at_once,
+        is_compressed=info.is_compressed,
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+_SHARDING, _PLAIN = "sharding_indexed", {"bytes", "crc32c"}
 _CRC_BYTES = 4
 _BLOCK_BYTES = 2**20
 _FORMERLY_WHOLE_BYTES = 2**26
@@ -39,12 +40,18 @@ class ArrayInfo:
         Lengths of one chunk (of one shard, where the array is sharded).
     attributes
         The user attributes.
+    rows_at_once
+        Rows that are decoded together: of a chunk; of an inner one, where sharded.
+    is_compressed
+        Whether anything else than bytes and their checksum is stored.
     """
 
     shape: tuple[int, ...]
     dtype: str
     chunk_shape: tuple[int, ...]
     attributes: Mapping[str, object]
+    rows_at_once: int
+    is_compressed: bool
 
 
 def read_array_info(path: Path) -> ArrayInfo | None:
@@ -75,12 +82,23 @@ def read_array_info(path: Path) -> ArrayInfo | None:
 def _info_from_v3(document: dict[str, Any]) -> ArrayInfo | None:
     if document["node_type"] != "array":
         return None
+    chunk_shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    codecs, decoded = document.get("codecs", ()), chunk_shape
+    if codecs and _name(codecs[0]) == _SHARDING:
+        inner = codecs[0]["configuration"]
+        codecs, decoded = inner["codecs"], inner["chunk_shape"]
     return ArrayInfo(
         shape=tuple(document["shape"]),
         dtype=str(document["data_type"]),
-        chunk_shape=tuple(document["chunk_grid"]["configuration"]["chunk_shape"]),
+        chunk_shape=chunk_shape,
         attributes=document.get("attributes", {}),
+        rows_at_once=decoded[0] if decoded else 1,
+        is_compressed=any(_name(codec) not in _PLAIN for codec in codecs),
     )
+
+
+def _name(codec: str | Mapping[str, Any]) -> str:
+    return codec if isinstance(codec, str) else str(codec["name"])
 
 
 def _info_from_v2(
@@ -91,6 +109,8 @@ def _info_from_v2(
         dtype=str(document["dtype"]),
         chunk_shape=tuple(document["chunks"]),
         attributes=attributes,
+        rows_at_once=document["chunks"][0] if document["chunks"] else 1,
+        is_compressed=bool(document.get("compressor") or document.get("filters")),
     )
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.stores.images import find_images
 from lowmem.stores.write import RowWriter
 from lowmem.training.stopping import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
@@ -35,13 +37,16 @@ def plan(job, workspace: Path, **given: object) -> PlanContext:
     )
 
 
-def write_images(workspace: Path, *, side: int, dtype: str = "uint8") -> None:
+def write_images(
+    workspace: Path, *, side: int, dtype: str = "uint8", codec: str = "none"
+) -> None:
     writer = RowWriter.open(
         workspace / "images.zarr",
         "images",
         row_shape=(side, side, 3),
         dtype=dtype,
         chunk_rows=4,
+        codec=codec,
     )
     writer.append(np.zeros((2, side, side, 3), dtype))
     writer.flush()
@@ -79,6 +84,36 @@ def test_a_rung_that_would_cost_more_than_it_saves_is_left_out(tmp_path):
     write_images(tmp_path, side=96)
     ctx = plan(TRAIN, tmp_path, batch_size=8)
     assert TRAIN.ladder(ctx) == [{"micro_batch": 8}]
+
+
+KINDS = {
+    "plain": ({"compressors": None}, 4, False),
+    "zstd": ({}, 4, True),
+    "shards": ({"shards": (8, 6, 6, 3), "compressors": None}, 4, False),
+    "shards-zstd": ({"shards": (8, 6, 6, 3)}, 4, True),
+    "v2": ({"zarr_format": 2, "compressors": None, "filters": None}, 4, False),
+    "v2-zstd": ({"zarr_format": 2}, 4, True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_decoded_together_is_known_without_zarr(tmp_path, kind):
+    extra, rows, is_compressed = KINDS[kind]
+    zarr.create_array(
+        tmp_path / "s", shape=(20, 6, 6, 3), dtype="u1", chunks=(4, 6, 6, 3), **extra
+    )
+    images = find_images(tmp_path / "s")
+    assert (images.chunk_rows, images.is_compressed) == (rows, is_compressed)
+
+
+def test_a_compressed_store_is_predicted_to_need_four_chunks_more(tmp_path):
+    found = []
+    for codec in ("none", "lz4"):
+        write_images(tmp_path / codec, side=64, codec=codec)
+        ctx = plan(TRAIN, tmp_path / codec)
+        found.append(TRAIN.predict(ctx, TRAIN.ladder(ctx)[0]).ram_bytes)
+    # Two threads, each with a chunk of 4 images as stored and as decoded.
+    assert found[1] - found[0] == 4 * 4 * 64 * 64 * 3
 
 
 def test_a_model_of_the_users_own_has_no_prediction(tmp_path):

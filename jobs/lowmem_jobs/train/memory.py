@@ -11,15 +11,14 @@ from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Rung
 from lowmem.stores.images import images_to_use
 from lowmem.stores.metadata import fingerprint
+from lowmem.stores.reading import Reading, plan_reading
 from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.recipe import architecture_from_options, keeps_best
 
 if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
+    from lowmem.stores.images import Images
     from lowmem_jobs.train.recipe import Architecture
-
-# Memory for decoded chunks of a compressed store, each for training and validation.
-CACHE_BYTES = 16 * 2**20
 
 # Fitted to the measured peaks (anonymous memory, TensorFlow 2.21 on two cores) of seven
 # trainings: 32, 64 and 96 pixels, batches of 32 and 128, whole and in micro-batches,
@@ -31,8 +30,6 @@ _WEIGHT_COPIES = 7
 # Accumulators, and both branches of the step that uses them.
 _ACCUMULATION_COPIES = 4.3
 _ACTIVATION_COPIES = 1.25
-# Read ahead, in use, and on its way to the device.
-_BATCHES_HELD = 5
 _FLOAT_BYTES = 4
 # Steps after which a trial has allocated what later steps use again.
 _TRIAL_STEPS = 4
@@ -70,13 +67,26 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
         copies * size.n_weights
         + _ACTIVATION_COPIES * settings["micro_batch"] * size.n_activations
     )
-    batches = _BATCHES_HELD * ctx.options["batch_size"] * images.image_bytes
     return Rung(
         settings=settings,
         ram_bytes=round(
-            _BASE_BYTES + 2 * CACHE_BYTES + values * _FLOAT_BYTES + batches
+            _BASE_BYTES
+            + values * _FLOAT_BYTES
+            + _reading_bytes(images, ctx.options["batch_size"])
         ),
     )
+
+
+def _reading_bytes(images: Images, batch_size: int) -> int:
+    """Return what the reader holds, and one batch on its way to the device."""
+    reading = Reading(
+        n_rows=images.n_images,
+        row_bytes=images.image_bytes,
+        chunk_rows=images.chunk_rows,
+        batch_rows=batch_size,
+        is_compressed=images.is_compressed,
+    )
+    return plan_reading(reading).memory_bytes + reading.batch_bytes
 
 
 def calibrate(ctx: PlanContext) -> Calibration:
