@@ -8,7 +8,9 @@
 `density`: one pair's density by SciPy, KDEpy (if installed) and lowmem, same grid.
 `covariance`, `axes`: against float64 in memory, `numpy.linalg.svd` and IncrementalPCA.
 `known`: pairs of known laws recovered: what was found less what is true, in standard errors.
-`memory`: the peak for ten times the rows.
+`memory`: the peak for ten times the rows, 200,000 and 2,000,000 of 256 columns (2 GB of
+disk; `--peak-rows 200000 --columns 32` is a short form: both of several blocks).
+`peaks`: the predicted peak beside the measured, at several sizes.
 
 Set OPENBLAS_NUM_THREADS to say how many cores the comparisons may use.
 """
@@ -35,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 MIB = 2**20
 N_ROWS, N_COLUMNS = 170_000, 256
 BLOCK_ROWS = 10_000
+SIZES = ((2_000, 16), (20_000, 64), (100_000, 256), (300_000, 128), (60_000, 512))
 
 # Runs the job in a process of its own, watching what the budget counts.
 CHILD = """
@@ -62,7 +65,7 @@ class Watcher(Cutter):
     def show_progress(self, done, total, note):
         stages.setdefault(note, [time.perf_counter(), 0])[1] = time.perf_counter()
 
-watcher = threading.Thread(target=watch)
+watcher = threading.Thread(target=watch, daemon=True)
 watcher.start()
 workspace, options = Path(sys.argv[1]), json.loads(sys.argv[2])
 plan = PlanContext(workspace=Workspace.at(workspace), seed=1, device="cpu",
@@ -105,20 +108,29 @@ def write_table(path: Path, n_rows: int, n_columns: int) -> None:
             stream.write(rows_of(stop - start, n_columns, start).tobytes())
 
 
-def analyze(folder: Path, n_rows: int, **options: object) -> dict:
-    """Return time and memory of one analysis in a fresh process."""
+def analyze(
+    folder: Path, n_rows: int, n_columns: int = N_COLUMNS, **options: object
+) -> dict:
+    """Return time and memory of one analysis in a fresh process, set up as a worker's."""
+    from lowmem.supervisor.process import worker_environment
+
     table = folder / f"{n_rows}.npy"
-    write_table(table, n_rows, N_COLUMNS)
+    write_table(table, n_rows, n_columns)
     options = {"latents": str(table), "figures": False, **options}
     command = [
         sys.executable,
         "-c",
         CHILD,
-        str(folder / f"w{n_rows}"),
+        str(folder / f"w{n_rows}-{n_columns}"),
         json.dumps(options),
     ]
     child = subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
+        command,
+        cwd=ROOT,
+        env=worker_environment("cpu"),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     table.unlink()
     return json.loads(child.stdout.splitlines()[-1])
@@ -311,17 +323,33 @@ def known(_: Path) -> None:
             show(f"{name}: n b1 / 6, about 4 of a normal", f"{chi2:.1f}")
 
 
-def memory(folder: Path, n_rows: int = 200_000) -> None:
+def memory(folder: Path, n_rows: int = 200_000, n_columns: int = N_COLUMNS) -> None:
     """Compare the peaks for some rows and for ten times as many."""
-    peaks = {n: analyze(folder, n, pairs="100") for n in (n_rows, 10 * n_rows)}
-    for n, found in peaks.items():
-        show(f"peak for {n:,} x 256 (100 pairs)", f"{found['anonymous'] / MIB:.1f} MiB")
-    few, many = (found["anonymous"] for found in peaks.values())
+    found = [analyze(folder, n, n_columns, pairs="100") for n in (n_rows, 10 * n_rows)]
+    for n, one in zip((n_rows, 10 * n_rows), found, strict=True):
+        show(
+            f"peak for {n:,} x {n_columns} (100 pairs), {one['seconds']:.0f} s",
+            f"{one['anonymous'] / MIB:.1f} MiB",
+        )
+    few, many = (one["anonymous"] for one in found)
     show("ratio", f"{many / few:.3f}", "1.05")
 
 
+def peaks(folder: Path) -> None:
+    """Compare the predicted peak with the measured."""
+    for n_rows, n_columns in SIZES:
+        found = analyze(folder, n_rows, n_columns, pairs="100")
+        predicted, measured = found["predicted"], found["anonymous"]
+        show(
+            f"peak for {n_rows:,} x {n_columns}, predicted {predicted / MIB:.0f} MiB",
+            f"{measured / MIB:.0f} MiB",
+            f"ratio {predicted / measured:.3f} (1 to 1.1)",
+        )
+
+
 PARTS = {
-    part.__name__: part for part in (density, covariance, axes, known, whole, memory)
+    part.__name__: part
+    for part in (density, covariance, axes, known, whole, memory, peaks)
 }
 
 
@@ -333,12 +361,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
     parser.add_argument("--rows", type=int, default=N_ROWS, help="of `whole`")
     parser.add_argument("--peak-rows", type=int, default=200_000, help="of `memory`")
+    parser.add_argument("--columns", type=int, default=N_COLUMNS, help="of `memory`")
     options = parser.parse_args()
     chosen = options.parts or list(PARTS)
     parts = {
         **PARTS,
         "whole": partial(whole, n_rows=options.rows),
-        "memory": partial(memory, n_rows=options.peak_rows),
+        "memory": partial(memory, n_rows=options.peak_rows, n_columns=options.columns),
     }
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
         for name in chosen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -360,3 +362,22 @@ def test_rows_that_are_all_equal_are_described(tmp_path):
     np.testing.assert_allclose(store["eigenvalues"], 0)
     assert summary["constant_components"] == [0, 1, 2]
     assert summary["radius"]["mardia_kurtosis"] == 0
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_without_figures_matplotlib_is_not_loaded(tmp_path, rows):
+    options = save(tmp_path / "z.npy", rows)
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom tests.analyzing import analyze\n"
+        f"analyze(Path({str(tmp_path / 'w')!r}), {options!r}, figures=False)\n"
+        "print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"

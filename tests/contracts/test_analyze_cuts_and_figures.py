@@ -8,7 +8,7 @@ import pytest
 from lowmem.base.errors import OptionValueError
 from lowmem.stats.moments import Moments
 from lowmem.stats.trimming import Cut
-from lowmem_jobs.analyze import densities, kept, results, turning
+from lowmem_jobs.analyze import kept, results, shown, turning
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import plan, study
 
@@ -126,8 +126,8 @@ def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
 
 @pytest.mark.slow
 def test_every_component_has_its_place_on_a_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(densities, "N_PER_PAGE", 4)
-    monkeypatch.setattr(densities, "MOST_PAGED", 10)
+    monkeypatch.setattr(shown, "N_PER_PAGE", 4)
+    monkeypatch.setattr(shown, "MOST_PAGED", 10)
     monkeypatch.setattr(results, "MOST_PAGED", 10)
     rows = np.random.default_rng(3).normal(size=(200, 11))
     rows[:, 2] = 1.0

@@ -10,7 +10,6 @@ import numpy as np
 from lowmem.stats.ellipses import mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS
 from lowmem_jobs.analyze.canvas import BLUE, drawing, panels
-from lowmem_jobs.analyze.figures import WORDS
 from lowmem_jobs.analyze.pairs import is_drawable
 from lowmem_jobs.analyze.portraits import (
     Place,
@@ -19,13 +18,14 @@ from lowmem_jobs.analyze.portraits import (
     limit_to,
     number,
 )
+from lowmem_jobs.analyze.shown import WORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
-    from lowmem_jobs.analyze.portraits import Pair, Source
+    from lowmem_jobs.analyze.shown import Pair, Source
     from lowmem_jobs.analyze.study import Study
 
 # As many points as the reference study showed.

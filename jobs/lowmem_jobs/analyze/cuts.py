@@ -10,8 +10,8 @@ import numpy as np
 from lowmem.stats.density import Smoother
 from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.canvas import BLUE, GREEN, YELLOW, drawing, panels
-from lowmem_jobs.analyze.figures import SYMBOLS
 from lowmem_jobs.analyze.portraits import Place, draw_density, draw_ellipses, limit_to
+from lowmem_jobs.analyze.shown import SYMBOLS
 from lowmem_jobs.analyze.turning import PAIR
 
 if TYPE_CHECKING:

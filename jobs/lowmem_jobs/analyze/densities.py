@@ -11,10 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from lowmem.stats.gaussian import gaussian
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS
+from lowmem_jobs.analyze.shown import NOUNS, SYMBOLS, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -28,18 +27,9 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 # Of a page, in inches: above and below the panels, and a row of them.
 _TOP, _BOTTOM, _ROW = 0.55, 0.85, 1.65
-N_PER_PAGE = 16
-# Of more components, pages show the first and the overview the first.
-MOST_PAGED = 256
+# Of more components the overview shows the first.
 MOST_IN_OVERVIEW = 1024
 _REACH = 4.5  # half width of a density, in standard deviations
-
-
-def pages(n_features: int) -> Iterator[tuple[int, int]]:
-    """Yield first and last component of each page."""
-    shown = min(n_features, MOST_PAGED)
-    for first in range(0, shown, N_PER_PAGE):
-        yield first, min(first + N_PER_PAGE, shown) - 1
 
 
 def draw_page(path: Path, study: Study, name: str, first: int, last: int) -> None:

@@ -19,6 +19,7 @@ from lowmem_jobs.analyze.canvas import (
     drawing,
     light_grid,
 )
+from lowmem_jobs.analyze.shown import NOUNS, WORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,10 +36,6 @@ _N_CUMULATIVE = 120
 _N_DOTS = 512  # of a matrix, along each side
 _FAINTEST = 0.2  # correlation that always has the full colour
 _SHARES = ((0.8, GREEN), (0.9, YELLOW), (0.95, ORANGE), (0.99, PURPLE))
-
-WORDS = {"raw": "before PCA", "pca": "after PCA"}
-SYMBOLS = {"raw": "z", "pca": "PC"}
-NOUNS = {"raw": "latent component", "pca": "principal component"}
 
 
 def draw_variance(path: Path, study: Study) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lowmem_jobs.analyze.clouds import draw_ranked, draw_scatter
 from lowmem_jobs.analyze.cuts import draw_survivors, draw_turning
-from lowmem_jobs.analyze.densities import draw_overview, draw_page, pages
+from lowmem_jobs.analyze.densities import draw_overview, draw_page
 from lowmem_jobs.analyze.figures import (
     draw_correlation,
     draw_cumulative,
@@ -17,6 +17,7 @@ from lowmem_jobs.analyze.figures import (
     draw_variance,
 )
 from lowmem_jobs.analyze.portraits import draw_overlaps, draw_portraits
+from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.side_by_side import draw_comparison
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem_jobs.analyze.comparison import Comparison
-    from lowmem_jobs.analyze.portraits import Pair, Source
+    from lowmem_jobs.analyze.shown import Pair, Source
     from lowmem_jobs.analyze.study import Study
 
     Draw = Callable[[Path], None]

@@ -15,23 +15,35 @@ from lowmem_jobs.analyze.header import read_npy_shape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Fitted to the peaks of seven studies (2,000 to 30,000 rows, 64 to 512 components, with
-# and without figures), all within 5 %; benchmarks/plan.py prints it beside the measured.
-# A worker with NumPy, Zarr and SciPy; copies of a block of float64 at once.
-_BASE_BYTES = 109 * 10**6
-_BLOCK_COPIES = 5
+# Fitted to the peaks of a worker in fifteen studies (100 to 400,000 rows, 4 to 1,024
+# components, with and without figures): none is above, two blocks of many components
+# are a sixth below. benchmarks/analysis.py, part `peaks`, prints both.
+# A worker with NumPy, Zarr and SciPy; planes of the cuts, histograms of projections.
+_BASE_BYTES = 112 * 10**6
+# Of a block in float64: while rows are turned into the frame of the axes, itself, the
+# next of its file, the turned rows, their squares, and half a copy in float32.
+_BLOCK_COPIES = 3.6
+# Directions of the projections, and rows along them; shells' and pairs' d x d sums.
+_BYTES_PER_FEATURE = 50_000
+_MATRICES = 5
 # The same with Matplotlib, and what figures and tables hold of each component.
-_DRAWING_BYTES = 142 * 10**6
-_DRAWN_BYTES_PER_FEATURE = 135_000
+_DRAWING_BYTES = 152 * 10**6
+_DRAWN_BYTES_PER_FEATURE = 130_000
 # The pair of axes (2, 3) is followed from cut to cut where there are such axes, and few
 # enough for the d x d moments of every cut. Its figure has a density for each.
 _LEAST_TURNING, MOST_TURNING = 4, 512
 _TURNING_BYTES = 14 * 10**6
 # scikit-learn, which only its own solver loads.
 _INCREMENTAL_BYTES = 60 * 10**6
-_MATRICES = 14
-_BYTES_PER_PAIR = 48
+# When the sweeps are done: what is left of them, and of each component's row of the
+# matrices; each pair that there is, and those that are measured, counted and written.
+_AFTER_SWEEPS_BYTES = 100 * 10**6
+_BYTES_PER_POSSIBLE_PAIR = 48
+_BYTES_PER_PAIR = 200
 _BYTES_PER_PAIR_ROW = 120
+# Above this many components all pairs take more than a few minutes.
+MAX_FEATURES_FOR_ALL = 512
+DEFAULT_PAIRS = 100_000
 
 _MOST_SHOWN = 8
 
@@ -228,22 +240,53 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
         return Rung(settings=settings)
     n, d = shape
     options = context.options
+    matrices = _MATRICES * 8 * d * d
     in_sweeps = (
         _BASE_BYTES
-        + _BLOCK_COPIES * 8 * min(n * d, BLOCK_VALUES)
-        + _MATRICES * 8 * d * d
+        + int(_BLOCK_COPIES * 8 * min(n * d, BLOCK_VALUES))
+        + _BYTES_PER_FEATURE * d
+        + matrices
+    )
+    of_pairs = _bytes_of_pairs(options["pairs"], d)
+    in_pairs = (
+        _AFTER_SWEEPS_BYTES
+        + matrices
+        + of_pairs
+        + _BYTES_PER_PAIR_ROW * min(n, settings["pair_rows"])
     )
     is_turning = _LEAST_TURNING <= d <= MOST_TURNING
     in_figures = (
-        _DRAWING_BYTES + _DRAWN_BYTES_PER_FEATURE * d + _TURNING_BYTES * is_turning
+        _DRAWING_BYTES
+        + _DRAWN_BYTES_PER_FEATURE * d
+        + _TURNING_BYTES * is_turning
+        + of_pairs
     )
-    ram_bytes = (
-        max(in_sweeps, in_figures if options["figures"] else 0)
-        + _INCREMENTAL_BYTES * (options["pca"] == "incremental")
-        + _BYTES_PER_PAIR * d * (d - 1) // 2
-        + _BYTES_PER_PAIR_ROW * min(n, settings["pair_rows"])
-    )
+    stages = (in_sweeps, in_pairs, in_figures if options["figures"] else 0)
+    ram_bytes = max(stages) + _INCREMENTAL_BYTES * (options["pca"] == "incremental")
     return Rung(settings=settings, ram_bytes=ram_bytes)
+
+
+def _bytes_of_pairs(asked: str | None, n_features: int) -> int:
+    """Return what is held of all pairs, and of those that are measured."""
+    n_possible = n_features * (n_features - 1) // 2
+    n_measured = min(n_pairs_wanted(asked, n_features) or n_possible, n_possible)
+    return _BYTES_PER_POSSIBLE_PAIR * n_possible + _BYTES_PER_PAIR * n_measured
+
+
+def n_pairs_wanted(asked: str | None, n_features: int) -> int | None:
+    """Return how many pairs to measure at most; None for all.
+
+    Parameters
+    ----------
+    asked
+        The option ``--pairs``: "all", a number, or None for the default.
+    n_features
+        Number of components.
+    """
+    if asked not in (None, "all"):
+        return int(asked)
+    is_limited = asked is None and n_features > MAX_FEATURES_FOR_ALL
+    return DEFAULT_PAIRS if is_limited else None
 
 
 def _shape(path: Path) -> tuple[int, ...] | None:

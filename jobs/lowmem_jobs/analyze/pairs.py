@@ -18,6 +18,7 @@ import numpy as np
 from lowmem.stats.density import Smoother
 from lowmem.stats.pairs import DEGENERATE
 from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounter
+from lowmem_jobs.analyze.job import n_pairs_wanted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
 PAIRS_PER_TILE = 256
 _SIDE = 16
-
-# Above this many components all pairs take more than a few minutes.
-_MAX_FEATURES_FOR_ALL = 512
-_DEFAULT_PAIRS = 100_000
 
 # The columns of the measured scores.
 SCORES = ("contour_iou", "contour_offset", "contour_angle", "total_variation")
@@ -82,12 +79,8 @@ def select_pairs(asked: str | None, frame: str, rho: Floats) -> Selection:
     """
     d = len(rho)
     i, j = (index.astype(np.int64) for index in np.triu_indices(d, k=1))
-    limit = i.size
-    if asked not in (None, "all"):
-        limit = int(asked)
-    elif asked is None and d > _MAX_FEATURES_FOR_ALL:
-        limit = _DEFAULT_PAIRS
-    if limit >= i.size:
+    limit = n_pairs_wanted(asked, d)
+    if limit is None or limit >= i.size:
         return Selection(i=i, j=j, rule="all pairs", n_possible=i.size)
     if frame == "raw":
         strength = np.nan_to_num(np.abs(rho[i, j]), nan=-1.0)

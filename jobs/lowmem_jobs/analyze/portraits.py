@@ -13,28 +13,24 @@ from lowmem.stats.density import Smoother, level_of_mass
 from lowmem.stats.ellipses import ellipse_from_covariance, mass_within
 from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.figures import NOUNS, SYMBOLS, WORDS, matrix_extent
+from lowmem_jobs.analyze.figures import matrix_extent
 from lowmem_jobs.analyze.pairs import is_drawable
+from lowmem_jobs.analyze.shown import NOUNS, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.columns import Columns
-    from lowmem_jobs.analyze.study import Study, View
+    from lowmem_jobs.analyze.shown import Pair, Source
+    from lowmem_jobs.analyze.study import Study
 
     Floats = NDArray[np.float64]
-    Indices = NDArray[np.int64]
-    Pair = tuple[int, int]
 
-N_PER_FIGURE = 4
 _REACH = 4.0  # half width of a panel, in standard deviations
 _BLOCK_ROWS = 2**14
 _N_CELLS = 512  # of the matrix of overlaps, along each side
-_LEADING = ((0, 1), (0, 2), (1, 2), (2, 3))
 _TITLES = {
     "leading": "the leading components",
     "strongest": "the strongest correlations before PCA",
@@ -42,65 +38,6 @@ _TITLES = {
     "worst": "the least elliptic pairs",
     "chosen": "the chosen pairs",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Columns of one frame, and where each component lies in them.
-
-    Attributes
-    ----------
-    view
-        The components.
-    columns
-        Some of them, or all.
-    place
-        Column of each component that is there.
-    """
-
-    view: View
-    columns: Columns
-    place: Mapping[int, int]
-
-    def label(self, component: int) -> str:
-        """Return what an axis of this component is called."""
-        return f"{SYMBOLS[self.view.frame.name]} {component}"
-
-
-def choose_portraits(
-    *,
-    n_features: int,
-    rho: Floats,
-    i: Indices,
-    j: Indices,
-    iou: Floats,
-    chosen: Sequence[Pair] = (),
-) -> dict[str, list[Pair]]:
-    """Return the pairs of each figure, by its name.
-
-    Parameters
-    ----------
-    rho : shape (d, d)
-        Correlation of the raw components.
-    i, j, iou : shape (n_pairs,)
-        The measured pairs and how elliptic they are.
-    chosen
-        Pairs that the user wants to see.
-    """
-    defined = np.flatnonzero(np.isfinite(iou))
-    strength = np.nan_to_num(np.abs(rho[i, j]), nan=-1.0)
-    orders = {
-        "strongest": np.argsort(-strength, kind="stable"),
-        "best": defined[np.argsort(-iou[defined], kind="stable")],
-        "worst": defined[np.argsort(iou[defined], kind="stable")],
-    }
-    ranked = {
-        name: [(int(i[k]), int(j[k])) for k in order[:N_PER_FIGURE]]
-        for name, order in orders.items()
-    }
-    leading = [pair for pair in _LEADING if pair[1] < n_features]
-    named = {"leading": leading, **ranked, "chosen": list(chosen)}
-    return {name: pairs for name, pairs in named.items() if pairs}
 
 
 def draw_portraits(

@@ -11,14 +11,13 @@ from lowmem.base.files import make_folder, sync_tree, write_file
 from lowmem.protocol.job import Result
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.comparison import Comparison
-from lowmem_jobs.analyze.densities import MOST_PAGED
 from lowmem_jobs.analyze.digest import Portrait, digest_of
-from lowmem_jobs.analyze.gallery import figures_of
 from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
-from lowmem_jobs.analyze.portraits import Source, choose_portraits
+from lowmem_jobs.analyze.shown import MOST_PAGED, Source, choose_portraits
 from lowmem_jobs.analyze.store import pair_table, write_store
-from lowmem_jobs.analyze.summary import headline, summary_of, to_csv, to_json
+from lowmem_jobs.analyze.summary import headline, summary_of, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
+from lowmem_jobs.analyze.tables import write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import CommitPoint, Context
     from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.kept import Kept
-    from lowmem_jobs.analyze.portraits import Pair
+    from lowmem_jobs.analyze.shown import Pair
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.study import Study
 
@@ -68,11 +67,11 @@ class Results:
         yield from self._figures(study, comparison)
         if comparison is not None:
             summary["against"] = comparison.summary()
-            write_file(folder / "comparison.csv", to_csv(comparison.table()))
+            write_csv(folder / "comparison.csv", comparison.table())
             for line in comparison.lines():
                 self._context.log(line)
         write_file(folder / "summary.json", to_json(summary))
-        write_file(folder / "pairs.csv", to_csv(pair_table(study)))
+        write_csv(folder / "pairs.csv", pair_table(study))
         write_store(staging / "analysis.zarr", study)
         for text in left_out(study, self._context.options):
             self._context.note(text)
@@ -106,6 +105,9 @@ class Results:
         )
         sources = yield from self._sources(study, portraits)
         folder = self._context.staging / "analysis" / "figures"
+        # Matplotlib takes some 20 MB, of which measuring has no need.
+        from lowmem_jobs.analyze.gallery import figures_of  # noqa: PLC0415
+
         figures = figures_of(study, portraits, sources, comparison)
         n_drawn, _ = self._course.resumed()
         for number, (name, draw) in enumerate(figures.items(), start=1):

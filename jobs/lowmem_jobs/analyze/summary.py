@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from io import StringIO
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,6 @@ from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.pairs import SCORES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from lowmem.stats.principal import PrincipalAxes
@@ -86,39 +82,29 @@ def summary_of(study: Study) -> dict[str, Any]:
 
 def to_json(summary: dict[str, Any]) -> bytes:
     """Return ``summary`` as JSON; what is undefined becomes null."""
-    text = json.dumps(_plain(summary), indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(plain(summary), indent=2, allow_nan=False, ensure_ascii=False)
     return text.encode() + b"\n"
-
-
-def to_csv(table: Mapping[str, Any]) -> bytes:
-    """Return columns as text, in full precision; what is undefined is left empty."""
-    columns = [_plain(column) for column in table.values()]
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    # None is written as an empty field, and a float so that it can be read back.
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue().encode()
 
 
 def headline(summary: dict[str, Any]) -> dict[str, Any]:
     """Return the few numbers that the report shows."""
-    plain: dict[str, Any] = _plain({name: summary[name] for name in _SCALARS})
-    plain["radius_kolmogorov"] = _plain(summary["radius"]["kolmogorov"])
-    plain["pairs_measured"] = summary["pairs"]["n_measured"]
-    plain["median_contour_iou"] = _plain(summary["pairs"]["contour_iou"]["median"])
+    numbers: dict[str, Any] = plain({name: summary[name] for name in _SCALARS})
+    numbers["radius_kolmogorov"] = plain(summary["radius"]["kolmogorov"])
+    numbers["pairs_measured"] = summary["pairs"]["n_measured"]
+    numbers["median_contour_iou"] = plain(summary["pairs"]["contour_iou"]["median"])
     if summary["against"]:
-        plain["against"] = summary["against"]["workspace"]
-    return plain
+        numbers["against"] = summary["against"]["workspace"]
+    return numbers
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON values
+    """Return numbers and arrays as JSON can hold them: None for what is not finite."""
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     is_undefined = isinstance(value, float) and not isfinite(value)
     return None if is_undefined else value
 

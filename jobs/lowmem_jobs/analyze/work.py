@@ -14,13 +14,13 @@ from lowmem.stats.pairs import PairSums, pair_measures
 from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.course import Course
-from lowmem_jobs.analyze.densities import pages
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.kept import keep_rows
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
 from lowmem_jobs.analyze.results import Results
+from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.source import open_latents
 from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (
