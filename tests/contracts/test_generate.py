@@ -205,6 +205,28 @@ def test_the_first_vectors_and_images_are_the_same_however_many_follow(space, un
     assert np.array_equal(few, many)
 
 
+@pytest.mark.slow
+def test_vectors_beyond_the_images_wanted_are_drawn_checked_and_stored(space, uncut):
+    # Neither a whole step nor a whole block; cut before, at and behind the last image.
+    options = {"count": 600, "images": 270}
+    while drive(JOB, space.root, options, leave_after=1) is None:
+        pass
+    z = np.load(space.generated / "z.npy")
+    assert z.shape == (600, D)
+    assert np.array_equal(z[:COUNT], np.load(uncut / "generated" / "z.npy"))
+    assert len(np.unique(z, axis=0)) == 600
+    stored, others = (
+        zarr.open_array(root / "generated/images.zarr/images", mode="r")
+        for root in (space.root, uncut)
+    )
+    assert stored.shape[0] == 270
+    assert np.array_equal(stored[:], others[:270])
+    found = json.loads((space.generated / "scores.json").read_text())
+    assert (found["count"], found["images"]) == (600, 270)
+    assert found["round_trip"]["generated"]["n"] == 270
+    assert found["violations"] == 0
+
+
 class CountedModel:
     """Makes images whose level is the number of rows that it was given at once."""
 

@@ -11,7 +11,14 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem_jobs.generate.job import JOB
-from lowmem_jobs.generate.recipe import METHODS, method_of, methods_of, sigma_of
+from lowmem_jobs.generate.recipe import (
+    METHODS,
+    method_of,
+    methods_of,
+    n_decoded,
+    n_scored,
+    sigma_of,
+)
 
 N_IMAGES, D = 10, 4
 
@@ -131,3 +138,19 @@ def test_all_methods_are_tried_before_a_run_and_more_is_predicted_for_more(space
         JOB.predict(plan(space, count=count), rung).ram_bytes for count in (64, 4096)
     )
     assert few < many
+
+
+@pytest.mark.parametrize(
+    ("given", "decoded", "scored"),
+    [
+        ({"count": 9}, 9, 9),
+        ({"count": 9, "images": 4}, 4, 4),
+        ({"count": 9, "images": 10}, 9, 9),
+        ({"count": 10**6, "images": 5000}, 5000, 4096),
+    ],
+)
+def test_the_first_vectors_become_images_and_the_first_of_these_are_scored(
+    given, decoded, scored
+):
+    assert n_decoded(options_of(**given)) == decoded
+    assert n_scored(options_of(**given)) == scored

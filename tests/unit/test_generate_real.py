@@ -24,7 +24,10 @@ def ctx(tmp_path):
     space.model.mkdir()
     lines: list[str] = []
     return SimpleNamespace(
-        workspace=space, options={"count": 8}, log=lines.append, lines=lines
+        workspace=space,
+        options={"count": 8, "images": None},
+        log=lines.append,
+        lines=lines,
     )
 
 
@@ -49,7 +52,7 @@ def test_only_images_that_training_held_out_are_compared(ctx, share):
 
 def test_twice_as_many_are_compared_as_are_scored_of_a_method(ctx):
     tell_of_training(ctx, '{"validation_split": 0.6}')
-    ctx.options = {"count": 300}
+    ctx.options = {"count": 300, "images": None}
     assert len(choose_real_images(ctx, SHAPE).rows) == pytest.approx(600, abs=60)
 
 

@@ -35,7 +35,7 @@ class Course:
 
     @property
     def n_drawn(self) -> int:
-        """Vectors drawn and decoded, of all methods together."""
+        """Vectors drawn, of all methods together."""
         return int(self._state.get("drawn", 0))
 
     @property

@@ -45,6 +45,7 @@ def document(ctx: Context, task: Task, found: Scores) -> dict[str, Any]:
     told = {
         "method": method,
         "count": task.n_vectors,
+        "images": task.n_decoded,
         "seed": ctx.seed,
         "scores_are_of": task.main.name,
         "sigma": sigma_of(ctx.options),
@@ -204,7 +205,8 @@ def summary(told: dict[str, Any], found: Scores) -> dict[str, Any]:
     round_trip, model = told["round_trip"], told["reconstruction"]
     shown = {
         "method": told["method"],
-        "images": told["count"],
+        "vectors": told["count"],
+        "images": told["images"],
         "violations": told["violations"],
         "psnr_db": model and model["psnr_db"],
         "round_trip": round_trip["generated"]["median"],

@@ -36,7 +36,14 @@ OPTIONS = (
         kind="int",
         default=64,
         minimum=1,
-        help="Vectors to draw and decode, of each method.",
+        help="Vectors to draw, and to decode unless --images says less, of each method.",
+    ),
+    Option(
+        name="images",
+        kind="int",
+        minimum=1,
+        help="Decode and score the first so many vectors of each method, all by default; "
+        "the others are drawn, checked and stored.",
     ),
     Option(
         name="sigma",

@@ -42,15 +42,17 @@ def draw(
 def _draw_method(
     ctx: Context, task: Task, course: Course, drawn: Drawn, *, before: int, done: int
 ) -> Generator[CommitPoint, None, None]:
-    """Draw one block of vectors a step, decode it, and encode the images again."""
-    writer = _open_images(ctx, task, drawn, n_rows=done)
+    """Draw one block of vectors a step; decode the first, and encode them again."""
+    writer = _open_images(ctx, task, drawn, n_rows=min(done, task.n_decoded))
     course.is_flushed_by(writer.flush)
     for start in range(done, task.n_vectors, BLOCK_ROWS):
         z = drawn.source.block(start // BLOCK_ROWS)[: task.n_vectors - start]
         violations = dict(course.violations)
         n_broken = int(drawn.source.breaks_promise(z).sum())
         violations[drawn.name] = violations.get(drawn.name, 0) + n_broken
-        _decode(ctx, task, drawn, z, start, writer)
+        drawn.z.write(start, z)
+        shown = z[: max(task.n_decoded - start, 0)]
+        _decode(ctx, task, drawn, shown, start, writer)
         reached = before + start + len(z)
         ctx.progress(reached, task.n_steps, drawn.name)
         yield course.point(items=len(z), drawn=reached, violations=violations)
@@ -87,8 +89,7 @@ def _decode(
     start: int,
     writer: RowWriter,
 ) -> None:
-    """Write vectors that begin at row ``start``, their images, and E(D(z))."""
-    drawn.z.write(start, z)
+    """Write the images of vectors that begin at row ``start``, and E(D(z))."""
     for at in range(0, len(z), STEP_ROWS):
         step = z[at : at + STEP_ROWS]
         # The store takes whole chunks.

@@ -49,7 +49,7 @@ def write_pictures(ctx: Context, task: Task, course: Course, ends: Ends | None) 
 
 
 def _grid(task: Task) -> Sheet:
-    return grid(_first_images(task.main, min(task.n_vectors, GRID_IMAGES)))
+    return grid(_first_images(task.main, min(task.n_decoded, GRID_IMAGES)))
 
 
 def _axes(task: Task) -> Sheet:
@@ -133,7 +133,7 @@ def _methods(ctx: Context, task: Task) -> Sheet:
         sheet.place_row(0, _real_images(ctx, rows))
         sheet.place_row(1, task.decoder.images(task.real.read(len(rows))))
     for row, drawn in enumerate(task.drawn, start=len(above)):
-        sheet.place_row(row, _first_images(drawn, min(task.n_vectors, COLUMNS)))
+        sheet.place_row(row, _first_images(drawn, min(task.n_decoded, COLUMNS)))
     return sheet
 
 

@@ -65,9 +65,15 @@ def rows_named(options: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(row for row in named if row is not None)
 
 
+def n_decoded(options: Mapping[str, Any]) -> int:
+    """Return how many vectors of each method become images: the first ones."""
+    count = int(options["count"])
+    return min(int(options["images"] or count), count)
+
+
 def n_scored(options: Mapping[str, Any]) -> int:
-    """Return how many vectors of each method are scored."""
-    return min(int(options["count"]), SCORED_ROWS)
+    """Return how many vectors of each method are scored: the first of the images."""
+    return min(n_decoded(options), SCORED_ROWS)
 
 
 def batch_size_of(options: Mapping[str, Any], image_shape: tuple[int, ...]) -> int:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem_jobs.generate.recipe import ALL, USUAL_METHOD, method_of, n_scored
+from lowmem_jobs.generate.recipe import (
+    ALL,
+    USUAL_METHOD,
+    method_of,
+    n_decoded,
+    n_scored,
+)
 from lowmem_jobs.generate.rows import RowFile
 
 if TYPE_CHECKING:
@@ -68,8 +74,9 @@ class Task:
         Both halves of the model.
     image_shape
         Of a decoded image: height, width, channels.
-    n_vectors, n_scored
-        Vectors of each method; how many of the first of them are scored.
+    n_vectors, n_decoded, n_scored
+        Vectors of each method; how many of the first of them become images, and how
+        many of these are scored.
     compared
         The real images to compare with.
     real, real_again
@@ -84,6 +91,7 @@ class Task:
     encoder: Encoder
     image_shape: tuple[int, ...]
     n_vectors: int
+    n_decoded: int
     n_scored: int
     compared: RealImages
     real: RowFile
@@ -97,7 +105,7 @@ class Task:
 
     @property
     def n_steps(self) -> int:
-        """Images that both passes go over."""
+        """Vectors and images that both passes go over."""
         return self.n_vectors * len(self.drawn) + len(self.compared.rows)
 
     @property
@@ -143,6 +151,7 @@ class Task:
             encoder=encoder,
             image_shape=image_shape,
             n_vectors=ctx.options["count"],
+            n_decoded=n_decoded(ctx.options),
             n_scored=n_scored(ctx.options),
             compared=compared,
             real=make(scratch / "real.npy", (n_real, d), "<f4"),
