@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+    from lowmem.stores.order import RowNumbers
+
 
 # Memory for decoded chunks where the disk has no room, and no budget was given.
 _CACHE_BYTES = 64 * 2**20

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lowmem.stores.order import RowNumbers
     from lowmem.stores.read import RowReader
-
-    RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class CachedReader:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.stores.layout import RowLayout
+    from lowmem.stores.order import RowNumbers
 
-    RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 # Descriptors open at once: a store of a million images may have 8,000 files, and to
 # open one for each row would cost as much as to read it.
@@ -103,7 +103,9 @@ class DirectReader:
             return out
         into = out.reshape(-1).view(np.uint8).data
         layout, preadv, descriptors = self._layout, os.preadv, self._open
-        starts, stops, chunks, offsets = self._runs(rows)
+        # An offset may not fit the type of a row's number.
+        runs = self._runs(rows.astype(np.int64, copy=False))
+        starts, stops, chunks, offsets = runs
         for start, stop, chunk, offset in zip(
             starts, stops, chunks, offsets, strict=True
         ):

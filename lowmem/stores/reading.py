@@ -13,7 +13,7 @@ _BATCHES_BEYOND_QUEUE = 2
 _DEEPEST_QUEUE = 2
 _MOST_THREADS = 2
 # The orders of an epoch and of the next, and the rows they were drawn from.
-_BYTES_PER_ROW = 24
+_BYTES_PER_ROW = 12
 # Descriptors and names of a chunk's file, and where it begins.
 _BYTES_PER_CHUNK = 500
 # What a decoding thread holds, in chunks: one as stored, one as decoded.

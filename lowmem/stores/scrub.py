@@ -29,6 +29,12 @@ _RATE = 256 * 10**6
 _BLOCK_BYTES = 2**18
 
 
+# `lowmem.integrity.chunks` verifies too, but whole files, whose SHA-256 it takes in the
+# same reading and of which it knows no sizes; here chunks lie within shards, their sizes
+# are known, and the reading is to stop at the first that is damaged. The two share the
+# checksum's function alone.
+
+
 def verify_chunk(layout: RowLayout, chunk: int, descriptor: int) -> None:
     """Refuse a chunk that is cut off, or whose CRC-32C is not that of its bytes.
 

@@ -22,11 +22,13 @@ import numpy as np
 
 from lowmem.stores.batches import open_batches
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.order import epoch_order
+from lowmem.stores.order import epoch_order, row_number_type
 from lowmem.training import backend
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from lowmem.stores.order import RowNumbers
 
 # An epoch's order, and that of the next, which is read ahead of its beginning.
 _ORDERS_KEPT = 2
@@ -75,7 +77,7 @@ class ZarrSequence(keras.utils.Sequence):
     -----
     The order depends on (seed, epoch) and ``run_length`` alone: neither memory settings,
     threads, codec, chunks nor the place where a run was resumed change it. Memory: 4
-    batches and 24 bytes a row; of a compressed store 4 chunks more. A batch is the
+    batches and 12 bytes a row; of a compressed store 4 chunks more. A batch is the
     caller's for as long as anything refers to it. One reading thread is enough, so leave
     ``workers`` at 1.
 
@@ -117,7 +119,7 @@ class ZarrSequence(keras.utils.Sequence):
         self._is_autoencoding = is_autoencoding
         # Keras may ask from several threads; the reader is made for one.
         self._lock = Lock()
-        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._orders: dict[int, RowNumbers] = {}
         self.go_to(epoch=epoch, start_batch=start_batch)
 
     def go_to(self, *, epoch: int, start_batch: int = 0) -> None:
@@ -166,7 +168,7 @@ class ZarrSequence(keras.utils.Sequence):
         return other
 
     def _take_rows(self, rows: ArrayLike, *, is_shuffled: bool) -> None:
-        self._rows = np.asarray(rows, np.int64)
+        self._rows = np.asarray(rows, self._rows.dtype)
         self._is_shuffled = is_shuffled
         self._orders = {}
         self.go_to(epoch=0)
@@ -220,7 +222,7 @@ class ZarrSequence(keras.utils.Sequence):
             nothing = self._reader.read(self._rows[:0])
         return nothing.shape[1:], nothing.dtype
 
-    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+    def _order_of(self, epoch: int) -> RowNumbers:
         if not self._is_shuffled:
             return self._rows
         if epoch not in self._orders:
@@ -254,8 +256,8 @@ class ZarrSequence(keras.utils.Sequence):
 
 
 def _row_numbers(store: Path, name: str | None, rows: ArrayLike | None) -> NDArray[Any]:
-    if rows is not None:
-        return np.asarray(rows, np.int64)
     info = read_array_info(store / name if name else store)
     # `open_batches` has refused a store without the array.
-    return np.arange(info.shape[0] if info else 0, dtype=np.int64)
+    n_rows = info.shape[0] if info else 0
+    dtype = row_number_type(n_rows)
+    return np.arange(n_rows, dtype=dtype) if rows is None else np.asarray(rows, dtype)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lowmem.stores.batches import open_batches
-from lowmem.stores.order import epoch_order
+from lowmem.stores.order import epoch_order, row_number_type
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.stores.reading import Reading, plan_reading
 
@@ -93,6 +93,29 @@ def test_the_orders_never_change_between_versions():
 
 
 RUNS = [5, 6, 7, 0, 1, 2, 3, 4]
+
+
+def order_in_int64(n_rows, run_length):
+    """Return the order of seed 1 and epoch 2, as the first version drew it."""
+    key = np.array([1, 2], np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
+    if run_length == 1:
+        return generator.permutation(n_rows)
+    shift = generator.integers(max(n_rows, 1))
+    starts = generator.permutation(-(-n_rows // run_length)) * run_length
+    order = (starts[:, None] + np.arange(run_length)).ravel()
+    return (order[order < n_rows] + shift) % n_rows if n_rows else starts
+
+
+@pytest.mark.parametrize("run_length", [1, 3, 8])
+@pytest.mark.parametrize("n_rows", [0, 1, 7, 8, 9, 1000, 70_001])
+def test_an_order_is_the_same_in_the_smallest_type_that_holds_it(n_rows, run_length):
+    order = epoch_order(n_rows=n_rows, seed=1, epoch=2, run_length=run_length)
+    assert order.dtype == np.int32
+    np.testing.assert_array_equal(order, order_in_int64(n_rows, run_length))
+    assert row_number_type(2**31 - 1) == np.int32
+    assert row_number_type(2**31) == np.int64
+
 
 N_ROWS = 61
 ROWS = np.arange(N_ROWS, dtype=np.uint8)[:, None].repeat(6, axis=1).reshape(-1, 2, 3)
