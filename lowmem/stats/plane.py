@@ -31,12 +31,15 @@ _SIDE = N_BINS + 2
 # Circles, in sigma, within which points are counted.
 COVERAGE_SIGMAS = (2.0, 2.5, 3.0)
 
-# One number a bin holds three sums: how many points, and where in the bin they lie
-# along u and along v, in 1/32 of its width. 2^17 points cannot overflow 22 bits.
-_FIELD_BITS = 22
+# One number of 64 bits a bin holds three sums: how many points, and where in the bin they
+# lie along u and along v, in 1/32 of its width. Fewer than 2^18 points overflow neither
+# these 23 bits nor the 18 that are left above them for their number.
+_FIELD_BITS = 23
+_COUNT_BITS = 64 - 2 * _FIELD_BITS
 _PART_BITS = 5
 _N_PARTS = 2**_PART_BITS
-_MOST_ROWS = 2 ** (_FIELD_BITS - _PART_BITS)
+_MOST_ROWS = 2**_COUNT_BITS - 1
+_COUNT_MASK = 2**_COUNT_BITS - 1
 _MASK = 2**_FIELD_BITS - 1
 
 # All but the outermost bins.
@@ -125,25 +128,24 @@ class PlaneCounts:
         mean is exact. Its variance is too small by t^2, on average 1/12 of a squared
         bin. Nearest binning, without the shifts, errs by t itself.
         """
-        mass = np.zeros((_SIDE, _SIDE), dtype=np.float32)
-        mass[_INNER] = self.counts[_INNER]
-        shift = self._half_shifts(self.along_u)
-        mass[1:] += shift[:-1]
-        mass[:-1] -= shift[1:]
-        shift = self._half_shifts(self.along_v)
-        mass[:, 1:] += shift[:, :-1]
-        mass[:, :-1] -= shift[:, 1:]
-        return mass[_INNER]
-
-    def _half_shifts(self, along: Counts) -> NDArray[np.float32]:
-        """Return half the sum of t of each bin, 0 in the outermost ones."""
-        shift = np.zeros((_SIDE, _SIDE), dtype=np.float32)
-        shift[_INNER] = along[_INNER]
-        shift *= np.float32(0.5 / _N_PARTS)
+        counts = self.counts[_INNER].astype(np.float32)
         # From the lower edge to the centre; and a floor lacks half a part on average.
-        offset = np.float32(0.5 * (0.5 - 0.5 / _N_PARTS))
-        shift[_INNER] -= self.counts[_INNER] * offset
-        return shift
+        offset = counts * np.float32(0.5 * (0.5 - 0.5 / _N_PARTS))
+        shift = _half_shifts(self.along_u, offset)
+        counts[1:] += shift[:-1]
+        counts[:-1] -= shift[1:]
+        shift = _half_shifts(self.along_v, offset)
+        counts[:, 1:] += shift[:, :-1]
+        counts[:, :-1] -= shift[:, 1:]
+        return counts
+
+
+def _half_shifts(along: Counts, offset: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return half the sum of t of each bin but the outermost ones."""
+    shift = along[_INNER].astype(np.float32)
+    shift *= np.float32(0.5 / _N_PARTS)
+    shift -= offset
+    return shift
 
 
 class PlaneCounter:
@@ -161,23 +163,17 @@ class PlaneCounter:
     def __init__(self, block_rows: int) -> None:
         self._block_rows = max(block_rows, 1)
         self._scratch = _Scratch(self._block_rows)
-        self._packed, self._field = np.empty((2, _SIDE * _SIDE), dtype=np.int64)
+        self._packed = np.empty(_SIDE * _SIDE, dtype=np.int64)
 
     def count(self, x: Column, y: Column, rho: float) -> PlaneCounts:
         """Return the counts of one pair, see `PlaneCounts.of`."""
-        grids = np.zeros((3, _SIDE * _SIDE), dtype=np.int64)
-        within = np.zeros(len(COVERAGE_SIGMAS), dtype=np.int64)
-        for first in range(0, len(x), _MOST_ROWS):
-            self._packed[:] = 0
-            last = min(first + _MOST_ROWS, len(x))
-            for start in range(first, last, self._block_rows):
-                stop = min(start + self._block_rows, last)
-                scratch = self._scratch.of_length(stop - start)
-                scratch.whiten(x[start:stop], y[start:stop], rho)
-                within += scratch.count_within()
-                scratch.add_to(self._packed)
-            self._unpack(grids)
-        counts, along_u, along_v = grids.reshape(3, _SIDE, _SIDE)
+        grids, within = self._count(x[:_MOST_ROWS], y[:_MOST_ROWS], rho)
+        for first in range(_MOST_ROWS, len(x), _MOST_ROWS):
+            part = slice(first, first + _MOST_ROWS)
+            more, more_within = self._count(x[part], y[part], rho)
+            grids += more
+            within += more_within
+        counts, along_u, along_v = grids
         return PlaneCounts(
             n_samples=len(x),
             counts=counts,
@@ -186,12 +182,26 @@ class PlaneCounter:
             within=within,
         )
 
-    def _unpack(self, grids: Counts) -> None:
-        """Add the packed sums to the grids: counts, along u, along v."""
-        for k, shift in enumerate((2 * _FIELD_BITS, _FIELD_BITS, 0)):
-            np.right_shift(self._packed, shift, out=self._field)
-            self._field &= _MASK
-            grids[k] += self._field
+    def _count(self, x: Column, y: Column, rho: float) -> tuple[Counts, Counts]:
+        """Return the grids and what is within, of points that overflow no field."""
+        within = np.zeros(len(COVERAGE_SIGMAS), dtype=np.int64)
+        self._packed[:] = 0
+        for start in range(0, len(x), self._block_rows):
+            stop = min(start + self._block_rows, len(x))
+            scratch = self._scratch.of_length(stop - start)
+            scratch.whiten(x[start:stop], y[start:stop], rho)
+            within += scratch.count_within()
+            scratch.add_to(self._packed)
+        return self._unpacked(), within
+
+    def _unpacked(self) -> Counts:
+        """Return the packed sums as grids: counts, along u, along v."""
+        grids = np.empty((3, _SIDE, _SIDE), dtype=np.int64)
+        fields = ((2 * _FIELD_BITS, _COUNT_MASK), (_FIELD_BITS, _MASK), (0, _MASK))
+        for grid, (shift, mask) in zip(grids, fields, strict=True):
+            np.right_shift(self._packed.reshape(grid.shape), shift, out=grid)
+            np.bitwise_and(grid, mask, out=grid)
+        return grids
 
 
 def whitened(x: Column, y: Column, rho: float) -> tuple[Column, Column]:

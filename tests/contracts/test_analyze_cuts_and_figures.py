@@ -111,8 +111,8 @@ def test_fewer_than_four_components_have_no_such_axes(tmp_path, d):
 def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
     for module in (kept, results):
         monkeypatch.setattr(module, "MOST_TURNING", 5)
-    monkeypatch.setattr("lowmem_jobs.analyze.pairs._MAX_FEATURES_FOR_ALL", 5)
-    monkeypatch.setattr("lowmem_jobs.analyze.pairs._DEFAULT_PAIRS", 4)
+    monkeypatch.setattr("lowmem_jobs.analyze.job.MAX_FEATURES_FOR_ALL", 5)
+    monkeypatch.setattr("lowmem_jobs.analyze.job.DEFAULT_PAIRS", 4)
     few, said = study(tmp_path / "few", heavy, trim_fwhm="1.5")
     assert few["turning"] is None
     assert few["pairs"]["n_measured"] == 4

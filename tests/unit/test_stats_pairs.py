@@ -114,6 +114,20 @@ def test_one_counter_counts_pair_after_pair_as_if_each_were_the_first(skewed):
             np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
 
 
+@pytest.mark.parametrize("n", [2**18 - 1, 2**18, 600_001])
+def test_any_number_of_points_in_one_bin_is_counted_without_overflow(n):
+    # In the last 1/32 of a bin along both axes.
+    u = np.float32(BIN_WIDTH * 0.99)
+    x = np.full(n, np.sqrt(2) * u, np.float32)
+    y = np.zeros(n, np.float32)
+    found = PlaneCounts.of(x, y, 0.0, block_rows=2**16)
+    (place,) = np.argwhere(found.counts)
+    assert found.counts[tuple(place)] == n
+    assert found.along_u[tuple(place)] == found.along_v[tuple(place)] == 31 * n
+    assert found.counts.sum() == n
+    assert found.along_u.sum() == found.along_v.sum() == 31 * n
+
+
 def test_counts_of_two_parts_merge_to_those_of_all_points(skewed):
     _, rho, columns = counts_of(skewed[:, 0], skewed[:, 1])
     parts = [
