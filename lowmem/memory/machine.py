@@ -20,7 +20,7 @@ LEAST_AVAILABLE_SHARE = 0.03
 LEAST_AVAILABLE_BYTES = 128 * 2**20
 # seconds; a look costs half a millisecond.
 _SHORTEST_LOOK_S = 0.05
-_LONGEST_LOOK_S = 1.0
+_LONGEST_LOOK_S = 2.0
 # cgroup v1 writes a huge number, page-aligned, for "no limit".
 _NO_LIMIT = 2**62
 
@@ -155,7 +155,7 @@ def _groups_of(membership: str, mount: Path) -> list[tuple[Path, GroupFiles]]:
 def _limiting_groups(membership: str, mount: Path) -> list[tuple[str, GroupFiles]]:
     """Return the folders of all groups around a process, innermost first.
 
-    Remembered, since they are read every second and only change with the membership.
+    Remembered: they are read all the time, and only change with the membership.
     """
     roots = {names: root for root, names in _hierarchies(mount)}
     found = []
@@ -177,7 +177,7 @@ def _statistics(group: str) -> dict[str, int]:
 
 def _text(path: str) -> str:
     try:
-        with open(path) as stream:  # noqa: PTH123 - read every second: half the cost
+        with open(path) as stream:  # noqa: PTH123 - read all the time: half the cost
             return stream.read()
     except OSError:
         return ""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Cycle, Message, Order
 
 # seconds; a person cannot read more, and each message wakes the supervisor.
-_PROGRESS_INTERVAL_S = 0.5
+_PROGRESS_INTERVAL_S = 1.0
 
 
 class Channel:
@@ -91,7 +91,7 @@ class Channel:
         self.send(Logged(text=text, is_kept=True))
 
     def show_progress(self, done: int, total: int | None, note: str) -> None:
-        """Show how far the job is, at most twice a second and at its end."""
+        """Show how far the job is, at most once a second and at its end."""
         now = self._clock.monotonic()
         if now >= self._next_progress or done == total:
             self._next_progress = now + _PROGRESS_INTERVAL_S
