@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from lowmem.inline.messages import AnyWord
     from lowmem.memory.process import TreeReading
+    from lowmem.memory.watch import Look
 
 _PR_SET_PDEATHSIG = 1
 # seconds between two looks at the machine: each costs 0.2 ms.
@@ -128,7 +129,11 @@ class Watcher:
 
     def _look(self) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
-        found = look(self.sampler, self.budget, minds_soft=False)
+        with look(self.sampler, self.budget, minds_soft=False) as found:
+            self._act(found)
+        return found.next_in_s
+
+    def _act(self, found: Look) -> None:
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
         if self._follows:
             left_bytes = max(0, self.budget.limit_bytes - found.ram_bytes)
@@ -143,7 +148,6 @@ class Watcher:
                 self._stop(Breached(verdict="ram_limit", ram_bytes=found.ram_bytes))
             elif is_exhausted:
                 self._stop(Breached(verdict="machine_limit", ram_bytes=found.ram_bytes))
-        return found.next_in_s
 
     def _stop(self, breached: Breached) -> None:
         if self._child is None:
@@ -163,11 +167,12 @@ class Watcher:
         no more than the budget.
         """
         _signal_all(descendants(child), signal.SIGSTOP)
-        _signal_all([child], signal.SIGUSR1)
-        self._await_stacks()
-        _signal_all([child], signal.SIGSTOP)
-        self._kill(lambda: descendants(child))
-        _signal_all([child], signal.SIGKILL)
+        with self.tree.held(but=child):
+            _signal_all([child], signal.SIGUSR1)
+            self._await_stacks()
+            _signal_all([child], signal.SIGSTOP)
+            self._kill(lambda: descendants(child))
+            _signal_all([child], signal.SIGKILL)
 
     def _await_stacks(self) -> None:
         """Wait until the stacks are there and grow no more."""

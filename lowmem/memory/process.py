@@ -244,12 +244,15 @@ class TreeSampler:
         Parameters
         ----------
         but
-            The process that may go on.
+            The process that may go on, even where it was held already.
         """
-        job = [process for process in self.members if process.pid != but]
+        job = self.members
         try:
             for process in job:
-                process.hold()
+                if process.pid == but:
+                    process.release()
+                else:
+                    process.hold()
             yield
         finally:
             for process in job:

@@ -4,17 +4,19 @@ A reading is an interval, see `process`. As long as even its upper end is below 
 threshold, or its lower end above, it is fine enough. In between, the job is stopped for
 the milliseconds that it takes to count every page once: so nothing grows meanwhile, and
 neither is a job killed for pages that it shares, nor can it use up the headroom while
-they are counted.
+they are counted. If it turns out that it must die, it takes no step more.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lowmem.memory.budget import Pressure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from lowmem.memory.budget import RamBudget
@@ -51,8 +53,14 @@ class Look:
     next_in_s: float
 
 
-def look(tree: Readable, budget: RamBudget, *, minds_soft: bool = True) -> Look:
-    """Measure the job against its budget.
+@contextlib.contextmanager
+def look(
+    tree: Readable, budget: RamBudget, *, minds_soft: bool = True
+) -> Iterator[Look]:
+    """Measure the job against its budget, for a block that acts upon what was found.
+
+    Where pages had to be counted, and `Pressure.HARD` was found, the job stands still
+    to the end of the block.
 
     Cost: 0.1 ms, and 7 ms for each GB of the job where pages are shared and a threshold
     is near.
@@ -63,18 +71,20 @@ def look(tree: Readable, budget: RamBudget, *, minds_soft: bool = True) -> Look:
         Whether `Pressure.SOFT` still matters to the caller, so that being sure of it is
         worth a refinement.
     """
-    reading = tree.read()
-    is_doubtful = reading.least_bytes <= budget.hard_bytes < reading.most_bytes
-    if minds_soft and reading.ram_bytes > budget.soft_bytes:
-        is_doubtful |= not reading.is_exact
-    if is_doubtful:
-        with tree.held():
+    with contextlib.ExitStack() as holding:
+        reading = tree.read()
+        is_doubtful = reading.least_bytes <= budget.hard_bytes < reading.most_bytes
+        if minds_soft and reading.ram_bytes > budget.soft_bytes:
+            is_doubtful |= not reading.is_exact
+        if is_doubtful:
+            holding.enter_context(tree.held())
             reading = tree.refine()
-    pressure = budget.pressure(reading.least_bytes)
-    if pressure is not Pressure.HARD:
-        pressure = budget.pressure(min(reading.ram_bytes, budget.hard_bytes))
-    return Look(
-        ram_bytes=reading.ram_bytes,
-        pressure=pressure,
-        next_in_s=budget.next_interval_s(reading.most_bytes),
-    )
+        pressure = budget.pressure(reading.least_bytes)
+        if pressure is not Pressure.HARD:
+            pressure = budget.pressure(min(reading.ram_bytes, budget.hard_bytes))
+            holding.close()
+        yield Look(
+            ram_bytes=reading.ram_bytes,
+            pressure=pressure,
+            next_in_s=budget.next_interval_s(reading.most_bytes),
+        )

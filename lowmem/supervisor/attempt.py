@@ -169,20 +169,17 @@ class Attempt:
 
     def _look_at_memory(self, worker: WorkerProcess) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
-        found = look(
-            self.tools.tree,
-            self.policy.budget,
-            minds_soft=decide.minds_soft(self.course),
-        )
-        self._last_ram_bytes = found.ram_bytes
-        self._ledger.note(found.ram_bytes)
-        self.tools.telemetry.add(found.ram_bytes, None)
-        self.tools.screen.memory(found.ram_bytes)
-        if self._is_ready and self.request.is_followed:
-            left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
-            self._limits.follow(self.tools.tree.members, left_bytes)
-        if found.pressure is not Pressure.NORMAL:
-            self._apply(found.pressure, "ram_limit", worker)
+        minds_soft = decide.minds_soft(self.course)
+        with look(self.tools.tree, self.policy.budget, minds_soft=minds_soft) as found:
+            self._last_ram_bytes = found.ram_bytes
+            self._ledger.note(found.ram_bytes)
+            self.tools.telemetry.add(found.ram_bytes, None)
+            self.tools.screen.memory(found.ram_bytes)
+            if self._is_ready and self.request.is_followed:
+                left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
+                self._limits.follow(self.tools.tree.members, left_bytes)
+            if found.pressure is not Pressure.NORMAL:
+                self._apply(found.pressure, "ram_limit", worker)
         return found.next_in_s
 
     def _apply(
