@@ -21,7 +21,7 @@ import resource
 import select
 import signal
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +80,7 @@ class GrowthSampler:
         return self.tree.held()
 
     def _less(self, reading: TreeReading) -> TreeReading:
-        return replace(
-            reading,
+        return reading._replace(
             ram_bytes=max(0, reading.ram_bytes - self.base_bytes),
             least_bytes=max(0, reading.least_bytes - self.base_bytes),
             most_bytes=max(0, reading.most_bytes - self.base_bytes),
@@ -106,6 +105,7 @@ class Watcher:
     tree: TreeSampler
     sampler: GrowthSampler
     _clock: SystemClock = field(default_factory=SystemClock)
+    _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _former_pids: frozenset[int] = frozenset()
     _child: int | None = None
     _stacks: Path | None = None
@@ -129,8 +129,9 @@ class Watcher:
 
     def _look(self) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
-        with look(self.sampler, self.budget, minds_soft=False) as found:
-            self._act(found)
+        found = look(self.sampler, self.budget, self._holding, minds_soft=False)
+        self._act(found)
+        self._holding.close()
         return found.next_in_s
 
     def _act(self, found: Look) -> None:

@@ -6,6 +6,7 @@ Every decision is taken by `decide`; here are its effects.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ class Attempt:
     startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
     _limits: AllocationLimits = field(default_factory=AllocationLimits)
+    _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _is_ready: bool = False
     _ending: decide.Ending | None = None
     _last_ram_bytes: int | None = None
@@ -169,17 +171,22 @@ class Attempt:
 
     def _look_at_memory(self, worker: WorkerProcess) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
-        minds_soft = decide.minds_soft(self.course)
-        with look(self.tools.tree, self.policy.budget, minds_soft=minds_soft) as found:
-            self._last_ram_bytes = found.ram_bytes
-            self._ledger.note(found.ram_bytes)
-            self.tools.telemetry.add(found.ram_bytes, None)
-            self.tools.screen.memory(found.ram_bytes)
-            if self._is_ready and self.request.is_followed:
-                left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
-                self._limits.follow(self.tools.tree.members, left_bytes)
-            if found.pressure is not Pressure.NORMAL:
-                self._apply(found.pressure, "ram_limit", worker)
+        found = look(
+            self.tools.tree,
+            self.policy.budget,
+            self._holding,
+            minds_soft=decide.minds_soft(self.course),
+        )
+        self._last_ram_bytes = found.ram_bytes
+        self._ledger.note(found.ram_bytes)
+        self.tools.telemetry.add(found.ram_bytes, None)
+        self.tools.screen.memory(found.ram_bytes)
+        if self._is_ready and self.request.is_followed:
+            left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
+            self._limits.follow(self.tools.tree.members, left_bytes)
+        if found.pressure is not Pressure.NORMAL:
+            self._apply(found.pressure, "ram_limit", worker)
+        self._holding.close()
         return found.next_in_s
 
     def _apply(

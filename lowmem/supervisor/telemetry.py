@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -61,7 +61,8 @@ class Telemetry:
     clock: Clock
     _stream: FileIO | None = None
     _due: float = 0.0
-    _peaks: dict[str, int | None] = field(default_factory=dict)
+    _ram_bytes: int = 0
+    _vram_bytes: int | None = None
 
     def __enter__(self) -> Self:
         path = self.space.telemetry(self.job)
@@ -82,23 +83,22 @@ class Telemetry:
 
     def add(self, ram_bytes: int, vram_bytes: int | None) -> None:
         """Take one reading."""
-        ram, vram = self._peaks.get("ram_bytes"), self._peaks.get("vram_bytes")
-        self._peaks["ram_bytes"] = max(ram_bytes, ram or 0)
+        self._ram_bytes = max(ram_bytes, self._ram_bytes)
         if vram_bytes is not None:
-            self._peaks["vram_bytes"] = max(vram_bytes, vram or 0)
+            self._vram_bytes = max(vram_bytes, self._vram_bytes or 0)
         if self.clock.monotonic() >= self._due:
             self._write_point()
 
     def _write_point(self) -> None:
-        if self._stream is None or not self._peaks:
+        if self._stream is None or not self._ram_bytes:
             return
         self._due = self.clock.monotonic() + _POINT_INTERVAL_S
         point = {
             "at": timestamp(self.clock.now()),
             "attempt": self.attempt,
-            "ram_bytes": self._peaks.get("ram_bytes"),
-            "vram_bytes": self._peaks.get("vram_bytes"),
+            "ram_bytes": self._ram_bytes,
+            "vram_bytes": self._vram_bytes,
         }
-        self._peaks = {}
+        self._ram_bytes, self._vram_bytes = 0, None
         with storage_errors(self.space.telemetry(self.job)):
             self._stream.write(msgspec.json.encode(point) + b"\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -92,9 +92,9 @@ class FakeMachine:
 def peak_when_watched(machine, budget, lateness):
     """Return the use at the death of the job; ``lateness`` is a share of `REACTION_S`."""
     while True:
-        with look(machine, budget) as found:
-            if found.pressure is Pressure.HARD:
-                return machine.used
+        found = look(machine, budget, ExitStack())
+        if found.pressure is Pressure.HARD:
+            return machine.used
         late = lateness[machine.n_steps % len(lateness)] * REACTION_S
         machine.pass_time(found.next_in_s + late)
         assert machine.n_steps < 10**4
@@ -142,8 +142,7 @@ def test_a_reaction_later_than_assumed_shows_that_the_bound_is_tight(limit, rate
     machine.used = min(limit - headroom_s * rate, budget.hard_bytes)
     if machine.used < limit - headroom_s * rate or machine.used < 0:
         return
-    with look(machine, budget) as found:
-        pass
+    found = look(machine, budget, ExitStack())
     machine.pass_time(found.next_in_s + 2 * REACTION_S)
     assert machine.used > limit
 
@@ -152,10 +151,9 @@ def test_a_reaction_later_than_assumed_shows_that_the_bound_is_tight(limit, rate
 def test_what_is_exact_or_far_from_the_threshold_is_never_refined(share):
     budget = RamBudget(limit_bytes=GIB)
     machine = FakeMachine(1e9, [1.0], used=share * 0.9 * GIB)
-    with look(machine, budget):
-        machine.twice = 0.03 * GIB
-    with look(machine, budget):
-        pass
+    look(machine, budget, ExitStack())
+    machine.twice = 0.03 * GIB
+    look(machine, budget, ExitStack())
     assert machine.n_refined == 0
 
 
@@ -164,7 +162,8 @@ def test_a_job_that_must_die_stands_still_from_its_count_to_its_end(share):
     budget = RamBudget(limit_bytes=GIB)
     used = share * budget.hard_bytes
     machine = FakeMachine(1e9, [1.0], used=used, twice=0.5 * GIB)
-    with look(machine, budget) as found:
+    with ExitStack() as holding:
+        found = look(machine, budget, holding)
         assert machine.is_held is (found.pressure is Pressure.HARD) is (share > 1)
     assert not machine.is_held
 
