@@ -17,9 +17,13 @@ from lowmem.base.files import remove
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
-from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
+from lowmem.memory.process import (
+    TreeSampler,
+    anonymous_bytes,
+    tmpfs_mounts,
+    tmpfs_used_bytes,
+)
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
-from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
 
@@ -120,7 +124,8 @@ def _watched(
     return TrialPeak(
         settings=trial.settings,
         options=trial.options,
-        ram_bytes=max(0, watch.peak_bytes - SUPERVISOR_BYTES),
+        # This process may be the command line, larger than what supervises a run.
+        ram_bytes=max(0, watch.peak_bytes - anonymous_bytes()),
         is_whole=is_whole,
         ram_budget_bytes=order.ram_budget_bytes,
     )
