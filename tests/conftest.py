@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import psutil
@@ -25,6 +26,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 # seconds; a killed process takes a moment to leave the table.
 _PATIENCE_S = 5.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def an_interrupt_is_heard():
+    """Let it be heard by what tests start, also where a shell runs them in the background."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 @pytest.fixture(scope="session", autouse=True)
