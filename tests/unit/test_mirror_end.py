@@ -77,6 +77,19 @@ def records(n_committed, durable):
     return found
 
 
+def mirror_of(folder, clock, said, *, journal=None, deadline=None):
+    return Mirror(
+        plan=MirrorPlan(url="anywhere"),
+        space=Workspace.at(folder),
+        journal=journal,
+        clock=clock,
+        stops=NoStops(),
+        say=said.append,
+        read_records=lambda: records(5, durable=3),
+        deadline=deadline,
+    )
+
+
 @pytest.mark.parametrize(
     ("left_s", "waits_s"), [(None, 60), (1000, 60), (20, 20), (2, 5), (-10, 5)]
 )
@@ -85,16 +98,8 @@ def test_the_wait_for_a_mirror_that_does_not_answer_keeps_to_the_time_budget(
 ):
     monkeypatch.setattr(mirroring, "HelperProcess", Silent)
     clock, said = Clock(), []
-    mirror = Mirror(
-        plan=MirrorPlan(url="slow"),
-        space=Workspace.at(tmp_path),
-        journal=None,
-        clock=clock,
-        stops=NoStops(),
-        say=said.append,
-        read_records=lambda: records(5, durable=3),
-        deadline=None if left_s is None else clock.seconds + left_s,
-    )
+    deadline = None if left_s is None else clock.seconds + left_s
+    mirror = mirror_of(tmp_path, clock, said, deadline=deadline)
     with mirror:
         mirror.committed("train", 4)
         began = clock.seconds
@@ -133,15 +138,7 @@ def test_a_mirror_killed_while_the_run_ends_is_started_again_and_ends_its_work(
     monkeypatch.setattr(Mortal, "made", [])
     clock, said = Clock(), []
     with Journal(Workspace.at(tmp_path), clock) as journal:
-        mirror = Mirror(
-            plan=MirrorPlan(url="mortal"),
-            space=Workspace.at(tmp_path),
-            journal=journal,
-            clock=clock,
-            stops=NoStops(),
-            say=said.append,
-            read_records=lambda: records(5, durable=3),
-        )
+        mirror = mirror_of(tmp_path, clock, said, journal=journal)
         with mirror:
             mirror.committed("train", 4)
             began = clock.seconds
