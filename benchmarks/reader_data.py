@@ -82,16 +82,16 @@ def ours(
     """Read with lowmem."""
     from lowmem.stores.batches import open_batches
     from lowmem.stores.metadata import read_array_info
-    from lowmem.stores.order import epoch_order
+    from lowmem.stores.order import EpochOrder
 
     n = read_array_info(folder / store / "images").shape[0]
     with open_batches(
         folder / store, "images", batch_rows=BATCH, spill_folder=folder
     ) as reader:
         for epoch in range(10**9):
-            order = epoch_order(n_rows=n, seed=1, epoch=epoch, run_length=run_length)
+            order = EpochOrder(n_rows=n, seed=1, epoch=epoch, run_length=run_length)
             for start in range(0, n, BATCH):
-                yield len(reader.read(order[start : start + BATCH]))
+                yield len(reader.read(order.rows(start, start + BATCH)))
 
 
 def windowed(read: Callable[[int, int], np.ndarray], n: int) -> Iterator[int]:

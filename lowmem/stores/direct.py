@@ -13,13 +13,12 @@ were found.
 from __future__ import annotations
 
 import os
-import resource
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from lowmem.stores.buffers import BufferPool
+from lowmem.stores.open_files import OpenFiles
 from lowmem.stores.scrub import Scrub
 
 if TYPE_CHECKING:
@@ -29,13 +28,8 @@ if TYPE_CHECKING:
     from lowmem.stores.order import RowNumbers
 
 
-# Descriptors open at once: a store of a million images may have 8,000 files, and to
-# open one for each row would cost as much as to read it.
-_OPEN_FILES = 16_384
 # A store this small is verified before its first row is read: it takes milliseconds.
 _AT_ONCE_BYTES = 2**26
-# Descriptors left to everything else in the process.
-_OTHER_FILES = 256
 
 
 class DirectReader:
@@ -67,8 +61,7 @@ class DirectReader:
 
     def __init__(self, layout: RowLayout, *, batch_rows: int, n_buffers: int) -> None:
         self._layout = layout
-        self._open: dict[int, int] = {}
-        self._most_open = _allowed_files(len(layout.files))
+        self._files = OpenFiles(layout.path_of, layout.n_files)
         self.pool = BufferPool(
             layout.shape[1:], layout.dtype, n_rows=batch_rows, most=n_buffers
         )
@@ -85,8 +78,7 @@ class DirectReader:
     def close(self) -> None:
         """Close every descriptor."""
         self._scrub.stop()
-        while self._open:
-            os.close(self._open.popitem()[1])
+        self._files.close()
 
     def read(self, rows: RowNumbers) -> NDArray[Any]:
         """Return these rows in this order.
@@ -102,17 +94,17 @@ class DirectReader:
         if not len(rows):
             return out
         into = out.reshape(-1).view(np.uint8).data
-        layout, preadv, descriptors = self._layout, os.preadv, self._open
+        preadv, descriptors = os.preadv, self._files.descriptors
+        chunks_per_file = self._layout.chunks_per_file
         # An offset may not fit the type of a row's number.
         runs = self._runs(rows.astype(np.int64, copy=False))
         starts, stops, chunks, offsets = runs
         for start, stop, chunk, offset in zip(
             starts, stops, chunks, offsets, strict=True
         ):
-            index = chunk // layout.chunks_per_file
-            descriptor = descriptors.get(index)
-            if descriptor is None:
-                descriptor = self._opened(index, chunk)
+            descriptor = descriptors[chunk // chunks_per_file]
+            if descriptor < 0:
+                descriptor = self._opened(chunk)
             got = preadv(descriptor, (into[start:stop],), offset)
             if got != stop - start:
                 self._read_rest(chunk, into[start + got : stop], offset + got)
@@ -130,7 +122,7 @@ class DirectReader:
 
     def _read_rest(self, chunk: int, into: memoryview, offset: int) -> None:
         """Go on where a call gave fewer bytes than asked for: at a file's end, none."""
-        descriptor = self._open[chunk // self._layout.chunks_per_file]
+        descriptor = self._files.descriptors[chunk // self._layout.chunks_per_file]
         while into:
             got = os.preadv(descriptor, (into,), offset)
             if not got:
@@ -154,31 +146,8 @@ class DirectReader:
         edges = (np.append(first, len(rows)) * layout.row_bytes).tolist()
         return edges[:-1], edges[1:], chunks.tolist(), offsets.tolist()
 
-    def _opened(self, index: int, chunk: int) -> int:
-        if len(self._open) >= self._most_open:
-            # The one that has been open longest.
-            os.close(self._open.pop(next(iter(self._open))))
+    def _opened(self, chunk: int) -> int:
         try:
-            descriptor = os.open(self._layout.files[index], os.O_RDONLY)
+            return self._files.open(chunk // self._layout.chunks_per_file)
         except FileNotFoundError as error:
             raise self._layout.damage(chunk, "is missing") from error
-        # Readahead would fetch neighbours that a shuffle does not want.
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        self._open[index] = descriptor
-        return descriptor
-
-
-def _allowed_files(wanted: int) -> int:
-    """Return how many files may be open at once, raising the process's limit for it."""
-    wanted = min(wanted, _OPEN_FILES)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted + _OTHER_FILES:
-        most = wanted + _OTHER_FILES
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY:
-        return wanted
-    return max(1, min(wanted, soft - _OTHER_FILES))

@@ -26,6 +26,7 @@ from zarr.core.metadata import ArrayV2Metadata
 from lowmem.base.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -55,8 +56,9 @@ class RowLayout:
     chunk_rows
         Rows that lie together: those of a chunk, or of a shard's inner chunk. The last
         chunk takes as much room as the others.
-    files
-        The files of chunks or shards, in the order of their rows.
+    path_of
+        The file of a chunk or shard by its number, in the order of their rows: computed,
+        since the names of all would take more memory than all else here.
     chunks_per_file
         1, or the number of inner chunks of a shard.
     offsets : shape (n_chunks,)
@@ -68,7 +70,7 @@ class RowLayout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_rows: int
-    files: tuple[Path, ...]
+    path_of: Callable[[int], Path]
     chunks_per_file: int
     offsets: Offsets
     has_checksum: bool
@@ -88,9 +90,14 @@ class RowLayout:
         """Number of chunks that hold rows."""
         return -(-self.shape[0] // self.chunk_rows)
 
+    @property
+    def n_files(self) -> int:
+        """Number of files that hold rows."""
+        return -(-self.n_chunks // self.chunks_per_file)
+
     def file_of(self, chunk: int) -> Path:
         """Return the file that holds a chunk."""
-        return self.files[chunk // self.chunks_per_file]
+        return self.path_of(chunk // self.chunks_per_file)
 
     def damage(self, chunk: int, problem: str) -> DataError:
         """Return the error that names a chunk and its samples."""
@@ -164,18 +171,21 @@ def _located(
     """Find every chunk in its file; None if one is not stored."""
     file_rows = array.chunks[0] if array.shards is None else array.shards[0]
     rest = (0,) * (array.ndim - 1)
-    files = tuple(
-        path / array.metadata.encode_chunk_key((index, *rest))
-        for index in range(-(-array.shape[0] // file_rows))
-    )
+    metadata = array.metadata
+
+    def path_of(index: int) -> Path:
+        return path / metadata.encode_chunk_key((index, *rest))
+
+    n_files = -(-array.shape[0] // file_rows)
     # What a missing chunk means (zeros or damage) is for the general reader to say.
-    if not all(file.exists() for file in files):
+    if not all(path_of(index).exists() for index in range(n_files)):
         return None
     chunks_per_file = file_rows // array.chunks[0]
     n_chunks = -(-array.shape[0] // array.chunks[0])
     if shard is None:
         offsets = np.zeros(n_chunks, np.int64)
     else:
+        files = map(path_of, range(n_files))
         found = _shard_offsets(files, shard, chunks_per_file)
         if found is None or (found[:n_chunks] == _ABSENT).any():
             return None
@@ -184,7 +194,7 @@ def _located(
         shape=array.shape,
         dtype=np.dtype(array.dtype),
         chunk_rows=array.chunks[0],
-        files=files,
+        path_of=path_of,
         chunks_per_file=chunks_per_file,
         offsets=offsets,
         has_checksum=has_checksum,
@@ -192,7 +202,7 @@ def _located(
 
 
 def _shard_offsets(
-    files: tuple[Path, ...], shard: ShardingCodec, chunks_per_file: int
+    files: Iterable[Path], shard: ShardingCodec, chunks_per_file: int
 ) -> NDArray[np.uint64] | None:
     """Return where the inner chunks begin; None where the index has another form.
 
@@ -208,7 +218,7 @@ def _shard_offsets(
     is_first = getattr(shard.index_location, "value", shard.index_location) == "start"
     n_bytes = chunks_per_file * 2 * _INDEX_WORD.itemsize
     parts = [_read_index(file, n_bytes, is_first=is_first) for file in files]
-    return np.concatenate(parts)[:, 0]
+    return np.concatenate(parts)
 
 
 def _read_index(file: Path, n_bytes: int, *, is_first: bool) -> NDArray[np.uint64]:
@@ -225,4 +235,4 @@ def _read_index(file: Path, n_bytes: int, *, is_first: bool) -> NDArray[np.uint6
             expected="a whole shard as it was written",
             todo=_REMEDY,
         )
-    return np.frombuffer(data[:n_bytes], _INDEX_WORD).reshape(-1, 2)
+    return np.frombuffer(data[:n_bytes], _INDEX_WORD)[::2].copy()

@@ -12,10 +12,13 @@ _BATCHES_BEYOND_QUEUE = 2
 # More in the queue has never been faster: one thread reads as fast as it can.
 _DEEPEST_QUEUE = 2
 _MOST_THREADS = 2
-# The orders of an epoch and of the next, and the rows they were drawn from.
-_BYTES_PER_ROW = 12
-# Descriptors and names of a chunk's file, and where it begins.
-_BYTES_PER_CHUNK = 500
+# The orders of an epoch and of the next: whole up to so many bytes, then in parts.
+_ORDERS = 2
+_BYTES_OF_ORDER, _MOST_PARTS = 2**20, 2**8
+# The number of a row where some were chosen.
+_BYTES_PER_ROW = 4
+# Where a chunk begins, the descriptor of its file, and its place among those open.
+_BYTES_PER_CHUNK = 16
 # What a decoding thread holds, in chunks: one as stored, one as decoded.
 _CHUNKS_PER_THREAD = 2
 
@@ -51,9 +54,11 @@ class Reading:
 
     @property
     def fixed_bytes(self) -> int:
-        """Bytes of the order and of what is known of files, whatever is chosen."""
+        """Bytes of orders and of what is known of files, whatever is chosen."""
         n_chunks = -(-self.n_rows // self.chunk_rows)
-        return _BYTES_PER_ROW * self.n_rows + _BYTES_PER_CHUNK * n_chunks
+        numbers = _BYTES_PER_ROW * self.n_rows
+        order = min(numbers, max(_BYTES_OF_ORDER, numbers // _MOST_PARTS))
+        return _ORDERS * order + numbers + _BYTES_PER_CHUNK * n_chunks
 
     @property
     def thread_bytes(self) -> int:

@@ -132,7 +132,7 @@ def _spilled_layout(reader: RowReader, descriptor: int) -> RowLayout:
         dtype=reader.dtype,
         chunk_rows=reader.chunk_rows,
         # The file has no name; the kernel gives one to each open descriptor.
-        files=(Path(f"/proc/self/fd/{descriptor}"),),
+        path_of=lambda _: Path(f"/proc/self/fd/{descriptor}"),
         chunks_per_file=n_chunks,
         offsets=np.arange(n_chunks, dtype=np.int64) * (reader.chunk_rows * row_bytes),
         has_checksum=False,

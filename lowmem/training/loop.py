@@ -226,6 +226,7 @@ class Training:
             "plateau": texts_from_numbers(asdict(self._plateau)),
             "environment": backend.environment(),
             "micro_batch": self._plan.micro_batch,
+            "order_version": self._plan.training.order_version,
         }
         return CommitPoint(
             items=items, state=saved, arrays=self._arrays, flush=self._verify
@@ -268,6 +269,8 @@ class Training:
         self._stopping = EarlyStopping(**numbers_from_texts(saved["stopping"]))
         # A checkpoint of before there was one has none.
         self._plateau = Plateau(**numbers_from_texts(saved.get("plateau", {})))
+        # An epoch goes on as it was begun; before there was a second way, by the first.
+        self._plan.training.order_version = saved.get("order_version", 1)
 
     def _prepare_optimizers(self) -> None:
         if not self._model.optimizer.built:

@@ -22,7 +22,7 @@ import numpy as np
 
 from lowmem.stores.batches import open_batches
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.order import epoch_order, row_number_type
+from lowmem.stores.order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.training import backend
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class ZarrSequence(keras.utils.Sequence):
     -----
     The order depends on (seed, epoch) and ``run_length`` alone: neither memory settings,
     threads, codec, chunks nor the place where a run was resumed change it. Memory: 4
-    batches and 12 bytes a row; of a compressed store 4 chunks more. A batch is the
+    batches, at most 2 MiB for orders, and 4 bytes for each of the ``rows``; of a
+    compressed store 4 chunks more. A batch is the
     caller's for as long as anything refers to it. One reading thread is enough, so leave
     ``workers`` at 1.
 
@@ -111,15 +112,19 @@ class ZarrSequence(keras.utils.Sequence):
             spill_folder=Path(spill_folder) if spill_folder else None,
         )
         self.note = self._reader.note
-        self._rows = _row_numbers(Path(store), name, rows)
+        # Of a whole array none are held.
+        self._rows: RowNumbers | None = None
+        self._n_samples = _n_rows(Path(store), name)
+        self._number_type: np.dtype[Any] = row_number_type(self._n_samples)
         self._batch_size = batch_size
         self._seed = seed
         self._run_length = run_length
-        self._is_shuffled = is_shuffled
         self._is_autoencoding = is_autoencoding
         # Keras may ask from several threads; the reader is made for one.
         self._lock = Lock()
-        self._orders: dict[int, RowNumbers] = {}
+        self._order_version = ORDER_VERSION
+        self._orders: dict[int, EpochOrder] = {}
+        self._take_rows(rows, is_shuffled=is_shuffled)
         self.go_to(epoch=epoch, start_batch=start_batch)
 
     def go_to(self, *, epoch: int, start_batch: int = 0) -> None:
@@ -134,9 +139,19 @@ class ZarrSequence(keras.utils.Sequence):
         return self._epoch
 
     @property
+    def order_version(self) -> int:
+        """How orders are drawn: see `lowmem.stores.order`. Set it to go on with another."""
+        return self._order_version
+
+    @order_version.setter
+    def order_version(self, version: int) -> None:
+        with self._lock:
+            self._order_version, self._orders = version, {}
+
+    @property
     def n_samples(self) -> int:
         """Number of samples in a whole epoch."""
-        return len(self._rows)
+        return self._n_samples
 
     def __len__(self) -> int:
         """Return the number of batches left in the current epoch."""
@@ -144,7 +159,7 @@ class ZarrSequence(keras.utils.Sequence):
 
     @property
     def _n_batches(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        return -(-self._n_samples // self._batch_size)
 
     def __getitem__(
         self, index: int
@@ -165,13 +180,15 @@ class ZarrSequence(keras.utils.Sequence):
         """
         other = copy(self)
         other._take_rows(rows, is_shuffled=is_shuffled)  # noqa: SLF001 - its own class
+        other.go_to(epoch=0)
         return other
 
-    def _take_rows(self, rows: ArrayLike, *, is_shuffled: bool) -> None:
-        self._rows = np.asarray(rows, self._rows.dtype)
+    def _take_rows(self, rows: ArrayLike | None, *, is_shuffled: bool) -> None:
+        if rows is not None:
+            chosen: RowNumbers = np.asarray(rows, self._number_type)
+            self._rows, self._n_samples = chosen, len(chosen)
         self._is_shuffled = is_shuffled
         self._orders = {}
-        self.go_to(epoch=0)
 
     def tf_dataset(self, *, epochs: int) -> Any:  # noqa: ANN401 - TensorFlow has no types
         """Return a `tf.data.Dataset` of the batches up to the end of epoch ``epochs``.
@@ -212,29 +229,36 @@ class ZarrSequence(keras.utils.Sequence):
 
     def _read(self, epoch: int, batch: int) -> NDArray[Any]:
         start = batch * self._batch_size
+        stop = min(start + self._batch_size, self._n_samples)
         with self._lock:
-            rows = self._order_of(epoch)[start : start + self._batch_size]
-            return self._reader.read(rows)
+            return self._reader.read(self._rows_at(epoch, start, stop))
 
     @property
     def _row_type(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
         with self._lock:
-            nothing = self._reader.read(self._rows[:0])
+            nothing = self._reader.read(np.empty(0, self._number_type))
         return nothing.shape[1:], nothing.dtype
 
-    def _order_of(self, epoch: int) -> RowNumbers:
-        if not self._is_shuffled:
-            return self._rows
+    def _rows_at(self, epoch: int, start: int, stop: int) -> RowNumbers:
+        """Return the rows at these places of an epoch."""
+        places: RowNumbers
+        if self._is_shuffled:
+            places = self._order_of(epoch).rows(start, stop)
+        else:
+            places = np.arange(start, stop).astype(self._number_type)
+        return places if self._rows is None else self._rows[places]
+
+    def _order_of(self, epoch: int) -> EpochOrder:
         if epoch not in self._orders:
             while len(self._orders) >= _ORDERS_KEPT:
                 del self._orders[next(iter(self._orders))]
-            order = epoch_order(
-                n_rows=len(self._rows),
+            self._orders[epoch] = EpochOrder(
+                n_rows=self._n_samples,
                 seed=self._seed,
                 epoch=epoch,
                 run_length=self._run_length,
+                version=self._order_version,
             )
-            self._orders[epoch] = self._rows[order]
         return self._orders[epoch]
 
     def on_epoch_begin(self) -> None:
@@ -255,9 +279,7 @@ class ZarrSequence(keras.utils.Sequence):
         self._reader.__exit__(None, None, None)
 
 
-def _row_numbers(store: Path, name: str | None, rows: ArrayLike | None) -> NDArray[Any]:
+def _n_rows(store: Path, name: str | None) -> int:
     info = read_array_info(store / name if name else store)
     # `open_batches` has refused a store without the array.
-    n_rows = info.shape[0] if info else 0
-    dtype = row_number_type(n_rows)
-    return np.arange(n_rows, dtype=dtype) if rows is None else np.asarray(rows, dtype)
+    return info.shape[0] if info else 0

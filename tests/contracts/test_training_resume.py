@@ -11,6 +11,7 @@ import pytest
 
 from lowmem.base.errors import DataError
 from lowmem.stores import direct, scrub
+from lowmem.stores import order as orders
 from lowmem.stores.write import RowWriter
 from lowmem.training import state
 from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
@@ -295,6 +296,27 @@ def test_the_history_is_what_fit_reports(store):
     for name in ("loss", "val_loss"):
         ours = [row[name] for row in history]
         np.testing.assert_allclose(ours, report.history[name], rtol=1e-4)
+
+
+def test_an_epoch_goes_on_in_the_order_of_the_version_that_began_it(store, monkeypatch):
+    expected = train(store, plain_model)
+    saved, arrays, _ = attempt(
+        store, plain_model, {}, {}, cut_after=2, micro_batch=4
+    )  # fmt: skip
+    # What the first version saved; and orders are now drawn in another way.
+    assert saved.pop("order_version") == 2
+    monkeypatch.setattr(orders, "_WHOLE", 2)
+    monkeypatch.setattr(orders, "_PART", 4)
+
+    def resumed(version):
+        _, found, result = attempt(
+            store, plain_model, saved | version, arrays, cut_after=None, micro_batch=4
+        )
+        return found, *result
+
+    assert_identical(resumed({}), expected)
+    with pytest.raises(AssertionError):
+        assert_identical(resumed({"order_version": 2}), expected)
 
 
 def test_nothing_is_committed_that_was_learned_from_damaged_rows(

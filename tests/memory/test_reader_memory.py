@@ -1,12 +1,14 @@
-"""A compressed store is read in little more memory than an uncompressed one."""
+"""What reading takes: however many rows there are, and however they are stored."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import zarr
 
 from lowmem.stores.write import RowWriter
 
@@ -16,13 +18,13 @@ CHUNK_BYTES = CHUNK_ROWS * 96 * 96 * 3
 READ = """
 import pathlib, re, sys
 from lowmem.stores.batches import open_batches
-from lowmem.stores.order import epoch_order
+from lowmem.stores.order import EpochOrder
 
-store, n = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+store, n, step = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with open_batches(store, "images", batch_rows=128, spill_folder=store.parent) as reader:
-    order = epoch_order(n_rows=n, seed=1, epoch=0)
-    for start in range(0, n, 128):
-        reader.read(order[start : start + 128])
+    order = EpochOrder(n_rows=n, seed=1, epoch=0)
+    for start in range(0, n, step):
+        reader.read(order.rows(start, start + 128))
 status = pathlib.Path("/proc/self/status").read_text()
 print(1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]))
 """
@@ -41,8 +43,8 @@ def write_store(folder, codec):
     return folder
 
 
-def peak_bytes(store) -> int:
-    command = [sys.executable, "-c", READ, str(store), str(N_CHUNKS * CHUNK_ROWS)]
+def peak_bytes(store, *, n=N_CHUNKS * CHUNK_ROWS, step=128) -> int:
+    command = [sys.executable, "-c", READ, str(store), str(n), str(step)]
     return int(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
@@ -56,3 +58,33 @@ def test_decoding_takes_the_memory_of_four_chunks_beside_that_of_plain_reading(
     decoding = peak_bytes(write_store(tmp_path / "lz4.zarr", "lz4"))
     # Two threads, each with a chunk as stored and as decoded: the bound of the plan.
     assert decoding - plain < 4 * CHUNK_BYTES
+
+
+def write_pixels(folder, n_chunks):
+    """Write images of one pixel each: as many files as images of any size have."""
+    array = zarr.create_array(
+        folder / "images", shape=(n_chunks * CHUNK_ROWS, 1, 1, 1), dtype="u1",
+        chunks=(CHUNK_ROWS, 1, 1, 1), compressors=None,
+        chunk_key_encoding={"name": "default", "separator": "."},
+    )  # fmt: skip
+    array[:CHUNK_ROWS] = 1
+    for chunk in range(1, n_chunks):
+        name = array.metadata.encode_chunk_key((chunk, 0, 0, 0))
+        os.link(folder / "images" / "c.0.0.0.0", folder / "images" / name)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.memory
+@pytest.mark.process
+def test_a_million_images_are_read_in_the_memory_of_fifty_thousand(tmp_path):
+    few, many = 391, 7813
+    small, large = (
+        peak_bytes(
+            write_pixels(tmp_path / f"{n_chunks}.zarr", n_chunks),
+            n=n_chunks * CHUNK_ROWS,
+            step=16 * CHUNK_ROWS,
+        )
+        for n_chunks in (few, many)
+    )
+    assert large < 1.02 * small

@@ -185,12 +185,15 @@ def test_without_room_on_a_disk_chunks_are_cached_and_the_reader_says_so(
 
 
 def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(direct, "_OPEN_FILES", 2)
+    monkeypatch.setattr("lowmem.stores.open_files._OPEN_FILES", 2)
     store = write_store(tmp_path / "store.zarr")
     before = open_files()
     with open_rows(store, "images") as reader:
         order = epoch_order(n_rows=N_ROWS, seed=1, epoch=0)
         np.testing.assert_array_equal(reader.read(order), images()[order])
+        assert open_files() == before + 2
+        # The two that were asked for last are open still, and no other is opened twice.
+        np.testing.assert_array_equal(reader.read(order[-1:]), images()[order[-1:]])
         assert open_files() == before + 2
     assert open_files() == before
 

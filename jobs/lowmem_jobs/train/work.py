@@ -67,6 +67,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         )
         with closing(_batches(ctx, images, split)) as training:
             validation = training.of_rows(split.validation)
+            # The two hold its numbers in half the bytes.
+            del split
             plan = TrainingPlan(
                 training=training,
                 validation=validation,
