@@ -40,7 +40,7 @@ _INCREMENTAL_BYTES = 60 * 10**6
 _AFTER_SWEEPS_BYTES = 100 * 10**6
 _BYTES_PER_POSSIBLE_PAIR = 48
 _BYTES_PER_PAIR = 200
-_BYTES_PER_PAIR_ROW = 120
+_BYTES_PER_PAIR_ROW = 64
 # Above this many components all pairs take more than a few minutes.
 MAX_FEATURES_FOR_ALL = 512
 DEFAULT_PAIRS = 100_000
@@ -231,7 +231,7 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
 
 
 def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:
-    return tuple({"pair_rows": rows} for rows in (2**16, 2**14, 2**12))
+    return tuple({"pair_rows": rows} for rows in (2**18, 2**16, 2**14))
 
 
 def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
@@ -304,7 +304,7 @@ JOB = Job(
     work="lowmem_jobs.analyze.work:work",
     summary="Measure how the latent vectors are distributed: moments, axes, every pair.",
     unit="steps",
-    version=3,
+    version=4,
     options=OPTIONS,
     ladder=_ladder,
     predict=_predict,

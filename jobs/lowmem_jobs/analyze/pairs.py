@@ -35,7 +35,7 @@ _SIDE = 16
 # The columns of the measured scores.
 SCORES = ("contour_iou", "contour_offset", "contour_angle", "total_variation")
 
-# Pairs are computed side by side: NumPy's loops let go of the interpreter. Fixed, so
+# Pairs are computed side by side: the loops of NumPy and SciPy hold no lock. Fixed, so
 # that the memory needed does not depend on the machine.
 N_THREADS = 2
 
