@@ -92,7 +92,7 @@ def untrained(workspace: Path, seed: int) -> np.ndarray:
     encoder = keras.models.clone_model(trained)
     images = zarr.open_group(workspace / "images.zarr", mode="r")["images"]
     parts = [
-        np.asarray(encoder([images[start : start + 512]], training=False))
+        np.asarray(encoder({"image": images[start : start + 512]}, training=False))
         for start in range(0, images.shape[0], 512)
     ]
     return np.concatenate(parts)
@@ -183,6 +183,16 @@ def row_of(
     return row
 
 
+def print_ranges(rows: list[dict]) -> None:
+    """Print the smallest and the largest of each measure over the seeds."""
+    print("\nsmallest to largest of all seeds")
+    for name in dict.fromkeys(row["latents of"] for row in rows):
+        seeds = [row for row in rows if row["latents of"] == name]
+        values = [[row[key] for row in seeds] for key in (*MEASURES, "R2")]
+        cells = (f"{min(value):.3f}-{max(value):.3f}" for value in values)
+        print(f"{name:<22}", *(f"{cell:>14}" for cell in cells))
+
+
 def main() -> None:
     """Run the experiment and print its table."""
     parser = argparse.ArgumentParser(
@@ -201,6 +211,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
         for seed in range(1, options.seeds + 1):
             rows += study(Path(folder), options, seed)
+    if options.seeds > 1:
+        print_ranges(rows)
     print(json.dumps({"seconds": round(time.monotonic() - start), "rows": len(rows)}))
 
 
