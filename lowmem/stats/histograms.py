@@ -46,7 +46,8 @@ class Histograms:
             Values in the unit of the edges; NaN is counted above all bins.
         """
         n_features, n_columns = self.counts.shape
-        position = (block - self.lower) / self.width
+        position = block - self.lower
+        position /= self.width
         np.floor(position, out=position)
         np.nan_to_num(position, copy=False, nan=np.inf)
         np.clip(position, -1, n_columns - 2, out=position)

@@ -248,6 +248,18 @@ def test_the_ellipse_is_widened_as_the_smoothing_widens_the_density():
     )
 
 
+@pytest.mark.parametrize("n", [10, 700, 10**5])
+def test_leaving_out_the_bins_out_of_reach_moves_no_density(n):
+    rng = np.random.default_rng(8)
+    counts = counts_of(*rng.standard_t(4, size=(2, n)))[0]
+    smoother = Smoother(n_samples=n)
+    kernel = smoother.kernel.astype(float)
+    wanted = kernel @ counts.masses() @ kernel.T / n
+    np.testing.assert_allclose(
+        smoother.density(counts), wanted, rtol=0, atol=1e-6 * wanted.max()
+    )
+
+
 def test_kernel_and_masses_together_have_the_bandwidth():
     smoother = Smoother(n_samples=10**6)
     centre = smoother.kernel[63].astype(float)

@@ -50,9 +50,13 @@ class Frame:
             Rows in the units of the data.
         columns : shape (n_columns,), optional
             Which components; None for all.
+
+        Notes
+        -----
+        Takes two copies of the block at once, the returned one among them.
         """
         chosen = slice(None) if columns is None else columns
-        centred = block - self.centre
+        centred: Floats = block - self.centre
         if self.axes is None:
             components = centred[:, chosen]
         else:
@@ -61,8 +65,8 @@ class Frame:
         scale = np.divide(
             1, deviation, out=np.zeros_like(deviation), where=deviation > 0
         )
-        standardised: Floats = components * scale
-        return standardised
+        components *= scale
+        return components
 
 
 def raw_frame(moments: Moments) -> Frame:

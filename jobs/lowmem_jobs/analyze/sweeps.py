@@ -177,6 +177,8 @@ class ShapeSweep:
                 self._sums = self._sums.updated(x)
             if name == "pca":
                 self._add_axes(x)
+            # Or it would be held while the next frame's is made.
+            del x
 
     def _add_axes(self, x: Floats) -> None:
         squares = np.square(x)
