@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
@@ -10,8 +12,12 @@ from lowmem.checkpoints.sums import files_below
 from lowmem.integrity.chunks import layouts_in, sums_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from lowmem.integrity.chunks import Sums
+
+_FILES_AT_ONCE = 64
 
 
 def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
@@ -25,8 +31,15 @@ def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
 
     Notes
     -----
-    Memory: 1 MiB and some 300 bytes a file. Time: one read of everything.
+    Memory: 2 MiB a core and some 300 bytes a file. Time: one read of everything.
     """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        return _sums(root, names, threads)
+
+
+def _sums(
+    root: Path, names: Iterable[str], threads: ThreadPoolExecutor
+) -> dict[str, FileEntry]:
     entries: dict[str, FileEntry] = {}
     for name in names:
         chunks = {
@@ -34,8 +47,7 @@ def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
             for layout in layouts_in(root / name)
             for path, row in layout.files()
         }
-        for file in sorted(files_below(root / name)):
-            sums = sums_of(file)
+        for file, sums in _summed(sorted(files_below(root / name)), threads):
             if file in chunks and not sums.ends_in_crc:
                 raise DataError(
                     thing=file,
@@ -48,6 +60,15 @@ def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
                 size_bytes=sums.size_bytes, sha256=sums.sha256
             )
     return entries
+
+
+def _summed(
+    files: Sequence[Path], threads: ThreadPoolExecutor
+) -> Iterator[tuple[Path, Sums]]:
+    """Yield the sums of each file, in order; few wait at once."""
+    for start in range(0, len(files), _FILES_AT_ONCE):
+        some = files[start : start + _FILES_AT_ONCE]
+        yield from zip(some, threads.map(sums_of, some), strict=True)
 
 
 def refuse_altered(

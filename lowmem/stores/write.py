@@ -13,26 +13,31 @@ a missing or altered chunk is always damage, never a guess.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from lowmem.base.files import make_folder, remove, storage_errors, sync_file, write_file
+from lowmem.base.files import (
+    begin_writing_out,
+    make_folder,
+    move,
+    remove,
+    storage_errors,
+    sync_file,
+    write_file,
+)
+from lowmem.stores.encode import ChunkEncoder, codecs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import FileIO
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
-    from zarr.core.buffer import Buffer
+    from zarr.core.buffer import Buffer as ZarrBuffer
     from zarr.core.common import JSON
-    from zarr.core.metadata import ArrayV3Metadata
 
-    ZarrArray = zarr.Array[ArrayV3Metadata]
-
-CodecName = Literal["none", "lz4", "zstd"]
+    from lowmem.stores.encode import CodecName
 
 # Attribute of an array whose every chunk exists as a file.
 WHOLE_ATTRIBUTE = "lowmem_every_chunk_is_stored"
@@ -52,9 +57,13 @@ class RowWriter:
         Number of rows written so far.
     """
 
-    def __init__(self, path: Path, array: ZarrArray) -> None:
+    def __init__(
+        self, path: Path, document: dict[str, Any], encoder: ChunkEncoder
+    ) -> None:
         self._path = path
-        self._array = array
+        self._document = document
+        self._around_rows = _around_rows(document)
+        self._encoder = encoder
         # The first flush also makes durable what opening wrote.
         self._unsynced: set[Path] = {path / _METADATA, path.parent / _METADATA}
 
@@ -97,23 +106,21 @@ class RowWriter:
         if not (store / _METADATA).exists():
             write_group_attributes(store, {})
         _forget_rows(path, n_whole=-(-n_rows // chunk_rows))
-        write_file(
-            path / _METADATA,
-            _metadata(
-                shape=(n_rows, *row_shape),
-                chunks=(chunk_rows, *row_shape),
-                dtype=dtype,
-                codec=codec,
-                attributes={**(attributes or {}), WHOLE_ATTRIBUTE: True},
-            ),
+        chunk_shape = (chunk_rows, *row_shape)
+        document = _metadata(
+            shape=(n_rows, *row_shape),
+            chunks=chunk_shape,
+            dtype=dtype,
+            codec=codec,
+            attributes={**(attributes or {}), WHOLE_ATTRIBUTE: True},
         )
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            return cls(path, cast("ZarrArray", zarr.open_array(path, mode="r+")))
+        write_file(path / _METADATA, _text(document))
+        return cls(path, document, ChunkEncoder(codec, dtype, chunk_shape))
 
     @property
     def n_rows(self) -> int:
         """Number of rows written so far."""
-        return int(self._array.shape[0])
+        return int(self._document["shape"][0])
 
     def append(self, rows: NDArray[Any]) -> None:
         """Write ``rows``: exactly one chunk, or fewer for the last one of all.
@@ -123,23 +130,41 @@ class RowWriter:
         ValueError
             If ``rows`` does not fit into the next chunk.
         """
-        chunk_rows = int(self._array.chunks[0])
-        if self.n_rows % chunk_rows or not 0 < len(rows) <= chunk_rows:
+        shape = self._document["shape"]
+        chunk_rows = int(
+            self._document["chunk_grid"]["configuration"]["chunk_shape"][0]
+        )
+        if shape[0] % chunk_rows or not 0 < len(rows) <= chunk_rows:
             raise ValueError(
                 f"rows must be 1 to {chunk_rows} and follow whole chunks, "
-                f"got {len(rows)} after {self.n_rows}"
+                f"got {len(rows)} after {shape[0]}"
             )
-        key = (self.n_rows // chunk_rows, *(0 for _ in self._array.shape[1:]))
-        with storage_errors(self._path):
-            self._array.append(rows)
-        self._unsynced.add(self._path / self._array.metadata.encode_chunk_key(key))
-        self._unsynced.add(self._path / _METADATA)
+        key = (shape[0] // chunk_rows, *(0 for _ in shape[1:]))
+        file = self._path / _SEPARATOR.join(("c", *map(str, key)))
+        data, checksum = self._encoder.encode(rows)
+        # Never one that is there: another store may hold the same file by a second name.
+        with storage_errors(file), file.open("xb", buffering=0) as stream:
+            _write_all(stream, data.data)
+            _write_all(stream, checksum)
+            begin_writing_out(stream)
+        shape[0] += len(rows)
+        self._write_metadata()
+        self._unsynced.add(file)
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
         """Add user attributes to the array; call it after the last row."""
-        with storage_errors(self._path):
-            self._array.attrs.update(_json(attributes))
-        self._unsynced.add(self._path / _METADATA)
+        self._document["attributes"].update(attributes)
+        self._around_rows = _around_rows(self._document)
+        self._write_metadata()
+
+    def _write_metadata(self) -> None:
+        """Tell readers of what was written; a crash may still undo it."""
+        file = self._path / _METADATA
+        new = file.with_name(f"{_METADATA}.new")
+        with storage_errors(file):
+            new.write_bytes(str(self.n_rows).encode().join(self._around_rows))
+        move(new, file)
+        self._unsynced.add(file)
 
     def flush(self) -> None:
         """Wait until all that was written is on the disk."""
@@ -159,7 +184,27 @@ def write_group_attributes(store: Path, attributes: Mapping[str, object]) -> Non
         "attributes": dict(attributes),
     }
     make_folder(store)
-    write_file(store / _METADATA, json.dumps(document, indent=2).encode())
+    write_file(store / _METADATA, _text(document))
+
+
+def _text(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode()
+
+
+def _around_rows(document: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Return the text of metadata before and after the number of rows.
+
+    To set out all of it for each chunk would take as long as a third of an image.
+    """
+    open_shape = {**document, "shape": [None, *document["shape"][1:]]}
+    before, _, after = _text(open_shape).partition(b"null")
+    return before, after
+
+
+def _write_all(stream: FileIO, data: bytes | memoryview) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 def _forget_rows(path: Path, *, n_whole: int) -> None:
@@ -178,33 +223,20 @@ def _metadata(
     dtype: DTypeLike,
     codec: CodecName,
     attributes: Mapping[str, object],
-) -> bytes:
+) -> dict[str, Any]:
     """Return what Zarr would write as the metadata of a new array.
 
     Zarr itself can only create an array by deleting the one that is there.
     """
-    memory: dict[str, Buffer] = {}
+    memory: dict[str, ZarrBuffer] = {}
     zarr.create_array(
         memory,
         shape=shape,
         chunks=chunks,
         dtype=dtype,
-        compressors=[*_compressors(codec, dtype), Crc32cCodec()],
+        compressors=codecs_of(codec, dtype),
         chunk_key_encoding={"name": "default", "separator": _SEPARATOR},
-        attributes=_json(attributes),
+        attributes=cast("dict[str, JSON]", dict(attributes)),
     )
-    return memory[_METADATA].to_bytes()
-
-
-def _json(attributes: Mapping[str, object]) -> dict[str, JSON]:
-    return cast("dict[str, JSON]", dict(attributes))
-
-
-def _compressors(codec: CodecName, dtype: DTypeLike) -> list[BloscCodec | ZstdCodec]:
-    if codec == "none":
-        return []
-    if dtype == "str":
-        return [ZstdCodec(level=3)]
-    size = np.dtype(dtype).itemsize
-    level = 5 if codec == "lz4" else 3
-    return [BloscCodec(cname=codec, clevel=level, shuffle="bitshuffle", typesize=size)]
+    document: dict[str, Any] = json.loads(memory[_METADATA].to_bytes())
+    return document

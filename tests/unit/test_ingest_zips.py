@@ -18,7 +18,7 @@ from lowmem_jobs.ingest.entries import (
     name_bytes,
     printable,
 )
-from lowmem_jobs.ingest.zips import list_zip, member_reader
+from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 
 METHODS = [
     zipfile.ZIP_STORED,
@@ -49,7 +49,7 @@ def read_all(path):
     """Return (name, content or reason) of every member, by lowmem's own reader."""
     with path.open("rb") as stream:
         entries = list(list_zip(path, stream))
-        read = member_reader(path, stream)
+        read = packed_reader(path, stream)
         return [(entry.name, outcome(read, entry)) for entry in entries]
 
 
@@ -57,7 +57,7 @@ def outcome(read, entry):
     if entry.problem:
         return entry.problem
     try:
-        return read(entry)
+        return unpacked(entry, read(entry))
     except UnreadableError as error:
         return str(error)
 

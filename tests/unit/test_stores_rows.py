@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import zarr
 
-from lowmem.base.errors import DataError
+from lowmem.base.errors import DataError, StorageError
 from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter, write_group_attributes
 
@@ -97,6 +98,7 @@ def test_a_reopened_writer_forgets_what_was_not_committed(tmp_path, n_rows):
     assert writer.n_rows == n_rows
     for start in range(n_rows, 20, 8):
         writer.append(ROWS[start : start + 8])
+    writer.flush()
     assert files(tmp_path / "cut.zarr") == files(tmp_path / "whole.zarr")
 
 
@@ -230,3 +232,37 @@ def test_group_attributes_are_read_by_zarr(tmp_path):
     write_group_attributes(tmp_path / "g.zarr", {"a": [1, 2], "ü": "ü"})
     group = zarr.open_group(tmp_path / "g.zarr", mode="r")
     assert group.attrs.asdict() == {"a": [1, 2], "ü": "ü"}
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int16", "str"])
+def test_chunks_and_metadata_are_the_bytes_that_zarr_would_store(
+    tmp_path, codec, dtype
+):
+    shape = () if dtype == "str" else (5, 3)
+    numbers = np.random.default_rng(1).integers(0, 99, (20, *shape))
+    rows = numbers.astype(object if dtype == "str" else dtype)
+    if dtype == "str":
+        rows = np.array([f"{'ü' * number}.png" for number in numbers], object)
+    options = {"row_shape": shape, "dtype": dtype, "chunk_rows": 8, "codec": codec}
+    writer = RowWriter.open(tmp_path / "ours", "a", **options)
+    for start in range(0, 20, 8):
+        writer.append(rows[start : start + 8])
+    writer.flush()
+    shutil.copytree(tmp_path / "ours", tmp_path / "zarr's")
+    for chunk in (tmp_path / "zarr's/a").glob("c*"):
+        chunk.unlink()
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array = zarr.open_array(tmp_path / "zarr's/a", mode="r+")
+        array.resize((8, *shape))
+        array[:] = rows[:8]
+        array.append(rows[8:])
+    assert files(tmp_path / "ours") == files(tmp_path / "zarr's")
+
+
+def test_a_chunk_that_is_there_is_never_overwritten(tmp_path):
+    writer = write(tmp_path / "s.zarr", stop=8)
+    (tmp_path / "s.zarr/images/c.1.0.0.0").write_bytes(b"somebody's")
+    with pytest.raises(StorageError, match="exists"):
+        writer.append(ROWS[8:16])
+    assert (tmp_path / "s.zarr/images/c.1.0.0.0").read_bytes() == b"somebody's"

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.entries import UnreadableError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
-    from lowmem_jobs.ingest.entries import Pixels, Source
+    from lowmem_jobs.ingest.entries import Entry, Pixels, Source
 
 # Where the settings name no threads. Pillow lets go of the interpreter while it decodes
 # and scales.
@@ -32,8 +32,8 @@ class Outcome:
 
     Attributes
     ----------
-    index
-        Its number in the source.
+    index, name
+        Its number in the source; its name, as text that is safe to print.
     pixels : shape (size, size, 3)
         The finished image; None where it is unreadable.
     reason
@@ -41,6 +41,7 @@ class Outcome:
     """
 
     index: int
+    name: str
     pixels: Pixels | None
     reason: str = ""
 
@@ -64,7 +65,7 @@ class _Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    batch: range
+    n_entries: int
     n_bytes: int
     outcomes: Future[list[Outcome]]
 
@@ -104,18 +105,22 @@ def _in_order(
 ) -> Iterator[Outcome]:
     waiting: deque[_Waiting] = deque()
     n_waiting = held_bytes = 0
+    n_fetched = start
     for batch, n_bytes in _batches(source, start, limits):
         while waiting and (
             n_waiting + len(batch) > limits.n_ahead
             or held_bytes + n_bytes > WAITING_BYTES
         ):
             first = waiting.popleft()
-            n_waiting -= len(first.batch)
+            n_waiting -= first.n_entries
             held_bytes -= first.n_bytes
             yield from first.outcomes.result()
-        stored = [_fetched(source, index) for index in batch]
-        loading = threads.submit(_load, source, batch, stored)
-        waiting.append(_Waiting(batch=batch, n_bytes=n_bytes, outcomes=loading))
+        stored = [_fetched(source, entry) for entry in batch]
+        loading = threads.submit(_load, source, n_fetched, batch, stored)
+        n_fetched += len(batch)
+        waiting.append(
+            _Waiting(n_entries=len(batch), n_bytes=n_bytes, outcomes=loading)
+        )
         n_waiting += len(batch)
         held_bytes += n_bytes
     while waiting:
@@ -124,40 +129,51 @@ def _in_order(
 
 def _batches(
     source: Source, start: int, limits: _Limits
-) -> Iterator[tuple[range, int]]:
+) -> Iterator[tuple[list[Entry], int]]:
     """Yield consecutive entries that are handed over together, and their bytes."""
-    first, n_bytes = start, 0
+    batch: list[Entry] = []
+    n_bytes = 0
     for index in range(start, len(source)):
-        more = source.held_bytes(index)
-        is_full = index - first == limits.n_batch
-        if index > first and (is_full or n_bytes + more > limits.batch_bytes):
-            yield range(first, index), n_bytes
-            first, n_bytes = index, 0
+        entry = source.entry(index)
+        more = entry.held_bytes
+        is_full = len(batch) == limits.n_batch
+        if batch and (is_full or n_bytes + more > limits.batch_bytes):
+            yield batch, n_bytes
+            batch, n_bytes = [], 0
+        batch.append(entry)
         n_bytes += more
-    if first < len(source):
-        yield range(first, len(source)), n_bytes
+    if batch:
+        yield batch, n_bytes
 
 
 def _now(source: Source, index: int) -> Outcome:
-    return Outcome(index=index, pixels=source.load(source.fetch(index)))
+    entry = source.entry(index)
+    pixels = source.load(source.fetch(entry))
+    return Outcome(index=index, name=printable(entry.name), pixels=pixels)
 
 
-def _fetched(source: Source, index: int) -> object:
+def _fetched(source: Source, entry: Entry) -> object:
     """Return an entry as it is stored, or why it cannot be had."""
     try:
-        return source.fetch(index)
+        return source.fetch(entry)
     except UnreadableError as error:
         return error
 
 
-def _load(source: Source, batch: range, stored: Sequence[object]) -> list[Outcome]:
-    return [_outcome(source, *pair) for pair in zip(batch, stored, strict=True)]
+def _load(
+    source: Source, start: int, batch: Sequence[Entry], stored: list[object]
+) -> list[Outcome]:
+    return [
+        _outcome(source, start + place, entry, stored[place])
+        for place, entry in enumerate(batch)
+    ]
 
 
-def _outcome(source: Source, index: int, stored: Any) -> Outcome:  # noqa: ANN401
+def _outcome(source: Source, index: int, entry: Entry, stored: Any) -> Outcome:  # noqa: ANN401
+    name = printable(entry.name)
     try:
         if isinstance(stored, UnreadableError):
             raise stored
-        return Outcome(index=index, pixels=source.load(stored))
+        return Outcome(index=index, name=name, pixels=source.load(stored))
     except UnreadableError as error:
-        return Outcome(index=index, pixels=None, reason=str(error))
+        return Outcome(index=index, name=name, pixels=None, reason=str(error))

@@ -21,7 +21,7 @@ from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.entries import Entry, UnreadableError, printable
 from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.work import Progress, pack_source
@@ -53,7 +53,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ctx,
         recipe,
         Progress(**ctx.state) if ctx.state else _begun(ctx, before),
-        first=None if ctx.state else _rest(before),
+        first=None if ctx.state else _rest(before, names),
         joined=lambda source: _AfterStore(source, names=names, hashes=hashes),
     )
     done = made.done
@@ -91,21 +91,17 @@ class _AfterStore:
     def __len__(self) -> int:
         return len(self._source)
 
-    def name(self, index: int) -> str:
-        """Return the name of an image, of the store's too."""
-        return self._names[index] if index < 0 else self._source.name(index)
+    def entry(self, index: int) -> Entry:
+        """Return what is known of an image, of the store's too."""
+        return Entry(self._names[index]) if index < 0 else self._source.entry(index)
 
-    def held_bytes(self, index: int) -> int:
-        """Return the bytes that `fetch` will hold."""
-        return self._source.held_bytes(index)
-
-    def fetch(self, index: int) -> Any:  # noqa: ANN401 - as the source's
+    def fetch(self, entry: Entry) -> Any:  # noqa: ANN401 - as the source's
         """Return an image as it is stored, unless its name is taken."""
-        wanted = _hash(self._source.name(index))
+        wanted = _hash(printable(entry.name))
         place = int(np.searchsorted(self._hashes, wanted))
         if place < len(self._hashes) and self._hashes[place] == wanted:
             raise UnreadableError(_TAKEN)
-        return self._source.fetch(index)
+        return self._source.fetch(entry)
 
     def load(self, stored: Any) -> Pixels:  # noqa: ANN401
         """Return the finished image."""
@@ -136,7 +132,7 @@ def _rest_names(before: Before) -> list[str]:
         return [str(name) for name in reader.read(_n_whole(before), before.n_rows)]
 
 
-def _rest(before: Before) -> list[Outcome]:
+def _rest(before: Before, names: Sequence[str]) -> list[Outcome]:
     """Return the images that do not fill a chunk; the last has the number -1."""
     start = _n_whole(before)
     if start == before.n_rows:
@@ -144,8 +140,8 @@ def _rest(before: Before) -> list[Outcome]:
     with RowReader.open(before.store, "images") as reader:
         rows = reader.read(start, before.n_rows)
     return [
-        Outcome(index=index - len(rows), pixels=image)
-        for index, image in enumerate(rows)
+        Outcome(index=place - len(rows), name=names[place], pixels=image)
+        for place, image in enumerate(rows)
     ]
 
 

@@ -13,7 +13,7 @@ from lowmem.base.errors import DataError
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.ingest.decode import MAX_PIXELS, unit_to_bytes
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.entries import Entry, UnreadableError
 from lowmem_jobs.ingest.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
@@ -63,15 +63,12 @@ class ArraySource:
     def __len__(self) -> int:
         return self._shape[0]
 
-    def name(self, index: int) -> str:
-        """Return the place of a row."""
-        return f"{self._title}[{index}]"
+    def entry(self, index: int) -> Entry:
+        """Return place and size of a row."""
+        name = f"{self._title}[{index}]"
+        return Entry(name, n_bytes=self._row_bytes, place=index)
 
-    def held_bytes(self, index: int) -> int:  # noqa: ARG002 - of a source
-        """Return the size of a row."""
-        return self._row_bytes
-
-    def fetch(self, index: int) -> Pixels:
+    def fetch(self, entry: Entry) -> Pixels:
         """Return a row as bytes of 0 to 255.
 
         Raises
@@ -80,14 +77,14 @@ class ArraySource:
             If it is damaged, or holds floats outside 0 to 1: the range is a property
             of the array, so a single row beyond it puts all of them in doubt.
         """
-        row = self._read(index)
+        row = self._read(entry.place)
         if row.dtype == np.uint8:
             return row
         try:
             return unit_to_bytes(row)
         except UnreadableError as error:
             raise DataError(
-                thing=self.name(index),
+                thing=entry.name,
                 problem=f"holds values from {row.min():g} to {row.max():g}",
                 expected="floats from 0 (black) to 1 (white), or uint8",
                 todo="Scale the array first.",

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _REPLACED = "replaced by a later member of the same name"
-_NUMBERS = ("place", "n_bytes", "packed_bytes", "crc", "method", "changed_s")
 
 
 class Catalog:
@@ -28,26 +27,33 @@ class Catalog:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._names = bytearray()
         self._ends = array("Q", [0])
-        self._numbers = {name: array("q") for name in _NUMBERS}
+        self._numbers = tuple(array("q") for _ in _numbers(Entry("")))
         self._problems: dict[int, str] = {}
-        for entry in entries:
-            self._add(entry)
-        self._order = self._sorted()
+        if self._add_all(entries):
+            self._order: Sequence[int] = range(len(self._ends) - 1)
+        else:
+            self._order = self._sorted()
 
-    def _add(self, entry: Entry) -> None:
-        self._names += name_bytes(entry.name)
-        self._ends.append(len(self._names))
-        for name, numbers in self._numbers.items():
-            numbers.append(getattr(entry, name))
-        if entry.problem:
-            self._problems[len(self._ends) - 2] = entry.problem
+    def _add_all(self, entries: Iterable[Entry]) -> bool:
+        """Add entries; return whether each name came after the one before."""
+        last, is_ascending = None, True
+        appends = [numbers.append for numbers in self._numbers]
+        for entry in entries:
+            name = name_bytes(entry.name)
+            is_ascending = is_ascending and (last is None or last < name)
+            last = name
+            self._names += name
+            self._ends.append(len(self._names))
+            for append, number in zip(appends, _numbers(entry), strict=True):
+                append(number)
+            if entry.problem:
+                self._problems[len(self._ends) - 2] = entry.problem
+        return is_ascending
 
     def _sorted(self) -> Sequence[int]:
         """Return the entries by name, and mark those that a later one replaces."""
         n = len(self._ends) - 1
-        order: Sequence[int] = range(n)
-        if any(self._name(i) > self._name(i + 1) for i in range(n - 1)):
-            order = array("Q", sorted(order, key=self._name))
+        order = array("Q", sorted(range(n), key=self._name))
         for index in range(n - 1):
             if self._name(order[index]) == self._name(order[index + 1]):
                 self._problems[order[index]] = _REPLACED
@@ -61,8 +67,27 @@ class Catalog:
 
     def __getitem__(self, index: int) -> Entry:
         place = self._order[index]
+        n_bytes, start, packed_bytes, crc, method, changed_s = [
+            numbers[place] for numbers in self._numbers
+        ]
         return Entry(
-            name=self._name(place).decode("utf-8", "surrogateescape"),
+            self._name(place).decode("utf-8", "surrogateescape"),
+            n_bytes=n_bytes,
+            place=start,
+            packed_bytes=packed_bytes,
+            crc=crc,
+            method=method,
+            changed_s=changed_s,
             problem=self._problems.get(place, ""),
-            **{name: numbers[place] for name, numbers in self._numbers.items()},
         )
+
+
+def _numbers(entry: Entry) -> tuple[int, ...]:
+    return (
+        entry.n_bytes,
+        entry.place,
+        entry.packed_bytes,
+        entry.crc,
+        entry.method,
+        entry.changed_s,
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 # A photograph of 64 megapixels stored without compression still fits; bytes.
 MAX_FILE_BYTES = 2**28
 
+_SLASHES = ("", "/", "\\")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -37,15 +37,11 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def name(self, index: int) -> str:
-        """Return the name of an image, text that is safe to print."""
+    def entry(self, index: int) -> Entry:
+        """Return what is known of an image before it is read."""
         ...
 
-    def held_bytes(self, index: int) -> int:
-        """Return the bytes that `fetch` will hold."""
-        ...
-
-    def fetch(self, index: int) -> Any:  # noqa: ANN401 - what `load` takes
+    def fetch(self, entry: Entry) -> Any:  # noqa: ANN401 - what `load` takes
         """Return an image as it is stored. Called in order, by one thread.
 
         Raises
@@ -61,14 +57,13 @@ class Source(Protocol):
         Raises
         ------
         UnreadableError
-            If it cannot be decoded.
+            If it cannot be unpacked or decoded.
         """
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One file of a folder or member of an archive.
+class Entry(NamedTuple):
+    """One file of a folder, member of an archive, or row of an array.
 
     Attributes
     ----------
@@ -77,7 +72,7 @@ class Entry:
     n_bytes
         Its size once unpacked.
     place
-        Where it begins in its archive, bytes.
+        Where it begins in its archive, bytes; the number of a row.
     packed_bytes, crc, method
         Size, CRC-32 and compression of a member of a zip archive.
     changed_s
@@ -87,13 +82,18 @@ class Entry:
     """
 
     name: str
-    n_bytes: int
+    n_bytes: int = 0
     place: int = 0
     packed_bytes: int = 0
     crc: int = 0
     method: int = 0
     changed_s: int = 0
     problem: str = ""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that reading it holds."""
+        return 0 if self.problem else max(self.n_bytes, self.packed_bytes)
 
 
 class Entries(Protocol):
@@ -104,8 +104,22 @@ class Entries(Protocol):
     def __getitem__(self, index: int) -> Entry: ...
 
 
+def _as_stored(_entry: Entry, data: bytes) -> bytes:
+    return data
+
+
 class FileSource:
-    """Encoded images, one in each file or member."""
+    """Encoded images, one in each file or member.
+
+    Parameters
+    ----------
+    read
+        Returns the bytes of an entry as they are stored.
+    unpack
+        Returns the file that they hold; called by many threads.
+    decode
+        Returns the image that a file holds; called by many threads.
+    """
 
     is_threaded = True
 
@@ -114,36 +128,32 @@ class FileSource:
         entries: Entries,
         *,
         read: Callable[[Entry], bytes],
+        unpack: Callable[[Entry, bytes], bytes] = _as_stored,
         decode: Callable[[bytes], Pixels],
     ) -> None:
         self._entries = entries
         self._read = read
+        self._unpack = unpack
         self._decode = decode
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def name(self, index: int) -> str:
-        """Return the name of a file as `printable` text."""
-        return printable(self._entries[index].name)
+    def entry(self, index: int) -> Entry:
+        """Return what is listed of a file."""
+        return self._entries[index]
 
-    def held_bytes(self, index: int) -> int:
-        """Return the size of a file."""
-        entry = self._entries[index]
-        return 0 if entry.problem else entry.n_bytes
-
-    def fetch(self, index: int) -> bytes:
-        """Return the bytes of a file."""
-        entry = self._entries[index]
+    def fetch(self, entry: Entry) -> tuple[Entry, bytes]:
+        """Return the bytes of a file as they are stored."""
         if entry.problem:
             raise UnreadableError(entry.problem)
         if entry.n_bytes > MAX_FILE_BYTES:
             raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
-        return self._read(entry)
+        return entry, self._read(entry)
 
-    def load(self, stored: bytes) -> Pixels:
+    def load(self, stored: tuple[Entry, bytes]) -> Pixels:
         """Return the image that the bytes hold."""
-        return self._decode(stored)
+        return self._decode(self._unpack(*stored))
 
 
 def name_bytes(name: str) -> bytes:
@@ -159,11 +169,15 @@ def printable(name: str) -> str:
     >>> print(printable(b"caf\xe9.png".decode("utf-8", "surrogateescape")))
     caf\xe9.png
     """
+    if name.isascii():
+        return name
     return name_bytes(name).decode("utf-8", "backslashreplace")
 
 
 def is_ignored(name: str) -> bool:
     """Tell whether a name is hidden, or made by macOS beside the real files."""
+    if not name.startswith(".") and "/." not in name and "__MACOSX" not in name:
+        return False
     parts = name.split("/")
     return any(
         part == "__MACOSX" or (part.startswith(".") and not part.startswith(".."))
@@ -177,6 +191,8 @@ def name_problem(name: str) -> str:
     Nothing is ever unpacked under its own name. A name that points elsewhere still
     marks an archive that is not what it seems, so its member is not taken.
     """
+    if ".." not in name and name[:1] not in _SLASHES and name[1:2] != ":":
+        return ""
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or _DRIVE.match(name):
         return "unsafe name: it points outside the archive"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem_jobs.ingest.drawing import Painter
+from lowmem_jobs.ingest.entries import Entry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,17 +130,13 @@ class FaceSource:
     def __len__(self) -> int:
         return self._n_faces
 
-    def name(self, index: int) -> str:
-        """Return the number of a face, as text."""
-        return f"face {index}"
+    def entry(self, index: int) -> Entry:
+        """Return the name of a face: its number, as text."""
+        return Entry(f"face {index}", place=index)
 
-    def held_bytes(self, index: int) -> int:  # noqa: ARG002 - of a source
-        """Return that nothing is held."""
-        return 0
-
-    def fetch(self, index: int) -> int:
+    def fetch(self, entry: Entry) -> int:
         """Return the number of a face: all that drawing needs."""
-        return index
+        return entry.place
 
     def load(self, stored: int) -> Pixels:
         """Return a face, shape (size, size, 3)."""

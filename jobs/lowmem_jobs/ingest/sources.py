@@ -14,7 +14,7 @@ from lowmem_jobs.ingest.entries import FileSource
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.folder import file_reader, list_folder
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
-from lowmem_jobs.ingest.zips import list_zip, member_reader
+from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,17 +65,20 @@ def _folder(path: Path, workspace: Path, decoder: Decoder) -> Iterator[FileSourc
 
 @contextmanager
 def _zip(path: Path, decoder: Decoder) -> Iterator[FileSource]:
-    with _unchanged(path), path.open("rb") as stream:
-        entries = Catalog(list_zip(path, stream))
-        read = member_reader(path, stream)
-        yield FileSource(entries, read=read, decode=decoder.decode)
+    with _unchanged(path), path.open("rb", buffering=0) as stream:
+        yield FileSource(
+            Catalog(list_zip(path, stream)),
+            read=packed_reader(path, stream),
+            unpack=unpacked,
+            decode=decoder.decode,
+        )
 
 
 @contextmanager
 def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
     plain = plain_tar(path, staging)
     try:
-        with _unchanged(path), plain.open("rb") as stream:
+        with _unchanged(path), plain.open("rb", buffering=0) as stream:
             entries = Catalog(list_tar(plain))
             yield FileSource(entries, read=span_reader(stream), decode=decoder.decode)
     except DataError:

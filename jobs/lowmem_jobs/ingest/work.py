@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
+from lowmem_jobs.ingest.entries import printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.pack import Pack
 from lowmem_jobs.ingest.recipe import crop_option, recipe_from_options
@@ -152,10 +154,11 @@ def pack_source(
             report_bytes=done.report_bytes,
             with_features=isinstance(source, FaceSource),
         )
-        waiting = _waiting(ctx, done) if first is None else list(first)
+        waiting = _waiting(ctx, done, source) if first is None else list(first)
         with _outcomes(ctx, source, done.n_seen) as found:
-            for step in _steps(found, recipe, done):
-                before, done = done, _take(step, source, pack, done, waiting)
+            while not _is_ended(source, recipe, done):
+                before = done
+                done = _take(_step(found, recipe, done), pack, done, waiting)
                 if len(waiting) == recipe.chunk_rows:
                     _store(waiting, source, pack)
                     waiting.clear()
@@ -215,13 +218,13 @@ def _with_codec(
     return replace(done, codec=choice.codec, codec_reason=choice.reason)
 
 
-def _waiting(ctx: Context, done: Progress) -> list[Outcome]:
+def _waiting(ctx: Context, done: Progress, source: Source) -> list[Outcome]:
     """Return the images that an earlier process left waiting."""
     if not done.waiting:
         return []
     images = ctx.arrays["waiting"]
     return [
-        Outcome(index=index, pixels=pixels)
+        Outcome(index=index, name=printable(source.entry(index).name), pixels=pixels)
         for index, pixels in zip(done.waiting, images, strict=True)
     ]
 
@@ -234,53 +237,49 @@ def _stack(outcomes: list[Outcome]) -> Pixels:
     return np.stack([one.pixels for one in outcomes if one.pixels is not None])
 
 
-def _steps(
+def _is_ended(source: Source, recipe: Recipe, done: Progress) -> bool:
+    """Tell whether there is nothing more to take."""
+    is_enough = (
+        recipe.limit is not None and done.n_stored - done.n_before >= recipe.limit
+    )
+    return is_enough or done.n_seen >= len(source)
+
+
+def _step(
     found: Iterator[Outcome], recipe: Recipe, done: Progress
-) -> Iterator[list[Outcome]]:
-    """Yield the entries of one step each; the one that fills a chunk ends its step."""
-    step: list[Outcome] = []
-    n_stored = done.n_stored
-    while recipe.limit is None or n_stored - done.n_before < recipe.limit:
-        outcome = next(found, None)
-        if outcome is None:
-            break
-        step.append(outcome)
-        is_image = outcome.pixels is not None
-        n_stored += is_image
-        is_full = is_image and n_stored % recipe.chunk_rows == 0
-        if is_full or len(step) == _STEP_ENTRIES:
-            yield step
-            step = []
-    if step:
-        yield step
+) -> Iterator[Outcome]:
+    """Yield the entries of one step; that which fills a chunk, or the limit, ends it."""
+    missing = recipe.chunk_rows - done.n_stored % recipe.chunk_rows
+    if recipe.limit is not None:
+        missing = min(missing, recipe.limit - (done.n_stored - done.n_before))
+    for outcome in islice(found, _STEP_ENTRIES):
+        yield outcome
+        missing -= outcome.pixels is not None
+        if not missing:
+            return
 
 
 def _take(
-    step: list[Outcome],
-    source: Source,
-    pack: Pack,
-    done: Progress,
-    waiting: list[Outcome],
+    step: Iterator[Outcome], pack: Pack, done: Progress, waiting: list[Outcome]
 ) -> Progress:
     """Write what became of the entries of a step; add its images to those that wait."""
     lines: list[tuple[str, ...]] = []
     n_stored, digest, reasons = done.n_stored, done.digest, list(done.first_reasons)
     for outcome in step:
-        name = source.name(outcome.index)
         if outcome.pixels is None:
-            lines.append((name, "skipped", outcome.reason, ""))
-            reasons.append(f"{name}: {outcome.reason}")
+            lines.append((outcome.name, "skipped", outcome.reason, ""))
+            reasons.append(f"{outcome.name}: {outcome.reason}")
             continue
-        lines.append((name, "stored", "", str(n_stored)))
+        lines.append((outcome.name, "stored", "", str(n_stored)))
         waiting.append(outcome)
         digest = _next_digest(digest, outcome.pixels)
         n_stored += 1
     pack.report.append(lines)
     return replace(
         done,
-        n_seen=step[-1].index + 1,
+        n_seen=done.n_seen + len(lines),
         n_stored=n_stored,
-        n_skipped=done.n_skipped + len(step) - (n_stored - done.n_stored),
+        n_skipped=done.n_skipped + len(lines) - (n_stored - done.n_stored),
         digest=digest,
         report_bytes=pack.report.n_bytes,
         first_reasons=tuple(reasons[:_REASONS_SHOWN]),
@@ -289,7 +288,7 @@ def _take(
 
 def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
     """Write one chunk, or the rest."""
-    names = [source.name(one.index) for one in images]
+    names = [one.name for one in images]
     pack.append(_stack(images), names, _features(images, source))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,11 @@ _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _MAX_COMMENT = 2**16 - 1
 _BLOCK_BYTES = 2**20
+_LONGEST = _MEMBER.size + 3 * (2**16 - 1)  # with name, extra field and comment; bytes
+# What is read at once of a member: its own header, and its content where that is small.
+_EXTRA_BYTES = 64
+_SMALL_BYTES = 2**16
+_CHARACTER_BYTES = 4  # in UTF-8, at most
 _UNKNOWN = 2**32 - 1  # in a field whose value is in the zip64 extra field
 _MOST = 2**63 - 1  # bytes; no file system has a larger file
 _EXTRA_64 = 1
@@ -31,9 +36,8 @@ class ZipDamageError(Exception):
     """Raised when the directory, or a member's own header, is not as it must be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """What the directory says of one member.
+class Member(NamedTuple):
+    """What the directory says of one member; there may be millions.
 
     Attributes
     ----------
@@ -78,17 +82,25 @@ def read_directory(stream: IO[bytes]) -> Iterator[Member]:
         If there is no directory, or it is cut short or altered.
     """
     place = _place(stream)
-    position = place.start
-    while position < place.start + place.n_bytes:
-        # A caller may read members in between.
-        stream.seek(position)
-        fields = _unpack(_MEMBER, stream, b"PK\x01\x02", "a member of the directory")
+    position, end = place.start, place.start + place.n_bytes
+    block, at = b"", 0
+    is_last = False
+    while position < end:
+        if len(block) - at < _LONGEST and not is_last:
+            # A caller may read members in between.
+            stream.seek(position)
+            block, at = stream.read(_BLOCK_BYTES), 0
+            is_last = len(block) < _BLOCK_BYTES
+        fields = _fields(_MEMBER, block, at, b"PK\x01\x02", "a member of the directory")
         n_name, n_extra, n_comment = fields[11:14]
-        name, extra = stream.read(n_name), stream.read(n_extra)
-        if len(extra) < n_extra or len(name) < n_name:
+        start = at + _MEMBER.size
+        middle = start + n_name
+        if middle + n_extra > len(block):
             raise ZipDamageError("the directory is cut short")
-        position += _MEMBER.size + n_name + n_extra + n_comment
-        yield _member(fields, name, extra, place.shift)
+        extra = block[middle : middle + n_extra]
+        yield _member(fields, block[start:middle], extra, place.shift)
+        length = _MEMBER.size + n_name + n_extra + n_comment
+        position, at = position + length, at + length
 
 
 def _member(fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> Member:
@@ -98,7 +110,7 @@ def _member(fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> M
     if offset < 0 or max(*sizes, offset) > _MOST:
         raise ZipDamageError("a member has a size or a place that cannot be")
     return Member(
-        name=decoded(name, fields[4]),
+        decoded(name, fields[4]),
         system=fields[2],
         attributes=fields[16],
         flags=fields[4],
@@ -136,7 +148,8 @@ def _extra_64(extra: bytes) -> bytes:
 
 def decoded(name: bytes, flags: int) -> str:
     """Return a name as text: UTF-8 where that is declared, else code page 437."""
-    if flags & _UTF8:
+    # The tables of a code page are slow, and ASCII is the same in both.
+    if flags & _UTF8 or name.isascii():
         return name.decode("utf-8", "surrogateescape")
     return name.decode("cp437")
 
@@ -172,7 +185,8 @@ def _place(stream: IO[bytes]) -> _Place:
         if stream.read(4) == b"PK\x06\x07":
             end -= _LOCATOR_64.size + _END_64.size
             stream.seek(end)
-            fields = _unpack(_END_64, stream, b"PK\x06\x06", "the end in 64 bits")
+            data = stream.read(_END_64.size)
+            fields = _fields(_END_64, data, 0, b"PK\x06\x06", "the end in 64 bits")
             n_bytes, offset = fields[8:10]
     first = end - n_bytes
     if first < 0:
@@ -181,8 +195,8 @@ def _place(stream: IO[bytes]) -> _Place:
     return _Place(start=first, n_bytes=n_bytes, shift=first - offset)
 
 
-def data_offset(stream: IO[bytes], *, offset: int, name: str) -> int:
-    """Return where the content of a member begins, by the header that stands before it.
+def packed_content(stream: IO[bytes], *, offset: int, name: str, n_bytes: int) -> bytes:
+    """Return the content of a member as it is stored, found by its own header.
 
     Raises
     ------
@@ -190,11 +204,17 @@ def data_offset(stream: IO[bytes], *, offset: int, name: str) -> int:
         If there is no such header, or it is another member's.
     """
     stream.seek(offset)
-    fields = _unpack(_LOCAL, stream, b"PK\x03\x04", "its own header")
+    head = _LOCAL.size + _CHARACTER_BYTES * (len(name) + 1) + _EXTRA_BYTES
+    data = stream.read(head + min(n_bytes, _SMALL_BYTES))
+    fields = _fields(_LOCAL, data, 0, b"PK\x03\x04", "its own header")
     flags, n_name, n_extra = fields[2], *fields[9:11]
-    if without_rest(decoded(stream.read(n_name), flags)) != name:
+    if without_rest(decoded(data[_LOCAL.size : _LOCAL.size + n_name], flags)) != name:
         raise ZipDamageError("its own header has another name than the directory")
-    return offset + _LOCAL.size + n_name + n_extra
+    start = _LOCAL.size + n_name + n_extra
+    if start + n_bytes <= len(data):
+        return data[start : start + n_bytes]
+    stream.seek(offset + start)
+    return stream.read(n_bytes)
 
 
 def without_rest(name: str) -> str:
@@ -202,11 +222,10 @@ def without_rest(name: str) -> str:
     return name.partition("\0")[0]
 
 
-def _unpack(
-    form: struct.Struct, stream: IO[bytes], mark: bytes, what: str
+def _fields(
+    form: struct.Struct, data: bytes, at: int, mark: bytes, what: str
 ) -> tuple[int, ...]:
-    data = stream.read(form.size)
-    if len(data) < form.size or not data.startswith(mark):
+    if len(data) - at < form.size or not data.startswith(mark, at):
         raise ZipDamageError(f"{what} is cut short or altered")
-    fields: tuple[int, ...] = form.unpack(data)
+    fields: tuple[int, ...] = form.unpack_from(data, at)
     return fields

@@ -21,7 +21,7 @@ from lowmem_jobs.ingest.entries import (
 )
 from lowmem_jobs.ingest.zipdirectory import (
     ZipDamageError,
-    data_offset,
+    packed_content,
     read_directory,
     without_rest,
 )
@@ -83,7 +83,7 @@ def list_zip(path: Path, stream: IO[bytes]) -> Iterator[Entry]:
             name = without_rest(member.name)
             if not name.endswith("/") and not is_ignored(name):
                 yield Entry(
-                    name=name,
+                    name,
                     n_bytes=member.n_bytes,
                     place=member.offset,
                     packed_bytes=member.packed_bytes,
@@ -100,52 +100,72 @@ def _problem(member: Member) -> str:
 
     The name is the archive's own spelling, whatever follows a zero byte included.
     """
-    is_link = member.system == _UNIX and stat.S_ISLNK(member.attributes >> 16)
-    most_bytes = max(max(member.packed_bytes, 1) * _MAX_RATIO, _RATIO_FROM_BYTES)
-    most_packed = member.n_bytes * _MAX_GROWTH + _MAX_HEADER
-    return name_problem(member.name) or _first(
-        (is_link, "a link, which is not followed"),
-        (member.flags & _ENCRYPTED, "encrypted"),
-        (member.method not in _METHODS, f"compressed by method {member.method}"),
-        (
-            member.n_bytes > most_bytes,
-            f"unpacks to more than {_MAX_RATIO} times its size",
-        ),
-        (
-            member.packed_bytes > most_packed,
-            "damaged in the archive: larger than what is packed in it",
-        ),
+    return (
+        name_problem(member.name)
+        or _kind_problem(member)
+        or _size_problem(member.n_bytes, member.packed_bytes)
     )
 
 
-def _first(*problems: tuple[object, str]) -> str:
-    return next((text for holds, text in problems if holds), "")
+def _kind_problem(member: Member) -> str:
+    if member.system == _UNIX and stat.S_ISLNK(member.attributes >> 16):
+        return "a link, which is not followed"
+    if member.flags & _ENCRYPTED:
+        return "encrypted"
+    if member.method not in _METHODS:
+        return f"compressed by method {member.method}"
+    return ""
 
 
-def member_reader(path: Path, stream: IO[bytes]) -> Callable[[Entry], bytes]:
-    """Return a function that reads one member of the open archive."""
+def _size_problem(n_bytes: int, packed_bytes: int) -> str:
+    if n_bytes > max(max(packed_bytes, 1) * _MAX_RATIO, _RATIO_FROM_BYTES):
+        return f"unpacks to more than {_MAX_RATIO} times its size"
+    if packed_bytes > n_bytes * _MAX_GROWTH + _MAX_HEADER:
+        return "damaged in the archive: larger than what is packed in it"
+    return ""
+
+
+def packed_reader(path: Path, stream: IO[bytes]) -> Callable[[Entry], bytes]:
+    """Return a function that reads one member of the open archive, as it is packed."""
 
     def read(entry: Entry) -> bytes:
         try:
-            start = data_offset(stream, offset=entry.place, name=entry.name)
-            stream.seek(start)
-            packed = stream.read(entry.packed_bytes)
-            data = _METHODS[entry.method](packed, entry.n_bytes + 1)
+            return packed_content(
+                stream,
+                offset=entry.place,
+                name=entry.name,
+                n_bytes=entry.packed_bytes,
+            )
         except (*DAMAGE, ZipDamageError) as error:
             raise UnreadableError(f"damaged in the archive: {error}") from error
         except OSError as error:
-            # Of the decompressor bz2 too, which then has no number.
-            if error.errno in {None, errno.EINVAL}:
+            if error.errno == errno.EINVAL:
                 raise UnreadableError("damaged in the archive") from error
             problem = error.strerror or str(error)
             raise StorageError(path=path, problem=problem) from error
-        if len(data) != entry.n_bytes:
-            raise UnreadableError("damaged in the archive: it is not of its size")
-        if zlib.crc32(data) != entry.crc:
-            raise UnreadableError("damaged in the archive: its CRC-32 is another")
-        return data
 
     return read
+
+
+def unpacked(entry: Entry, packed: bytes) -> bytes:
+    """Return what a member holds, once size and CRC-32 have shown it to be whole.
+
+    Raises
+    ------
+    UnreadableError
+        If it is not.
+    """
+    try:
+        data = _METHODS[entry.method](packed, entry.n_bytes + 1)
+    except DAMAGE as error:
+        raise UnreadableError(f"damaged in the archive: {error}") from error
+    except OSError as error:  # of the decompressor bz2
+        raise UnreadableError("damaged in the archive") from error
+    if len(data) != entry.n_bytes:
+        raise UnreadableError("damaged in the archive: it is not of its size")
+    if zlib.crc32(data) != entry.crc:
+        raise UnreadableError("damaged in the archive: its CRC-32 is another")
+    return data
 
 
 def _stored(packed: bytes, _max_bytes: int) -> bytes:

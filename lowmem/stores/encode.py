@@ -1,0 +1,97 @@
+"""Encode the chunks of a new array: the bytes that Zarr itself would store.
+
+The codec libraries are called directly: Zarr's own writer copies a chunk three times
+and hands it between four threads, which took a tenth of the time of packing images.
+"""
+
+# NumPy's own array types are generic in Any.
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import google_crc32c
+import numpy as np
+from numcodecs import Blosc, VLenUTF8, Zstd
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+from lowmem.stores.layout import CHECKSUM_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Compress = Callable[[NDArray[Any]], bytes]
+
+CodecName = Literal["none", "lz4", "zstd"]
+
+_TEXT_LEVEL = 3
+_LEVELS = {"lz4": 5, "zstd": 3}
+
+
+def codecs_of(codec: CodecName, dtype: DTypeLike) -> list[Any]:
+    """Return the codecs of an array for its metadata; the last one is the checksum."""
+    if codec == "none":
+        return [Crc32cCodec()]
+    if dtype == "str":
+        return [ZstdCodec(level=_TEXT_LEVEL), Crc32cCodec()]
+    blosc = BloscCodec(
+        cname=codec,
+        clevel=_LEVELS[codec],
+        shuffle="bitshuffle",
+        typesize=np.dtype(dtype).itemsize,
+    )
+    return [blosc, Crc32cCodec()]
+
+
+class ChunkEncoder:
+    """Whole chunks of an array with `codecs_of`, as they are stored.
+
+    Parameters
+    ----------
+    chunk_shape
+        Of every chunk; rows that are missing at the end are zeros, or empty texts.
+    """
+
+    def __init__(
+        self, codec: CodecName, dtype: DTypeLike, chunk_shape: tuple[int, ...]
+    ) -> None:
+        self._is_text = dtype == "str"
+        self._dtype = np.dtype(object) if self._is_text else np.dtype(dtype)
+        self._chunk_shape = chunk_shape
+        self._compress = _compressor(codec, is_text=self._is_text)
+
+    def encode(self, rows: NDArray[Any]) -> tuple[NDArray[np.uint8], bytes]:
+        """Return the bytes of a chunk, and of its checksum.
+
+        Notes
+        -----
+        Cost: of rows that fill a chunk and are not compressed nothing is copied.
+        """
+        data = self._bytes(self._filled(rows))
+        crc = google_crc32c.value(cast("bytes", data))
+        return data, crc.to_bytes(CHECKSUM_BYTES, "little")
+
+    def _filled(self, rows: NDArray[Any]) -> NDArray[Any]:
+        whole = np.ascontiguousarray(rows, self._dtype)
+        if len(whole) == self._chunk_shape[0]:
+            return whole
+        fill = np.full(self._chunk_shape, "" if self._is_text else 0, self._dtype)
+        fill[: len(whole)] = whole
+        return fill
+
+    def _bytes(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        if self._is_text:
+            rows = np.frombuffer(VLenUTF8().encode(rows), np.uint8)
+        if self._compress is not None:
+            rows = np.frombuffer(self._compress(rows), np.uint8)
+        return rows.reshape(-1).view(np.uint8)
+
+
+def _compressor(codec: CodecName, *, is_text: bool) -> Compress | None:
+    if codec == "none":
+        return None
+    if is_text:
+        return cast("Compress", Zstd(level=_TEXT_LEVEL).encode)
+    blosc = Blosc(cname=codec, clevel=_LEVELS[codec], shuffle=Blosc.BITSHUFFLE)
+    return cast("Compress", blosc.encode)
