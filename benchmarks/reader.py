@@ -6,7 +6,7 @@
     python benchmarks/reader.py large --n 1000000  needs 30 GB of disk
 
 `table`: ours and other readers of 96x96x3 bytes, batches of 128, on one pinned core
-(decoding: two). Every row is a process of its own; they work in turn, a moment each, so
+(decoding: two), and what the kernel's copy and the codec alone allow. Every row is a process of its own; they work in turn, a moment each, so
 that the machine's drift meets all; each ratio is the median over the rounds. PyTorch,
 litdata and Grain are run by `--peers`, the Python of an environment that has them. `more`
 is VmHWM less what it was before the libraries were loaded, of that process alone.
@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from reader_data import OWN_ROWS, ROW_BYTES, in_ram, ours, write_store
+from reader_data import OWN_ROWS, ROW_BYTES, bare_decoding, in_ram, ours, write_store
 from reader_fit import fit, model
 from reader_peers import PEER_ROWS, PEERS
 
@@ -155,18 +155,20 @@ def show(row: str, found: dict[str, list[dict]]) -> None:
 
 def first_epoch(folder: Path) -> None:
     """Time epochs of a compressed store that begin with nothing decoded, two threads."""
-    ram, ratios, rates = in_ram(folder), [], []
+    ram = in_ram(folder)
     next(ram)
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(5):
         ceiling = rate_of(ram, N_TABLE)
         batches = ours(folder, store="lz4.zarr")
-        rates.append(rate_of(batches, N_TABLE))
+        rates = {"lowmem, lz4, first epoch, 2 threads": rate_of(batches, N_TABLE)}
         batches.close()
-        ratios.append(rates[-1] / ceiling)
-    rate, ratio = statistics.median(rates), statistics.median(ratios)
-    print(
-        f"  {'lowmem, lz4, first epoch, 2 threads':<36}{rate / 1000:>7.1f}{ratio:>8.2f}"
-    )
+        rates["lz4 decompressed once, 2 threads"] = bare_decoding(folder, 2)
+        for name, rate in rates.items():
+            found.setdefault(name, []).append((rate, rate / ceiling))
+    for name, pairs in found.items():
+        rate, ratio = (statistics.median(each) for each in zip(*pairs, strict=True))
+        print(f"  {name:<36}{rate / 1000:>7.1f}{ratio:>8.2f}")
 
 
 def rate_of(batches: Iterator[int], n: int) -> float:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +99,66 @@ def ours(
                 yield len(reader.read(order.rows(start, start + BATCH)))
 
 
+def bare_preadv(folder: Path) -> Iterator[int]:
+    """Nothing but a `preadv` for each row, into one buffer: the kernel's share."""
+    from lowmem.stores.metadata import read_array_info
+
+    path = folder / "none.zarr" / "images"
+    n = read_array_info(path).shape[0]
+    files = [os.open(path / f"c.{i}.0.0.0", os.O_RDONLY) for i in range(-(-n // CHUNK))]
+    buffer, rng = memoryview(bytearray(BATCH * ROW_BYTES)), np.random.default_rng(0)
+    places = [buffer[i * ROW_BYTES : (i + 1) * ROW_BYTES] for i in range(BATCH)]
+    while True:
+        order = rng.permutation(n)
+        for start in range(0, n, BATCH):
+            rows = order[start : start + BATCH].tolist()
+            for place, row in zip(places, rows, strict=False):
+                offset = row % CHUNK * ROW_BYTES
+                os.preadv(files[row // CHUNK], (place,), offset)
+            yield len(rows)
+
+
+def bare_map(folder: Path) -> Iterator[int]:
+    """Map a file into memory, and give its pages back after each batch."""
+    import h5py
+
+    path = folder / "images.h5"
+    with h5py.File(path) as file:
+        shape, offset = file["images"].shape, file["images"].id.get_offset()
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    images = np.frombuffer(pages, np.uint8, shape[0] * ROW_BYTES, offset)
+    images, rng = images.reshape(-1, ROW_BYTES), np.random.default_rng(0)
+    out = np.empty((BATCH, ROW_BYTES), np.uint8)
+    while True:
+        order = rng.permutation(shape[0])
+        for start in range(0, shape[0], BATCH):
+            rows = order[start : start + BATCH]
+            # Any other mode copies once more.
+            np.take(images, rows, axis=0, out=out[: len(rows)], mode="clip")
+            pages.madvise(mmap.MADV_DONTNEED)
+            yield len(rows)
+
+
+def bare_decoding(folder: Path, threads: int) -> float:
+    """Return the images a second of decompressing each chunk once, and no more."""
+    from numcodecs import blosc
+
+    files = list((folder / "lz4.zarr" / "images").glob("c.*"))
+    out = threading.local()
+
+    def decode(file: Path) -> None:
+        if not hasattr(out, "chunk"):
+            out.chunk = np.empty(CHUNK * ROW_BYTES, np.uint8)
+        blosc.decompress(np.fromfile(file, np.uint8)[:-4], out.chunk)
+
+    with ThreadPoolExecutor(threads) as workers:
+        begun = time.perf_counter()
+        for _ in workers.map(decode, files):
+            pass
+        return len(files) * CHUNK / (time.perf_counter() - begun)
+
+
 def windowed(read: Callable[[int, int], np.ndarray], n: int) -> Iterator[int]:
     """Whole chunks in shuffled order through a window of ``WINDOW`` images."""
     rng = np.random.default_rng(0)
@@ -167,6 +232,8 @@ OWN_ROWS: dict[str, tuple[str, Callable[[Path], Iterator[int]], int]] = {
     "exact": ("lowmem, exact shuffle", ours, 1),
     "runs": ("lowmem, runs of 8", lambda f: ours(f, run_length=8), 1),
     "lz4": ("lowmem, lz4 decoded before", lambda f: ours(f, store="lz4.zarr"), 1),
+    "preadv": ("bare loop of preadv", bare_preadv, 1),
+    "map": ("map, given back after each batch", bare_map, 1),
     "tensorstore": ("TensorStore, window of 4,096", tensorstore_window, 1),
     "h5py": ("h5py, window of 4,096", h5py_window, 1),
     "zarr": ("zarr-python, window of 4,096", zarr_window, 1),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lowmem.stores.layout import RowLayout
     from lowmem.stores.order import RowNumbers
 
+    Numbers = NDArray[np.int64]
 
 # A store this small is verified before its first row is read: it takes milliseconds.
 _AT_ONCE_BYTES = 2**26
@@ -58,6 +59,7 @@ class DirectReader:
     """
 
     note = ""
+    queue_depth = 1
 
     def __init__(self, layout: RowLayout, *, batch_rows: int, n_buffers: int) -> None:
         self._layout = layout
@@ -94,20 +96,20 @@ class DirectReader:
         if not len(rows):
             return out
         into = out.reshape(-1).view(np.uint8).data
-        preadv, descriptors = os.preadv, self._files.descriptors
-        chunks_per_file = self._layout.chunks_per_file
         # An offset may not fit the type of a row's number.
-        runs = self._runs(rows.astype(np.int64, copy=False))
-        starts, stops, chunks, offsets = runs
-        for start, stop, chunk, offset in zip(
-            starts, stops, chunks, offsets, strict=True
-        ):
-            descriptor = descriptors[chunk // chunks_per_file]
-            if descriptor < 0:
-                descriptor = self._opened(chunk)
-            got = preadv(descriptor, (into[start:stop],), offset)
-            if got != stop - start:
-                self._read_rest(chunk, into[start + got : stop], offset + got)
+        edges, chunks, offsets = self._runs(rows.astype(np.int64, copy=False))
+        descriptors = self._files.descriptors[chunks // self._layout.chunks_per_file]
+        got = -1
+        if descriptors.min() >= 0:
+            got, preadv = 0, os.preadv
+            # Over lists, which takes half the time; whether all came is asked at the end.
+            places = zip(
+                descriptors.tolist(), edges, edges[1:], offsets.tolist(), strict=False
+            )
+            for descriptor, start, stop, offset in places:
+                got += preadv(descriptor, (into[start:stop],), offset)
+        if got != len(into):
+            self._read_each(into, edges, chunks.tolist(), offsets.tolist())
         return out
 
     def verify(self) -> None:
@@ -120,34 +122,45 @@ class DirectReader:
         """
         self._scrub.finish()
 
-    def _read_rest(self, chunk: int, into: memoryview, offset: int) -> None:
-        """Go on where a call gave fewer bytes than asked for: at a file's end, none."""
-        descriptor = self._files.descriptors[chunk // self._layout.chunks_per_file]
-        while into:
-            got = os.preadv(descriptor, (into,), offset)
-            if not got:
-                size = os.fstat(descriptor).st_size
-                raise self._layout.damage(chunk, f"holds only {size} bytes")
-            into, offset = into[got:], offset + got
+    def _read_each(
+        self, into: memoryview, edges: list[int], chunks: list[int], offsets: list[int]
+    ) -> None:
+        """Read run by run where a file is to be opened, or ends too early."""
+        for start, stop, chunk, offset in zip(
+            edges, edges[1:], chunks, offsets, strict=False
+        ):
+            descriptor = self._opened(chunk)
+            run, at = into[start:stop], offset
+            while run:
+                got = os.preadv(descriptor, (run,), at)
+                if not got:
+                    size = os.fstat(descriptor).st_size
+                    raise self._layout.damage(chunk, f"holds only {size} bytes")
+                run, at = run[got:], at + got
 
-    def _runs(
-        self, rows: RowNumbers
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
+    def _runs(self, rows: NDArray[np.int64]) -> tuple[list[int], Numbers, Numbers]:
         """Return where neighbours of one chunk go in the batch, and where they are.
 
-        As lists, since a loop over them takes half the time.
+        As edges in the batch in bytes, chunks, and offsets in their files.
         """
         layout = self._layout
-        breaks = np.diff(rows) != 1
-        breaks |= rows[1:] % layout.chunk_rows == 0
-        first = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-        chunks, within = np.divmod(rows[first], layout.chunk_rows)
+        chunks, within = np.divmod(rows, layout.chunk_rows)
+        is_next = np.diff(rows) == 1
+        is_next &= within[1:] != 0
         offsets = layout.offsets[chunks] + within * layout.row_bytes
+        if not is_next.any():
+            n_bytes = len(rows) * layout.row_bytes
+            return [*range(0, n_bytes, layout.row_bytes), n_bytes], chunks, offsets
+        first = np.concatenate([[0], np.flatnonzero(~is_next) + 1])
         edges = (np.append(first, len(rows)) * layout.row_bytes).tolist()
-        return edges[:-1], edges[1:], chunks.tolist(), offsets.tolist()
+        return edges, chunks[first], offsets[first]
 
     def _opened(self, chunk: int) -> int:
+        index = chunk // self._layout.chunks_per_file
+        descriptor = int(self._files.descriptors[index])
+        if descriptor >= 0:
+            return descriptor
         try:
-            return self._files.open(chunk // self._layout.chunks_per_file)
+            return self._files.open(index)
         except FileNotFoundError as error:
             raise self._layout.damage(chunk, "is missing") from error

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from array import array
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ class OpenFiles:
 
     Attributes
     ----------
-    descriptors
+    descriptors : shape (n_files,)
         Of each file, negative while it is closed: for `open` to fill.
 
     Notes
@@ -40,9 +41,9 @@ class OpenFiles:
 
     def __init__(self, path_of: Callable[[int], Path], n_files: int) -> None:
         self._path_of = path_of
-        self.descriptors = array("i", [_CLOSED]) * n_files
+        self.descriptors = np.full(n_files, _CLOSED, np.int32)
         # The numbers of those that are open, in a ring.
-        self._ring = array("i", [_CLOSED]) * _allowed_files(n_files)
+        self._ring = np.full(_allowed_files(n_files), _CLOSED, np.int32)
         self._next = 0
 
     def open(self, index: int) -> int:
@@ -56,7 +57,7 @@ class OpenFiles:
         descriptor = os.open(self._path_of(index), os.O_RDONLY)
         # Readahead would fetch neighbours that a shuffle does not want.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        self._close(self._ring[self._next])
+        self._close(int(self._ring[self._next]))
         self._ring[self._next] = index
         self._next = (self._next + 1) % len(self._ring)
         self.descriptors[index] = descriptor
@@ -64,13 +65,13 @@ class OpenFiles:
 
     def close(self) -> None:
         """Close all of them."""
-        for place, index in enumerate(self._ring):
+        for index in self._ring.tolist():
             self._close(index)
-            self._ring[place] = _CLOSED
+        self._ring[:] = _CLOSED
 
     def _close(self, index: int) -> None:
         if index != _CLOSED:
-            os.close(self.descriptors[index])
+            os.close(int(self.descriptors[index]))
             self.descriptors[index] = _CLOSED
 
 
