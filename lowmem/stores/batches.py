@@ -22,7 +22,7 @@ from lowmem.stores.cache import CachedReader
 from lowmem.stores.direct import DirectReader
 from lowmem.stores.layout import find_layout
 from lowmem.stores.read import RowReader
-from lowmem.stores.reading import Reading, plan_reading
+from lowmem.stores.reading import Reading, ReadingPlan, plan_reading
 from lowmem.stores.room import no_room
 from lowmem.stores.spill import SpilledReader
 
@@ -45,9 +45,12 @@ class BatchReader(Protocol):
     ----------
     note
         What the user should know of the way that was chosen; mostly nothing.
+    queue_depth
+        Batches that may be read ahead within the memory that was given.
     """
 
     note: str
+    queue_depth: int
 
     def __enter__(self) -> Self: ...
 
@@ -126,12 +129,29 @@ def open_batches(
         is_compressed=layout is None,
     )
     plan = plan_reading(reading, memory_bytes=memory_bytes)
-    if layout is not None:
-        return DirectReader(layout, batch_rows=batch_rows, n_buffers=plan.n_buffers)
-    n_bytes = reader.shape[0] * row_bytes
-    if n_bytes <= (memory_bytes or 0) or not row_bytes:
-        return CachedReader(reader, cache_bytes=n_bytes)
     folder = spill_folder or Path(tempfile.gettempdir())
+    chosen: BatchReader = (
+        DirectReader(layout, batch_rows=batch_rows, n_buffers=plan.n_buffers)
+        if layout is not None
+        else _decoding(store, reader, reading, plan, folder, memory_bytes=memory_bytes)
+    )
+    chosen.queue_depth = plan.queue_depth
+    return chosen
+
+
+def _decoding(
+    store: Path,
+    reader: RowReader,
+    reading: Reading,
+    plan: ReadingPlan,
+    folder: Path,
+    *,
+    memory_bytes: int | None,
+) -> BatchReader:
+    """Return a reader that decodes, into memory or to a file in ``folder``."""
+    n_bytes = reading.n_rows * reading.row_bytes
+    if n_bytes <= (memory_bytes or 0) or not reading.row_bytes:
+        return CachedReader(reader, cache_bytes=n_bytes)
     problem = no_room(folder, n_bytes)
     if problem:
         note = (
@@ -143,7 +163,7 @@ def open_batches(
     return SpilledReader(
         reader,
         folder,
-        batch_rows=batch_rows,
+        batch_rows=reading.batch_rows,
         n_buffers=plan.n_buffers,
         threads=plan.threads,
     )

@@ -31,6 +31,8 @@ class CachedReader:
         Memory for decoded chunks; one chunk is held however small it is.
     """
 
+    queue_depth = 1
+
     def __init__(self, reader: RowReader, *, cache_bytes: int, note: str = "") -> None:
         self.note = note
         self._reader = reader

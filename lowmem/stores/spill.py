@@ -26,6 +26,8 @@ from lowmem.stores.direct import DirectReader
 from lowmem.stores.layout import RowLayout
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from numpy.typing import NDArray
 
     from lowmem.stores.order import RowNumbers
@@ -49,6 +51,7 @@ class SpilledReader:
     """
 
     note = ""
+    queue_depth = 1
 
     def __init__(
         self,
@@ -61,8 +64,7 @@ class SpilledReader:
     ) -> None:
         self._reader = reader
         self._folder = folder
-        with storage_errors(folder):
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - lives as long as the reader
+        self._file = _file_with_room(folder, _decoded_bytes(reader))
         self._layout = _spilled_layout(reader, self._file.fileno())
         self._is_decoded = np.zeros(self._layout.n_chunks, np.bool_)
         self._rows = DirectReader(
@@ -124,9 +126,33 @@ class SpilledReader:
                 rows, at = rows[n_written:], at + n_written
 
 
+def _file_with_room(folder: Path, n_bytes: int) -> FileIO:
+    """Return a file without a name whose blocks are its own already.
+
+    So a full disk is found before anything is decoded; and writing is cheaper than where
+    blocks are sought chunk by chunk.
+    """
+    with storage_errors(folder):
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - the reader closes it
+        try:
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError:
+            file.close()
+            raise
+    return file
+
+
+def _decoded_bytes(reader: RowReader) -> int:
+    n_chunks = -(-reader.shape[0] // reader.chunk_rows)
+    return n_chunks * reader.chunk_rows * _row_bytes(reader)
+
+
+def _row_bytes(reader: RowReader) -> int:
+    return int(np.prod(reader.shape[1:], dtype=np.int64)) * reader.dtype.itemsize
+
+
 def _spilled_layout(reader: RowReader, descriptor: int) -> RowLayout:
     n_chunks = -(-reader.shape[0] // reader.chunk_rows)
-    row_bytes = int(np.prod(reader.shape[1:], dtype=np.int64)) * reader.dtype.itemsize
     return RowLayout(
         shape=reader.shape,
         dtype=reader.dtype,
@@ -134,6 +160,7 @@ def _spilled_layout(reader: RowReader, descriptor: int) -> RowLayout:
         # The file has no name; the kernel gives one to each open descriptor.
         path_of=lambda _: Path(f"/proc/self/fd/{descriptor}"),
         chunks_per_file=n_chunks,
-        offsets=np.arange(n_chunks, dtype=np.int64) * (reader.chunk_rows * row_bytes),
+        offsets=np.arange(n_chunks, dtype=np.int64)
+        * (reader.chunk_rows * _row_bytes(reader)),
         has_checksum=False,
     )

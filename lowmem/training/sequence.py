@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # An epoch's order, and that of the next, which is read ahead of its beginning.
 _ORDERS_KEPT = 2
-# Batches that `tf.data` reads ahead.
-_READ_AHEAD = 2
 
 
 class ZarrSequence(keras.utils.Sequence):
@@ -213,7 +211,7 @@ class ZarrSequence(keras.utils.Sequence):
             row_shape=shape,
             dtype=dtype,
             is_autoencoding=self._is_autoencoding,
-            queue_depth=_READ_AHEAD,
+            queue_depth=self._reader.queue_depth,
         )
 
     def verify(self) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import gc
 import os
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import zarr
 from zarr.codecs import Crc32cCodec, GzipCodec
 
-from lowmem.base.errors import DataError
+from lowmem.base.errors import DataError, StorageError
 from lowmem.stores import direct, room, scrub
 from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
@@ -169,6 +171,28 @@ def test_each_chunk_is_decoded_once_and_no_file_remains(tmp_path, monkeypatch):
                 np.testing.assert_array_equal(reader.read(rows), images()[rows])
     assert sorted(decoded) == list(range(7))
     assert open_files() == before
+
+
+def test_a_disk_that_is_full_is_found_before_anything_is_decoded(tmp_path, monkeypatch):
+    store = write_store(tmp_path / "store.zarr", codec="lz4")
+
+    def full(*_: object):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    before = open_files()
+    with pytest.raises(StorageError, match="No space left"):
+        open_rows(store, "images", spill_folder=tmp_path)
+    gc.collect()
+    assert open_files() == before
+
+
+def test_the_file_of_a_decoded_store_has_its_room_from_the_beginning(tmp_path):
+    store = write_store(tmp_path / "store.zarr", codec="lz4")
+    with open_rows(store, "images", spill_folder=tmp_path) as reader:
+        found = os.fstat(reader._file.fileno())
+        assert found.st_size == 7 * 8 * 90
+        assert found.st_blocks * 512 >= found.st_size
 
 
 def test_without_room_on_a_disk_chunks_are_cached_and_the_reader_says_so(

@@ -13,7 +13,7 @@ from lowmem.base.errors import DataError, ModelError
 from lowmem.stores import direct
 from lowmem.stores.order import epoch_order
 from lowmem.stores.write import RowWriter
-from lowmem.training import state
+from lowmem.training import backend, state
 from lowmem.training.session import keras_session
 from lowmem.training.steps import part_sizes
 
@@ -101,6 +101,18 @@ def test_batches_reach_tensorflow_without_being_copied(store):
     for number, batch in enumerate(batches):
         batch[...] = 100 + number
     assert [int(x.numpy().max()) for x in tensors] == [100, 101, 102]
+
+
+@pytest.mark.parametrize(("memory_bytes", "depth"), [(None, 2), (0, 1)])
+def test_tensorflow_reads_no_further_ahead_than_the_memory_holds(
+    store, monkeypatch, memory_bytes, depth
+):
+    made = []
+    monkeypatch.setattr(
+        backend, "tensorflow_dataset", lambda *_, **how: made.append(how["queue_depth"])
+    )
+    lowmem.ZarrSequence(store, memory_bytes=memory_bytes).tf_dataset(epochs=1)
+    assert made == [depth]
 
 
 def test_sequences_of_other_rows_share_files_and_keep_their_own_order(store):
