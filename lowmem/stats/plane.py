@@ -20,6 +20,7 @@ from scipy.sparse import csc_array
 
 Column = NDArray[np.float32]
 Counts = NDArray[np.int64]
+Packed = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 # The outermost of 256 bins an axis collect what lies beyond; the 254 others span
@@ -185,7 +186,7 @@ class PlaneCounter:
     def _count(self, x: Column, y: Column, rho: float) -> tuple[Counts, Counts]:
         """Return the grids and what is within, of points that overflow no field."""
         within = np.zeros(len(COVERAGE_SIGMAS), dtype=np.int64)
-        packed = np.zeros(_SIDE * _SIDE, dtype=np.int64)
+        packed = np.zeros(_SIDE * _SIDE, dtype=np.uint64)
         for start in range(0, len(x), self._block_rows):
             stop = min(start + self._block_rows, len(x))
             scratch = self._scratch.of_length(stop - start)
@@ -195,12 +196,12 @@ class PlaneCounter:
         return _unpacked(packed), within
 
 
-def _unpacked(packed: Counts) -> Counts:
+def _unpacked(packed: Packed) -> Counts:
     """Return the packed sums as grids: counts, along u, along v."""
     grids = np.empty((3, _SIDE, _SIDE), dtype=np.int64)
     fields = ((2 * _FIELD_BITS, _COUNT_MASK), (_FIELD_BITS, _MASK), (0, _MASK))
     for grid, (shift, mask) in zip(grids, fields, strict=True):
-        np.right_shift(packed.reshape(grid.shape), shift, out=grid)
+        np.right_shift(packed.reshape(grid.shape), np.uint64(shift), out=grid)
         np.bitwise_and(grid, mask, out=grid)
     return grids
 
@@ -222,11 +223,11 @@ def unwhitened(u: Floats, v: Floats, rho: float) -> tuple[Floats, Floats]:
 _BIN = 0xFF00
 _PART = 0x00F8
 _FINE = 8 - _PART_BITS
-_ONE_POINT = 1 << (2 * _FIELD_BITS)
+_ONE_POINT = np.uint64(1 << (2 * _FIELD_BITS))
 
 # The product with a matrix of one column, a point a row's entry, adds up the points of a
 # bin: faster than `np.add.at`, and without the interpreter's lock.
-_ONES = np.ones(1, dtype=np.int64)
+_ONES = np.ones(1, dtype=np.uint64)
 
 
 class _Scratch:
@@ -238,7 +239,7 @@ class _Scratch:
         self.u, self.v, self._spare = np.empty((3, n_rows), dtype=np.float32)
         self._place, self._bins = np.empty((2, n_rows), dtype=np.int32)
         self._inside = np.empty(n_rows, dtype=np.bool_)
-        self._points = np.empty(n_rows, dtype=np.int64)
+        self._points = np.empty(n_rows, dtype=np.uint64)
 
     def of_length(self, n_rows: int) -> _Scratch:
         """Return the same arrays for fewer points: a last block may be shorter."""
@@ -266,7 +267,7 @@ class _Scratch:
             within[number] = np.count_nonzero(self._inside)
         return within
 
-    def packed(self) -> Counts:
+    def packed(self) -> Packed:
         """Return the points as packed sums, by bin; ``u`` and ``v`` are lost."""
         part, place, bins = self._spare.view(np.int32), self._place, self._bins
         _place(self.u, out=place)
@@ -278,11 +279,11 @@ class _Scratch:
         place &= _PART
         place >>= _FINE
         part |= place
-        np.copyto(self._points, part)
+        np.copyto(self._points, part, casting="unsafe")
         self._points |= _ONE_POINT
-        n_points = np.array([0, len(bins)], dtype=np.int32)
-        sums = csc_array((self._points, bins, n_points), shape=(_SIDE * _SIDE, 1))
-        packed: Counts = sums @ _ONES
+        ends = np.array([0, len(bins)], dtype=np.int32)
+        sums = csc_array((self._points, bins, ends), shape=(_SIDE * _SIDE, 1))
+        packed: Packed = sums @ _ONES
         return packed
 
 
