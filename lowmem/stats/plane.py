@@ -198,12 +198,12 @@ class PlaneCounter:
 
 def _unpacked(packed: Packed) -> Counts:
     """Return the packed sums as grids: counts, along u, along v."""
-    grids = np.empty((3, _SIDE, _SIDE), dtype=np.int64)
+    grids = np.empty((3, _SIDE, _SIDE), dtype=np.uint64)
     fields = ((2 * _FIELD_BITS, _COUNT_MASK), (_FIELD_BITS, _MASK), (0, _MASK))
     for grid, (shift, mask) in zip(grids, fields, strict=True):
         np.right_shift(packed.reshape(grid.shape), np.uint64(shift), out=grid)
-        np.bitwise_and(grid, mask, out=grid)
-    return grids
+        np.bitwise_and(grid, np.uint64(mask), out=grid)
+    return grids.view(np.int64)
 
 
 def whitened(x: Column, y: Column, rho: float) -> tuple[Column, Column]:
