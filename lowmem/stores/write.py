@@ -20,7 +20,6 @@ import zarr
 from lowmem.base.files import (
     begin_writing_out,
     make_folder,
-    move,
     remove,
     storage_errors,
     sync_file,
@@ -158,12 +157,15 @@ class RowWriter:
         self._write_metadata()
 
     def _write_metadata(self) -> None:
-        """Tell readers of what was written; a crash may still undo it."""
+        """Tell readers of what was written; a crash may still undo it.
+
+        In place: to rename over a file makes the system write it out at once, which
+        takes as long as a chunk.
+        """
         file = self._path / _METADATA
-        new = file.with_name(f"{_METADATA}.new")
-        with storage_errors(file):
-            new.write_bytes(str(self.n_rows).encode().join(self._around_rows))
-        move(new, file)
+        with storage_errors(file), file.open("r+b", buffering=0) as stream:
+            _write_all(stream, str(self.n_rows).encode().join(self._around_rows))
+            stream.truncate()
         self._unsynced.add(file)
 
     def flush(self) -> None:

@@ -22,8 +22,9 @@ N_THREADS = 2
 # Encoded images that may wait at once; a single one may be larger.
 WAITING_BYTES = 2**25
 # Handing one image to a thread costs a tenth of decoding a small one, so several go at
-# once; two such batches for each thread keep all of them at work.
-_BATCHES_PER_THREAD = 2
+# once; so many such batches for each thread keep all of them at work while a chunk is
+# written.
+_BATCHES_PER_THREAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

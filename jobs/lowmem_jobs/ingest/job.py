@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # Threads that decode, one a core; more were not seen to help a disk or a memory bus.
 _MAX_THREADS = 8
-# Entries under way at once, for each thread: two batches of eight.
-_AHEAD_PER_THREAD = 16
+# Entries under way at once, for each thread: four batches of eight.
+_AHEAD_PER_THREAD = 32
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20
@@ -35,8 +35,9 @@ _WORKER_BYTES = 65 * 2**20
 _DRAWING_BYTES = 38 * 10**6
 # One photograph of 4 megapixels under way: decoded, composited, reduced.
 _DECODING_BYTES = 40 * 2**20
-# An encoded image that waits; together they are bounded by ahead.WAITING_BYTES.
+# An encoded image that waits, and all of them: ahead.WAITING_BYTES.
 _WAITING_BYTES = 2**20
+_MOST_WAITING_BYTES = 2**25
 # A chunk is collected, stacked, and held by Zarr while it is written.
 _CHUNK_COPIES = 4
 
@@ -64,7 +65,8 @@ def predicted_bytes(recipe: Recipe, settings: Settings) -> int:
     return (
         (_DRAWING_BYTES if is_drawn else _WORKER_BYTES)
         + n_decoding * _DECODING_BYTES
-        + ahead * (_WAITING_BYTES + recipe.image_bytes)
+        + min(ahead * _WAITING_BYTES, _MOST_WAITING_BYTES)
+        + ahead * recipe.image_bytes
         + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
     )
 

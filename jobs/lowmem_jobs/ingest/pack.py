@@ -39,6 +39,8 @@ class Pack:
         Its arrays: uint8 (n, size, size, 3), text (n), and for faces float64 (n, k).
     report
         What became of every entry.
+    chunk
+        Memory for the images of one chunk: fresh memory costs as much as the copy.
     """
 
     store: Path
@@ -46,6 +48,7 @@ class Pack:
     names: RowWriter
     features: RowWriter | None
     report: Report
+    chunk: NDArray[np.uint8]
 
     @classmethod
     def open(
@@ -80,16 +83,19 @@ class Pack:
             if with_features
             else None,
             report=Report(folder / REPORT, n_bytes=report_bytes),
+            chunk=np.empty((recipe.chunk_rows, size, size, 3), np.uint8),
         )
 
     def append(
         self,
-        images: NDArray[np.uint8],
+        images: Sequence[NDArray[np.uint8]],
         names: Sequence[str],
         features: NDArray[np.float64] | None,
     ) -> None:
         """Write the next rows: one chunk, or fewer at the very end."""
-        self.images.append(images)
+        rows = self.chunk[: len(images)]
+        np.stack(images, out=rows)
+        self.images.append(rows)
         self.names.append(np.array(names, dtype=object))
         if self.features is not None and features is not None:
             self.features.append(features)

@@ -288,8 +288,9 @@ def _take(
 
 def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
     """Write one chunk, or the rest."""
+    pixels = [one.pixels for one in images if one.pixels is not None]
     names = [one.name for one in images]
-    pack.append(_stack(images), names, _features(images, source))
+    pack.append(pixels, names, _features(images, source))
 
 
 def _next_digest(digest: str, image: Pixels) -> str:
