@@ -14,7 +14,8 @@ is VmHWM less what it was before the libraries were loaded, of that process alon
 `model`: `fit` of the study's autoencoder from RAM, and from disk with a budget of a tenth
 of the data for the reader: speed, order and final weights. `--n` images, else 480 (5 minutes);
 `--n 48 --rounds 1` tries it.
-`large`: an epoch and the peak for `--n` images, else 200,000, and for a twentieth of them,
+`large`: an epoch and the peak for `--n` images, else 200,000, and for a twentieth of them
+(beside a bare loop of preadv: how much of the growth is the kernel's),
 then with a cold page cache beside the disk's sequential speed.
 """
 
@@ -186,8 +187,12 @@ EPOCH = """
 import sys, time, pathlib
 sys.path.insert(0, "benchmarks")
 import lowmem.stores.batches, reader, reader_data
-folder, n = pathlib.Path(sys.argv[1]), int(sys.argv[2])
-batches = reader_data.ours(folder, run_length=int(sys.argv[3]))
+folder, n, run_length = pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:])
+batches = (
+    reader_data.ours(folder, run_length=run_length)
+    if run_length
+    else reader_data.bare_preadv(folder)
+)
 seen = next(batches)
 begun = time.perf_counter()
 while seen < n:
@@ -203,7 +208,8 @@ def large(folder: Path, options: argparse.Namespace) -> None:
     big = one_size(folder, n)
     more = (big["hwm"] - small["hwm"]) / (n - n // 20)
     print(
-        f"  time each, ratio {big['each'] / small['each']:.3f}; VmHWM, ratio "
+        f"  time each, ratio {big['each'] / small['each']:.3f}, of the bare loop "
+        f"{big['bare'] / small['bare']:.3f}; VmHWM, ratio "
         f"{big['hwm'] / small['hwm']:.3f}, {more:.1f} bytes an image more"
     )
     files = chunks_of(folder, n)
@@ -227,12 +233,14 @@ def one_size(folder: Path, n: int) -> dict[str, float]:
     if n * ROW_BYTES > cache:
         print(f"  {n:>9,} images do not fit the page cache of {cache / MB:,.0f} MB")
     read_through(chunks_of(folder, n))
+    bare, *_ = one_epoch(folder / str(n), n, run_length=0)
     seconds, hwm, anon = one_epoch(folder / str(n), n)
     print(
         f"  {n:>9,} images: {seconds:.2f} s, {1e6 * seconds / n:.2f} us each, "
-        f"VmHWM {hwm / MB:.1f} MB, RssAnon {anon / MB:.1f} MB"
+        f"VmHWM {hwm / MB:.1f} MB, RssAnon {anon / MB:.1f} MB; a bare loop of preadv "
+        f"{1e6 * bare / n:.2f} us each"
     )
-    return {"each": seconds / n, "hwm": hwm}
+    return {"each": seconds / n, "bare": bare / n, "hwm": hwm}
 
 
 def chunks_of(folder: Path, n: int) -> list[Path]:
@@ -252,7 +260,10 @@ def read_through(files: list[Path]) -> float:
 
 
 def one_epoch(folder: Path, n: int, run_length: int = 1) -> tuple[float, int, int]:
-    """Return seconds, VmHWM and RssAnon of an epoch in a fresh process."""
+    """Return seconds, VmHWM and RssAnon of an epoch in a fresh process.
+
+    With runs of 0 it is a bare loop that reads.
+    """
     command = [sys.executable, "-c", EPOCH, str(folder), str(n), str(run_length)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     seconds, hwm, anon = done.stdout.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -105,6 +106,8 @@ def bare_preadv(folder: Path) -> Iterator[int]:
 
     path = folder / "none.zarr" / "images"
     n = read_array_info(path).shape[0]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     files = [os.open(path / f"c.{i}.0.0.0", os.O_RDONLY) for i in range(-(-n // CHUNK))]
     buffer, rng = memoryview(bytearray(BATCH * ROW_BYTES)), np.random.default_rng(0)
     places = [buffer[i * ROW_BYTES : (i + 1) * ROW_BYTES] for i in range(BATCH)]
