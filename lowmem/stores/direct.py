@@ -3,7 +3,8 @@
 An exact shuffle asks for rows one by one. A Zarr reader decodes a whole chunk for each;
 here a row is one `preadv` into its place in the batch. The bytes come from the page
 cache, which is the kernel's to shrink, and nothing is kept in the process but
-descriptors and a few batch buffers. Checksums are verified beside the reading, see
+descriptors and a few batch buffers. Where rows are not in that cache, the disk is told of
+all rows of the batch before the first is waited for, so that it works on many at once. Checksums are verified beside the reading, see
 `lowmem.stores.scrub`: until `DirectReader.verify` has returned, bytes are given as they
 were found.
 """
@@ -12,6 +13,7 @@ were found.
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any, Self
 
@@ -68,6 +70,8 @@ class DirectReader:
             layout.shape[1:], layout.dtype, n_rows=batch_rows, most=n_buffers
         )
         self._scrub = Scrub(layout)
+        # Do not wait for the disk; 0 where the file system knows no such reading.
+        self._flags = os.RWF_NOWAIT
         if layout.n_chunks * layout.chunk_bytes <= _AT_ONCE_BYTES:
             self._scrub.finish()
 
@@ -98,17 +102,7 @@ class DirectReader:
         into = out.reshape(-1).view(np.uint8).data
         # An offset may not fit the type of a row's number.
         edges, chunks, offsets = self._runs(rows.astype(np.int64, copy=False))
-        descriptors = self._files.descriptors[chunks // self._layout.chunks_per_file]
-        got = -1
-        if descriptors.min() >= 0:
-            got, preadv = 0, os.preadv
-            # Over lists, which takes half the time; whether all came is asked at the end.
-            places = zip(
-                descriptors.tolist(), edges, edges[1:], offsets.tolist(), strict=False
-            )
-            for descriptor, start, stop, offset in places:
-                got += preadv(descriptor, (into[start:stop],), offset)
-        if got != len(into):
+        if not self._read_cached(into, edges, chunks, offsets):
             self._read_each(into, edges, chunks.tolist(), offsets.tolist())
         return out
 
@@ -122,10 +116,42 @@ class DirectReader:
         """
         self._scrub.finish()
 
+    def _read_cached(
+        self, into: memoryview, edges: list[int], chunks: Numbers, offsets: Numbers
+    ) -> bool:
+        """Read from open files what is in the page cache; tell whether all of it was."""
+        descriptors = self._files.descriptors[chunks // self._layout.chunks_per_file]
+        if descriptors.min() < 0:
+            return False
+        got, preadv, flags = 0, os.preadv, self._flags
+        # Over lists, which takes half the time; whether all came is asked at the end.
+        places = zip(
+            descriptors.tolist(), edges, edges[1:], offsets.tolist(), strict=False
+        )
+        try:
+            for descriptor, start, stop, offset in places:
+                got += preadv(descriptor, (into[start:stop],), offset, flags)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            self._flags = 0
+            return False
+        return got == len(into)
+
     def _read_each(
         self, into: memoryview, edges: list[int], chunks: list[int], offsets: list[int]
     ) -> None:
-        """Read run by run where a file is to be opened, or ends too early."""
+        """Read run by run, where the disk is to be waited for, or a file to be opened.
+
+        All of them are asked for first, so that the disk works on many at once.
+        """
+        for start, stop, chunk, offset in zip(
+            edges, edges[1:], chunks, offsets, strict=False
+        ):
+            descriptor = self._opened(chunk)
+            os.posix_fadvise(descriptor, offset, stop - start, os.POSIX_FADV_WILLNEED)
         for start, stop, chunk, offset in zip(
             edges, edges[1:], chunks, offsets, strict=False
         ):

@@ -222,6 +222,39 @@ def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):
     assert open_files() == before
 
 
+@pytest.mark.parametrize("cached", ["nothing", "half of each", "not told"])
+def test_rows_that_are_not_in_the_page_cache_are_asked_for_before_any_is_waited_for(
+    tmp_path, monkeypatch, cached
+):
+    preadv, fadvise, calls = os.preadv, os.posix_fadvise, []
+
+    def reading(file, buffers, offset, flags=0):
+        if flags and cached == "nothing":
+            raise BlockingIOError
+        if flags and cached == "not told":
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if flags:
+            return preadv(file, [buffers[0][: len(buffers[0]) // 2]], offset)
+        calls.append("read")
+        return preadv(file, buffers, offset)
+
+    def advising(file, offset, length, advice):
+        calls.extend(["hint"] * (advice == os.POSIX_FADV_WILLNEED))
+        fadvise(file, offset, length, advice)
+
+    store = write_store(tmp_path / "store.zarr")
+    rows = np.array([49, 0, 7, 8, 9, 20, 33], np.int64)
+    with open_rows(store, "images") as reader:
+        reader.read(rows)
+        monkeypatch.setattr(os, "preadv", reading)
+        monkeypatch.setattr(os, "posix_fadvise", advising)
+        for _ in range(2):
+            np.testing.assert_array_equal(reader.read(rows), images()[rows])
+    # Rows 8 and 9 are neighbours in one chunk: six runs.
+    asked = ["hint"] * 6 + ["read"] * 6
+    assert calls == (asked + ["read"] * 6 if cached == "not told" else asked * 2)
+
+
 def test_a_batch_is_never_overwritten_while_anything_refers_to_it(tmp_path):
     store = write_store(tmp_path / "store.zarr")
     with open_rows(store, "images") as reader:
