@@ -125,7 +125,10 @@ def _path(given: Any) -> str:  # noqa: ANN401
     # An empty path would be the current folder.
     if not given:
         raise ValueError
-    return str(Path(given).expanduser().absolute())
+    try:
+        return str(Path(given).expanduser().absolute())
+    except RuntimeError as error:  # The home of a user whom nobody knows.
+        raise ValueError from error
 
 
 def _flag(given: Any) -> bool:  # noqa: ANN401

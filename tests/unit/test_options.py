@@ -97,6 +97,7 @@ def test_a_path_is_made_absolute(tmp_path, monkeypatch):
         ("filters", 8),
         ("data", 5),
         ("data", ""),
+        ("data", "~nobody-of-this-name/x"),
     ],
     ids=lambda value: repr(value)[:30],
 )
