@@ -102,8 +102,10 @@ class DirectReader:
         into = out.reshape(-1).view(np.uint8).data
         # An offset may not fit the type of a row's number.
         edges, chunks, offsets = self._runs(rows.astype(np.int64, copy=False))
-        if not self._read_cached(into, edges, chunks, offsets):
-            self._read_each(into, edges, chunks.tolist(), offsets.tolist())
+        done = self._read_cached(into, edges, chunks, offsets)
+        if done < len(chunks):
+            rest = chunks[done:].tolist(), offsets[done:].tolist()
+            self._read_each(into, edges[done:], *rest)
         return out
 
     def verify(self) -> None:
@@ -118,12 +120,15 @@ class DirectReader:
 
     def _read_cached(
         self, into: memoryview, edges: list[int], chunks: Numbers, offsets: Numbers
-    ) -> bool:
-        """Read from open files what is in the page cache; tell whether all of it was."""
+    ) -> int:
+        """Read from open files what is in the page cache; return how many runs were.
+
+        Those are the first; where one came in part, none.
+        """
         descriptors = self._files.descriptors[chunks // self._layout.chunks_per_file]
         if descriptors.min() < 0:
-            return False
-        got, preadv, flags = 0, os.preadv, self._flags
+            return 0
+        got, done, preadv, flags = 0, 0, os.preadv, self._flags
         # Over lists, which takes half the time; whether all came is asked at the end.
         places = zip(
             descriptors.tolist(), edges, edges[1:], offsets.tolist(), strict=False
@@ -131,14 +136,14 @@ class DirectReader:
         try:
             for descriptor, start, stop, offset in places:
                 got += preadv(descriptor, (into[start:stop],), offset, flags)
+                done += 1
         except BlockingIOError:
-            return False
+            pass
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
             self._flags = 0
-            return False
-        return got == len(into)
+        return done if got == edges[done] else 0
 
     def _read_each(
         self, into: memoryview, edges: list[int], chunks: list[int], offsets: list[int]

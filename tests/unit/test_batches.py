@@ -222,37 +222,61 @@ def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):
     assert open_files() == before
 
 
-@pytest.mark.parametrize("cached", ["nothing", "half of each", "not told"])
-def test_rows_that_are_not_in_the_page_cache_are_asked_for_before_any_is_waited_for(
-    tmp_path, monkeypatch, cached
-):
-    preadv, fadvise, calls = os.preadv, os.posix_fadvise, []
+class Disk:
+    """Notes what is asked of the disk; ``cached`` says of each run what is in memory."""
 
-    def reading(file, buffers, offset, flags=0):
-        if flags and cached == "nothing":
+    def __init__(self, monkeypatch, cached) -> None:
+        self.cached, self.calls = cached, []
+        self._tries = iter(cached)
+        self._preadv, self._fadvise = os.preadv, os.posix_fadvise
+        monkeypatch.setattr(os, "preadv", self.preadv)
+        monkeypatch.setattr(os, "posix_fadvise", self.posix_fadvise)
+
+    def preadv(self, file, buffers, offset, flags=0):
+        if not flags:
+            self.calls.append("read")
+            return self._preadv(file, buffers, offset)
+        found = next(self._tries)
+        if found == "none":
             raise BlockingIOError
-        if flags and cached == "not told":
+        if found == "not told":
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        if flags:
-            return preadv(file, [buffers[0][: len(buffers[0]) // 2]], offset)
-        calls.append("read")
-        return preadv(file, buffers, offset)
+        part = len(buffers[0]) // (2 if found == "half" else 1)
+        return self._preadv(file, [buffers[0][:part]], offset)
 
-    def advising(file, offset, length, advice):
-        calls.extend(["hint"] * (advice == os.POSIX_FADV_WILLNEED))
-        fadvise(file, offset, length, advice)
+    def posix_fadvise(self, file, offset, length, advice):
+        self.calls.extend(["hint"] * (advice == os.POSIX_FADV_WILLNEED))
+        self._fadvise(file, offset, length, advice)
 
+
+@pytest.mark.parametrize(
+    ("cached", "n_asked"),
+    [
+        (["whole"] * 6, 0),
+        (["none"], 6),
+        (["whole"] * 4 + ["none"], 2),
+        (["half"] * 6, 6),
+        # As many bytes as two whole runs have, and yet not two whole runs.
+        (["half", "half", "whole", "none"], 6),
+        (["not told"], 6),
+    ],
+)
+def test_rows_that_are_not_in_the_page_cache_are_asked_for_before_any_is_waited_for(
+    tmp_path, monkeypatch, cached, n_asked
+):
     store = write_store(tmp_path / "store.zarr")
+    # Rows 8 and 9 are neighbours in one chunk: six runs.
     rows = np.array([49, 0, 7, 8, 9, 20, 33], np.int64)
     with open_rows(store, "images") as reader:
         reader.read(rows)
-        monkeypatch.setattr(os, "preadv", reading)
-        monkeypatch.setattr(os, "posix_fadvise", advising)
-        for _ in range(2):
+        reader.pool.take(8)[:] = 0
+        disk = Disk(monkeypatch, cached)
+        np.testing.assert_array_equal(reader.read(rows), images()[rows])
+        assert disk.calls == ["hint"] * n_asked + ["read"] * n_asked
+        if cached == ["not told"]:
+            # It is not asked again.
             np.testing.assert_array_equal(reader.read(rows), images()[rows])
-    # Rows 8 and 9 are neighbours in one chunk: six runs.
-    asked = ["hint"] * 6 + ["read"] * 6
-    assert calls == (asked + ["read"] * 6 if cached == "not told" else asked * 2)
+            assert disk.calls[12:] == ["read"] * 6
 
 
 def test_a_batch_is_never_overwritten_while_anything_refers_to_it(tmp_path):
