@@ -5,7 +5,8 @@ It stands alone: any Keras user can give it to `fit`, without the rest of lowmem
     data = lowmem.ZarrSequence("images.zarr", batch_size=64, seed=1)
     model.fit(data, epochs=10)
 
-With TensorFlow, a `tf.data.Dataset` of the same batches is faster:
+With TensorFlow, a `tf.data.Dataset` of the same batches is faster. Instead of the `fit`
+above, for a sequence goes on where it stands:
 
     model.fit(data.tf_dataset(epochs=10), epochs=10, steps_per_epoch=len(data))
 """
@@ -37,10 +38,12 @@ _ORDERS_KEPT = 2
 class ZarrSequence(keras.utils.Sequence):
     """Batches of rows of a Zarr array, as they are stored: uint8 stays uint8.
 
+    Only the byte order may change: batches have the machine's own.
+
     Parameters
     ----------
     store
-        Folder of a Zarr group, or of an array where ``name`` is None.
+        Local folder of a Zarr group, or of an array where ``name`` is None.
     name
         Array within the group; axis 0 counts the samples.
     batch_size
@@ -70,6 +73,15 @@ class ZarrSequence(keras.utils.Sequence):
     ----------
     note
         What should be known of how the store is read; mostly nothing.
+
+    Raises
+    ------
+    ValueError
+        For arguments out of their range.
+    IndexError
+        If ``rows`` holds a number that is none of the store's rows.
+    DataError
+        If there is no such array.
 
     Notes
     -----
@@ -102,6 +114,9 @@ class ZarrSequence(keras.utils.Sequence):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
+        _refuse_below(1, batch_size=batch_size, run_length=run_length)
+        if "://" in str(store):
+            raise ValueError(f"store must be a local folder, got {store}")
         self._reader = open_batches(
             Path(store),
             name,
@@ -112,8 +127,8 @@ class ZarrSequence(keras.utils.Sequence):
         self.note = self._reader.note
         # Of a whole array none are held.
         self._rows: RowNumbers | None = None
-        self._n_samples = _n_rows(Path(store), name)
-        self._number_type: np.dtype[Any] = row_number_type(self._n_samples)
+        self._n_stored = self._n_samples = _n_rows(Path(store), name)
+        self._number_type: np.dtype[Any] = row_number_type(self._n_stored)
         self._batch_size = batch_size
         self._seed = seed
         self._run_length = run_length
@@ -122,11 +137,27 @@ class ZarrSequence(keras.utils.Sequence):
         self._lock = Lock()
         self._order_version = ORDER_VERSION
         self._orders: dict[int, EpochOrder] = {}
-        self._take_rows(rows, is_shuffled=is_shuffled)
-        self.go_to(epoch=epoch, start_batch=start_batch)
+        try:
+            self._take_rows(rows, is_shuffled=is_shuffled)
+            self.go_to(epoch=epoch, start_batch=start_batch)
+        except (ValueError, IndexError):
+            self.close()
+            raise
 
     def go_to(self, *, epoch: int, start_batch: int = 0) -> None:
-        """Make batch ``start_batch`` of ``epoch`` the one with index 0."""
+        """Make batch ``start_batch`` of ``epoch`` the one with index 0.
+
+        Raises
+        ------
+        ValueError
+            If either is negative, or an epoch has fewer batches.
+        """
+        _refuse_below(0, epoch=epoch, start_batch=start_batch)
+        if start_batch > self._n_batches:
+            raise ValueError(
+                f"start_batch must be at most {self._n_batches}, the batches of an "
+                f"epoch, got {start_batch}"
+            )
         self._epoch = epoch
         self._start_batch = start_batch
         self._is_begun = self._is_read_through = False
@@ -183,6 +214,7 @@ class ZarrSequence(keras.utils.Sequence):
 
     def _take_rows(self, rows: ArrayLike | None, *, is_shuffled: bool) -> None:
         if rows is not None:
+            _refuse_rows(np.asarray(rows), self._n_stored)
             chosen: RowNumbers = np.asarray(rows, self._number_type)
             self._rows, self._n_samples = chosen, len(chosen)
         self._is_shuffled = is_shuffled
@@ -198,7 +230,15 @@ class ZarrSequence(keras.utils.Sequence):
         ------
         MissingDependencyError
             If TensorFlow is not installed.
+        ValueError
+            If the sequence is past the end of that epoch already.
         """
+        if epochs <= self._epoch:
+            raise ValueError(
+                f"epochs must be above {self._epoch}, the epochs that this sequence is "
+                f"past, got {epochs}: it goes on where it stands; for epoch 0 make "
+                "another, or call go_to(epoch=0)"
+            )
         first = self._epoch * self._n_batches + self._start_batch
 
         def read(number: int) -> NDArray[Any]:
@@ -229,12 +269,12 @@ class ZarrSequence(keras.utils.Sequence):
         start = batch * self._batch_size
         stop = min(start + self._batch_size, self._n_samples)
         with self._lock:
-            return self._reader.read(self._rows_at(epoch, start, stop))
+            return _native(self._reader.read(self._rows_at(epoch, start, stop)))
 
     @property
     def _row_type(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
         with self._lock:
-            nothing = self._reader.read(np.empty(0, self._number_type))
+            nothing = _native(self._reader.read(np.empty(0, self._number_type)))
         return nothing.shape[1:], nothing.dtype
 
     def _rows_at(self, epoch: int, start: int, stop: int) -> RowNumbers:
@@ -281,3 +321,27 @@ def _n_rows(store: Path, name: str | None) -> int:
     info = read_array_info(store / name if name else store)
     # `open_batches` has refused a store without the array.
     return info.shape[0] if info else 0
+
+
+def _native(batch: NDArray[Any]) -> NDArray[Any]:
+    """Return the same values in the machine's byte order: TensorFlow takes bytes for it."""
+    return batch.astype(batch.dtype.newbyteorder("="), copy=False)
+
+
+def _refuse_below(least: int, **arguments: int) -> None:
+    for name, value in arguments.items():
+        if value < least:
+            raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
+def _refuse_rows(rows: NDArray[Any], n_stored: int) -> None:
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise ValueError(
+            f"rows must be a list of row numbers, got shape {rows.shape} of {rows.dtype}"
+        )
+    outside = rows[(rows < 0) | (rows >= n_stored)]
+    if outside.size:
+        raise IndexError(
+            f"rows must lie in 0 to {n_stored - 1}; {outside.size} do not, "
+            f"such as {outside[0]}"
+        )

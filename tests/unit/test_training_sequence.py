@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 import keras
+import numcodecs
 import numpy as np
 import pytest
+import zarr
 
 import lowmem
 from lowmem.base.errors import DataError, ModelError
@@ -123,6 +125,65 @@ def test_sequences_of_other_rows_share_files_and_keep_their_own_order(store):
     assert numbers(data) == whole
     assert sorted(whole) == list(range(8))
     assert len(held_out) == 1
+
+
+@pytest.mark.parametrize("codec", ["raw", "zlib"])
+@pytest.mark.parametrize("dtype", [">f4", ">i4", ">u2", "<f8"])
+def test_any_byte_order_reaches_every_delivery_as_the_same_numbers(
+    tmp_path, dtype, codec
+):
+    values = np.arange(28).reshape(7, 4) - (3 if dtype[1] != "u" else 0)
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(7, 4), chunks=(2, 4), dtype=dtype, zarr_format=2,
+        compressors=None if codec == "raw" else numcodecs.Zlib(),
+    )  # fmt: skip
+    array[...] = values
+    data = lowmem.ZarrSequence(
+        tmp_path / "a.zarr", name=None, batch_size=3, is_shuffled=False
+    )
+    assert data[0][0].dtype.isnative
+    np.testing.assert_array_equal(
+        np.concatenate([data[index][0] for index in range(3)]), values
+    )
+    tensors = [x.numpy() for x, _ in data.tf_dataset(epochs=1)]
+    np.testing.assert_array_equal(np.concatenate(tensors), values)
+    data.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"rows": [0, N_IMAGES]}, IndexError, "0 to 10; 1 do not, such as 11"),
+        ({"rows": [-1]}, IndexError, "such as -1"),
+        ({"rows": [True, False]}, ValueError, "row numbers"),
+        ({"rows": [0.5]}, ValueError, "row numbers"),
+        ({"batch_size": 0}, ValueError, "batch_size must be 1"),
+        ({"run_length": 0}, ValueError, "run_length must be 1"),
+        ({"epoch": -1}, ValueError, "epoch must be 0"),
+        ({"start_batch": 99}, ValueError, "at most 3"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(store, arguments, error, words):
+    with pytest.raises(error, match=words):
+        lowmem.ZarrSequence(store, **{"batch_size": 4, **arguments})
+
+
+def test_an_address_is_not_taken_for_a_folder():
+    with pytest.raises(ValueError, match="local folder, got s3://a/b"):
+        lowmem.ZarrSequence("s3://a/b")
+
+
+def test_rows_of_another_sequence_are_checked_against_the_store(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, rows=[1, 2])
+    assert len(data.of_rows(range(N_IMAGES))) == 3
+    with pytest.raises(IndexError, match="such as 11"):
+        data.of_rows([N_IMAGES])
+
+
+def test_a_tf_dataset_of_epochs_that_are_past_is_refused(store):
+    data = lowmem.ZarrSequence(store, batch_size=4, epoch=2)
+    with pytest.raises(ValueError, match="above 2"):
+        data.tf_dataset(epochs=2)
 
 
 def test_runs_are_a_choice_of_the_recipe(store):
