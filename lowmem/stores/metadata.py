@@ -79,6 +79,12 @@ def read_array_info(path: Path) -> ArrayInfo | None:
     return None
 
 
+def array_names(group: Path) -> list[str]:
+    """Return the names of the arrays that lie in the folder ``group``, in their order."""
+    names = sorted(child.name for child in group.iterdir() if child.is_dir())
+    return [name for name in names if read_array_info(group / name) is not None]
+
+
 def _info_from_v3(document: dict[str, Any]) -> ArrayInfo | None:
     if document["node_type"] != "array":
         return None

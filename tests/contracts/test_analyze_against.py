@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
+from lowmem_jobs.analyze import side_by_side
+from lowmem_jobs.analyze.canvas import drawing
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import plan, study
 
@@ -106,6 +109,33 @@ def test_both_studies_are_drawn_even_where_one_has_constants_only(tmp_path, norm
     picture = tmp_path / "normal" / "analysis" / "figures" / "comparison.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert here["against"]["measures"]["pairs_contour_iou"]["there"] is None
+
+
+@pytest.mark.slow
+def test_the_figure_shows_all_of_both_studies_and_says_in_which_frame(
+    tmp_path, monkeypatch, normal
+):
+    wide = np.random.default_rng(3).normal(size=(900, 9))
+    study(tmp_path / "wide", wide, frame="pca")
+    seen = {}
+
+    @contextmanager
+    def watched(path, **size):
+        with drawing(path, **size) as figure:
+            yield figure
+            for panel in figure.axes:
+                ends = [line.get_xdata() for line in panel.lines]
+                low, high = panel.get_xlim()
+                seen[panel.get_title()] = all(
+                    np.min(x) >= low and np.max(x) <= high for x in ends if len(x) > 2
+                )
+
+    monkeypatch.setattr(side_by_side, "drawing", watched)
+    options = {"against": str(tmp_path / "wide"), "figures": True}
+    study(tmp_path / "normal", normal, **options)
+    assert len(seen) == 4
+    assert "Pairs (raw, the other pca)" in seen
+    assert all(seen.values()), seen
 
 
 # --- what it refuses ------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 
 from lowmem.base.errors import DataError, MissingArtefactError, OptionValueError
 from lowmem_jobs.analyze.job import JOB
@@ -42,6 +43,21 @@ def test_rows_that_are_not_finite_are_counted_and_named(tmp_path, rows):
 )
 def test_what_is_no_table_of_numbers_is_refused(tmp_path, table, match):
     assert_refused(tmp_path, save(tmp_path / "z.npy", table), match)
+
+
+def test_of_several_arrays_without_a_z_one_must_be_named(tmp_path, rows):
+    group = zarr.open_group(tmp_path / "v.zarr", mode="w")
+    group.create_array("b", data=rows)
+    options = {"latents": str(tmp_path / "v.zarr")}
+    found, _ = analyze(tmp_path / "one", options)
+    np.testing.assert_allclose(
+        found["mean"], rows.astype(float).mean(axis=0), rtol=1e-9
+    )
+    group.create_array("a", data=rows[:50])
+    with pytest.raises(DataError, match=r"holds the arrays a, b, and no z"):
+        JOB.predict(plan(tmp_path, options), SETTINGS)
+    with pytest.raises(DataError, match=r"holds the arrays a, b, and no z"):
+        analyze(tmp_path / "two", options)
 
 
 def test_objects_are_never_unpickled(tmp_path):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # As many points as the reference study showed.
 _N_POINTS = (10_000, 50_000)
+_MANY = 5_000
 _N_COLUMNS = 5
 _TITLES = {"best": "most", "worst": "least"}
 
@@ -66,7 +67,9 @@ def _draw_points(
     panel.plot(
         place.centre[0] + place.scale[0] * x,
         place.centre[1] + place.scale[1] * y,
-        ",",
+        # Single dots of the screen are too faint unless there are many.
+        "," if n_shown >= _MANY else ".",
+        markersize=1.5,
         color=BLUE,
         alpha=0.5,
         rasterized=True,

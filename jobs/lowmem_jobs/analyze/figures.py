@@ -84,7 +84,8 @@ def draw_cumulative(path: Path, study: Study) -> None:
         panel.set_xlim(0, n_shown)
         panel.set_ylim(0, 102)
         light_grid(panel)
-        panel.legend(loc="lower right")
+        # The lines that it explains run through its place.
+        panel.legend(loc="lower right", frameon=True, facecolor="white", framealpha=1)
 
 
 def _of_what(study: Study) -> str:

@@ -1,15 +1,44 @@
-"""Read the shape of a .npy file without NumPy, for the planner."""
+"""Find vectors and read their shape without NumPy, for the planner."""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING
 
+from lowmem.base.errors import DataError
+from lowmem.stores.metadata import array_names, read_array_info
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER_BYTES = 2**16
+
+
+_LATENTS = "z"
+
+
+def latents_array(store: Path) -> str | None:
+    """Return which array of a Zarr store holds the vectors; None for the store itself.
+
+    Raises
+    ------
+    DataError
+        If it is a group without the array ``z``, of several others.
+    """
+    if read_array_info(store) is not None or not store.is_dir():
+        return None
+    names = array_names(store)
+    if _LATENTS in names or not names:
+        return _LATENTS if names else None
+    if len(names) > 1:
+        raise DataError(
+            thing=store,
+            problem=f"holds the arrays {', '.join(names)}, and no {_LATENTS}",
+            expected="one array of vectors",
+            todo=f"Name one of them, such as {store / names[0]}.",
+        )
+    return names[0]
 
 
 def read_npy_shape(path: Path) -> tuple[int, ...] | None:

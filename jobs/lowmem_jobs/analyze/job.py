@@ -10,7 +10,7 @@ from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import Job, Need, Option, PlanContext, Rung
 from lowmem.stores.metadata import fingerprint, read_array_info
-from lowmem_jobs.analyze.header import read_npy_shape
+from lowmem_jobs.analyze.header import latents_array, read_npy_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -294,7 +294,7 @@ def _shape(path: Path) -> tuple[int, ...] | None:
     if path.is_file():
         shape = read_npy_shape(path)
     else:
-        info = read_array_info(path / "z") or read_array_info(path)
+        info = read_array_info(path / (latents_array(path) or ""))
         shape = info.shape if info else None
     return shape if shape is not None and len(shape) == 2 else None  # noqa: PLR2004
 

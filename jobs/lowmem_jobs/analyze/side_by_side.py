@@ -34,6 +34,8 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
             for portrait, colour in both:
                 draw(panel, portrait, colour)
             light_grid(panel)
+            if draw is _draw_overlaps:
+                panel.set_title(f"Pairs ({_frames(comparison)})")
         handles = [Line2D([], [], color=colour) for colour in _COLOURS]
         labels = [
             f"{name}: {portrait.digest.n_rows_kept:,} vectors of "
@@ -42,6 +44,14 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
         ]
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         figure.suptitle("Two studies side by side")
+
+
+def _frames(comparison: Comparison) -> str:
+    """Return in which frames the pairs of both studies were measured."""
+    here, there = (
+        portrait.digest.pairs.frame for portrait in (comparison.here, comparison.there)
+    )
+    return here if here == there else f"{here}, the other {there}"
 
 
 def _draw_importance(panel: Axes, portrait: Portrait, colour: str) -> None:
@@ -53,7 +63,7 @@ def _draw_importance(panel: Axes, portrait: Portrait, colour: str) -> None:
     panel.set_xlabel("number of principal components")
     panel.set_ylabel("cumulative variance (%)")
     panel.set_title("Importance (dotted: effective dimension)")
-    panel.set_xlim(0, None)
+    _begin_at_zero(panel)
     panel.set_ylim(0, 102)
 
 
@@ -78,7 +88,6 @@ def _draw_overlaps(panel: Axes, portrait: Portrait, colour: str) -> None:
     _draw_shares(panel, portrait.overlaps, colour)
     panel.set_xlabel("overlap of contour and ellipse (IoU)")
     panel.set_ylabel("share of the pairs below (%)")
-    panel.set_title(f"Pairs ({portrait.digest.pairs.frame})")
 
 
 def _draw_components(panel: Axes, portrait: Portrait, colour: str) -> None:
@@ -92,7 +101,12 @@ def _draw_components(panel: Axes, portrait: Portrait, colour: str) -> None:
     panel.set_xlabel("Kolmogorov distance to the fitted Gaussian")
     panel.set_ylabel("share of the components below (%)")
     panel.set_title("Components (dashed: after PCA)")
-    panel.set_xlim(0, None)
+    _begin_at_zero(panel)
+
+
+def _begin_at_zero(panel: Axes) -> None:
+    """Set the left end alone: the study that is drawn next may reach further."""
+    panel.set_xlim(0, None, auto=True)
 
 
 def _draw_shares(panel: Axes, values: Floats, colour: str, style: str = "-") -> None:

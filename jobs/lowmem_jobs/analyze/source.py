@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowmem.base.errors import DataError, MissingArtefactError
-from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
+from lowmem_jobs.analyze.header import latents_array
 from lowmem_jobs.analyze.job import BLOCK_VALUES
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def open_latents(path: Path, *, is_given: bool) -> Iterator[Latents]:
     if path.is_file():
         yield Latents(path, _NpyRows(path))
         return
-    name = "z" if read_array_info(path / "z") else None
-    with RowReader.open(path, name) as rows:
+    with RowReader.open(path, latents_array(path)) as rows:
         yield Latents(path, rows)
 
 

@@ -7,7 +7,7 @@ plane of their own axes 2 and 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +44,7 @@ class Plane:
     centre : shape (d,)
         Their mean.
     axes : shape (2, d)
-        The two axes, orthonormal.
+        The two axes, orthonormal, each less than 90 degrees from that of all rows.
     deviation : shape (2,)
         Standard deviation along each, > 0.
     """
@@ -92,7 +92,18 @@ def planes_of(
     found = [_plane(factor, moments) for factor, moments in cuts]
     found.append(_plane(None, everything))
     # Without the axes of all rows there is nothing to turn from.
-    return tuple(plane for plane in found if plane) if found[-1] else ()
+    if found[-1] is None:
+        return ()
+    return tuple(_aligned(plane, found[-1]) for plane in found if plane)
+
+
+def _aligned(plane: Plane, everything: Plane) -> Plane:
+    """Return the same plane; its axes point where those of all rows do.
+
+    Which way an axis points is arbitrary, and side by side the planes would be mirrored.
+    """
+    cosines = np.einsum("ij,ij->i", plane.axes, everything.axes)
+    return replace(plane, axes=np.where(cosines < 0, -1.0, 1.0)[:, None] * plane.axes)
 
 
 def within(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lowmem.base.errors import DataError
-from lowmem.stores.metadata import read_array_info
+from lowmem.stores.metadata import array_names, read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.ingest.decode import MAX_PIXELS, unit_to_bytes
 from lowmem_jobs.ingest.entries import Entry, UnreadableError
@@ -209,8 +209,7 @@ def open_zarr(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
 def _array_name(path: Path) -> str | None:
     if read_array_info(path) is not None:
         return None
-    folders = sorted(child.name for child in path.iterdir() if child.is_dir())
-    arrays = [name for name in folders if read_array_info(path / name) is not None]
+    arrays = array_names(path)
     if not arrays:
         raise DataError(
             thing=path, problem="holds no array", expected="an array of images"
