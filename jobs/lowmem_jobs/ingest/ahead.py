@@ -1,4 +1,9 @@
-"""Decode images on several threads, and hand them out in order."""
+"""Decode images on several threads, and hand them out in order.
+
+The thread that asks for the images is one of them: it decodes while it would wait. With
+one thread more than cores, it would time and again displace one that holds the
+interpreter, and stop all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,13 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lowmem_jobs.ingest.entries import UnreadableError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Sequence
 
     from lowmem_jobs.ingest.entries import Entry, Pixels, Source
 
@@ -64,11 +69,44 @@ class _Limits:
     batch_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
-    n_entries: int
-    n_bytes: int
-    outcomes: Future[list[Outcome]]
+class _Batch:
+    """Entries that were fetched together and wait to be decoded, by whoever is free.
+
+    Attributes
+    ----------
+    n_entries, n_bytes
+        How many they are; bytes of their encoded images.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], list[Outcome]],
+        *,
+        n_entries: int,
+        n_bytes: int,
+        threads: ThreadPoolExecutor | None,
+    ) -> None:
+        self.n_entries = n_entries
+        self.n_bytes = n_bytes
+        self._load = load
+        self._elsewhere = threads.submit(load) if threads is not None else None
+        self._here: list[Outcome] | None = None
+
+    def is_done(self) -> bool:
+        """Return whether its outcomes are there."""
+        is_done_elsewhere = self._elsewhere is not None and self._elsewhere.done()
+        return self._here is not None or is_done_elsewhere
+
+    def decode_here(self) -> None:
+        """Decode it in this thread, unless another one has begun."""
+        if self._here is None and (self._elsewhere is None or self._elsewhere.cancel()):
+            self._here = self._load()
+
+    def outcomes(self) -> list[Outcome]:
+        """Wait for its outcomes."""
+        if self._here is None and self._elsewhere is not None:
+            return self._elsewhere.result()
+        return self._here or []
 
 
 @contextmanager
@@ -93,7 +131,11 @@ def outcomes(
         n_batch=max(1, n_ahead // n_batches),
         batch_bytes=WAITING_BYTES // n_batches,
     )
-    with ThreadPoolExecutor(min(n_threads, n_ahead)) as threads:
+    n_others = min(n_threads, n_ahead) - 1
+    if not n_others:
+        yield _in_order(source, start, limits, None)
+        return
+    with ThreadPoolExecutor(n_others) as threads:
         try:
             yield _in_order(source, start, limits, threads)
         finally:
@@ -102,9 +144,9 @@ def outcomes(
 
 
 def _in_order(
-    source: Source, start: int, limits: _Limits, threads: ThreadPoolExecutor
+    source: Source, start: int, limits: _Limits, threads: ThreadPoolExecutor | None
 ) -> Iterator[Outcome]:
-    waiting: deque[_Waiting] = deque()
+    waiting: deque[_Batch] = deque()
     n_waiting = held_bytes = 0
     n_fetched = start
     for batch, n_bytes in _batches(source, start, limits):
@@ -112,20 +154,32 @@ def _in_order(
             n_waiting + len(batch) > limits.n_ahead
             or held_bytes + n_bytes > WAITING_BYTES
         ):
-            first = waiting.popleft()
-            n_waiting -= first.n_entries
-            held_bytes -= first.n_bytes
-            yield from first.outcomes.result()
+            n_waiting -= waiting[0].n_entries
+            held_bytes -= waiting[0].n_bytes
+            yield from _first(waiting)
         stored = [_fetched(source, entry) for entry in batch]
-        loading = threads.submit(_load, source, n_fetched, batch, stored)
-        n_fetched += len(batch)
         waiting.append(
-            _Waiting(n_entries=len(batch), n_bytes=n_bytes, outcomes=loading)
+            _Batch(
+                partial(_load, source, n_fetched, batch, stored),
+                n_entries=len(batch),
+                n_bytes=n_bytes,
+                threads=threads,
+            )
         )
+        n_fetched += len(batch)
         n_waiting += len(batch)
         held_bytes += n_bytes
     while waiting:
-        yield from waiting.popleft().outcomes.result()
+        yield from _first(waiting)
+
+
+def _first(waiting: deque[_Batch]) -> list[Outcome]:
+    """Take the first batch; decode what nobody has begun while it is not there."""
+    for batch in waiting:
+        if waiting[0].is_done():
+            break
+        batch.decode_here()
+    return waiting.popleft().outcomes()
 
 
 def _batches(
