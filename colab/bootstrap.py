@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess  # noqa: TID251 - lowmem, which owns processes, may not be there yet
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 BLOCK_BYTES = 64 * 2**20
+_FILES_A_LINE = 1_000  # of a folder, for each line that tells how far it is
 KEPT_ARCHIVES = 3
 EXIT_STOPPED = 75
 
@@ -83,11 +85,23 @@ def mount_drive(where: Path = Path("/content/drive")) -> Path | None:
 
 
 def copy_data(source: Path, folder: Path, *, block_bytes: int = BLOCK_BYTES) -> Path:
-    """Copy a file, or all files of a folder, into ``folder``; return the copy."""
-    for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
-        if file.is_file():
-            _copy_file(file, folder, file.relative_to(source.parent), block_bytes)
-    return folder / source.name
+    """Copy a file, or all files of a folder, into ``folder``; return the copy.
+
+    Times of change are kept: by them and the sizes lowmem knows a folder again. What
+    has gone from the source goes from the copy.
+    """
+    found = sorted(source.rglob("*")) if source.is_dir() else [source]
+    files = [file for file in found if file.is_file()]
+    names = [file.relative_to(source.parent) for file in files]
+    for number, (file, name) in enumerate(zip(files, names, strict=True), start=1):
+        _copy_file(file, folder, name, block_bytes)
+        if number % _FILES_A_LINE == 0:
+            print(f"{source.name}: {number:,} of {len(files):,} files")
+    copy, wanted = folder / source.name, set(names)
+    for file in copy.rglob("*") if files and copy.is_dir() else ():
+        if file.is_file() and file.relative_to(folder) not in wanted:
+            file.unlink()
+    return copy
 
 
 def _copy_file(source: Path, folder: Path, name: Path, block_bytes: int) -> None:
@@ -117,11 +131,13 @@ def _copy_file(source: Path, folder: Path, name: Path, block_bytes: int) -> None
             digests.append(hashlib.sha256(block).hexdigest())
             with ledger.open("a") as lines:
                 lines.write(digests[-1] + "\n")
-            print(f"{source.name}: {writing.tell():,} of {size:,} bytes")
+            if size > block_bytes:
+                print(f"{source.name}: {writing.tell():,} of {size:,} bytes")
     n_equal = _matching_blocks(part, digests, block_bytes)
     if n_equal < len(digests) or part.stat().st_size != size:
         ledger.unlink()
         raise OSError(f"the copy of {source} differs from what was read: run again.")
+    os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
     part.replace(target)
 
 

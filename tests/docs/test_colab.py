@@ -11,11 +11,17 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+
+from lowmem.protocol.options import resolve_options
+from lowmem_jobs.ingest.identity import source_identity
+from lowmem_jobs.ingest.job import JOB
+from lowmem_jobs.ingest.recipe import recipe_from_options
 
 COLAB = Path(__file__).parents[2] / "colab"
 
@@ -175,6 +181,41 @@ def test_a_folder_is_copied_with_its_folders_and_empty_files(bootstrap, tmp_path
     assert (copy / "a" / "one.png").read_bytes() == b"1" * 250
     assert (copy / "empty.png").read_bytes() == b""
     assert sum(path.is_file() for path in copy.rglob("*")) == 2
+
+
+def test_the_copy_of_a_folder_is_the_same_source_at_any_time(bootstrap, tmp_path):
+    source = tmp_path / "drive" / "faces"
+    source.mkdir(parents=True)
+    for number in range(3):
+        (source / f"{number}.png").write_bytes(b"1" * 250)
+        os.utime(source / f"{number}.png", (10**9 + number, 10**9 + number))
+    copies = [bootstrap.copy_data(source, tmp_path / vm) for vm in ("one", "another")]
+    recipes = [
+        recipe_from_options(
+            resolve_options("ingest", JOB.options, {"source": str(copy)})
+        )
+        for copy in copies
+    ]
+    first, second = (source_identity(recipe, tmp_path / "w") for recipe in recipes)
+    assert first == second
+    os.utime(copies[0] / "1.png", (10**9, 10**9))
+    assert source_identity(recipes[0], tmp_path / "w") != first
+
+
+def test_what_has_gone_from_a_folder_goes_from_its_copy(bootstrap, tmp_path):
+    source = tmp_path / "drive" / "faces"
+    source.mkdir(parents=True)
+    for number in range(3):
+        (source / f"{number}.png").write_bytes(b"1" * 250)
+    bootstrap.copy_data(source, tmp_path / "data")
+    (source / "1.png").unlink()
+    copy = bootstrap.copy_data(source, tmp_path / "data")
+    assert sorted(path.name for path in copy.iterdir()) == ["0.png", "2.png"]
+    # A drive that shows nothing has most likely been unmounted.
+    shutil.rmtree(source)
+    source.mkdir()
+    bootstrap.copy_data(source, tmp_path / "data")
+    assert len(list(copy.iterdir())) == 2
 
 
 # --- the workspace -----------------------------------------------------------------
