@@ -91,9 +91,11 @@ def text_from_summary(found: StoreSummary) -> str:
 
 def text_from_check(found: StoreCheck) -> str:
     """Return the outcome of a check for people to read."""
-    lines = [f"{found.n_chunks:,} chunks read, each against its CRC-32C"]
+    is_checked = found.n_chunks or not found.unchecked
+    said = f"{found.n_chunks:,} chunks read, each against its CRC-32C"
+    lines = [said if is_checked else "nothing was checked"]
     lines += [
-        f"array {name or 'of the store'} has no checksums: not checked"
+        f"array {name or 'of the store'} has no checksums: its chunks were not read"
         for name in found.unchecked
     ]
     for bad in found.bad[:_SHOWN]:

@@ -169,7 +169,9 @@ def test_a_source_without_any_readable_image_is_refused(tmp_path):
     assert_bad(tmp_path, empty, "holds no images")
     (empty / "a.png").write_bytes(b"text")
     (empty / "b.png").write_bytes(b"")
-    assert_bad(tmp_path, empty, "2 files", "none is readable", "a.png: not an image")
+    assert_bad(
+        tmp_path, empty, "2 files", "none could be stored", "a.png: not an image"
+    )
     assert_bad(tmp_path, zipped(tmp_path / "e.zip", []), "holds no images")
     assert_bad(tmp_path, tarred(tmp_path / "e.tar", []), "holds no images")
 

@@ -316,7 +316,7 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
         return
     listed = "; ".join(done.first_reasons)
     problem = (
-        f"holds {done.n_skipped} files and none is readable ({listed})"
+        f"holds {done.n_skipped} files and none could be stored ({listed})"
         if listed
         else "holds no images"
     )
