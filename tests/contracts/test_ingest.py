@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,7 +14,10 @@ import zarr
 from PIL import Image
 
 from lowmem.base.errors import DataError
+from lowmem.protocol.options import resolve_options
+from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.job import JOB
+from lowmem_jobs.ingest.recipe import recipe_from_options
 from tests.driver import drive
 
 EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zip"
@@ -217,7 +221,34 @@ def test_the_store_says_where_it_came_from(tmp_path):
         "size": SIZE,
         "source": "faces:5",
         "codec": "zstd",
+        "limit": None,
+        "identity": "faces:5",
+        "source_bytes": None,
+        "seed": 1,
     }
+
+
+def test_of_a_file_and_a_folder_the_store_says_size_and_fingerprint(tmp_path):
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (9 + number, 9)).save(folder / f"{number}.png")
+    archive = Path(shutil.make_archive(str(tmp_path / "faces"), "zip", folder))
+    sizes = {
+        folder: sum(path.stat().st_size for path in folder.iterdir()),
+        archive: archive.stat().st_size,
+    }
+    identities = set()
+    for number, (source, n_bytes) in enumerate(sizes.items()):
+        options = {"source": str(source), "size": SIZE, "limit": 2}
+        drive(JOB, tmp_path / str(number), options)
+        store = zarr.open_group(tmp_path / str(number) / "images.zarr", mode="r")
+        assert store.attrs["source_bytes"] == n_bytes
+        assert store.attrs["limit"] == 2
+        recipe = recipe_from_options(resolve_options("ingest", JOB.options, options))
+        assert store.attrs["identity"] == source_identity(recipe, tmp_path / "w")
+        identities.add(store.attrs["identity"])
+    assert len(identities) == 2
 
 
 @pytest.mark.slow

@@ -53,6 +53,16 @@ def source_identity(recipe: Recipe, workspace: Path) -> str:
     )
 
 
+def source_bytes(recipe: Recipe, workspace: Path) -> int | None:
+    """Return the size of a file, or of all images of a folder; None of anything else."""
+    if recipe.path is None or recipe.kind == "zarr":
+        return None
+    if recipe.kind == "folder":
+        entries = list_folder(recipe.path, without=workspace)
+        return sum(entry.n_bytes for entry in entries)
+    return recipe.path.stat().st_size
+
+
 def _digest(parts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for part in parts:

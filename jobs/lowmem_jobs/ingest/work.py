@@ -23,6 +23,7 @@ from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.entries import printable
 from lowmem_jobs.ingest.faces import FaceSource
+from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.pack import Pack
 from lowmem_jobs.ingest.recipe import crop_option, recipe_from_options
 from lowmem_jobs.ingest.report import REPORT
@@ -112,9 +113,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
     summary = _summary(made.recipe, made.done)
-    crop = crop_option(ctx.options)
-    # Only where it is not the usual one, as every store before has it.
-    made.pack.finish(summary | ({} if crop == "none" else {"crop": crop}))
+    made.pack.finish(summary | _provenance(ctx, recipe))
     return Result(publish=["images.zarr", REPORT], summary=summary)
 
 
@@ -326,6 +325,19 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
         expected="at least one image",
         todo="Check --source and --crop.",
     )
+
+
+def _provenance(ctx: Context, recipe: Recipe) -> dict[str, object]:
+    """Return what the store says of its making beside the summary."""
+    crop = crop_option(ctx.options)
+    return {
+        # Only where it is not the usual one, as every store before has it.
+        **({} if crop == "none" else {"crop": crop}),
+        "limit": recipe.limit,
+        "identity": source_identity(recipe, ctx.workspace.root),
+        "source_bytes": source_bytes(recipe, ctx.workspace.root),
+        "seed": ctx.seed if recipe.kind == "faces" else None,
+    }
 
 
 def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
