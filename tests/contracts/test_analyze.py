@@ -120,15 +120,23 @@ def test_the_radius_before_and_after_trimming_are_both_told(tmp_path, rows):
 
 def test_the_core_of_a_gaussian_is_the_gaussian_and_outliers_do_not_move_it(tmp_path):
     clean = np.random.default_rng(3).normal(size=(20_000, 4))
-    _, summary = analyze(tmp_path, {**save(tmp_path / "z.npy", clean), "core": "0.8"})
+    options = {**save(tmp_path / "z.npy", clean), "core": "0.8"}
+    store, summary = analyze(tmp_path, options)
+    np.testing.assert_allclose(store["core_mean"][:], 0, atol=0.03)
+    np.testing.assert_allclose(store["core_covariance"][:], np.eye(4), atol=0.04)
     core = summary["core"]
     assert core["is_settled"]
     assert core["variance_ratio"] == pytest.approx(1, abs=0.02)
     assert core["n_inside"] == pytest.approx(16_000, abs=200)
     clean[:1000] *= 20
     options = {**save(tmp_path / "o.npy", clean), "core": "0.8"}
-    _, summary = analyze(tmp_path / "outliers", options)
+    store, summary = analyze(tmp_path / "outliers", options)
+    covariance = store["core_covariance"][:]
+    np.testing.assert_allclose(covariance, np.eye(4), atol=0.15)
     core = summary["core"]
+    assert core["variance_ratio"] == pytest.approx(
+        np.trace(covariance) / np.trace(store["covariance"][:])
+    )
     assert core["variance_ratio"] * clean.var(axis=0).sum() == pytest.approx(4, rel=0.1)
     assert core["n_inside"] < 16_000
     with pytest.raises(OptionValueError, match="--core"):

@@ -121,6 +121,14 @@ def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
     assert "axes 2 and 3" in said.notes[1]
 
 
+def test_a_core_that_does_not_settle_is_said_to_be_rough(tmp_path, monkeypatch):
+    monkeypatch.setattr("lowmem_jobs.analyze.core._SETTLED", 0.0)
+    rows = np.random.default_rng(4).normal(size=(300, 3))
+    summary, said = study(tmp_path / "core", rows, core=0.9)
+    assert summary["core"]["n_iterations"] == 12
+    assert any("still moved in the last of 12 passes" in note for note in said.notes)
+
+
 # --- figures --------------------------------------------------------------------------
 
 

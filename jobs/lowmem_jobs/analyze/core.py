@@ -52,6 +52,10 @@ class Core:
         Rows within the bound.
     variance_ratio
         Sum of the core's variances over that of all rows.
+    mean : shape (d,)
+        Mean of these rows.
+    covariance : shape (d, d)
+        Theirs, made larger by what the bound takes off a Gaussian's.
     radius
         Distribution of the Mahalanobis distance of all rows from the core.
     """
@@ -61,6 +65,8 @@ class Core:
     is_settled: bool
     n_inside: int
     variance_ratio: float
+    mean: Floats
+    covariance: Floats
     radius: RadiusSample
 
 
@@ -141,6 +147,8 @@ def measure_core(
             is_settled=_change(frame, moments) < _SETTLED,
             n_inside=inside.n_samples,
             variance_ratio=_variance(moments) / _variance(everything),
+            mean=moments.mean,
+            covariance=moments.covariance,
             radius=radii[-1],
         )
         if core.is_settled:

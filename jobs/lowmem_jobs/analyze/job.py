@@ -240,7 +240,8 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
         return Rung(settings=settings)
     n, d = shape
     options = context.options
-    matrices = _MATRICES * 8 * d * d
+    # A core's covariance is kept to the end.
+    matrices = (_MATRICES + (options["core"] is not None)) * 8 * d * d
     in_sweeps = (
         _BASE_BYTES
         + int(_BLOCK_COPIES * 8 * min(n * d, BLOCK_VALUES))

@@ -75,6 +75,11 @@ class Results:
         write_store(staging / "analysis.zarr", study)
         for text in left_out(study, self._context.options):
             self._context.note(text)
+        if study.core is not None and not study.core.is_settled:
+            self._context.note(
+                f"the inner core still moved in the last of {study.core.n_iterations} "
+                "passes: its figures are rough"
+            )
         return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
 
     def _compared(

@@ -59,8 +59,11 @@ def _arrays(study: Study) -> Mapping[str, NDArray[Any]]:
         "standardised_eigenvalues": solved.frame.eigenvalues,
         "standardised_components": solved.frame.components,
     }
+    core = study.core
+    inner = {"core_mean": core.mean, "core_covariance": core.covariance} if core else {}
     return {
         **(standardised if solved.is_standardised else {}),
+        **inner,
         "mean": moments.mean,
         "covariance": moments.covariance,
         "correlation": moments.correlation,
