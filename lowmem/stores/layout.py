@@ -14,6 +14,7 @@ import os
 import sys
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -27,7 +28,6 @@ from lowmem.base.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from zarr.abc.codec import Codec
@@ -58,7 +58,8 @@ class RowLayout:
         chunk takes as much room as the others.
     path_of
         The file of a chunk or shard by its number, in the order of their rows: computed,
-        since the names of all would take more memory than all else here.
+        since the names of all would take more memory than all else here; and a string,
+        since the interpreter's table of names grows with every `Path` that is made.
     chunks_per_file
         1, or the number of inner chunks of a shard.
     offsets : shape (n_chunks,)
@@ -70,7 +71,7 @@ class RowLayout:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_rows: int
-    path_of: Callable[[int], Path]
+    path_of: Callable[[int], str]
     chunks_per_file: int
     offsets: Offsets
     has_checksum: bool
@@ -97,7 +98,7 @@ class RowLayout:
 
     def file_of(self, chunk: int) -> Path:
         """Return the file that holds a chunk."""
-        return self.path_of(chunk // self.chunks_per_file)
+        return Path(self.path_of(chunk // self.chunks_per_file))
 
     def damage(self, chunk: int, problem: str) -> DataError:
         """Return the error that names a chunk and its samples."""
@@ -173,19 +174,19 @@ def _located(
     rest = (0,) * (array.ndim - 1)
     metadata = array.metadata
 
-    def path_of(index: int) -> Path:
-        return path / metadata.encode_chunk_key((index, *rest))
+    def path_of(index: int) -> str:
+        return os.path.join(path, metadata.encode_chunk_key((index, *rest)))  # noqa: PTH118 - no Path
 
     n_files = -(-array.shape[0] // file_rows)
     # What a missing chunk means (zeros or damage) is for the general reader to say.
-    if not all(path_of(index).exists() for index in range(n_files)):
+    if not all(os.path.exists(path_of(index)) for index in range(n_files)):  # noqa: PTH110 - as above
         return None
     chunks_per_file = file_rows // array.chunks[0]
     n_chunks = -(-array.shape[0] // array.chunks[0])
     if shard is None:
         offsets = np.zeros(n_chunks, np.int64)
     else:
-        files = map(path_of, range(n_files))
+        files = (Path(path_of(index)) for index in range(n_files))
         found = _shard_offsets(files, shard, chunks_per_file)
         if found is None or (found[:n_chunks] == _ABSENT).any():
             return None

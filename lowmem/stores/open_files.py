@@ -11,7 +11,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 # Descriptors open at once: a store of a million images may have 8,000 files, and to
 # open one for each row would cost as much as to read it.
@@ -39,7 +38,7 @@ class OpenFiles:
     Memory: 8 bytes a file. The one that has been open longest is closed for another.
     """
 
-    def __init__(self, path_of: Callable[[int], Path], n_files: int) -> None:
+    def __init__(self, path_of: Callable[[int], str], n_files: int) -> None:
         self._path_of = path_of
         self.descriptors = np.full(n_files, _CLOSED, np.int32)
         # The numbers of those that are open, in a ring.

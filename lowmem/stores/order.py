@@ -172,7 +172,8 @@ class _Parts:
             sizes += np.bincount(parts, minlength=self._n_parts)
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
         self._held = -1
-        self._numbers = np.empty(0, dtype)
+        # Room for any part, taken once: new arrays of many sizes would leave gaps.
+        self._numbers: RowNumbers = np.empty(sizes.max(), dtype)
 
     def at(self, start: int, stop: int) -> RowNumbers:
         found = np.empty(stop - start, self._dtype)
@@ -196,23 +197,21 @@ class _Parts:
 
     def _part(self, part: int) -> RowNumbers:
         """Return the numbers of a part in their order; it is held until the next."""
+        size = self._starts[part + 1] - self._starts[part]
         if part != self._held:
-            self._held, self._numbers = -1, np.empty(0, self._dtype)
-            self._numbers = self._shuffled(part)
+            self._held = -1
+            self._shuffle(part, self._numbers[:size])
             self._held = part
-        return self._numbers
+        return self._numbers[:size]
 
-    def _shuffled(self, part: int) -> RowNumbers:
-        numbers: RowNumbers = np.empty(
-            self._starts[part + 1] - self._starts[part], self._dtype
-        )
+    def _shuffle(self, part: int, numbers: RowNumbers) -> None:
+        """Set ``numbers`` to those of a part, in their order."""
         at = 0
         for first, parts in self._drawn():
             found = np.flatnonzero(parts == part)
             numbers[at : at + len(found)] = found + first
             at += len(found)
         np.random.Generator(self._philox(part, _OF_A_PART)).shuffle(numbers)
-        return numbers
 
     def _drawn(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield numbers block by block: the first, and the part of each."""

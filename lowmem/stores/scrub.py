@@ -142,7 +142,8 @@ class Scrub:
     def _verify_file(self, chunks: list[int]) -> None:
         layout = self._layout
         try:
-            descriptor = os.open(layout.file_of(chunks[0]), os.O_RDONLY)
+            path = layout.path_of(chunks[0] // layout.chunks_per_file)
+            descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             self._error = layout.damage(chunks[0], "is missing")
             return

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -27,6 +26,7 @@ from lowmem.stores.layout import RowLayout
 
 if TYPE_CHECKING:
     from io import FileIO
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -158,7 +158,7 @@ def _spilled_layout(reader: RowReader, descriptor: int) -> RowLayout:
         dtype=reader.dtype,
         chunk_rows=reader.chunk_rows,
         # The file has no name; the kernel gives one to each open descriptor.
-        path_of=lambda _: Path(f"/proc/self/fd/{descriptor}"),
+        path_of=lambda _: f"/proc/self/fd/{descriptor}",
         chunks_per_file=n_chunks,
         offsets=np.arange(n_chunks, dtype=np.int64)
         * (reader.chunk_rows * _row_bytes(reader)),

@@ -79,12 +79,16 @@ def write_pixels(folder, n_chunks):
 @pytest.mark.process
 def test_a_million_images_are_read_in_the_memory_of_fifty_thousand(tmp_path):
     few, many = 391, 7813
-    small, large = (
-        peak_bytes(
-            write_pixels(tmp_path / f"{n_chunks}.zarr", n_chunks),
-            n=n_chunks * CHUNK_ROWS,
-            step=16 * CHUNK_ROWS,
-        )
+    stores = {
+        n_chunks: write_pixels(tmp_path / f"{n_chunks}.zarr", n_chunks)
         for n_chunks in (few, many)
+    }
+    # The smaller of two: how many pages of its libraries a process maps varies.
+    small, large = (
+        min(
+            peak_bytes(store, n=n_chunks * CHUNK_ROWS, step=16 * CHUNK_ROWS)
+            for _ in range(2)
+        )
+        for n_chunks, store in stores.items()
     )
     assert large < 1.02 * small
