@@ -9,6 +9,7 @@ import zarr
 from lowmem.base.errors import DataError, MissingArtefactError, OptionValueError
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import SETTINGS, analyze, plan, rows_of, save
+from tests.objects import npy_of_objects
 
 
 @pytest.fixture
@@ -61,8 +62,9 @@ def test_of_several_arrays_without_a_z_one_must_be_named(tmp_path, rows):
 
 
 def test_objects_are_never_unpickled(tmp_path):
-    np.save(tmp_path / "z.npy", np.array([[{}]]), allow_pickle=True)
+    (tmp_path / "z.npy").write_bytes(npy_of_objects((1, 1), tmp_path / "unpickled"))
     assert_refused(tmp_path, {"latents": str(tmp_path / "z.npy")}, "cannot be read")
+    assert not (tmp_path / "unpickled").exists()
 
 
 @pytest.mark.parametrize("n_bytes", [0, 5, 60, 500])

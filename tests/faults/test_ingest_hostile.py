@@ -16,6 +16,7 @@ from PIL import Image
 from lowmem.base.errors import DataError, LowmemError, StorageError
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import Cutter, drive
+from tests.objects import write_array
 
 
 def png(seed=0):
@@ -259,11 +260,9 @@ def test_an_array_that_is_not_images_is_refused_and_never_unpickled(
 ):
     array, word = BAD_ARRAYS[name]
     path = tmp_path / f"a.{suffix}"
-    if suffix == "npy":
-        np.save(path, array, allow_pickle=True)
-    else:
-        np.savez(path, images=array)
+    write_array(path, array, tmp_path / "unpickled")
     assert_bad(tmp_path, path, word)
+    assert not (tmp_path / "unpickled").exists()
 
 
 def test_an_array_file_cut_short_or_altered_is_refused(tmp_path):

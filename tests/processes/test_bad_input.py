@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.objects import npy_of_objects
+
 pytestmark = pytest.mark.process
 
 
@@ -98,9 +100,8 @@ def text_named_png(folder):
 
 
 def array_of_objects(folder):
-    np.save(
-        folder / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True
-    )
+    data = npy_of_objects((1,), folder / "unpickled")
+    (folder / "objects.npy").write_bytes(data)
     return folder / "objects.npy"
 
 
@@ -129,6 +130,7 @@ def test_bad_input_is_refused_with_65_and_leaves_nothing(make, tmp_path):
     assert_refused(done, 65, source.name)
     assert_no_results(workspace)
     assert not (tmp_path.parent / "escaped.png").exists()
+    assert not (tmp_path / "unpickled").exists()
 
 
 @pytest.mark.parametrize(
