@@ -3,8 +3,8 @@
 `start` is the one call of the notebook; the same call after a disconnect goes on where
 the last save left off. Standard library only: it runs before lowmem is installed.
 
-Drive is slow, and renames or overwrites on it are not atomic. So data are read from it
-once, in large pieces, and the workspace lives on the local disk. Every save is one *new*
+Drive is slow, and renames or overwrites on it are not atomic. So data are copied from it
+once, by `lowmem data stage`, and the workspace lives on the local disk. Every save is one *new*
 archive on Drive, then a small ``.ok`` file with its size and SHA-256.
 """
 
@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess  # noqa: TID251 - lowmem, which owns processes, may not be there yet
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-BLOCK_BYTES = 64 * 2**20
-_FILES_A_LINE = 1_000  # of a folder, for each line that tells how far it is
 KEPT_ARCHIVES = 3
 EXIT_STOPPED = 75
 
@@ -63,9 +60,13 @@ def start(
         subprocess.run(install, check=True)  # noqa: S603 - what the user named
     drive = mount_drive() if data or drive_folder else None
     command = [sys.executable, "-m", "lowmem", "run", "all", *options]
+    if data and drive:
+        code = stage_data(drive / data, local / "data")
+        if code:
+            return code
+        data = str(local / "data" / Path(data).name)
     if data:
-        copy = copy_data(drive / data, local / "data") if drive else Path(data)
-        command += ["--source", str(copy)]
+        command += ["--source", data]
     return run(
         command,
         workspace=local / "lowmem-work",
@@ -84,70 +85,13 @@ def mount_drive(where: Path = Path("/content/drive")) -> Path | None:
     return where / "MyDrive"
 
 
-def copy_data(source: Path, folder: Path, *, block_bytes: int = BLOCK_BYTES) -> Path:
-    """Copy a file, or all files of a folder, into ``folder``; return the copy.
+def stage_data(source: Path, folder: Path) -> int:
+    """Copy a file or folder into ``folder``, or go on with that; return the exit code.
 
-    Times of change are kept: by them and the sizes lowmem knows a folder again. What
-    has gone from the source goes from the copy.
+    Only what changed since is copied again; lowmem itself knows how.
     """
-    found = sorted(source.rglob("*")) if source.is_dir() else [source]
-    files = [file for file in found if file.is_file()]
-    names = [file.relative_to(source.parent) for file in files]
-    for number, (file, name) in enumerate(zip(files, names, strict=True), start=1):
-        _copy_file(file, folder, name, block_bytes)
-        if number % _FILES_A_LINE == 0:
-            print(f"{source.name}: {number:,} of {len(files):,} files")
-    copy, wanted = folder / source.name, set(names)
-    for file in copy.rglob("*") if files and copy.is_dir() else ():
-        if file.is_file() and file.relative_to(folder) not in wanted:
-            file.unlink()
-    return copy
-
-
-def _copy_file(source: Path, folder: Path, name: Path, block_bytes: int) -> None:
-    """Copy one file; blocks that an interrupted copy left whole are not read again.
-
-    A ledger names the source, then the SHA-256 of each block as it was read.
-    """
-    target, part = folder / name, folder / ".copies" / name
-    ledger = part.with_name(f"{name.name}.ledger")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    size = source.stat().st_size
-    header = f"{size}:{source.stat().st_mtime_ns}:{block_bytes}"
-    known = ledger.read_text().split() if ledger.exists() else []
-    digests = known[1:] if known[:1] == [header] else []
-    if known[:1] == [header] and target.exists() and target.stat().st_size == size:
-        return
-    part.touch()
-    del digests[_matching_blocks(part, digests, block_bytes) :]
-    ledger.write_text("\n".join([header, *digests, ""]))
-    with source.open("rb") as reading, part.open("r+b") as writing:
-        reading.seek(len(digests) * block_bytes)
-        writing.truncate(writing.seek(len(digests) * block_bytes))
-        while block := reading.read(block_bytes):
-            writing.write(block)
-            writing.flush()
-            digests.append(hashlib.sha256(block).hexdigest())
-            with ledger.open("a") as lines:
-                lines.write(digests[-1] + "\n")
-            if size > block_bytes:
-                print(f"{source.name}: {writing.tell():,} of {size:,} bytes")
-    n_equal = _matching_blocks(part, digests, block_bytes)
-    if n_equal < len(digests) or part.stat().st_size != size:
-        ledger.unlink()
-        raise OSError(f"the copy of {source} differs from what was read: run again.")
-    os.utime(part, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-    part.replace(target)
-
-
-def _matching_blocks(path: Path, digests: Sequence[str], block_bytes: int) -> int:
-    """Return how many leading blocks of a file have these digests."""
-    with path.open("rb") as stream:
-        for index, digest in enumerate(digests):
-            if hashlib.sha256(stream.read(block_bytes)).hexdigest() != digest:
-                return index
-    return len(digests)
+    stage = [sys.executable, "-m", "lowmem", "data", "stage"]
+    return show([*stage, str(source), str(folder)])
 
 
 class _Hashing(io.RawIOBase):

@@ -11,7 +11,8 @@
 # ## What to run
 #
 # `DATA` is a zip, tar or folder of images within MyDrive; one archive is far faster to
-# read than many small files. `None` takes the embedded procedural faces.
+# read than many small files. It is copied to the local disk by `lowmem data stage`, which
+# goes on where it was cut. `None` takes the embedded procedural faces.
 # `DRIVE_FOLDER` is where the workspace is saved, every half an hour; `None` uses no Drive.
 
 # %%

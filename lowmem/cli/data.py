@@ -1,8 +1,9 @@
-"""`lowmem data`: what a store holds, and whether it is as it was written."""
+"""`lowmem data`: what a store holds, whether it is as written; data brought near."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from lowmem.supervisor.process import run_module
 # Bad chunks shown in text; the JSON has them all.
 _SHOWN = 20
 
-app = typer.Typer(help="Look into a store of images, or any Zarr store.")
+app = typer.Typer(help="Look into a Zarr store; copy data to the local disk.")
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A Zarr folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -66,6 +67,24 @@ def verify_command(store: StoreArgument, as_json: JsonOption = False) -> None:
         print(text_from_check(found))
     if found.bad:
         raise _damage(store, found)
+
+
+@app.command(name="stage")
+def stage_command(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A file or folder, on a mount.")
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="A folder of the local disk.")
+    ],
+) -> None:
+    """Copy a file or folder, checked and resumable; print the path of the copy."""
+    # Loads the progress bar and a database, which no other command of these needs.
+    from lowmem.cli.stage import lines_from_staged, stage_with_bars  # noqa: PLC0415
+
+    staged = stage_with_bars(source, destination)
+    print("\n".join(lines_from_staged(staged)), file=sys.stderr)
+    print(staged.path)
 
 
 def text_from_summary(found: StoreSummary) -> str:

@@ -9,19 +9,12 @@ import ast
 import hashlib
 import importlib.util
 import json
-import os
 import re
-import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
-
-from lowmem.protocol.options import resolve_options
-from lowmem_jobs.ingest.identity import source_identity
-from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options
 
 COLAB = Path(__file__).parents[2] / "colab"
 
@@ -101,117 +94,28 @@ def test_outside_colab_there_is_no_drive(bootstrap, capsys):
 # --- data --------------------------------------------------------------------------
 
 
-class Interruption(BaseException):
-    """Stands for the end of the VM's Python."""
-
-
-def copy_until(bootstrap, monkeypatch, source: Path, folder: Path, n_blocks: int):
-    """Copy, and be interrupted after so many blocks."""
-    seen = []
-
-    def stop(_line):
-        seen.append(1)
-        if len(seen) == n_blocks:
-            raise Interruption
-
-    with monkeypatch.context() as patched:
-        patched.setattr("builtins.print", stop)
-        with pytest.raises(Interruption):
-            bootstrap.copy_data(source, folder, block_bytes=100)
-
-
-def blank(path: Path, n_bytes: int) -> None:
-    """Zero the start of a file, its size and time as before: seen only by reading it."""
-    state = path.stat()
-    path.write_bytes(bytes(n_bytes) + path.read_bytes()[n_bytes:])
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-
-
-@pytest.fixture
-def source(tmp_path) -> Path:
-    path = tmp_path / "drive" / "faces.zip"
-    path.parent.mkdir()
-    path.write_bytes(bytes(range(256)) * 4)  # 1024 bytes: eleven blocks of 100
-    return path
-
-
-def test_an_interrupted_copy_goes_on_where_it_stopped(
-    bootstrap, monkeypatch, tmp_path, source
+@pytest.mark.slow
+@pytest.mark.process
+def test_data_are_copied_by_lowmem_and_a_failure_ends_the_start(
+    bootstrap, monkeypatch, tmp_path, capsys
 ):
-    content = source.read_bytes()
-    for n_blocks in (1, 3, 5):
-        copy_until(bootstrap, monkeypatch, source, tmp_path / "data", n_blocks)
-    assert not (tmp_path / "data" / "faces.zip").exists()
-    blank(source, 900)
-    copy = bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert copy.read_bytes() == content
-    blank(source, 1024)
-    bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert copy.read_bytes() == content
+    drive = tmp_path / "drive"
+    monkeypatch.setattr(bootstrap, "mount_drive", lambda: drive)
+    ran = []
+    monkeypatch.setattr(bootstrap, "run", lambda command, **_: ran.append(command) or 0)
 
+    def start() -> int:
+        return bootstrap.start(data="sets/faces.zip", local=tmp_path / "vm")
 
-def test_a_damaged_part_of_a_copy_is_read_again(
-    bootstrap, monkeypatch, tmp_path, source
-):
-    copy_until(bootstrap, monkeypatch, source, tmp_path / "data", 5)
-    part = tmp_path / "data" / ".copies" / "faces.zip"
-    part.write_bytes(part.read_bytes()[:250] + b"damage" + part.read_bytes()[256:])
-    copy = bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert copy.read_bytes() == source.read_bytes()
-
-
-def test_a_source_that_changed_is_copied_from_its_start(
-    bootstrap, monkeypatch, tmp_path, source
-):
-    copy_until(bootstrap, monkeypatch, source, tmp_path / "data", 5)
-    source.write_bytes(b"another archive" * 50)
-    copy = bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert copy.read_bytes() == source.read_bytes()
-    source.write_bytes(b"and another" * 60)
-    copy = bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert copy.read_bytes() == source.read_bytes()
-
-
-def test_a_folder_is_copied_with_its_folders_and_empty_files(bootstrap, tmp_path):
-    source = tmp_path / "drive" / "faces"
-    (source / "a").mkdir(parents=True)
-    (source / "a" / "one.png").write_bytes(b"1" * 250)
-    (source / "empty.png").write_bytes(b"")
-    copy = bootstrap.copy_data(source, tmp_path / "data", block_bytes=100)
-    assert (copy / "a" / "one.png").read_bytes() == b"1" * 250
-    assert (copy / "empty.png").read_bytes() == b""
-    assert sum(path.is_file() for path in copy.rglob("*")) == 2
-
-
-def test_the_copy_of_a_folder_is_the_same_source_at_any_time(bootstrap, tmp_path):
-    source = tmp_path / "drive" / "faces"
-    source.mkdir(parents=True)
-    for number in range(3):
-        (source / f"{number}.png").write_bytes(b"1" * 250)
-        os.utime(source / f"{number}.png", (10**9 + number, 10**9 + number))
-    copy = bootstrap.copy_data(source, tmp_path / "data")
-
-    def identity(folder: Path) -> str:
-        options = resolve_options("ingest", JOB.options, {"source": str(folder)})
-        return source_identity(recipe_from_options(options), tmp_path / "w")
-
-    assert identity(copy) == identity(source)
-
-
-def test_what_has_gone_from_a_folder_goes_from_its_copy(bootstrap, tmp_path):
-    source = tmp_path / "drive" / "faces"
-    source.mkdir(parents=True)
-    for number in range(3):
-        (source / f"{number}.png").write_bytes(b"1" * 250)
-    bootstrap.copy_data(source, tmp_path / "data")
-    (source / "1.png").unlink()
-    copy = bootstrap.copy_data(source, tmp_path / "data")
-    assert sorted(path.name for path in copy.iterdir()) == ["0.png", "2.png"]
-    # A drive that shows nothing has most likely been unmounted.
-    shutil.rmtree(source)
-    source.mkdir()
-    bootstrap.copy_data(source, tmp_path / "data")
-    assert len(list(copy.iterdir())) == 2
+    assert start() == 65
+    assert "is not there" in " ".join(capsys.readouterr().out.split())
+    assert not ran
+    (drive / "sets").mkdir(parents=True)
+    (drive / "sets" / "faces.zip").write_bytes(b"an archive")
+    assert start() == 0
+    copy = tmp_path / "vm" / "data" / "faces.zip"
+    assert copy.read_bytes() == b"an archive"
+    assert ran[0][-2:] == ["--source", str(copy)]
 
 
 # --- the workspace -----------------------------------------------------------------
