@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lowmem.integrity.chunks import Sums
+    from lowmem.integrity.chunks import Layout, Sums
 
 _FILES_AT_ONCE = 64
 
@@ -31,7 +31,7 @@ def sums_of_results(root: Path, names: Iterable[str]) -> dict[str, FileEntry]:
 
     Notes
     -----
-    Memory: 2 MiB a core and some 300 bytes a file. Time: one read of everything.
+    Memory: 0.4 MiB a core and some 500 bytes a file. Time: one read of everything.
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         return _sums(root, names, threads)
@@ -42,16 +42,13 @@ def _sums(
 ) -> dict[str, FileEntry]:
     entries: dict[str, FileEntry] = {}
     for name in names:
-        chunks = {
-            path: layout.samples(row)
-            for layout in layouts_in(root / name)
-            for path, row in layout.files()
-        }
+        layouts = tuple(layouts_in(root / name))
         for file, sums in _summed(sorted(files_below(root / name)), threads):
-            if file in chunks and not sums.ends_in_crc:
+            samples = None if sums.ends_in_crc else _samples(layouts, file)
+            if samples is not None:
                 raise DataError(
                     thing=file,
-                    problem=f"({chunks[file]}) was altered on the disk: its CRC-32C is "
+                    problem=f"({samples}) was altered on the disk: its CRC-32C is "
                     "not that of its bytes",
                     expected="the chunk as the job wrote it",
                     todo="--restart makes it again.",
@@ -60,6 +57,20 @@ def _sums(
                 size_bytes=sums.size_bytes, sha256=sums.sha256
             )
     return entries
+
+
+def _samples(layouts: Sequence[Layout], file: Path) -> str | None:
+    """Return which samples a file holds, in words; None if it is no chunk.
+
+    Looked for where it matters: a table of all chunks would take more memory than all
+    that is recorded of them.
+    """
+    for layout in layouts:
+        if file.is_relative_to(layout.folder):
+            for path, row in layout.files():
+                if path == file:
+                    return layout.samples(row)
+    return None
 
 
 def _summed(

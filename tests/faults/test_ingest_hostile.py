@@ -227,6 +227,19 @@ def test_an_altered_archive_never_fails_in_any_other_way_than_bad_data(tmp_path)
     assert seen == {0, 65}
 
 
+@pytest.mark.parametrize("n_bytes", [-5, -(2**63), 2**63, 2**64, 2**80])
+def test_a_tar_member_of_a_size_that_cannot_be_is_refused(tmp_path, n_bytes):
+    header = bytearray(tarfile.TarInfo("a.png").tobuf(tarfile.GNU_FORMAT))
+    # As large sizes are stored, and negative ones with it: 12 bytes to the base of 256.
+    header[124:136] = (b"\x80" if n_bytes > 0 else b"\xff") + (
+        n_bytes % 2**88
+    ).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(10240))
+    assert_bad(tmp_path, tmp_path / "a.tar", f"a member of {n_bytes} bytes")
+
+
 def test_a_damaged_tar_header_is_not_taken_for_the_end(tmp_path):
     infos = [(tarfile.TarInfo(f"{i}.png"), png(i)) for i in range(3)]
     source = tarred(tmp_path / "a.tar", infos)

@@ -64,7 +64,7 @@ def outcome(read, entry):
 
 NAMES = st.text(
     st.characters(exclude_characters="/\\.:\0", exclude_categories=("Cs",)), min_size=1
-)
+).filter(lambda name: name != "__MACOSX")
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=300), st.sampled_from(METHODS)))
 
 
@@ -135,36 +135,61 @@ def test_members_that_are_no_plain_files_are_named_with_the_reason(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_members_take_less_than_fifteen_megabytes():
+@pytest.mark.parametrize("step", [1, 7919], ids=["in order", "in no order"])
+def test_sixty_thousand_members_take_hardly_any_memory(tmp_path, step):
+    n = 60_000
+
     def entries():
-        for index in range(100_000):
-            yield Entry(name=f"img_align_celeba/{index:06}.jpg", n_bytes=9000)
+        for index in range(n):
+            number = index * step % n
+            yield Entry(name=f"img_align_celeba/{number:06}.jpg", n_bytes=number)
 
     tracemalloc.start()
     try:
-        catalog = Catalog(entries())
-        held, _ = tracemalloc.get_traced_memory()
+        with Catalog(entries(), tmp_path) as catalog:
+            held, peak = tracemalloc.get_traced_memory()
+            assert len(catalog) == n
+            places = [*range(0, n, 333), n - 1]
+            assert [catalog[place].n_bytes for place in places] == places
     finally:
         tracemalloc.stop()
-    assert len(catalog) == 100_000
-    assert catalog[99_999].name == "img_align_celeba/099999.jpg"
-    assert held < 15e6
+    # All of them as they are kept take 5 MB, as objects 18.
+    assert held < 0.1e6
+    assert peak < 3e6
+    assert list(tmp_path.iterdir()) == []
 
 
-@given(st.lists(st.binary(max_size=6)))
+@given(st.lists(st.binary(max_size=2) | st.binary(max_size=6), max_size=40))
 def test_entries_are_in_the_byte_order_of_their_names_and_the_last_of_each_counts(
-    names,
+    tmp_path_factory, names
 ):
     texts = [name.decode("utf-8", "surrogateescape") for name in names]
     entries = [Entry(name=text, n_bytes=i) for i, text in enumerate(texts)]
-    catalog = Catalog(entries)
-    found = [catalog[index] for index in range(len(catalog))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lowmem_jobs.ingest.catalog._RUN_ENTRIES", 4)
+        patch.setattr("lowmem_jobs.ingest.catalog._BLOCK_ENTRIES", 2)
+        with Catalog(entries, tmp_path_factory.getbasetemp()) as catalog:
+            found = [catalog[index] for index in range(len(catalog))]
+            backwards = [catalog[index] for index in reversed(range(len(catalog)))]
+    assert found == backwards[::-1]
     assert [name_bytes(entry.name) for entry in found] == sorted(names)
     assert sorted(entry.n_bytes for entry in found) == list(range(len(names)))
     last = {name: place for place, name in enumerate(names)}
     for entry in found:
         is_last = last[name_bytes(entry.name)] == entry.n_bytes
         assert is_last == (entry.problem == "")
+
+
+def test_a_catalog_keeps_all_that_is_known_of_an_entry(tmp_path):
+    entries = [
+        Entry("a", 1, 2**62, 3, 2**32 - 1, 8, 1_700_000_000, "damaged"),
+        Entry(b"caf\xe9".decode("utf-8", "surrogateescape"), problem="café"),
+        Entry("z", 2**63 - 1, 0, 0, 0, 0, -1, ""),
+    ]
+    with Catalog(entries, tmp_path) as catalog:
+        assert [catalog[index] for index in range(3)] == entries
+        with pytest.raises(IndexError):
+            catalog[3]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ Only the standard library: the planner asks for it before each start.
 from __future__ import annotations
 
 import hashlib
+import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _WHOLE_BYTES = 2**30  # a file up to this size is hashed whole, in half a second
 _N_SAMPLES = 256
 _SAMPLE_BYTES = 2**20
-_BLOCK_BYTES = 2**20
+# Of memory: at the end of an ingest the heap is as large as it ever was.
+_BLOCK_BYTES = 2**17
 _FORMERLY_WHOLE_BYTES = 2**26
 _FORMER_SAMPLE_BYTES = 2**16
 
@@ -100,12 +102,13 @@ def _former_file(path: Path) -> Iterator[bytes]:
             yield from _samples(stream, n_bytes, _FORMER_SAMPLE_BYTES)
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while block := stream.read(_BLOCK_BYTES):
+def _blocks(stream: IO[bytes], n_bytes: int = sys.maxsize) -> Iterator[bytes]:
+    while block := stream.read(min(n_bytes, _BLOCK_BYTES)):
+        n_bytes -= len(block)
         yield block
 
 
 def _samples(stream: IO[bytes], n_bytes: int, sample_bytes: int) -> Iterator[bytes]:
     for sample in range(_N_SAMPLES):
         stream.seek((n_bytes - sample_bytes) * sample // (_N_SAMPLES - 1))
-        yield stream.read(sample_bytes)
+        yield from _blocks(stream, sample_bytes)

@@ -43,11 +43,11 @@ def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
     decoder = Decoder(recipe.frame)
     match recipe.kind:
         case "zip":
-            return _zip(recipe.path, decoder)
+            return _zip(recipe.path, ctx.staging, decoder)
         case "tar":
             return _tar(recipe.path, ctx.staging, decoder)
         case "folder":
-            return _folder(recipe.path, ctx.workspace.root, decoder)
+            return _folder(recipe.path, ctx, decoder)
         case _:
             return _array(recipe.path, _ARRAYS[recipe.kind](recipe.path, decoder))
 
@@ -58,16 +58,21 @@ def _faces(recipe: Recipe, seed: int) -> Iterator[FaceSource]:
 
 
 @contextmanager
-def _folder(path: Path, workspace: Path, decoder: Decoder) -> Iterator[FileSource]:
-    entries = Catalog(list_folder(path, without=workspace))
-    yield FileSource(entries, read=file_reader(path), decode=decoder.decode)
+def _folder(path: Path, ctx: Context, decoder: Decoder) -> Iterator[FileSource]:
+    listed = list_folder(path, without=ctx.workspace.root)
+    with Catalog(listed, ctx.staging) as entries:
+        yield FileSource(entries, read=file_reader(path), decode=decoder.decode)
 
 
 @contextmanager
-def _zip(path: Path, decoder: Decoder) -> Iterator[FileSource]:
-    with _unchanged(path), path.open("rb", buffering=0) as stream:
+def _zip(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
+    with (
+        _unchanged(path),
+        path.open("rb", buffering=0) as stream,
+        Catalog(list_zip(path, stream), staging) as entries,
+    ):
         yield FileSource(
-            Catalog(list_zip(path, stream)),
+            entries,
             read=packed_reader(path, stream),
             unpack=unpacked,
             decode=decoder.decode,
@@ -78,8 +83,11 @@ def _zip(path: Path, decoder: Decoder) -> Iterator[FileSource]:
 def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
     plain = plain_tar(path, staging)
     try:
-        with _unchanged(path), plain.open("rb", buffering=0) as stream:
-            entries = Catalog(list_tar(plain))
+        with (
+            _unchanged(path),
+            plain.open("rb", buffering=0) as stream,
+            Catalog(list_tar(plain), staging) as entries,
+        ):
             yield FileSource(entries, read=span_reader(stream), decode=decoder.decode)
     except DataError:
         # Then what was unpacked is of no more use, and may be large.

@@ -30,6 +30,7 @@ _BLOCK = 2**20  # bytes moved at once
 _MAX_RATIO = 100
 _RATIO_FROM_BYTES = 2**28
 _RECORD = 512  # bytes; the unit of the format
+_MOST_BYTES = 2**62  # no file system has a larger file; a header may say 2^88
 
 
 def plain_tar(path: Path, staging: Path) -> Path:
@@ -126,12 +127,19 @@ def list_tar(path: Path) -> Iterator[Entry]:
             while (member := archive.next()) is not None:
                 # Each remembered header is a kilobyte; an archive may have millions.
                 archive.members = []  # type: ignore[attr-defined]
+                _require_place(path, member)
                 if not member.isdir() and not is_ignored(member.name):
                     yield _entry(member)
             end = archive.offset
-    except (tarfile.TarError, ValueError, EOFError) as error:
+    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
         raise _damage(path, f"cannot be read as a tar archive ({error})") from error
     _require_end(path, end)
+
+
+def _require_place(path: Path, member: tarfile.TarInfo) -> None:
+    """Refuse a size that a header can state and no file can have."""
+    if not 0 <= member.size <= _MOST_BYTES:
+        raise _damage(path, f"holds a member of {member.size} bytes")
 
 
 def _require_end(path: Path, offset: int) -> None:

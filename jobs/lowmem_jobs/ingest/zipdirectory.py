@@ -1,7 +1,7 @@
 """The directory of a zip archive, read member by member.
 
 The standard library keeps an object for each member, 55 MiB for 100,000 of them. Here
-each is yielded and forgotten; packed in a `Catalog` they take 8 MiB. Formats: PKWARE's
+each is yielded and forgotten, or kept on the disk in a `Catalog`. Formats: PKWARE's
 APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16, 4.4 and 4.5.3 (zip64).
 """
 
