@@ -61,6 +61,12 @@ def make_tar(path, files):
     return path
 
 
+def make_tar_of_here(path, files):
+    """Pack a folder as `tar -C FOLDER .` does."""
+    members = {f"./{name}": data for name, data in files.items()}
+    return make_tar(path, {"./.hidden.png": b"ignored", **members})
+
+
 def ingest(workspace, source, **options: object):
     options = {"source": str(source), "size": 8, **options}
     return drive(JOB, workspace, options)
@@ -80,6 +86,7 @@ MAKERS = [
     ("folder", make_folder),
     ("a.zip", make_zip),
     ("a.tar", make_tar),
+    ("here.tar", make_tar_of_here),
     ("a.tar.gz", make_tar),
     ("a.tgz", make_tar),
     ("a.tar.bz2", make_tar),

@@ -180,7 +180,8 @@ def is_ignored(name: str) -> bool:
         return False
     parts = name.split("/")
     return any(
-        part == "__MACOSX" or (part.startswith(".") and not part.startswith(".."))
+        part == "__MACOSX"
+        or (part.startswith(".") and part != "." and not part.startswith(".."))
         for part in parts
     )
 

@@ -128,6 +128,8 @@ def list_tar(path: Path) -> Iterator[Entry]:
                 # Each remembered header is a kilobyte; an archive may have millions.
                 archive.members = []  # type: ignore[attr-defined]
                 _require_place(path, member)
+                # As `tar -C FOLDER .` names them: the same files as the folder's.
+                member.name = member.name.removeprefix("./")
                 if not member.isdir() and not is_ignored(member.name):
                     yield _entry(member)
             end = archive.offset
