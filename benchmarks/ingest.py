@@ -4,6 +4,7 @@
     python benchmarks/ingest.py speed --photos   1000 x 1000 pixels to 96 x 96
     python benchmarks/ingest.py memory           the kernel's peak, archives up to 5 GB
     python benchmarks/ingest.py many             the same of 100,000 tiny files, by source
+    python benchmarks/ingest.py sum              what the archive's SHA-256 takes of it
 
 `bare loop`: Pillow alone, encoded images in RAM: decode, cut, scale, nothing stored; one
 process a core. `plain script`: one process, zipfile, Pillow and h5py, as one would write
@@ -79,6 +80,29 @@ done = sum(pipe.recv() for pipe in pipes)
 print(done / (time.perf_counter() - began))
 """
 
+# The job in one process, as the worker runs it, with the time in `advance` summed up.
+SUM = """
+import os, sys, time
+sys.path[:0] = ["."]
+from pathlib import Path
+from lowmem_jobs.ingest import filesum
+from lowmem_jobs.ingest.job import JOB
+from tests.driver import drive
+
+spent = [0.0]
+def timed(self, share, advance=filesum.FileSum.advance):
+    began = time.perf_counter()
+    advance(self, share)
+    spent[0] += time.perf_counter() - began
+filesum.FileSum.advance = timed
+began = time.perf_counter()
+n = len(os.sched_getaffinity(0))
+settings = {"decode_ahead": 32 * n, "decode_threads": n}
+given = {"source": sys.argv[1], "crop": "center"}
+drive(JOB, Path(sys.argv[2]), given, settings=settings, cycle_steps=20)
+print(spent[0] / (time.perf_counter() - began))
+"""
+
 PLAIN = """
 import sys, zipfile
 import h5py
@@ -101,7 +125,7 @@ with zipfile.ZipFile(sys.argv[1]) as archive, h5py.File(sys.argv[2], "w") as tar
 def main() -> None:
     """Measure what is asked for, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("speed", "memory", "many"))
+    parser.add_argument("part", choices=("speed", "memory", "many", "sum"))
     parser.add_argument("--photos", action="store_true")
     parser.add_argument("--images", type=int)
     parser.add_argument("--rounds", type=int, default=3)
@@ -110,7 +134,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="lowmem-ingest-"))
     try:
-        parts = {"speed": speed, "memory": memory, "many": many}
+        parts = {"speed": speed, "memory": memory, "many": many, "sum": whole_sum}
         parts[options.part](folder, options)
     finally:
         shutil.rmtree(folder)
@@ -214,6 +238,31 @@ def plain(out: Path, archive: Path, n_images: int) -> float:
     seconds = time.perf_counter() - began
     target.unlink()
     return n_images / seconds
+
+
+def whole_sum(folder: Path, options: argparse.Namespace) -> None:
+    """Print how much of the packing's time its own thread spends on the SHA-256.
+
+    The other threads decode meanwhile, so it is the most that it can cost. `plain`: as
+    processors without instructions for SHA-256 take it.
+    """
+    archive = folder / "faces.zip"
+    make_zip(archive, encoded(photos=options.photos), options.images or 12_000)
+    print(f"{'SHA-256':<10}{'share of the time':>18}   all rounds")
+    rounds: dict[str, list[float]] = {"as it is": [], "plain": []}
+    for number in range(options.rounds):
+        for name, shares in rounds.items():
+            # Bit 29 of the extended features stands for the instructions.
+            env = {"OPENSSL_ia32cap": ":~0x20000000"} if name == "plain" else {}
+            line = [sys.executable, "-c", SUM, str(archive), str(folder / f"{number}")]
+            done = subprocess.run(
+                line, check=True, capture_output=True, text=True, env=os.environ | env
+            )
+            shares.append(float(done.stdout.split()[-1]))
+            shutil.rmtree(folder / f"{number}")
+    for name, shares in rounds.items():
+        told = ", ".join(f"{share:.2%}" for share in shares)
+        print(f"{name:<10}{statistics.median(shares):>18.2%}   {told}")
 
 
 def memory(folder: Path, options: argparse.Namespace) -> None:

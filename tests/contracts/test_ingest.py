@@ -224,6 +224,7 @@ def test_the_store_says_where_it_came_from(tmp_path):
         "limit": None,
         "identity": "faces:5",
         "source_bytes": None,
+        "source_sha256": None,
         "seed": 1,
     }
 

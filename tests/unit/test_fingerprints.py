@@ -46,7 +46,7 @@ def overwrite(path, place, data):
 @pytest.fixture
 def large(monkeypatch):
     """Let every file count as a large one, of which four samples of 64 bytes are read."""
-    monkeypatch.setattr(identity, "_WHOLE_BYTES", 100)
+    monkeypatch.setattr(identity, "HASHED_BYTES", 100)
     monkeypatch.setattr(identity, "_FORMERLY_WHOLE_BYTES", 100)
     monkeypatch.setattr(identity, "_FORMER_SAMPLE_BYTES", 16)
     monkeypatch.setattr(identity, "_N_SAMPLES", 4)

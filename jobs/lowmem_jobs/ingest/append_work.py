@@ -22,7 +22,7 @@ from lowmem.stores.read import RowReader
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.entries import Entry, UnreadableError, printable
-from lowmem_jobs.ingest.identity import source_identity
+from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.work import Progress, pack_source
 
@@ -62,6 +62,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         "images": done.n_stored - before.n_rows,
         "skipped": done.n_skipped,
         "identity": identity,
+        "source_bytes": source_bytes(recipe, ctx.workspace.root),
+        "source_sha256": made.source_sha256,
         "limit": recipe.limit,
         "after": before.digest,
     }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lowmem_jobs.ingest.recipe import Recipe
 
-_WHOLE_BYTES = 2**30  # a file up to this size is hashed whole, in half a second
+HASHED_BYTES = 2**30  # a file up to this size is hashed whole, in half a second
 _N_SAMPLES = 256
 _SAMPLE_BYTES = 2**20
 # Of memory: at the end of an ingest the heap is as large as it ever was.
@@ -82,7 +82,7 @@ def _file(recipe: Recipe, path: Path) -> Iterator[bytes]:
     n_bytes = path.stat().st_size
     yield b"%d\0" % n_bytes
     with path.open("rb") as stream:
-        if n_bytes <= _WHOLE_BYTES:
+        if n_bytes <= HASHED_BYTES:
             yield from _blocks(stream)
             return
         yield from _samples(stream, n_bytes, _SAMPLE_BYTES)

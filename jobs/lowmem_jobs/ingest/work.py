@@ -23,6 +23,7 @@ from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.entries import printable
 from lowmem_jobs.ingest.faces import FaceSource
+from lowmem_jobs.ingest.filesum import file_sum
 from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.pack import Pack
 from lowmem_jobs.ingest.recipe import crop_option, recipe_from_options
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import Context
     from lowmem_jobs.ingest.entries import Pixels, Source
+    from lowmem_jobs.ingest.filesum import FileSum
     from lowmem_jobs.ingest.recipe import Codec, Recipe
 
 _REASONS_SHOWN = 3
@@ -99,11 +101,14 @@ class Packed:
         What became of the source.
     pack
         Its writers.
+    source_sha256
+        Of a source that is one file; else None.
     """
 
     recipe: Recipe
     done: Progress
     pack: Pack
+    source_sha256: str | None
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -113,7 +118,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
     summary = _summary(made.recipe, made.done)
-    made.pack.finish(summary | _provenance(ctx, recipe))
+    made.pack.finish(summary | _provenance(ctx, recipe, made))
     return Result(publish=["images.zarr", REPORT], summary=summary)
 
 
@@ -142,7 +147,7 @@ def pack_source(
     # Pillow warns of what it makes good; what it cannot read is listed anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     yield from _unpack(ctx, recipe, done)
-    with open_source(recipe, ctx) as opened:
+    with open_source(recipe, ctx) as opened, file_sum(recipe) as whole:
         source = joined(opened)
         done = _with_codec(ctx, recipe, done, n_images=_total(source, recipe, done))
         recipe = replace(recipe, codec=done.codec or recipe.codec)
@@ -165,6 +170,7 @@ def pack_source(
                 if done.n_stored == done.n_before and done.n_seen == len(source):
                     # Then the job will fail: no commit is to bind a corrected source.
                     break
+                whole.advance(done.n_seen / len(source))
                 ctx.progress(done.n_stored, _total(source, recipe, done))
                 yield CommitPoint(
                     items=done.n_stored - before.n_stored,
@@ -172,12 +178,25 @@ def pack_source(
                     arrays=_arrays(waiting),
                     flush=pack.flush,
                 )
+        if done.n_stored > done.n_before:
+            _end_sum(ctx, whole, done)
         if waiting:
             _store(waiting, source, pack)
     _require_images(recipe, done)
     if done.n_skipped:
         ctx.log(f"{done.n_skipped} entries skipped: ingest-report.csv says why")
-    return Packed(recipe=recipe, done=done, pack=pack)
+    return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
+
+
+def _end_sum(ctx: Context, whole: FileSum, done: Progress) -> None:
+    """Take what is left of a file's sum.
+
+    No commit point: what follows one has to be less work each time, and a sum that is
+    cut begins anew.
+    """
+    while not whole.is_done:
+        whole.advance(1)
+        ctx.progress(done.n_stored, done.n_stored, note="SHA-256 of the source")
 
 
 def _unpack(
@@ -327,7 +346,7 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
     )
 
 
-def _provenance(ctx: Context, recipe: Recipe) -> dict[str, object]:
+def _provenance(ctx: Context, recipe: Recipe, made: Packed) -> dict[str, object]:
     """Return what the store says of its making beside the summary."""
     crop = crop_option(ctx.options)
     return {
@@ -336,6 +355,7 @@ def _provenance(ctx: Context, recipe: Recipe) -> dict[str, object]:
         "limit": recipe.limit,
         "identity": source_identity(recipe, ctx.workspace.root),
         "source_bytes": source_bytes(recipe, ctx.workspace.root),
+        "source_sha256": made.source_sha256,
         "seed": ctx.seed if recipe.kind == "faces" else None,
     }
 
