@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from lowmem.stores.order import RowNumbers
     from lowmem.stores.read import RowReader
 
+# Bytes written at once. Of a whole chunk of 3.5 MB the kernel makes pages so large that it
+# looks long for room, while the other thread waits for the file: half as fast in all.
+_WRITE_BYTES = 2**19
+
 
 class SpilledReader:
     """Random rows of an array of any codec.
@@ -122,7 +126,7 @@ class SpilledReader:
         at = int(self._layout.offsets[chunk])
         with storage_errors(self._folder):
             while rows:
-                n_written = os.pwrite(self._file.fileno(), rows, at)
+                n_written = os.pwrite(self._file.fileno(), rows[:_WRITE_BYTES], at)
                 rows, at = rows[n_written:], at + n_written
 
 
