@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import resource
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -143,23 +144,52 @@ def bare_map(folder: Path) -> Iterator[int]:
             yield len(rows)
 
 
-def bare_decoding(folder: Path, threads: int) -> float:
-    """Return the images a second of decompressing each chunk once, and no more."""
+def bare_decoding(folder: Path, threads: int, *, is_spilled: bool = False) -> float:
+    """Return the images a second of decompressing each chunk once, and no more.
+
+    Or, where spilled, of writing each to a file as well, 512 KiB at a time, and of reading
+    all rows of that file in random order: an epoch without checksums and without us.
+    """
     from numcodecs import blosc
 
-    files = list((folder / "lz4.zarr" / "images").glob("c.*"))
+    files = sorted((folder / "lz4.zarr" / "images").glob("c.*"))
     out = threading.local()
+    n, chunk_bytes = len(files) * CHUNK, CHUNK * ROW_BYTES
+    begun = time.perf_counter()
+    with (
+        tempfile.TemporaryFile(dir=folder, buffering=0) as spilled,
+        ThreadPoolExecutor(threads) as workers,
+    ):
+        if is_spilled:
+            os.posix_fallocate(spilled.fileno(), 0, len(files) * chunk_bytes)
 
-    def decode(file: Path) -> None:
-        if not hasattr(out, "chunk"):
-            out.chunk = np.empty(CHUNK * ROW_BYTES, np.uint8)
-        blosc.decompress(np.fromfile(file, np.uint8)[:-4], out.chunk)
+        def decode(number: int) -> None:
+            if not hasattr(out, "chunk"):
+                out.chunk = np.empty(chunk_bytes, np.uint8)
+                out.stored = np.empty(2 * chunk_bytes, np.uint8)
+            with files[number].open("rb", buffering=0) as file:
+                size = file.readinto(out.stored)
+            blosc.decompress(out.stored[: size - 4], out.chunk)
+            for at in range(0, chunk_bytes * is_spilled, 2**19):
+                block = out.chunk[at : at + 2**19]
+                os.pwrite(spilled.fileno(), block, number * chunk_bytes + at)
 
-    with ThreadPoolExecutor(threads) as workers:
-        begun = time.perf_counter()
-        for _ in workers.map(decode, files):
+        for _ in workers.map(decode, range(len(files))):
             pass
-        return len(files) * CHUNK / (time.perf_counter() - begun)
+        if is_spilled:
+            _read_rows(spilled.fileno(), n)
+        return n / (time.perf_counter() - begun)
+
+
+def _read_rows(descriptor: int, n: int) -> None:
+    """Read each row of a file of rows once, in random order."""
+    buffer = memoryview(bytearray(BATCH * ROW_BYTES))
+    places = [buffer[i * ROW_BYTES : (i + 1) * ROW_BYTES] for i in range(BATCH)]
+    order = np.random.default_rng(0).permutation(n)
+    for start in range(0, n, BATCH):
+        rows = order[start : start + BATCH].tolist()
+        for place, row in zip(places, rows, strict=False):
+            os.preadv(descriptor, (place,), row * ROW_BYTES)
 
 
 def windowed(read: Callable[[int, int], np.ndarray], n: int) -> Iterator[int]:
