@@ -5,6 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lowmem.base.errors import UsageError
+
+
+def path_from_text(text: Path | str) -> Path:
+    """Return the absolute path that a user wrote, ``~`` and ``~name`` included.
+
+    Raises
+    ------
+    UsageError
+        If ``name`` is no user of this machine.
+    """
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{text} begins with the home of a user whom this machine does not know, "
+            "expected the path of a file or folder."
+        ) from error
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -21,7 +40,7 @@ class Workspace:
     @classmethod
     def at(cls, path: Path | str) -> Workspace:
         """Return the workspace at ``path``, which need not exist."""
-        return cls(Path(path).expanduser().absolute())
+        return cls(path_from_text(path))
 
     # Results, part of the contract.
 

@@ -17,7 +17,7 @@ from lowmem.stores.split import split_rows
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.job import JOB as INGEST
 from lowmem_jobs.train.job import JOB as TRAIN
-from tests.driver import drive
+from tests.driver import Cutter, drive
 
 SIZE = 8
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_chunks")]
@@ -47,9 +47,9 @@ def ingest(workspace, source, **options):
     return drive(INGEST, workspace, {"source": str(source), "size": SIZE, **options})
 
 
-def append(workspace, source, *, leave_after=None, **options):
+def append(workspace, source, *, leave_after=None, overseer=None, **options):
     given = {"source": str(source), **options}
-    return drive(APPEND, workspace, given, leave_after=leave_after)
+    return drive(APPEND, workspace, given, leave_after=leave_after, overseer=overseer)
 
 
 def forget(workspace):
@@ -179,13 +179,34 @@ def test_an_image_whose_name_is_taken_is_listed_and_the_old_one_stays(tmp_path):
     assert "008.png,skipped,an image of this name is in the store already," in report
 
 
-def test_nothing_new_is_an_error_and_changes_nothing(tmp_path):
+@pytest.mark.parametrize("leave_after", [None, 1])
+def test_nothing_new_is_no_error_and_changes_nothing(
+    tmp_path, leave_after, monkeypatch
+):
+    monkeypatch.setattr("lowmem_jobs.ingest.work._STEP_ENTRIES", 4)
     old = write_images(tmp_path / "old", named(0, 9))
     ingest(tmp_path / "w", old)
+    again = write_images(tmp_path / "again", named(0, 9), also=("torn.png",))
     before = published(tmp_path / "w")
-    with pytest.raises(DataError, match="name is in the store already"):
-        append(tmp_path / "w", old)
-    assert published(tmp_path / "w") == before
+    for _ in range(2):
+        told = Cutter()
+        found = append(tmp_path / "w", again, leave_after=leave_after)
+        while found is None:
+            found = append(tmp_path / "w", again, overseer=told)
+        assert found == {}
+        assert published(tmp_path / "w") == before
+        forget(tmp_path / "w")
+    if leave_after:
+        [line] = told.lines
+        assert line.startswith(f"nothing new: 9 images of {again} are in the store")
+        assert line.endswith("1 others could not be stored")
+
+
+def test_a_source_of_which_nothing_can_be_read_is_an_error_still(tmp_path):
+    ingest(tmp_path / "w", write_images(tmp_path / "old", named(0, 9)))
+    torn = write_images(tmp_path / "torn", (), also=("torn.png",))
+    with pytest.raises(DataError, match="none could be stored"):
+        append(tmp_path / "w", torn)
 
 
 def test_limit_counts_new_images(tmp_path):

@@ -68,6 +68,13 @@ def test_a_killed_append_goes_on_and_its_command_appends_only_once(grown, tmp_pa
     back = lowmem(*base, str(tmp_path / "new"))
     assert "append is done already" in back.stderr
     assert len(names_in(grown)) == len(expected) + 3
+    # Other files of names that are all there bring nothing, twice, and harm nothing.
+    again = write_images(tmp_path / "again", 900, 902)
+    for _ in range(2):
+        nothing = lowmem(*base, again)
+        assert nothing.returncode == 0, nothing.stderr
+        assert "nothing new: 2 images" in nothing.stderr
+        assert len(names_in(grown)) == len(expected) + 3
     # What ingest recorded of the store is no longer what it must be.
     found = lowmem("verify", str(grown), "--json")
     assert found.returncode == 0, found.stdout + found.stderr

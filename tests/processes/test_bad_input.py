@@ -217,3 +217,13 @@ def test_a_store_whose_chunk_was_truncated_stops_training_with_65(faces, tmp_pat
     done = lowmem(workspace, "train", "--data", store, "--epochs", 1)
     assert_refused(done, 65, victim.name)
     assert_no_results(workspace)
+
+
+@pytest.mark.slow
+def test_the_home_of_an_unknown_user_is_wrong_usage_and_no_traceback(tmp_path):
+    home = "~nobody-of-this-name/x"
+    done = lowmem(home, "ingest", "--source", "faces:3")
+    assert_refused(done, 2, home, "does not know, expected the path")
+    done = lowmem(tmp_path / "w", "ingest", "--source", home)
+    assert_refused(done, 2, home, "does not know, expected the path")
+    assert_no_results(tmp_path / "w")

@@ -21,7 +21,7 @@ from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
-from lowmem_jobs.ingest.entries import Entry, UnreadableError, printable
+from lowmem_jobs.ingest.entries import TAKEN, Entry, UnreadableError, printable
 from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.work import Progress, pack_source
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from lowmem_jobs.ingest.entries import Pixels, Source
 
 _BLOCK_ROWS = 4096
-_TAKEN = "an image of this name is in the store already"
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -57,6 +56,13 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         joined=lambda source: _AfterStore(source, names=names, hashes=hashes),
     )
     done = made.done
+    if done.n_stored == before.n_rows:
+        others = done.n_skipped - done.n_taken
+        ctx.log(
+            f"nothing new: {done.n_taken} images of {recipe.title} are in the store "
+            f"already, by their names; {others} others could not be stored"
+        )
+        return Result()
     added: dict[str, Any] = {
         "source": recipe.title,
         "images": done.n_stored - before.n_rows,
@@ -102,7 +108,7 @@ class _AfterStore:
         wanted = _hash(printable(entry.name))
         place = int(np.searchsorted(self._hashes, wanted))
         if place < len(self._hashes) and self._hashes[place] == wanted:
-            raise UnreadableError(_TAKEN)
+            raise UnreadableError(TAKEN)
         return self._source.fetch(entry)
 
     def load(self, stored: Any) -> Pixels:  # noqa: ANN401

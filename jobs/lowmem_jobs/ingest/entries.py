@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # A photograph of 64 megapixels stored without compression still fits; bytes.
 MAX_FILE_BYTES = 2**28
 
+# Why an image is not appended whose name the store has already.
+TAKEN = "an image of this name is in the store already"
+
 _SLASHES = ("", "/", "\\")
 _DRIVE = re.compile(r"[A-Za-z]:")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lowmem.base.errors import DataError, OptionValueError
+from lowmem.base.workspace import path_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Kind = Literal["folder", "zip", "tar", "npy", "npz", "zarr", "faces"]
 Codec = Literal["none", "lz4", "zstd"]
@@ -204,7 +205,7 @@ def source_from_text(text: str) -> tuple[Kind, Path | None, int]:
                 expected="faces:N with N from 1 to 999999999",
             )
         return "faces", None, int(count)
-    path = Path(text).expanduser().absolute()
+    path = path_from_text(text)
     return _kind(path), path, 0
 
 

@@ -21,7 +21,7 @@ from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
-from lowmem_jobs.ingest.entries import printable
+from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.filesum import file_sum
 from lowmem_jobs.ingest.identity import source_bytes, source_identity
@@ -62,6 +62,8 @@ class Progress:
     n_stored, n_skipped
         Images that are stored or wait to be, those before included; and how many
         entries are listed as unreadable.
+    n_taken
+        How many of these are images whose names the store had before.
     waiting
         Numbers of the entries whose images do not fill a chunk yet.
     digest
@@ -81,6 +83,7 @@ class Progress:
     n_before: int = 0
     n_stored: int = 0
     n_skipped: int = 0
+    n_taken: int = 0
     waiting: tuple[int, ...] = ()
     digest: str = ""
     report_bytes: int = 0
@@ -142,7 +145,7 @@ def pack_source(
     Raises
     ------
     DataError
-        If nothing of it is readable.
+        If nothing of it is readable, or in the store already.
     """
     # Pillow warns of what it makes good; what it cannot read is listed anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -183,7 +186,7 @@ def pack_source(
         if waiting:
             _store(waiting, source, pack)
     _require_images(recipe, done)
-    if done.n_skipped:
+    if done.n_skipped and done.n_stored > done.n_before:
         ctx.log(f"{done.n_skipped} entries skipped: ingest-report.csv says why")
     return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
 
@@ -283,10 +286,12 @@ def _take(
     """Write what became of the entries of a step; add its images to those that wait."""
     lines: list[tuple[str, ...]] = []
     n_stored, digest, reasons = done.n_stored, done.digest, list(done.first_reasons)
+    n_taken = done.n_taken
     for outcome in step:
         if outcome.pixels is None:
             lines.append((outcome.name, "skipped", outcome.reason, ""))
             reasons.append(f"{outcome.name}: {outcome.reason}")
+            n_taken += outcome.reason == TAKEN
             continue
         lines.append((outcome.name, "stored", "", str(n_stored)))
         waiting.append(outcome)
@@ -298,6 +303,7 @@ def _take(
         n_seen=done.n_seen + len(lines),
         n_stored=n_stored,
         n_skipped=done.n_skipped + len(lines) - (n_stored - done.n_stored),
+        n_taken=n_taken,
         digest=digest,
         report_bytes=pack.report.n_bytes,
         first_reasons=tuple(reasons[:_REASONS_SHOWN]),
@@ -330,7 +336,7 @@ def _total(source: Source, recipe: Recipe, done: Progress) -> int:
 
 
 def _require_images(recipe: Recipe, done: Progress) -> None:
-    if done.n_stored > done.n_before:
+    if done.n_stored > done.n_before or done.n_taken:
         return
     listed = "; ".join(done.first_reasons)
     problem = (
