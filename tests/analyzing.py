@@ -13,7 +13,7 @@ from lowmem.protocol.options import resolve_options
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import Cutter, drive
 
-SETTINGS = {"pair_rows": 1000}
+SETTINGS = {"pair_rows": 1000, "pair_helpers": 0}
 
 
 def rows_of(n=900, d=5, seed=1):

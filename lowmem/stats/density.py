@@ -214,9 +214,11 @@ def _turn(spread: Floats, rho: float) -> float:
     rho
         Correlation of the pair; its ellipse lies at 45 degrees, or at -45.
     """
-    along = (1 + rho) / 2 * spread[0, 0] - (1 - rho) / 2 * spread[1, 1]
-    across = sqrt(1 - rho**2) * spread[0, 1]
-    angle = degrees(atan2(along, across)) / 2 - copysign(45, rho)
+    rest = sqrt(1 - rho**2)
+    xx, uv, vv = spread[0, 0], spread[0, 1], spread[1, 1]
+    xy = rho * xx + rest * uv
+    yy = rho**2 * xx + 2 * rho * rest * uv + rest**2 * vv
+    angle = degrees(atan2(2 * xy, xx - yy)) / 2 - copysign(45, rho)
     return (angle + 90) % 180 - 90
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from lowmem_jobs.analyze import pairs
+from lowmem_jobs.analyze import job, pairs
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
 from tests.known_laws import LAWS, errors_of, placed
@@ -21,11 +21,12 @@ N = 20_000
 SIGMAS = {"coverage_2sigma": 2.0, "coverage_2_5sigma": 2.5, "coverage_3sigma": 3.0}
 
 
-def analyze(workspace, rows, **options):
+def analyze(workspace, rows, *, n_helpers=0, **options):
     table = workspace.with_suffix(".npy")
     np.save(table, rows)
     chosen = {"latents": str(table), "figures": False, **options}
-    assert drive(JOB, workspace, chosen, settings={"pair_rows": 5000}, cycle_steps=50)
+    settings = {"pair_rows": 5000, "pair_helpers": n_helpers}
+    assert drive(JOB, workspace, chosen, settings=settings, cycle_steps=50)
     summary = json.loads((workspace / "analysis" / "summary.json").read_bytes())
     return zarr.open_group(workspace / "analysis.zarr", mode="r"), summary
 
@@ -107,12 +108,13 @@ def test_two_components_are_one_pair_with_everything_about_it(tmp_path):
     assert before == pytest.approx(LAWS["student"].b2, rel=0.05)
 
 
-def test_neither_tiles_nor_threads_change_a_bit(tmp_path, mixed, monkeypatch):
+@pytest.mark.process
+def test_neither_tiles_nor_helpers_change_a_bit(tmp_path, mixed, monkeypatch):
     wanted, _ = analyze(tmp_path / "w", mixed[:3000])
     monkeypatch.setattr(pairs, "PAIRS_PER_TILE", 7)
     monkeypatch.setattr(pairs, "_SIDE", 3)
-    monkeypatch.setattr(pairs, "N_THREADS", 1)
-    other, _ = analyze(tmp_path / "other", mixed[:3000])
+    monkeypatch.setattr(job, "_POINTS_WORTH_HELPERS", 0)
+    other, _ = analyze(tmp_path / "other", mixed[:3000], n_helpers=2)
     for name, array in wanted["pairs"].arrays():
         np.testing.assert_array_equal(other["pairs"][name], array, err_msg=name)
 

@@ -10,6 +10,7 @@ import pytest
 from lowmem.stores.write import RowWriter
 from lowmem_jobs.analyze import source
 from lowmem_jobs.analyze.job import JOB
+from tests.analyzing import SETTINGS
 from tests.driver import drive
 
 pytestmark = pytest.mark.slow
@@ -49,11 +50,11 @@ def options(tmp_path, monkeypatch):
 def test_a_cut_after_every_step_changes_no_bit(tmp_path, options, more):
     options = {**options, **more}
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert drive(JOB, whole, options, settings={"pair_rows": 2**18}, cycle_steps=10**6)
+    assert drive(JOB, whole, options, settings=SETTINGS, cycle_steps=10**6)
     done, n_attempts = None, 0
     while done is None:
         # Memory settings change from attempt to attempt as well.
-        rung = {"pair_rows": 64 * (1 + n_attempts % 3)}
+        rung = {**SETTINGS, "pair_rows": 64 * (1 + n_attempts % 3)}
         done = drive(JOB, cut, options, settings=rung, cycle_steps=1, leave_after=1)
         n_attempts += 1
         assert n_attempts < 100
@@ -72,7 +73,7 @@ def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
             )
             writer.append(rows if name == "z" else np.cos(rows))
             writer.flush()
-    settings = {"pair_rows": 1000}
+    settings = SETTINGS
     chosen = {"figures": False, "trim_fwhm": "1.7"}
     drive(JOB, tmp_path / "whole", chosen, settings=settings, cycle_steps=10**6)
     done = None
@@ -83,9 +84,9 @@ def test_a_cut_within_the_comparison_with_known_features_changes_no_bit(
 
 def test_what_was_written_past_the_last_commit_is_written_again(tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    drive(JOB, whole, options, settings={"pair_rows": 1000}, cycle_steps=10**6)
+    drive(JOB, whole, options, settings=SETTINGS, cycle_steps=10**6)
     for n_commits in (_IN_SHAPE, 3):
-        drive(JOB, cut, options, settings={"pair_rows": 1000}, leave_after=n_commits)
+        drive(JOB, cut, options, settings=SETTINGS, leave_after=n_commits)
         staging = cut / ".lowmem" / "jobs" / "analyze" / "staging"
         assert staging.exists()
         columns = staging / "columns.f32"
@@ -95,5 +96,5 @@ def test_what_was_written_past_the_last_commit_is_written_again(tmp_path, option
             with columns.open("r+b") as stream:
                 stream.seek(4 * 899)
                 stream.write(b"\xff\xff\xff\xff")
-    drive(JOB, cut, options, settings={"pair_rows": 1000})
+    drive(JOB, cut, options, settings=SETTINGS)
     assert digests(cut) == digests(whole)

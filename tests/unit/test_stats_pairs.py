@@ -106,21 +106,26 @@ def test_counts_do_not_depend_on_the_rows_handled_at_once(skewed):
 
 def test_one_counter_counts_pair_after_pair_as_if_each_were_the_first(skewed):
     counter = PlaneCounter(300)
-    for second, n in ((1, 700), (3, 250), (2, 700)):
-        _, rho, columns = counts_of(skewed[:n, 0], skewed[:n, second])
-        wanted = PlaneCounts.of(*columns.T, rho, block_rows=n)
-        found = counter.count(*columns.T, rho)
-        for name in ("n_samples", "counts", "along_u", "along_v", "within"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    for first, n in ((0, 700), (4, 250), (2, 700)):
+        x = None
+        for second in (1, 3):
+            _, rho, columns = counts_of(skewed[:n, first], skewed[:n, second])
+            if x is None:
+                x = columns[:, 0]
+                counter.along(x)
+            wanted = PlaneCounts.of(*columns.T, rho, block_rows=n)
+            found = counter.count(columns[:, 1], rho)
+            for name in ("n_samples", "counts", "along_u", "along_v", "within"):
+                values = getattr(found, name), getattr(wanted, name)
+                np.testing.assert_array_equal(*values)
 
 
 @pytest.mark.parametrize("n", [2**18 - 1, 2**18, 600_001])
 def test_any_number_of_points_in_one_bin_is_counted_without_overflow(n):
     # In the last 1/32 of a bin along both axes.
     u = np.float32(BIN_WIDTH * 0.99)
-    x = np.full(n, np.sqrt(2) * u, np.float32)
-    y = np.zeros(n, np.float32)
-    found = PlaneCounts.of(x, y, 0.0, block_rows=2**16)
+    x = np.full(n, u)
+    found = PlaneCounts.of(x, x, 0.0, block_rows=2**16)
     (place,) = np.argwhere(found.counts)
     assert found.counts[tuple(place)] == n
     assert found.along_u[tuple(place)] == found.along_v[tuple(place)] == 31 * n

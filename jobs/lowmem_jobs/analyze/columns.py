@@ -21,22 +21,44 @@ if TYPE_CHECKING:
 
 
 class Columns:
-    """A file of float32 columns; each can be read as one contiguous array."""
+    """A file of float32 columns; each can be read as one contiguous array.
 
-    def __init__(self, path: Path, *, n_rows: int, n_columns: int) -> None:
-        self._path = path
-        n_bytes = 4 * n_rows * n_columns
-        with storage_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    Attributes
+    ----------
+    path
+        The file.
+    n_rows, n_columns
+        Its shape.
+
+    Parameters
+    ----------
+    is_written
+        Whether it is made if need be, and written to.
+    """
+
+    def __init__(
+        self, path: Path, *, n_rows: int, n_columns: int, is_written: bool = True
+    ) -> None:
+        self.path, self.n_rows, self.n_columns = path, n_rows, n_columns
+        if is_written:
+            self._make()
+        self._table = np.memmap(
+            path,
+            dtype=np.float32,
+            mode="r+" if is_written else "r",
+            shape=(n_columns, n_rows),
+        )
+
+    def _make(self) -> None:
+        n_bytes = 4 * self.n_rows * self.n_columns
+        with storage_errors(self.path):
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 # Room for all of it now: a full disk met while writing to a mapped
                 # file would end the process by a signal.
                 os.posix_fallocate(descriptor, 0, n_bytes)
             finally:
                 os.close(descriptor)
-            self._table = np.memmap(
-                path, dtype=np.float32, mode="r+", shape=(n_columns, n_rows)
-            )
 
     def write(self, start: int, block: NDArray[np.float64]) -> None:
         """Store ``block``, shape (n, n_columns), as rows from ``start``."""
@@ -48,7 +70,7 @@ class Columns:
 
     def flush(self) -> None:
         """Wait until all that was written is on the disk."""
-        with storage_errors(self._path):
+        with storage_errors(self.path):
             self._table.flush()
-        sync_file(self._path)
-        sync_file(self._path.parent)
+        sync_file(self.path)
+        sync_file(self.path.parent)

@@ -40,7 +40,12 @@ _INCREMENTAL_BYTES = 60 * 10**6
 _AFTER_SWEEPS_BYTES = 100 * 10**6
 _BYTES_PER_POSSIBLE_PAIR = 48
 _BYTES_PER_PAIR = 200
-_BYTES_PER_PAIR_ROW = 64
+# Of a process that counts pairs; and of one that does it beside the worker.
+_BYTES_PER_PAIR_ROW = 32
+_HELPER_BYTES = 38 * 10**6
+# Points of all pairs from which on helpers save more than their start takes.
+_POINTS_WORTH_HELPERS = 2**28
+_N_HELPERS = 2
 # Above this many components all pairs take more than a few minutes.
 MAX_FEATURES_FOR_ALL = 512
 DEFAULT_PAIRS = 100_000
@@ -231,7 +236,8 @@ def _inputs(context: PlanContext) -> Mapping[str, str]:
 
 
 def _ladder(_: PlanContext) -> Sequence[Mapping[str, int]]:
-    return tuple({"pair_rows": rows} for rows in (2**18, 2**16, 2**14))
+    alone = [{"pair_rows": rows, "pair_helpers": 0} for rows in (2**18, 2**16, 2**14)]
+    return ({**alone[0], "pair_helpers": _N_HELPERS}, *alone)
 
 
 def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
@@ -248,12 +254,15 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
         + _BYTES_PER_FEATURE * d
         + matrices
     )
-    of_pairs = _bytes_of_pairs(options["pairs"], d)
+    n_measured = _n_measured(options["pairs"], d)
+    of_pairs = _BYTES_PER_POSSIBLE_PAIR * _n_possible(d) + _BYTES_PER_PAIR * n_measured
+    n_helpers = n_pair_helpers(settings, n_rows=n, n_pairs=n_measured)
     in_pairs = (
         _AFTER_SWEEPS_BYTES
         + matrices
         + of_pairs
-        + _BYTES_PER_PAIR_ROW * min(n, settings["pair_rows"])
+        + _HELPER_BYTES * n_helpers
+        + _BYTES_PER_PAIR_ROW * min(n, settings["pair_rows"]) * max(n_helpers, 1)
     )
     is_turning = _LEAST_TURNING <= d <= MOST_TURNING
     in_figures = (
@@ -267,11 +276,27 @@ def _predict(context: PlanContext, settings: Mapping[str, int]) -> Rung:
     return Rung(settings=settings, ram_bytes=ram_bytes)
 
 
-def _bytes_of_pairs(asked: str | None, n_features: int) -> int:
-    """Return what is held of all pairs, and of those that are measured."""
-    n_possible = n_features * (n_features - 1) // 2
-    n_measured = min(n_pairs_wanted(asked, n_features) or n_possible, n_possible)
-    return _BYTES_PER_POSSIBLE_PAIR * n_possible + _BYTES_PER_PAIR * n_measured
+def _n_possible(n_features: int) -> int:
+    return n_features * (n_features - 1) // 2
+
+
+def _n_measured(asked: str | None, n_features: int) -> int:
+    n_possible = _n_possible(n_features)
+    return min(n_pairs_wanted(asked, n_features) or n_possible, n_possible)
+
+
+def n_pair_helpers(settings: Mapping[str, int], *, n_rows: int, n_pairs: int) -> int:
+    """Return how many processes beside the worker count pairs; 0 if it does itself.
+
+    Parameters
+    ----------
+    settings
+        Of the rung.
+    n_rows, n_pairs
+        Rows that are counted, and pairs that are measured.
+    """
+    is_worth_it = n_rows * n_pairs >= _POINTS_WORTH_HELPERS
+    return settings["pair_helpers"] * is_worth_it
 
 
 def n_pairs_wanted(asked: str | None, n_features: int) -> int | None:
@@ -305,7 +330,7 @@ JOB = Job(
     work="lowmem_jobs.analyze.work:work",
     summary="Measure how the latent vectors are distributed: moments, axes, every pair.",
     unit="steps",
-    version=4,
+    version=5,
     options=OPTIONS,
     ladder=_ladder,
     predict=_predict,

@@ -1,13 +1,12 @@
 """Which pairs are measured, and what is counted of each: coverage and overlap.
 
-A tile is 256 pairs of few components, so that their columns stay in the caches; it is
+A tile is 512 pairs of few components, so that their columns stay in the caches; it is
 the step after which the stage may be cut. Every pair is computed by itself: neither
 tiles nor the rows handled at once change a number.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.density import Smoother
 from lowmem.stats.pairs import DEGENERATE
-from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounter
-from lowmem_jobs.analyze.job import n_pairs_wanted
+from lowmem_jobs.analyze.counting import N_COVERAGES, PAIR, SCORES, Counters
+from lowmem_jobs.analyze.job import n_pair_helpers, n_pairs_wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.columns import Columns
@@ -29,15 +29,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]
 
-PAIRS_PER_TILE = 256
+PAIRS_PER_TILE = 512
 _SIDE = 16
-
-# The columns of the measured scores.
-SCORES = ("contour_iou", "contour_offset", "contour_angle", "total_variation")
-
-# Pairs are computed side by side: the loops of NumPy and SciPy hold no lock. Fixed, so
-# that the memory needed does not depend on the machine.
-N_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,7 +87,11 @@ def select_pairs(asked: str | None, frame: str, rho: Floats) -> Selection:
 
 def is_drawable(rho: float) -> bool:
     """Return whether a pair has a density: neither constant nor one and the same."""
-    return bool(1 - rho**2 >= DEGENERATE)
+    return bool(_are_drawable(np.float64(rho)))
+
+
+def _are_drawable(rho: Floats | np.float64) -> NDArray[np.bool_]:
+    return np.asarray(1 - np.square(rho) >= DEGENERATE)
 
 
 def measure_pairs(
@@ -103,8 +100,7 @@ def measure_pairs(
     *,
     rho: Floats,
     columns: Columns,
-    n_rows: int,
-    block_rows: int,
+    settings: Mapping[str, int],
 ) -> Outcome:
     """Count every selected pair, a tile at a time.
 
@@ -112,6 +108,10 @@ def measure_pairs(
     ----------
     rho : shape (n_pairs,)
         Correlation of each pair; where it is NaN or too close to 1 the results are NaN.
+    columns
+        The components, flushed.
+    settings
+        Of the job's rung.
 
     Returns
     -------
@@ -125,31 +125,37 @@ def measure_pairs(
     n_pairs = rho.size
     done, arrays = course.resumed()
     found: Arrays = {
-        "coverage": np.full((n_pairs, len(COVERAGE_SIGMAS)), np.nan),
+        "coverage": np.full((n_pairs, N_COVERAGES), np.nan),
         "scores": np.full((n_pairs, len(SCORES)), np.nan),
     }
     if done:
         found = {name: np.array(arrays[name]) for name in found}
-    smoother = Smoother(n_samples=n_rows)
-    own = threading.local()
+    pairs = np.empty(n_pairs, dtype=PAIR)
+    pairs["i"], pairs["j"], pairs["rho"] = selection.i, selection.j, rho
 
-    def begin() -> None:
-        own.counter = PlaneCounter(min(block_rows, n_rows))
-
-    def measure(k: int) -> None:
-        if not is_drawable(rho[k]):
-            return
-        x, y = columns[selection.i[k]], columns[selection.j[k]]
-        counts = own.counter.count(x, y, float(rho[k]))
-        found["coverage"][k] = counts.coverage
-        scores = smoother.scores(smoother.density(counts), float(rho[k]))
-        found["scores"][k] = [getattr(scores, name) for name in SCORES]
+    def measure(run: Indices) -> None:
+        values = counters.count(pairs[run])
+        found["coverage"][run] = values[:, :N_COVERAGES]
+        found["scores"][run] = values[:, N_COVERAGES:]
 
     order = selection.tile_order()
-    with ThreadPoolExecutor(N_THREADS, initializer=begin) as threads:
+    n_helpers = n_pair_helpers(settings, n_rows=columns.n_rows, n_pairs=n_pairs)
+    with (
+        Counters(
+            columns, block_rows=settings["pair_rows"], n_helpers=n_helpers
+        ) as counters,
+        ThreadPoolExecutor(max(n_helpers, 1)) as threads,
+    ):
         for start in range(done, n_pairs, PAIRS_PER_TILE):
             tile = order[start : start + PAIRS_PER_TILE]
             # Consumed, so that an error in a thread is raised here.
-            deque(threads.map(measure, tile), maxlen=0)
+            deque(threads.map(measure, _runs(selection, tile, rho)), maxlen=0)
             yield from course.step("pairs", start + len(tile), lambda: found)
     return (yield from course.end("pairs", found))
+
+
+def _runs(selection: Selection, tile: Indices, rho: Floats) -> list[Indices]:
+    """Return the pairs of a tile that have a density, by their first component."""
+    drawable = tile[_are_drawable(rho[tile])]
+    ends = 1 + np.flatnonzero(np.diff(selection.i[drawable]))
+    return [run for run in np.split(drawable, ends) if run.size]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lowmem.base.files import remove
 from lowmem.stores.write import RowWriter, write_group_attributes
-from lowmem_jobs.analyze.pairs import SCORES
+from lowmem_jobs.analyze.counting import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

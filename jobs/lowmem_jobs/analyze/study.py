@@ -115,7 +115,7 @@ class Study:
     coverage : shape (n_pairs, 3)
         Share of rows within 2, 2.5 and 3 sigma.
     scores : shape (n_pairs, 4)
-        How elliptic the density is, see `lowmem_jobs.analyze.pairs.SCORES`.
+        How elliptic the density is, see `lowmem_jobs.analyze.counting.SCORES`.
     recovery
         What z holds of the features behind the images; None where none are known.
     radius_of_all

@@ -15,7 +15,7 @@ from lowmem.stats.plane import COVERAGE_SIGMAS
 from lowmem.stats.principal import principal_axes
 from lowmem.stats.projections import N_DIRECTIONS
 from lowmem.stats.trimming import expected_survival
-from lowmem_jobs.analyze.pairs import SCORES
+from lowmem_jobs.analyze.counting import SCORES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

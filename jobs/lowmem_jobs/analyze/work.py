@@ -154,8 +154,7 @@ class _Analysis:
             selection,
             rho=measures.rho,
             columns=columns,
-            n_rows=sums.n_samples,
-            block_rows=self._context.settings["pair_rows"],
+            settings=self._context.settings,
         )
         n, has_spread = sums.n_samples, frames["pca"].deviation > 0
         powers = np.where(has_spread, shape["powers"] / n, np.nan)
