@@ -24,7 +24,7 @@ EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zi
 SIZE = 8
 RUNGS = [
     {"decode_ahead": 32},
-    {"decode_ahead": 8, "decode_threads": 3},
+    {"decode_ahead": 8, "decode_processes": 3},
     {"decode_ahead": 1},
 ]
 

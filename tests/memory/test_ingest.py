@@ -24,11 +24,23 @@ from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 
 peak, done = 0, threading.Event()
+def resident(pid, kind):
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(rf"{kind}:\\s+(\\d+)", text)
+    return 1024 * int(found[1]) if found else 0
+
 def watch():
+    # The processes that decode count too, and what is shared with them once.
     global peak
     while not done.wait(0.001):
-        text = Path("/proc/self/status").read_text()
-        peak = max(peak, 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", text)[1]))
+        now = resident("self", "RssAnon") + resident("self", "RssShmem")
+        for task in Path("/proc/self/task").iterdir():
+            for pid in (task / "children").read_text().split():
+                now += resident(pid, "RssAnon")
+        peak = max(peak, now)
 
 watcher = threading.Thread(target=watch)
 watcher.start()

@@ -4,5 +4,6 @@ Read `job` (the options), `recipe` (what is wanted) and `work` (how a chunk come
 first. A source is a numbered sequence of images in a fixed order: files of a folder
 (`folder`), members of an archive (`zips`, `tars`), rows of an array (`arrays`) or faces
 that are drawn (`faces`, `drawing`). `decode` makes RGB of every mode that Pillow reads;
-`ahead` does so on two threads, in order.
+`ahead` has that done in order by several processes: `helpers` owns them, `decoding` is
+what runs in them, `tasks` what they are given.
 """

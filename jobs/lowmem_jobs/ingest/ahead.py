@@ -1,35 +1,33 @@
-"""Decode images on several threads, and hand them out in order.
+"""Decode images in several processes, and hand them out in order.
 
-The thread that asks for the images is one of them: it decodes while it would wait. With
-one thread more than cores, it would time and again displace one that holds the
-interpreter, and stop all of them.
+The process that asks for the images is one of them: it decodes while it would wait.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lowmem_jobs.ingest.entries import UnreadableError, printable
+from lowmem_jobs.ingest.helpers import decoding_processes
+from lowmem_jobs.ingest.tasks import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lowmem_jobs.ingest.entries import Entry, Pixels, Source
+    from lowmem_jobs.ingest.helpers import DecodingProcess
+    from lowmem_jobs.ingest.tasks import Task
 
-# Where the settings name no threads. Pillow lets go of the interpreter while it decodes
-# and scales.
-N_THREADS = 2
+# Where the settings name none.
+N_PROCESSES = 2
 # Encoded images that may wait at once; a single one may be larger.
 WAITING_BYTES = 2**25
-# Handing one image to a thread costs a tenth of decoding a small one, so several go at
-# once; so many such batches for each thread keep all of them at work while a chunk is
-# written.
-_BATCHES_PER_THREAD = 4
+# Handing over one image costs a tenth of decoding a small one, so several go at once;
+# so many such batches for each process keep it at work while a chunk is written.
+_BATCHES_PER_PROCESS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,48 +68,89 @@ class _Limits:
 
 
 class _Batch:
-    """Entries that were fetched together and wait to be decoded, by whoever is free.
+    """Entries that were fetched together, and wait to be decoded by whoever is free.
 
     Attributes
     ----------
-    n_entries, n_bytes
-        How many they are; bytes of their encoded images.
+    n_bytes
+        Bytes of their encoded images.
+    tasks
+        The images that are to be made and were given to nobody yet.
+    helper
+        The process that they were given to, if any.
     """
 
     def __init__(
-        self,
-        load: Callable[[], list[Outcome]],
-        *,
-        n_entries: int,
-        n_bytes: int,
-        threads: ThreadPoolExecutor | None,
+        self, source: Source, start: int, entries: Sequence[Entry], n_bytes: int
     ) -> None:
-        self.n_entries = n_entries
         self.n_bytes = n_bytes
-        self._load = load
-        self._elsewhere = threads.submit(load) if threads is not None else None
-        self._here: list[Outcome] | None = None
+        self.tasks: list[Task] = []
+        self.helper: DecodingProcess | None = None
+        self._source = source
+        self._start = start
+        self._names = [printable(entry.name) for entry in entries]
+        # Why an entry is not among the tasks.
+        self._problems = [self._fetch(entry) for entry in entries]
+        self._made: list[Pixels | str] | None = None
 
+    def _fetch(self, entry: Entry) -> str | None:
+        try:
+            self.tasks.append(self._source.fetch(entry))
+        except UnreadableError as error:
+            return str(error)
+        return None
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has begun."""
+        return self.helper is None and self._made is None
+
+    @property
     def is_done(self) -> bool:
-        """Return whether its outcomes are there."""
-        is_done_elsewhere = self._elsewhere is not None and self._elsewhere.done()
-        return self._here is not None or is_done_elsewhere
+        """Whether its outcomes are there."""
+        return self._made is not None
 
     def decode_here(self) -> None:
-        """Decode it in this thread, unless another one has begun."""
-        if self._here is None and (self._elsewhere is None or self._elsewhere.cancel()):
-            self._here = self._load()
+        """Make its images in this process."""
+        self._made = [self._loaded(task) for task in self.tasks]
+        self.tasks.clear()
 
-    def outcomes(self) -> list[Outcome]:
-        """Wait for its outcomes."""
-        if self._here is None and self._elsewhere is not None:
-            return self._elsewhere.result()
-        return self._here or []
+    def _loaded(self, task: Task) -> Pixels | str:
+        try:
+            return self._source.load(task)
+        except UnreadableError as error:
+            return str(error)
+
+    def give(self, helper: DecodingProcess) -> None:
+        """Let another process make them."""
+        helper.give(self.tasks)
+        self.helper = helper
+        self.tasks.clear()
+
+    def take(self, made: list[Pixels | str]) -> None:
+        """Take what that process has made."""
+        self._made = made
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what became of its entries; it is done."""
+        made = iter(self._made or [])
+        for place, (name, problem) in enumerate(
+            zip(self._names, self._problems, strict=True)
+        ):
+            one = next(made) if problem is None else problem
+            index = self._start + place
+            if isinstance(one, str):
+                yield Outcome(index=index, name=name, pixels=None, reason=one)
+            else:
+                yield Outcome(index=index, name=name, pixels=one)
 
 
 @contextmanager
 def outcomes(
-    source: Source, start: int, *, n_ahead: int, n_threads: int = N_THREADS
+    source: Source, start: int, *, n_ahead: int, n_processes: int = N_PROCESSES
 ) -> Iterator[Iterator[Outcome]]:
     """Give the outcomes of all entries from number ``start`` on, in order.
 
@@ -119,67 +158,85 @@ def outcomes(
     ----------
     n_ahead
         Entries that may be under way at once; never changes what comes out.
-    n_threads
-        Threads that decode; never changes what comes out.
+    n_processes
+        Processes that decode, this one included; never changes what comes out.
     """
-    if not source.is_threaded:
+    if source.decoder is None:
         yield (_now(source, index) for index in range(start, len(source)))
         return
-    n_batches = _BATCHES_PER_THREAD * n_threads
+    n_batches = _BATCHES_PER_PROCESS * n_processes
     limits = _Limits(
         n_ahead=n_ahead,
         n_batch=max(1, n_ahead // n_batches),
         batch_bytes=WAITING_BYTES // n_batches,
     )
-    n_others = min(n_threads, n_ahead) - 1
-    if not n_others:
-        yield _in_order(source, start, limits, None)
-        return
-    with ThreadPoolExecutor(n_others) as threads:
-        try:
-            yield _in_order(source, start, limits, threads)
-        finally:
-            # Whoever leaves early does not wait for what nobody will take.
-            threads.shutdown(wait=False, cancel_futures=True)
+    slots = Slots(
+        n_slots=_BATCHES_PER_PROCESS,
+        n_images=limits.n_batch,
+        encoded_bytes=limits.batch_bytes,
+        side=source.decoder.frame.size,
+    )
+    n_rest = -(-(len(source) - start) // limits.n_batch)
+    n_others = max(0, min(n_processes, n_ahead, n_rest) - 1)
+    with decoding_processes(n_others, source.decoder, slots) as helpers:
+        yield _in_order(source, start, limits, helpers)
 
 
 def _in_order(
-    source: Source, start: int, limits: _Limits, threads: ThreadPoolExecutor | None
+    source: Source, start: int, limits: _Limits, helpers: list[DecodingProcess]
 ) -> Iterator[Outcome]:
     waiting: deque[_Batch] = deque()
     n_waiting = held_bytes = 0
     n_fetched = start
-    for batch, n_bytes in _batches(source, start, limits):
+    for entries, n_bytes in _batches(source, start, limits):
         while waiting and (
-            n_waiting + len(batch) > limits.n_ahead
+            n_waiting + len(entries) > limits.n_ahead
             or held_bytes + n_bytes > WAITING_BYTES
         ):
-            n_waiting -= waiting[0].n_entries
+            n_waiting -= len(waiting[0])
             held_bytes -= waiting[0].n_bytes
-            yield from _first(waiting)
-        stored = [_fetched(source, entry) for entry in batch]
-        waiting.append(
-            _Batch(
-                partial(_load, source, n_fetched, batch, stored),
-                n_entries=len(batch),
-                n_bytes=n_bytes,
-                threads=threads,
-            )
-        )
-        n_fetched += len(batch)
-        n_waiting += len(batch)
+            yield from _first(waiting, helpers)
+        waiting.append(_Batch(source, n_fetched, entries, n_bytes))
+        n_fetched += len(entries)
+        n_waiting += len(entries)
         held_bytes += n_bytes
+        _exchange(waiting, helpers)
     while waiting:
-        yield from _first(waiting)
+        yield from _first(waiting, helpers)
 
 
-def _first(waiting: deque[_Batch]) -> list[Outcome]:
+def _first(waiting: deque[_Batch], helpers: list[DecodingProcess]) -> Iterator[Outcome]:
     """Take the first batch; decode what nobody has begun while it is not there."""
-    for batch in waiting:
-        if waiting[0].is_done():
-            break
-        batch.decode_here()
+    first = waiting[0]
+    while not first.is_done:
+        free = next((batch for batch in waiting if batch.is_free), None)
+        if free is not None:
+            free.decode_here()
+        elif first.helper is not None:
+            first.take(first.helper.take())
+        _exchange(waiting, helpers)
     return waiting.popleft().outcomes()
+
+
+def _exchange(waiting: deque[_Batch], helpers: list[DecodingProcess]) -> None:
+    """Take what the other processes have made, and give them more."""
+    for helper in helpers:
+        _take_ready(waiting, helper)
+    for batch in waiting:
+        if helpers and batch.is_free:
+            helper = min(helpers, key=lambda one: one.n_given)
+            if not helper.takes(batch.tasks):
+                return
+            batch.give(helper)
+
+
+def _take_ready(waiting: deque[_Batch], helper: DecodingProcess) -> None:
+    """Take what one process has made; it gives batches back in their order."""
+    for batch in waiting:
+        if batch.helper is helper and not batch.is_done:
+            if not helper.is_ready():
+                return
+            batch.take(helper.take())
 
 
 def _batches(
@@ -205,30 +262,3 @@ def _now(source: Source, index: int) -> Outcome:
     entry = source.entry(index)
     pixels = source.load(source.fetch(entry))
     return Outcome(index=index, name=printable(entry.name), pixels=pixels)
-
-
-def _fetched(source: Source, entry: Entry) -> object:
-    """Return an entry as it is stored, or why it cannot be had."""
-    try:
-        return source.fetch(entry)
-    except UnreadableError as error:
-        return error
-
-
-def _load(
-    source: Source, start: int, batch: Sequence[Entry], stored: list[object]
-) -> list[Outcome]:
-    return [
-        _outcome(source, start + place, entry, stored[place])
-        for place, entry in enumerate(batch)
-    ]
-
-
-def _outcome(source: Source, index: int, entry: Entry, stored: Any) -> Outcome:  # noqa: ANN401
-    name = printable(entry.name)
-    try:
-        if isinstance(stored, UnreadableError):
-            raise stored
-        return Outcome(index=index, name=name, pixels=source.load(stored))
-    except UnreadableError as error:
-        return Outcome(index=index, name=name, pixels=None, reason=str(error))

@@ -94,7 +94,7 @@ class _AfterStore:
         self._source = source
         self._names = names
         self._hashes = hashes
-        self.is_threaded = source.is_threaded
+        self.decoder = source.decoder
 
     def __len__(self) -> int:
         return len(self._source)

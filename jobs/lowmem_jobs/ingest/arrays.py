@@ -12,8 +12,10 @@ from numpy.lib import format as npy
 from lowmem.base.errors import DataError
 from lowmem.stores.metadata import array_names, read_array_info
 from lowmem.stores.read import RowReader
-from lowmem_jobs.ingest.decode import MAX_PIXELS, unit_to_bytes
+from lowmem_jobs.ingest.decode import MAX_PIXELS
 from lowmem_jobs.ingest.entries import Entry, UnreadableError
+from lowmem_jobs.ingest.tasks import Task, image_of
+from lowmem_jobs.ingest.wide import unit_to_bytes
 from lowmem_jobs.ingest.zips import DAMAGE, open_zip
 
 if TYPE_CHECKING:
@@ -42,8 +44,6 @@ _HEADERS = {
 class ArraySource:
     """Rows of an array, each an image."""
 
-    is_threaded = True
-
     def __init__(
         self,
         title: str,
@@ -58,7 +58,7 @@ class ArraySource:
         self._shape = shape
         self._row_bytes = prod(shape[1:]) * dtype.itemsize
         self._read = read
-        self._decoder = decoder
+        self.decoder = decoder
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -68,7 +68,7 @@ class ArraySource:
         name = f"{self._title}[{index}]"
         return Entry(name, n_bytes=self._row_bytes, place=index)
 
-    def fetch(self, entry: Entry) -> Pixels:
+    def fetch(self, entry: Entry) -> Task:
         """Return a row as bytes of 0 to 255.
 
         Raises
@@ -78,8 +78,11 @@ class ArraySource:
             of the array, so a single row beyond it puts all of them in doubt.
         """
         row = self._read(entry.place)
-        if row.dtype == np.uint8:
-            return row
+        if row.dtype != np.uint8:
+            row = self._bytes(entry, row)
+        return Task("row", row.shape, row.tobytes())
+
+    def _bytes(self, entry: Entry, row: NDArray[Any]) -> Pixels:
         try:
             return unit_to_bytes(row)
         except UnreadableError as error:
@@ -90,9 +93,9 @@ class ArraySource:
                 todo="Scale the array first.",
             ) from error
 
-    def load(self, stored: Pixels) -> Pixels:
+    def load(self, stored: Task) -> Pixels:
         """Return the image of a row."""
-        return self._decoder.frame_row(stored)
+        return np.asarray(image_of(stored, self.decoder))
 
 
 def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

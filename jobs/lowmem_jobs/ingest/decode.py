@@ -11,20 +11,16 @@ import re
 from contextlib import nullcontext
 from io import BytesIO
 from math import ceil, floor
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.turns import Turns
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from numpy.typing import NDArray
-
-    from lowmem_jobs.ingest.entries import Pixels
     from lowmem_jobs.ingest.recipe import Frame
 
 # A constant, not a share of the budget: what is ingested must not depend on memory.
@@ -47,6 +43,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPPED = (5, 6, 7, 8)
+_ROW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pillow hands EPS to Ghostscript, an outside program, which may do what the file says.
 _REFUSED = ("EPS",)
 _USUAL = ("JPEG", "PNG")
@@ -64,15 +61,23 @@ def image_formats() -> list[str]:
 
 
 class Decoder:
-    """Makes finished images; may be called from several threads at once."""
+    """Makes finished images.
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    Attributes
+    ----------
+    frame
+        How they are cut and scaled.
+    turns
+        Of large ones one is decoded at a time, by all processes together.
+    """
+
+    def __init__(self, frame: Frame, *, turns: Turns | None = None) -> None:
+        self.frame = frame
+        self.turns = turns or Turns()
         self._formats = image_formats()
-        self._large = Lock()
 
-    def decode(self, data: bytes) -> Pixels:
-        """Return the image that ``data`` encodes, shape (size, size, 3).
+    def image(self, data: bytes) -> Image.Image:
+        """Return the image that ``data`` encodes.
 
         Raises
         ------
@@ -90,19 +95,22 @@ class Decoder:
         except Exception as error:
             raise UnreadableError(_reason(error)) from error
 
-    def frame_row(self, row: NDArray[np.uint8]) -> Pixels:
+    def row(self, data: bytes, shape: tuple[int, ...]) -> Image.Image:
         """Return the image of one array row.
 
         Parameters
         ----------
-        row : shape (height, width) or (height, width, 1 or 3 or 4)
-            Grey, RGB or RGBA.
+        data
+            Its bytes: grey, RGB or RGBA.
+        shape
+            (height, width) or (height, width, 1 or 3 or 4).
         """
-        flat = row[..., 0] if row.shape[-1] == 1 and row.ndim == 3 else row  # noqa: PLR2004
-        rgb = _rgb(Image.fromarray(np.ascontiguousarray(flat)))
+        height, width, *channels = shape
+        mode = _ROW_MODES[channels[0] if channels else 1]
+        rgb = _rgb(Image.frombytes(mode, (width, height), data))
         return self._fit(rgb, scale=(1.0, 1.0))
 
-    def _finish(self, image: Image.Image) -> Pixels:
+    def _finish(self, image: Image.Image) -> Image.Image:
         n_pixels = image.width * image.height
         if n_pixels > MAX_PIXELS:
             raise UnreadableError(
@@ -120,7 +128,7 @@ class Decoder:
             return self._fit(rgb, scale=scale)
 
     def _turn(self, n_pixels: int) -> AbstractContextManager[object]:
-        return self._large if n_pixels > _LARGE_PIXELS else nullcontext()
+        return self.turns if n_pixels > _LARGE_PIXELS else nullcontext()
 
     def _draft(self, image: Image.Image) -> tuple[float, float]:
         """Let a JPEG be decoded at 1/2, 1/4 or 1/8 where that is large enough.
@@ -133,13 +141,13 @@ class Decoder:
         if image.format not in _JPEG:
             return (1.0, 1.0)
         width, height = image.size
-        box = self._frame.box(width, height) or (0, 0, width, height)
+        box = self.frame.box(width, height) or (0, 0, width, height)
         part = min(box[2] - box[0], box[3] - box[1])
-        factor = min(1.0, _REDUCING_GAP * self._frame.size / part)
+        factor = min(1.0, _REDUCING_GAP * self.frame.size / part)
         image.draft(image.mode, (round(width * factor), round(height * factor)))
         return (image.width / width, image.height / height)
 
-    def _fit(self, rgb: Image.Image, scale: tuple[float, float]) -> Pixels:
+    def _fit(self, rgb: Image.Image, scale: tuple[float, float]) -> Image.Image:
         """Cut and scale an upright RGB image.
 
         Parameters
@@ -148,7 +156,7 @@ class Decoder:
             Its width and height over those of the original, to which a crop refers.
         """
         width, height = round(rgb.width / scale[0]), round(rgb.height / scale[1])
-        box = self._frame.box(width, height)
+        box = self.frame.box(width, height)
         if box is None:
             raise UnreadableError(f"{width} x {height} pixels, too small for the crop")
         left, top = box[0] * scale[0], box[1] * scale[1]
@@ -158,8 +166,8 @@ class Decoder:
         corner = (floor(left), floor(top))
         part = (*corner, ceil(right), ceil(bottom))
         cut = rgb if part == (0, 0, *rgb.size) else rgb.crop(part)
-        fitted = cut.resize(
-            (self._frame.size, self._frame.size),
+        return cut.resize(
+            (self.frame.size, self.frame.size),
             Image.Resampling.LANCZOS,
             box=(
                 left - corner[0],
@@ -169,7 +177,6 @@ class Decoder:
             ),
             reducing_gap=_REDUCING_GAP,
         )
-        return np.asarray(fitted)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -183,7 +190,10 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image) -> Image.Image:
     """Return the image as RGB, composited over white."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+        # Where nothing but images is decoded, NumPy would be most of the memory.
+        from lowmem_jobs.ingest.wide import eight_bits  # noqa: PLC0415
+
+        return Image.fromarray(eight_bits(image)).convert("RGB")
     if image.mode == "LAB":
         return _rgb_from_lab(image)
     if image.has_transparency_data:
@@ -207,34 +217,6 @@ def _rgb_from_lab(image: Image.Image) -> Image.Image:
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None  # noqa: S101 - None only where done in place
     return converted
-
-
-def _eight_bits(grey: NDArray[Any]) -> Pixels:
-    """Return wide grey values as 0 to 255.
-
-    Whole numbers are taken as 16 bits, floats as 0 to 1: the only ranges whose white is
-    known. Anything beyond has no stated white, so it is refused and not guessed.
-    """
-    if grey.dtype.kind == "f":
-        return unit_to_bytes(grey)
-    if grey.min() < 0 or grey.max() > 65535:  # noqa: PLR2004 - 16 bits
-        raise UnreadableError("integers beyond 16 bits have no known white")
-    scaled: Pixels = ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return scaled
-
-
-def unit_to_bytes(values: NDArray[Any]) -> Pixels:
-    """Return floats from 0 to 1 as the nearest of 0 to 255.
-
-    Raises
-    ------
-    UnreadableError
-        If a value is outside that range or not a number.
-    """
-    if not (values.min() >= 0 and values.max() <= 1):
-        raise UnreadableError("floats outside 0 to 1 have no known white")
-    scaled: Pixels = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    return scaled
 
 
 def _reason(error: Exception) -> str:

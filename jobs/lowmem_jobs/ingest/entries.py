@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
+
+    from lowmem_jobs.ingest.decode import Decoder
 
     Pixels = NDArray[np.uint8]
 
@@ -34,8 +34,8 @@ class Source(Protocol):
     """Images in a fixed order, by number."""
 
     @property
-    def is_threaded(self) -> bool:
-        """Whether `load` leaves the interpreter to others, so that threads help."""
+    def decoder(self) -> Decoder | None:
+        """Who makes images of what `fetch` returns; None if only the source can."""
         ...
 
     def __len__(self) -> int: ...
@@ -45,7 +45,7 @@ class Source(Protocol):
         ...
 
     def fetch(self, entry: Entry) -> Any:  # noqa: ANN401 - what `load` takes
-        """Return an image as it is stored. Called in order, by one thread.
+        """Return an image as it is stored: a `Task`, if there is a decoder.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
     def load(self, stored: Any) -> Pixels:  # noqa: ANN401
-        """Return the finished image, shape (size, size, 3). Called by many threads.
+        """Return the finished image, shape (size, size, 3).
 
         Raises
         ------
@@ -105,58 +105,6 @@ class Entries(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Entry: ...
-
-
-def _as_stored(_entry: Entry, data: bytes) -> bytes:
-    return data
-
-
-class FileSource:
-    """Encoded images, one in each file or member.
-
-    Parameters
-    ----------
-    read
-        Returns the bytes of an entry as they are stored.
-    unpack
-        Returns the file that they hold; called by many threads.
-    decode
-        Returns the image that a file holds; called by many threads.
-    """
-
-    is_threaded = True
-
-    def __init__(
-        self,
-        entries: Entries,
-        *,
-        read: Callable[[Entry], bytes],
-        unpack: Callable[[Entry, bytes], bytes] = _as_stored,
-        decode: Callable[[bytes], Pixels],
-    ) -> None:
-        self._entries = entries
-        self._read = read
-        self._unpack = unpack
-        self._decode = decode
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def entry(self, index: int) -> Entry:
-        """Return what is listed of a file."""
-        return self._entries[index]
-
-    def fetch(self, entry: Entry) -> tuple[Entry, bytes]:
-        """Return the bytes of a file as they are stored."""
-        if entry.problem:
-            raise UnreadableError(entry.problem)
-        if entry.n_bytes > MAX_FILE_BYTES:
-            raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
-        return entry, self._read(entry)
-
-    def load(self, stored: tuple[Entry, bytes]) -> Pixels:
-        """Return the image that the bytes hold."""
-        return self._decode(self._unpack(*stored))
 
 
 def name_bytes(name: str) -> bytes:

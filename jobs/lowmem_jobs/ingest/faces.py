@@ -120,7 +120,7 @@ class FaceSource:
 
     # Hundreds of small array operations hold the interpreter: two threads of them run
     # at two thirds of the speed of one.
-    is_threaded = False
+    decoder = None
 
     def __init__(self, n_faces: int, *, seed: int, size: int) -> None:
         self._n_faces = n_faces

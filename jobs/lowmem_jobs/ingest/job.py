@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
     from lowmem_jobs.ingest.recipe import Recipe
 
-# Threads that decode, one a core; more were not seen to help a disk or a memory bus.
-_MAX_THREADS = 8
-# Entries under way at once, for each thread: four batches of eight.
-_AHEAD_PER_THREAD = 32
+# Processes that decode, one a core; more were not seen to help a disk or a memory bus.
+_MAX_PROCESSES = 8
+# Entries under way at once, for each process: four batches of eight.
+_AHEAD_PER_PROCESS = 32
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20
 # The same where no image is decoded.
 _DRAWING_BYTES = 38 * 10**6
+# A process that decodes beside the one that packs, before its first image.
+_PROCESS_BYTES = 12 * 2**20
 # One photograph of 4 megapixels under way: decoded, composited, reduced.
 _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits, and all of them: ahead.WAITING_BYTES.
@@ -44,12 +46,12 @@ _CHUNK_COPIES = 4
 
 def ladder(_: PlanContext) -> tuple[Settings, ...]:
     """Return how many entries are under way at once, and decoded at once."""
-    n_threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
-    few = min(2, n_threads)
+    n_most = min(_MAX_PROCESSES, len(os.sched_getaffinity(0)))
+    few = min(2, n_most)
     return (
-        {"decode_ahead": _AHEAD_PER_THREAD * n_threads, "decode_threads": n_threads},
-        {"decode_ahead": 4 * few, "decode_threads": few},
-        {"decode_ahead": 1, "decode_threads": 1},
+        {"decode_ahead": _AHEAD_PER_PROCESS * n_most, "decode_processes": n_most},
+        {"decode_ahead": 4 * few, "decode_processes": few},
+        {"decode_ahead": 1, "decode_processes": 1},
     )
 
 
@@ -62,10 +64,16 @@ def predicted_bytes(recipe: Recipe, settings: Settings) -> int:
     """Return the memory that an ingest is predicted to need."""
     is_drawn = recipe.kind == "faces"
     ahead, n_decoding = (0, 0) if is_drawn else _under_way(settings)
+    n_others = max(0, n_decoding - 1)
+    waiting_bytes = min(ahead * _WAITING_BYTES, _MOST_WAITING_BYTES)
+    # What was shared with the other processes is used again, and never given back.
+    shared_bytes = waiting_bytes * n_others // max(1, n_decoding)
     return (
         (_DRAWING_BYTES if is_drawn else _WORKER_BYTES)
+        + n_others * _PROCESS_BYTES
         + n_decoding * _DECODING_BYTES
-        + min(ahead * _WAITING_BYTES, _MOST_WAITING_BYTES)
+        + waiting_bytes
+        + shared_bytes
         + ahead * recipe.image_bytes
         + _CHUNK_COPIES * recipe.chunk_rows * recipe.image_bytes
     )
@@ -85,14 +93,14 @@ def _calibrate(plan: PlanContext) -> Calibration | None:
 
 
 def _terms(_: PlanContext, settings: Settings) -> tuple[float, ...]:
-    ahead, n_threads = _under_way(settings)
-    return float(n_threads), float(ahead)
+    ahead, n_processes = _under_way(settings)
+    return float(n_processes), float(ahead)
 
 
 def _under_way(settings: Settings) -> tuple[int, int]:
-    """Return the entries that may wait at once, and those that may be decoded."""
+    """Return the entries that may wait at once, and the processes that decode."""
     ahead = settings["decode_ahead"]
-    return ahead, settings.get("decode_threads", min(2, ahead))
+    return ahead, settings.get("decode_processes", min(2, ahead))
 
 
 def _inputs(plan: PlanContext) -> Mapping[str, str]:

@@ -10,11 +10,11 @@ from lowmem.base.files import remove
 from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr
 from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import FileSource
 from lowmem_jobs.ingest.faces import FaceSource
+from lowmem_jobs.ingest.files import FileSource
 from lowmem_jobs.ingest.folder import file_reader, list_folder
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
-from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
+from lowmem_jobs.ingest.zips import list_zip, packed_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _faces(recipe: Recipe, seed: int) -> Iterator[FaceSource]:
 def _folder(path: Path, ctx: Context, decoder: Decoder) -> Iterator[FileSource]:
     listed = list_folder(path, without=ctx.workspace.root)
     with Catalog(listed, ctx.staging) as entries:
-        yield FileSource(entries, read=file_reader(path), decode=decoder.decode)
+        yield FileSource(entries, read=file_reader(path), decoder=decoder)
 
 
 @contextmanager
@@ -73,9 +73,9 @@ def _zip(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
     ):
         yield FileSource(
             entries,
+            kind="member",
             read=packed_reader(path, stream),
-            unpack=unpacked,
-            decode=decoder.decode,
+            decoder=decoder,
         )
 
 
@@ -88,7 +88,7 @@ def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
             plain.open("rb", buffering=0) as stream,
             Catalog(list_tar(plain), staging) as entries,
         ):
-            yield FileSource(entries, read=span_reader(stream), decode=decoder.decode)
+            yield FileSource(entries, read=span_reader(stream), decoder=decoder)
     except DataError:
         # Then what was unpacked is of no more use, and may be large.
         if plain != path:

@@ -19,7 +19,7 @@ import numpy as np
 from lowmem.base.errors import DataError
 from lowmem.base.files import sync_file
 from lowmem.protocol.job import CommitPoint, Result
-from lowmem_jobs.ingest.ahead import N_THREADS, Outcome, outcomes
+from lowmem_jobs.ingest.ahead import N_PROCESSES, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
@@ -223,8 +223,8 @@ def _outcomes(
     ctx: Context, source: Source, start: int
 ) -> AbstractContextManager[Iterator[Outcome]]:
     n_ahead = ctx.settings.get("decode_ahead", 1)
-    n_threads = ctx.settings.get("decode_threads", N_THREADS)
-    return outcomes(source, start, n_ahead=n_ahead, n_threads=n_threads)
+    n_processes = ctx.settings.get("decode_processes", N_PROCESSES)
+    return outcomes(source, start, n_ahead=n_ahead, n_processes=n_processes)
 
 
 def _with_codec(

@@ -1,0 +1,114 @@
+"""A process that does nothing but decode: ``python -m lowmem_jobs.ingest.decoding``.
+
+Its one argument is a `Work` in JSON. Each line of its input, a slot and the tasks in
+it, is answered by a line: for each image why it is unreadable, or null where its pixels
+are in the slot. It ends with its input, and with the thread that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import warnings
+from dataclasses import asdict, dataclass
+from mmap import mmap
+from typing import TYPE_CHECKING, Any, Self
+
+from lowmem_jobs.ingest.decode import Decoder
+from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.recipe import Frame
+from lowmem_jobs.ingest.tasks import Slots, Task, image_of
+from lowmem_jobs.ingest.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PR_SET_PDEATHSIG = 1
+# The answer where memory was refused.
+NO_MEMORY = "no memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a decoding process is told at its start.
+
+    Attributes
+    ----------
+    parent
+        The process that started it.
+    memory, turns
+        Descriptors of the shared memory, and of the file of `Turns`.
+    slots, frame
+        How that memory is divided, and how images are cut and scaled.
+    """
+
+    parent: int
+    memory: int
+    turns: int
+    slots: Slots
+    frame: Frame
+
+    def text(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return what `text` of the other side says."""
+        fields: dict[str, Any] = json.loads(text)
+        frame, slots = fields.pop("frame"), fields.pop("slots")
+        crop = frame["crop"]
+        frame["crop"] = crop if isinstance(crop, str) else tuple(crop)
+        return cls(frame=Frame(**frame), slots=Slots(**slots), **fields)
+
+
+def main(work: Work) -> None:
+    """Decode until there is nothing more to do."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # It may have ended before the line above.
+    if os.getppid() != work.parent:
+        return
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    decoder = Decoder(work.frame, turns=Turns(work.turns))
+    with mmap(work.memory, work.slots.n_bytes) as memory:
+        for line in sys.stdin.buffer:
+            slot, tasks = json.loads(line)
+            try:
+                answer: object = _decode(decoder, memory, work.slots, slot, tasks)
+            except MemoryError:
+                answer = NO_MEMORY
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+
+
+def _decode(
+    decoder: Decoder,
+    memory: mmap,
+    slots: Slots,
+    slot: int,
+    tasks: Sequence[tuple[Any, Sequence[int], int]],
+) -> list[str | None]:
+    """Make the images of one slot; return why not."""
+    reasons: list[str | None] = []
+    at = slots.encoded_at(slot)
+    for place, (kind, numbers, n_bytes) in enumerate(tasks):
+        task = Task(kind, tuple(numbers), memory[at : at + n_bytes])
+        at += n_bytes
+        try:
+            pixels = image_of(task, decoder).tobytes()
+        except UnreadableError as error:
+            reasons.append(str(error))
+            continue
+        start = slots.pixels_at(slot, place)
+        memory[start : start + len(pixels)] = pixels
+        reasons.append(None)
+    return reasons
+
+
+if __name__ == "__main__":
+    main(Work.from_text(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)
