@@ -148,8 +148,11 @@ def tensorflow_dataset(
     dtype: np.dtype[Any],
     is_autoencoding: bool,
     queue_depth: int,
+    labels: tuple[Callable[[int], NDArray[Any]], np.dtype[Any]] | None = None,
 ) -> Any:  # noqa: ANN401 - TensorFlow has no types
     """Return a `tf.data.Dataset` of the batches with these numbers.
+
+    With ``labels``, how those of a batch are read and their type, as ``(x, labels)``.
 
     TensorFlow takes a batch as it is, if it begins at a multiple of 64 bytes, and refers
     to it until the step is done.
@@ -167,6 +170,10 @@ def tensorflow_dataset(
     def batch(number: Any) -> Any:  # noqa: ANN401
         x = tf.numpy_function(read, [number], tf.as_dtype(dtype))
         x.set_shape((None, *row_shape))
+        if labels is not None:
+            y = tf.numpy_function(labels[0], [number], tf.as_dtype(labels[1]))
+            y.set_shape((None,))
+            return (x, y)
         return (x, x) if is_autoencoding else x
 
     order = tf.data.Dataset.range(numbers.start, max(numbers.start, numbers.stop))

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from lowmem.stores.batches import open_batches
+from lowmem.stores.labels import read_labels
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.training import backend
@@ -60,6 +61,9 @@ class ZarrSequence(keras.utils.Sequence):
         the first.
     is_autoencoding
         Whether a batch is ``(x, x)``, or ``x`` alone.
+    labels
+        Array beside ``name`` with one number a row: then a batch is ``(x, labels)``.
+        ``"labels"`` in stores that `ingest` made of a folder a class.
     run_length
         Whether rows are shuffled one by one (1), or so many neighbours at a time, which
         slow disks read faster. It belongs to the recipe: another length, another order.
@@ -73,6 +77,8 @@ class ZarrSequence(keras.utils.Sequence):
     ----------
     note
         What should be known of how the store is read; mostly nothing.
+    class_names
+        What the labels stand for, where the store tells.
 
     Raises
     ------
@@ -81,14 +87,14 @@ class ZarrSequence(keras.utils.Sequence):
     IndexError
         If ``rows`` holds a number that is none of the store's rows.
     DataError
-        If there is no such array.
+        If there is no such array, or ``labels`` has not one number a row.
 
     Notes
     -----
     The order depends on (seed, epoch) and ``run_length`` alone: neither memory settings,
     threads, codec, chunks nor the place where a run was resumed change it. Memory: 4
-    batches, at most 2 MiB for orders, and 4 bytes for each of the ``rows``; of a
-    compressed store 4 chunks more. A batch is the
+    batches, at most 2 MiB for orders, 4 bytes for each of the ``rows``, and all labels; of
+    a compressed store 4 chunks more. A batch is the
     caller's for as long as anything refers to it. One reading thread is enough, so leave
     ``workers`` at 1.
 
@@ -108,6 +114,7 @@ class ZarrSequence(keras.utils.Sequence):
         epoch: int = 0,
         start_batch: int = 0,
         is_autoencoding: bool = True,
+        labels: str | None = None,
         run_length: int = 1,
         memory_bytes: int | None = None,
         spill_folder: Path | str | None = None,
@@ -133,16 +140,24 @@ class ZarrSequence(keras.utils.Sequence):
         self._seed = seed
         self._run_length = run_length
         self._is_autoencoding = is_autoencoding
+        self._labels: NDArray[Any] | None = None
+        self.class_names: tuple[str, ...] = ()
         # Keras may ask from several threads; the reader is made for one.
         self._lock = Lock()
         self._order_version = ORDER_VERSION
         self._orders: dict[int, EpochOrder] = {}
         try:
+            self._take_labels(Path(store), labels)
             self._take_rows(rows, is_shuffled=is_shuffled)
             self.go_to(epoch=epoch, start_batch=start_batch)
         except (ValueError, IndexError):
             self.close()
             raise
+
+    def _take_labels(self, store: Path, name: str | None) -> None:
+        if name is not None:
+            found = read_labels(store, name, n_rows=self._n_stored)
+            self._labels, self.class_names = found
 
     def go_to(self, *, epoch: int, start_batch: int = 0) -> None:
         """Make batch ``start_batch`` of ``epoch`` the one with index 0.
@@ -195,6 +210,8 @@ class ZarrSequence(keras.utils.Sequence):
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         """Return batch ``index``, counted from where the epoch was begun."""
         x = self.batch(index)
+        if self._labels is not None:
+            return x, self._read_labels(self._epoch, self._start_batch + index)
         return (x, x) if self._is_autoencoding else x
 
     def batch(self, index: int) -> NDArray[Any]:
@@ -244,6 +261,9 @@ class ZarrSequence(keras.utils.Sequence):
         def read(number: int) -> NDArray[Any]:
             return self._read(*divmod(int(number), self._n_batches))
 
+        def read_labels_of(number: int) -> NDArray[Any]:
+            return self._read_labels(*divmod(int(number), self._n_batches))
+
         shape, dtype = self._row_type
         return backend.tensorflow_dataset(
             read,
@@ -252,6 +272,9 @@ class ZarrSequence(keras.utils.Sequence):
             dtype=dtype,
             is_autoencoding=self._is_autoencoding,
             queue_depth=self._reader.queue_depth,
+            labels=(read_labels_of, self._labels.dtype)
+            if self._labels is not None
+            else None,
         )
 
     def verify(self) -> None:
@@ -266,10 +289,20 @@ class ZarrSequence(keras.utils.Sequence):
             self._reader.verify()
 
     def _read(self, epoch: int, batch: int) -> NDArray[Any]:
-        start = batch * self._batch_size
-        stop = min(start + self._batch_size, self._n_samples)
         with self._lock:
-            return _native(self._reader.read(self._rows_at(epoch, start, stop)))
+            return _native(self._reader.read(self._rows_of(epoch, batch)))
+
+    def _read_labels(self, epoch: int, batch: int) -> NDArray[Any]:
+        if self._labels is None:
+            return np.empty(0)
+        with self._lock:
+            return self._labels[self._rows_of(epoch, batch)]
+
+    def _rows_of(self, epoch: int, batch: int) -> RowNumbers:
+        start = batch * self._batch_size
+        return self._rows_at(
+            epoch, start, min(start + self._batch_size, self._n_samples)
+        )
 
     @property
     def _row_type(self) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -19,16 +19,21 @@ PARTS = {"old": range(150), "more": range(150, 250), "last": range(250, 310)}
 N_ROWS = 310
 
 
+def name_of(row):
+    """A folder for each class of 75: two more come with each append."""
+    return f"{'abcde'[row // 75]}/{row:04}.png"
+
+
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory):
     """A workspace that was appended to twice, with its mirror and its sources."""
     folder = tmp_path_factory.mktemp("grown")
     for name, rows in PARTS.items():
-        (folder / name).mkdir()
         for row in rows:
+            (folder / name / name_of(row)).parent.mkdir(parents=True, exist_ok=True)
             pixels = np.random.default_rng(row).integers(0, 256, (9, 9, 3))
             image = Image.fromarray(pixels.astype(np.uint8))
-            image.save(folder / name / f"{row:04}.png")
+            image.save(folder / name / name_of(row))
     mirror = ("--mirror", folder / "mirror")
     ended = run(folder, "ingest", folder / "old", "--size", "8", *mirror)
     assert ended.status == 0, ended
@@ -76,11 +81,12 @@ def verify(folder, *words, mirror="gone/mirror"):
 
 def test_damaged_files_are_made_again_from_every_source(place):
     before = results(place)
-    assert names_in(place) == [f"{row:04}.png" for row in range(N_ROWS)]
+    assert names_in(place) == [name_of(row) for row in range(N_ROWS)]
     store = place / "work" / "images.zarr"
     for number in range(3):
         flip(chunk(place, number))
     flip(store / "zarr.json", 40)
+    flip(store / "labels" / "c.0")
     flip(place / "work" / "ingest-report.csv")
     (store / "names" / "c.1").unlink()
     assert verify(place).status == 65

@@ -261,3 +261,77 @@ def test_the_parts_of_a_batch_make_it_up(n_rows, steps):
     assert len(sizes) == steps
     assert sum(sizes) == n_rows
     assert max(sizes) - min(sizes) <= 1
+
+
+# --- labels ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def labelled(store):
+    """The label of an image is a hundred times its number, and some more."""
+    writer = RowWriter.open(
+        store, "labels", row_shape=(), dtype="int32", chunk_rows=N_IMAGES,
+        attributes={"class_names": ["cat", "dog"]},
+    )  # fmt: skip
+    writer.append(np.arange(N_IMAGES, dtype=np.int32) * 100 + 7)
+    writer.flush()
+    return store
+
+
+def test_each_image_comes_with_its_label_in_any_order_and_delivery(labelled):
+    given = {"batch_size": 4, "seed": 1, "labels": "labels"}
+    plain = lowmem.ZarrSequence(labelled, batch_size=4, seed=1)
+    for epoch in range(2):
+        data = lowmem.ZarrSequence(labelled, epoch=epoch, **given)
+        plain.go_to(epoch=epoch)
+        order = numbers(plain)
+        pairs = [(x, y) for x, y in (data[i] for i in range(len(data)))]
+        assert [int(row[0, 0, 0]) for x, _ in pairs for row in x] == order
+        assert [int(y) for _, ys in pairs for y in ys] == [100 * n + 7 for n in order]
+        assert data.class_names == ("cat", "dog")
+    chosen = lowmem.ZarrSequence(
+        labelled, rows=[9, 2, 5], is_shuffled=False, start_batch=1, **given | {"batch_size": 2}
+    )  # fmt: skip
+    [(x, y)] = [chosen[0]]
+    assert (x[0, 0, 0, 0], y.tolist()) == (5, [507])
+    assert chosen.of_rows([3])[0][1].tolist() == [307]
+    data = lowmem.ZarrSequence(labelled, start_batch=2, **given)
+    for x, y in data.tf_dataset(epochs=3):
+        assert np.array_equal(x.numpy()[:, 0, 0, 0].astype(int) * 100 + 7, y.numpy())
+        assert y.shape.rank == 1
+
+
+def test_a_classifier_learns_from_labels(labelled):
+    writer = RowWriter.open(
+        labelled, "parity", row_shape=(), dtype="int32", chunk_rows=N_IMAGES
+    )
+    writer.append(np.arange(N_IMAGES, dtype=np.int32) > 5)
+    writer.flush()
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.layers.Rescaling(1 / 10), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.1),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    data = lowmem.ZarrSequence(labelled, batch_size=4, seed=1, labels="parity")
+    model.fit(
+        data.tf_dataset(epochs=60),
+        epochs=60,
+        steps_per_epoch=len(data),
+        shuffle=False,
+        verbose=0,
+    )
+    data.go_to(epoch=60)
+    history = model.fit(data, epochs=2, shuffle=False, verbose=0).history
+    assert history["accuracy"][-1] > 0.9
+
+
+def test_labels_that_are_not_one_number_a_row_are_refused(labelled):
+    short = RowWriter.open(labelled, "few", row_shape=(), dtype="int32", chunk_rows=3)
+    short.append(np.arange(3, dtype=np.int32))
+    for name, words in (("few", "of shape"), ("images", "uint8"), ("none", "missing")):
+        with pytest.raises(DataError, match=words):
+            lowmem.ZarrSequence(labelled, labels=name)

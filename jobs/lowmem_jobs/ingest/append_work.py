@@ -23,6 +23,7 @@ from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.entries import TAKEN, Entry, UnreadableError, printable
 from lowmem_jobs.ingest.identity import source_bytes, source_identity
+from lowmem_jobs.ingest.labels import known_classes
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.work import Progress, pack_source
 
@@ -73,14 +74,20 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         "limit": recipe.limit,
         "after": before.digest,
     }
-    made.pack.finish(
+    sources = [*before.sources, added]
+    known = known_classes(before.store)
+    n_classes = made.pack.finish(
         {
             **before.attributes,
             "images": done.n_stored,
             "content_sha256": done.digest,
-            "sources": [*before.sources, added],
-        }
+            "sources": sources,
+        },
+        [int(source["images"]) for source in sources],
+        known,
     )
+    if len(known) != n_classes:
+        ctx.log(f"labels: {n_classes} classes, formerly {len(known)}")
     summary = {**added, "content_sha256": done.digest}
     return Result(publish=["images.zarr", REPORT], summary=summary)
 

@@ -14,6 +14,7 @@ from lowmem_jobs.ingest.faces import (
     true_covariance,
     true_mean,
 )
+from lowmem_jobs.ingest.labels import write_labels
 from lowmem_jobs.ingest.report import REPORT, Report
 
 if TYPE_CHECKING:
@@ -107,8 +108,25 @@ class Pack:
                 writer.flush()
         self.report.flush()
 
-    def finish(self, provenance: Mapping[str, Any]) -> None:
-        """Say in the store where it came from; all rows are written."""
+    def finish(
+        self,
+        provenance: Mapping[str, Any],
+        n_rows: Sequence[int],
+        known: Sequence[str] = (),
+    ) -> int:
+        """Say in the store where it came from; all rows are written.
+
+        Parameters
+        ----------
+        n_rows, known
+            See `write_labels`.
+
+        Returns
+        -------
+        n_classes
+            0 where the images have no labels.
+        """
+        labels = write_labels(self.store, n_rows, known)
         self.images.set_attributes({"content_sha256": provenance["content_sha256"]})
         if self.features is not None:
             self.features.set_attributes(
@@ -121,3 +139,4 @@ class Pack:
         self.flush()
         title = {"format": "lowmem-images", "format_version": FORMAT_VERSION}
         write_group_attributes(self.store, {**title, **provenance})
+        return len(labels.class_names) if labels is not None else 0

@@ -121,7 +121,11 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
     summary = _summary(made.recipe, made.done)
-    made.pack.finish(summary | _provenance(ctx, recipe, made))
+    n_classes = made.pack.finish(
+        summary | _provenance(ctx, recipe, made), [made.done.n_stored]
+    )
+    if n_classes:
+        ctx.log(f"labels: {n_classes} classes, one folder each")
     return Result(publish=["images.zarr", REPORT], summary=summary)
 
 
