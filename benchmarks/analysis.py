@@ -199,7 +199,7 @@ def density(_: Path) -> None:
     from scipy.stats import gaussian_kde
 
     from lowmem.stats.density import Smoother
-    from lowmem.stats.plane import PlaneCounts, unwhitened
+    from lowmem.stats.plane import PlaneCounts, unwhitened, whitened
 
     rows = rows_of(N_ROWS, 16)[:, [2, 5]].astype(np.float64)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
@@ -221,8 +221,7 @@ def density(_: Path) -> None:
     show("scipy.stats.gaussian_kde", f"{slow:.1f} s", f"{slow / seconds:,.0f} times")
     difference = np.abs(found - wanted).max() / wanted.max()
     show("largest difference, of the peak", f"{difference:.1e}", "2e-3")
-    white = np.stack([x + y, x - y], axis=1, dtype=np.float64)
-    white /= np.sqrt([2 * (1 + rho), 2 * (1 - rho)])
+    white = np.stack(whitened(*rows.T, rho), axis=1)
     density_by_kdepy(white, smoother, wanted, seconds)
 
 
