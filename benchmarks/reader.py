@@ -16,7 +16,8 @@ of the data for the reader: speed, order and final weights. `--n` images, else 4
 `--n 48 --rounds 1` tries it.
 `large`: an epoch and the peak for `--n` images, else 200,000, and for a twentieth of them
 (beside a bare loop of preadv: how much of the growth is the kernel's),
-then with a cold page cache beside the disk's sequential speed.
+then with a cold page cache beside the disk's sequential speed, and with one that was
+filled from the disk.
 """
 
 from __future__ import annotations
@@ -225,6 +226,14 @@ def large(folder: Path, options: argparse.Namespace) -> None:
             f"  cold, runs of {run_length}: {cold / MB:.0f} MB/s, "
             f"ratio {cold / sequential:.2f}"
         )
+    drop(files)
+    read_through(files)
+    found = [one_epoch(folder / str(n), n, runs)[0] for runs in (1, 0)]
+    own, bare = (f"{1e6 * seconds / n:.2f}" for seconds in found)
+    print(
+        f"  warm again, from the disk instead of the writer: {own} us each; a bare loop "
+        f"of preadv {bare} us each"
+    )
 
 
 def one_size(folder: Path, n: int) -> dict[str, float]:
