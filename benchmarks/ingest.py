@@ -97,7 +97,7 @@ def timed(self, share, advance=filesum.FileSum.advance):
 filesum.FileSum.advance = timed
 began = time.perf_counter()
 n = len(os.sched_getaffinity(0))
-settings = {"decode_ahead": 32 * n, "decode_threads": n}
+settings = {"decode_ahead": 32 * n, "decode_processes": n}
 given = {"source": sys.argv[1], "crop": "center"}
 drive(JOB, Path(sys.argv[2]), given, settings=settings, cycle_steps=20)
 print(spent[0] / (time.perf_counter() - began))
@@ -241,9 +241,9 @@ def plain(out: Path, archive: Path, n_images: int) -> float:
 
 
 def whole_sum(folder: Path, options: argparse.Namespace) -> None:
-    """Print how much of the packing's time its own thread spends on the SHA-256.
+    """Print how much of the packing's time the worker itself spends on the SHA-256.
 
-    The other threads decode meanwhile, so it is the most that it can cost. `plain`: as
+    The other processes decode meanwhile, so it is the most that it can cost. `plain`: as
     processors without instructions for SHA-256 take it.
     """
     archive = folder / "faces.zip"

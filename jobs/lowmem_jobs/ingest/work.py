@@ -239,7 +239,10 @@ def _with_codec(
         return done
     store_bytes = n_images * recipe.image_bytes
     choice = measured_choice(store_bytes, ctx.staging, ctx.ram_budget_bytes)
-    ctx.log(f"codec {choice.codec}: {choice.reason}; --codec takes another")
+    ctx.log(
+        f"codec {choice.codec}, {recipe.chunk_rows} images a chunk: {choice.reason}; "
+        "--codec and --chunk-rows take others"
+    )
     return replace(done, codec=choice.codec, codec_reason=choice.reason)
 
 
