@@ -7,14 +7,12 @@ and hands it between four threads, which took a tenth of the time of packing ima
 # NumPy's own array types are generic in Any.
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import google_crc32c
 import numpy as np
 from numcodecs import Blosc, VLenUTF8, Zstd
-from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-
-from lowmem.stores.layout import CHECKSUM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
 CodecName = Literal["none", "lz4", "zstd"]
 
+_CHECKSUM_BYTES = 4
 _TEXT_LEVEL = 3
 _LEVELS = {"lz4": 5, "zstd": 3}
 # Blosc puts single bytes together from their bits without the processor's wide registers,
@@ -34,19 +33,30 @@ _LEVELS = {"lz4": 5, "zstd": 3}
 _PAIR, _BLOCK_OF_PAIRS = 2, 2**16
 
 
-def codecs_of(codec: CodecName, dtype: DTypeLike) -> list[Any]:
+def codecs_of(codec: CodecName, dtype: DTypeLike) -> list[dict[str, Any]]:
     """Return the codecs of an array for its metadata; the last one is the checksum."""
-    if codec == "none":
-        return [Crc32cCodec()]
+    checksum = {"name": "crc32c"}
     if dtype == "str":
-        return [ZstdCodec(level=_TEXT_LEVEL), Crc32cCodec()]
-    blosc = BloscCodec(
-        cname=codec,
-        clevel=_LEVELS[codec],
-        shuffle="bitshuffle",
-        **_sizes(codec, dtype),
-    )
-    return [blosc, Crc32cCodec()]
+        text = {"name": "vlen-utf8", "configuration": {}}
+        zstd = {
+            "name": "zstd",
+            "configuration": {"level": _TEXT_LEVEL, "checksum": False},
+        }
+        return [text, checksum] if codec == "none" else [text, zstd, checksum]
+    numbers: dict[str, Any] = {"name": "bytes"}
+    if np.dtype(dtype).itemsize > 1:
+        numbers["configuration"] = {"endian": sys.byteorder}
+    if codec == "none":
+        return [numbers, checksum]
+    sizes = _sizes(codec, dtype)
+    blosc = {
+        "typesize": sizes["typesize"],
+        "cname": codec,
+        "clevel": _LEVELS[codec],
+        "shuffle": "bitshuffle",
+        "blocksize": sizes["blocksize"],
+    }
+    return [numbers, {"name": "blosc", "configuration": blosc}, checksum]
 
 
 def _sizes(codec: CodecName, dtype: DTypeLike) -> dict[str, int]:
@@ -83,7 +93,7 @@ class ChunkEncoder:
         """
         data = self._bytes(self._filled(rows))
         crc = google_crc32c.value(cast("bytes", data))
-        return data, crc.to_bytes(CHECKSUM_BYTES, "little")
+        return data, crc.to_bytes(_CHECKSUM_BYTES, "little")
 
     def _filled(self, rows: NDArray[Any]) -> NDArray[Any]:
         whole = np.ascontiguousarray(rows, self._dtype)

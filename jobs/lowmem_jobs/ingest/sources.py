@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
 from lowmem.base.files import remove
-from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr
 from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.faces import FaceSource
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Context
     from lowmem_jobs.ingest.arrays import ArraySource
     from lowmem_jobs.ingest.entries import Source
-    from lowmem_jobs.ingest.recipe import Recipe
-
-
-_ARRAYS = {"npy": open_npy, "npz": open_npz, "zarr": open_zarr}
+    from lowmem_jobs.ingest.recipe import Kind, Recipe
 
 
 def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
@@ -49,7 +45,7 @@ def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
         case "folder":
             return _folder(recipe.path, ctx, decoder)
         case _:
-            return _array(recipe.path, _ARRAYS[recipe.kind](recipe.path, decoder))
+            return _array(recipe.path, _opened_array(recipe.kind, recipe.path, decoder))
 
 
 @contextmanager
@@ -94,6 +90,16 @@ def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
         if plain != path:
             remove(plain)
         raise
+
+
+def _opened_array(
+    kind: Kind, path: Path, decoder: Decoder
+) -> AbstractContextManager[ArraySource]:
+    # Loads Zarr, which takes as long as packing 400 images.
+    from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr  # noqa: PLC0415
+
+    openers = {"npy": open_npy, "npz": open_npz, "zarr": open_zarr}
+    return openers[kind](path, decoder)
 
 
 @contextmanager
