@@ -48,9 +48,9 @@ N_ROWS, N_COLUMNS = 170_000, 256
 BLOCK_ROWS = 10_000
 SIZES = ((2_000, 16), (20_000, 64), (100_000, 256), (300_000, 128), (60_000, 512))
 
-# Seconds between two readings of the memory: from outside, by a process that competes
-# for nothing but a moment of a core.
-READ_EVERY = 0.01
+# Seconds between two readings of the memory, from outside: a peak may last some
+# milliseconds, and a reading takes a tenth of one.
+READ_EVERY = 0.002
 
 # Runs the job in a process of its own.
 CHILD = """
