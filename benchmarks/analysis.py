@@ -103,7 +103,8 @@ def analyze(
     folder: Path, n_rows: int, n_columns: int = N_COLUMNS, **options: object
 ) -> dict:
     """Return time and memory of one analysis in a fresh process, set up as a worker's."""
-    table, workspace = folder / f"{n_rows}.npy", folder / f"w{n_rows}-{n_columns}"
+    table = folder / f"{n_rows}.npy"
+    workspace = Path(tempfile.mkdtemp(prefix="w", dir=folder))
     write_table(table, n_rows, n_columns)
     options = {"latents": str(table), "figures": False, **options}
     rung = rung_of(workspace, options)
@@ -361,15 +362,20 @@ def known(_: Path) -> None:
 
 
 def memory(folder: Path, n_rows: int = 200_000, n_columns: int = N_COLUMNS) -> None:
-    """Compare the peaks for some rows and for ten times as many."""
-    found = [analyze(folder, n, n_columns, pairs="100") for n in (n_rows, 10 * n_rows)]
-    for n, one in zip((n_rows, 10 * n_rows), found, strict=True):
+    """Compare the peaks for some rows and for ten times as many.
+
+    The highest lasts milliseconds, and is seen by chance: the shorter analysis is made
+    three times, the longer, which has ten times as many blocks to be seen, once.
+    """
+    found = {}
+    for n, n_times in ((n_rows, 3), (10 * n_rows, 1)):
+        runs = [analyze(folder, n, n_columns, pairs="100") for _ in range(n_times)]
+        found[n] = max(one["anonymous"] for one in runs)
         show(
-            f"peak for {n:,} x {n_columns} (100 pairs), {one['seconds']:.0f} s",
-            f"{one['anonymous'] / MIB:.1f} MiB",
+            f"peak for {n:,} x {n_columns} (100 pairs), {runs[0]['seconds']:.0f} s",
+            " ".join(f"{one['anonymous'] / MIB:.1f}" for one in runs) + " MiB",
         )
-    few, many = (one["anonymous"] for one in found)
-    show("ratio", f"{many / few:.3f}", "1.05")
+    show("ratio of the largest", f"{found[10 * n_rows] / found[n_rows]:.3f}", "1.05")
 
 
 def peaks(folder: Path) -> None:
