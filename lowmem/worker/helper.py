@@ -14,17 +14,52 @@ import signal
 import struct
 import subprocess
 import sys
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
+
+Process = subprocess.Popen[bytes]
 
 # Number of bytes of a request, and of an answer.
 _LENGTH = struct.Struct("<Q")
 
 # Exit status of a helper to which memory was refused, of no other meaning to Python.
 _NO_MEMORY = 3
+
+
+@contextmanager
+def started(
+    module: str, *arguments: str, pass_fds: Sequence[int] = (), buffering: int = -1
+) -> Iterator[Process]:
+    """Run a module beside the worker, with pipes to it and from it, for one block.
+
+    Parameters
+    ----------
+    module
+        Run as a program.
+    arguments
+        Of its command line.
+    pass_fds
+        Descriptors that it inherits.
+    buffering
+        Of the pipes, as `open` takes it.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=buffering,
+        pass_fds=pass_fds,
+    )
+    try:
+        yield process
+    finally:
+        # Nobody waits for the answer to what it may be doing.
+        process.kill()
+        process.communicate()
 
 
 class Helper:
@@ -40,11 +75,8 @@ class Helper:
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._module = module
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._ending = ExitStack()
+        self._process = self._ending.enter_context(started(module, *arguments))
 
     @property
     def pid(self) -> int:
@@ -88,9 +120,8 @@ class Helper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the process; nobody waits for the answer to what it may be doing."""
-        self._process.kill()
-        self._process.communicate()
+        """End the process."""
+        self._ending.close()
 
 
 def serve(answer: Callable[[bytes], bytes]) -> None:

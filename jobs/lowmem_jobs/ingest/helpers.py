@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import subprocess
-import sys
 from collections import deque
 from contextlib import ExitStack, contextmanager
 from io import FileIO
@@ -19,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem.worker.helper import started
 from lowmem_jobs.ingest.decoding import NO_MEMORY, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lowmem.worker.helper import Process
     from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Pixels
     from lowmem_jobs.ingest.tasks import Slots, Task
@@ -53,28 +53,20 @@ def _started(decoder: Decoder, slots: Slots) -> Iterator[DecodingProcess]:
             slots=slots,
             frame=decoder.frame,
         )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lowmem_jobs.ingest.decoding", work.text()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
+        process = started(
+            "lowmem_jobs.ingest.decoding",
+            work.text(),
             pass_fds=(work.memory, work.turns),
+            buffering=0,
         )
-        with mmap(file.fileno(), slots.n_bytes) as memory:
-            try:
-                yield DecodingProcess(process, memory, slots)
-            finally:
-                # What it is doing nobody will take.
-                process.kill()
-                process.communicate()
+        with process as running, mmap(file.fileno(), slots.n_bytes) as memory:
+            yield DecodingProcess(running, memory, slots)
 
 
 class DecodingProcess:
     """One such process; batches come back in the order in which they were given."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], memory: mmap, slots: Slots
-    ) -> None:
+    def __init__(self, process: Process, memory: mmap, slots: Slots) -> None:
         assert process.stdin is not None  # noqa: S101 - for the type checker
         assert process.stdout is not None  # noqa: S101 - as above
         self._process = process
