@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # components, with and without figures): none is above, two blocks of many components
 # are a sixth below. benchmarks/analysis.py, part `peaks`, prints both.
 # A worker with NumPy, Zarr and SciPy; planes of the cuts, histograms of projections.
-_BASE_BYTES = 112 * 10**6
+_BASE_BYTES = 113 * 10**6
 # Of a block in float64: while rows are turned into the frame of the axes, itself, the
 # next of its file, the turned rows, their squares, and half a copy in float32.
 _BLOCK_COPIES = 3.6
