@@ -194,7 +194,7 @@ def test_wrong_words_end_with_their_code_and_no_traceback(tmp_path):
         done = lowmem("data", "stage", *words)
         told = done.communicate(timeout=60)[1]
         assert done.returncode == status, told
-        assert told.startswith("lowmem: "), told
+        assert told.startswith("lowmem:"), told
         assert "Traceback" not in told
 
 
