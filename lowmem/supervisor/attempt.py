@@ -1,6 +1,7 @@
 """One worker's lifetime: start it, watch it, record its cycles, say how it ended.
 
 The loop waits for a message or for the time of the next reading, whichever is first.
+Whatever may wait for a disk or a terminal is done aside: the readings go on meanwhile.
 Every decision is taken by `decide`; here are its effects.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lowmem.memory.allocation import AllocationLimits
@@ -27,32 +29,25 @@ from lowmem.protocol.messages import (
     Started,
 )
 from lowmem.protocol.messages import Finished as FinishedMessage
-from lowmem.protocol.records import AttemptBegun, Noted
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
 from lowmem.supervisor.device import await_device
+from lowmem.supervisor.last_moments import await_memory, await_stacks
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
-from lowmem.supervisor.stacks import is_dumped, read_where, size_of
+from lowmem.supervisor.stacks import read_where
 from lowmem.supervisor.urgency import stand_back, urgent
 from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lowmem.protocol.messages import Answer, Run
     from lowmem.protocol.records import Verdict
     from lowmem.supervisor.instruments import Instruments
 
-# seconds between two looks at the device: each costs 0.2 ms.
+# seconds between two looks at the device and at the mirror: each costs 0.2 ms.
 _DEVICE_INTERVAL_S = 0.25
-# seconds for the worker's stacks to reach their file before the kill: they are written
-# in C, within 0.2 ms when measured, but only when the worker's turn has come.
-_STACKS_S = 0.5
-_STACKS_LOOK_S = 0.0002
-# seconds, at most, for the memory of a killed job to come back; it has, once it rises by
-# less than so many bytes between two looks.
-_FREED_WITHIN_S = 2.0
-_FREED_LOOK_S = 0.01
-_STILL_BYTES = 16 * 2**20
 
 
 @dataclass(slots=True)
@@ -96,6 +91,7 @@ class Attempt:
     _stops_seen: int = 0
     _next_look: float = 0.0
     _next_device_look: float = 0.0
+    _next_poll: float = 0.0
     _machine_due: float = 0.0
     _began: float = 0.0
 
@@ -128,7 +124,7 @@ class Attempt:
         )
         group = ControlGroup.make(self.policy.budget.limit_bytes)
         try:
-            with urgent():
+            with urgent(), self.tools.journal.beside(self._doing(worker)):
                 group.admit(worker.pid)
                 stand_back(worker.pid)
                 self._loop(worker)
@@ -154,20 +150,46 @@ class Attempt:
         while worker.is_open and not self._is_over():
             # A message may come before the next reading is due: it needs none.
             if monotonic() >= self._next_look:
-                self._next_look = monotonic() + self._look_at_memory(worker)
-                self._look_at_machine(worker)
+                self._look(worker)
+            self._poll_mirror()
             self._look_at_requests(worker)
             if self._is_over():
                 # What a killed worker still had in the pipe does not change the verdict;
                 # a commit among it is found again on the disk.
                 return
             for answer in worker.receive(max(0.0, self._next_look - monotonic())):
-                self._take(answer, worker)
+                if not self._is_over():
+                    self._take(answer, worker)
+            self._settle(worker)
+
+    def _doing(self, worker: WorkerProcess) -> Callable[[Callable[[], None]], None]:
+        """Return what does a thing aside and returns once it is done."""
+
+        def do(work: Callable[[], None]) -> None:
+            self.tools.aside.do(work)
+            self._settle(worker)
+
+        return do
+
+    def _settle(self, worker: WorkerProcess) -> None:
+        """Watch until all that was given aside is done."""
+        monotonic = self.tools.clock.monotonic
+        aside = self.tools.aside
+        while not (self._is_over() or aside.wait(self._next_look - monotonic())):
+            self._look(worker)
+            self._look_at_requests(worker)
+        aside.wait()
 
     def _is_over(self) -> bool:
         return self._ending is not None
 
     # --- readings -----------------------------------------------------------------
+
+    def _look(self, worker: WorkerProcess) -> None:
+        """Take all readings that are due."""
+        now = self.tools.clock.monotonic()
+        self._next_look = now + self._look_at_memory(worker)
+        self._look_at_machine(worker)
 
     def _look_at_memory(self, worker: WorkerProcess) -> float:
         """Take a reading, act upon it, and return when the next one is due."""
@@ -199,7 +221,7 @@ class Attempt:
                 self._await_stacks(worker)
                 worker.kill(self.tools.tree.pids, self.tools.clock)
             self._ending = self._broke(verdict)
-            self._await_memory()
+            await_memory(self.tools.clock)
         elif order is decide.Order.DRAIN:
             # Now, since the kill may find no time to wait for them.
             self._write_stacks(worker)
@@ -214,27 +236,9 @@ class Attempt:
         """Wait for the stacks, for as long as the guard band allows."""
         if not self._is_ready:
             return
-        path, clock = self.tools.space.stacks(self.request.job), self.tools.clock
-        before, give_up_at = size_of(path), clock.monotonic() + _STACKS_S
-        most = self.tools.tree.read().most_bytes
-        most += self.policy.budget.guard_bytes // 4
-        worker.write_stacks()
-        while not is_dumped(path, since=before) and clock.monotonic() < give_up_at:
-            if self.tools.tree.read().most_bytes > most:
-                return
-            clock.sleep(_STACKS_LOOK_S)
-
-    def _await_memory(self) -> None:
-        """Wait until the memory of killed processes is back, before others start.
-
-        The kernel may go on freeing after a process can no longer be seen.
-        """
-        clock = self.tools.clock
-        give_up_at = clock.monotonic() + _FREED_WITHIN_S
-        before, now = -_STILL_BYTES, read_machine().available_bytes
-        while now - before >= _STILL_BYTES and clock.monotonic() < give_up_at:
-            clock.sleep(_FREED_LOOK_S)
-            before, now = now, read_machine().available_bytes
+        tools, room_bytes = self.tools, self.policy.budget.guard_bytes // 4
+        path = tools.space.stacks(self.request.job)
+        await_stacks(worker, path, tools.tree, tools.clock, room_bytes)
 
     def _look_at_machine(self, worker: WorkerProcess) -> None:
         """Watch what lies outside the job: the whole machine and the device."""
@@ -247,9 +251,15 @@ class Attempt:
         if now < self._next_device_look or self._ending is not None:
             return
         self._next_device_look = now + _DEVICE_INTERVAL_S
-        self.tools.mirror.poll()
         if self.request.device == "gpu":
             self._look_at_device(worker)
+
+    def _poll_mirror(self) -> None:
+        """Hear of the mirror; not among the readings, since it writes records itself."""
+        now = self.tools.clock.monotonic()
+        if now >= self._next_poll:
+            self._next_poll = now + _DEVICE_INTERVAL_S
+            self.tools.mirror.poll()
 
     def _look_at_device(self, worker: WorkerProcess) -> None:
         device = self.tools.gpu.read()
@@ -295,7 +305,7 @@ class Attempt:
 
     def _ask_to_leave(self, worker: WorkerProcess, reason: decide.Leaving) -> None:
         self.course, _ = decide.on_leave_request(self.course, reason)
-        self.tools.screen.line("stopping at the next commit")
+        self._show("stopping at the next commit")
         worker.send(Drain())
 
     # --- messages -----------------------------------------------------------------
@@ -303,9 +313,14 @@ class Attempt:
     def _take(self, answer: Answer, worker: WorkerProcess) -> None:
         match answer:
             case Logged():
-                self._logged(answer)
+                self._show(answer.text)
+                if answer.is_kept:
+                    self._ledger.noted(answer.text)
             case Progressed():
-                self.tools.screen.progress(answer.done, answer.total, answer.note)
+                move = self.tools.screen.progress
+                self.tools.aside.do(
+                    partial(move, answer.done, answer.total, answer.note)
+                )
             case Started():
                 self._started(answer)
             case Committed():
@@ -321,40 +336,21 @@ class Attempt:
             case _:
                 return
 
-    def _logged(self, line: Logged) -> None:
-        self.tools.screen.line(line.text)
-        if line.is_kept:
-            self.tools.journal.write(
-                Noted(
-                    job=self.request.job,
-                    at=self.tools.journal.now(),
-                    attempt=self.number,
-                    text=line.text,
-                )
-            )
+    def _show(self, text: str) -> None:
+        self.tools.aside.do(partial(self.tools.screen.line, text))
 
     def _started(self, answer: Started) -> None:
         if answer.note:
-            self.tools.screen.line(answer.note)
+            self._show(answer.note)
         last = answer.last_cycle
-        if last is not None and last.index > self.last_journaled_cycle:
-            # Committed, then the supervisor was killed before it could write it down.
-            self._ledger.recovered(last)
-        self.tools.journal.write(
-            AttemptBegun(
-                job=self.request.job,
-                at=self.tools.journal.now(),
-                attempt=self.number,
-                device=answer.device,
-                device_name=self.device_name if answer.device == "gpu" else None,
-                next_cycle=answer.next_cycle,
-                settings=self.request.settings,
-                versions=answer.versions,
-            )
-        )
+        # The job does not wait for what is written here: its cycle has begun.
         self._is_ready = True
         self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
+        if last is not None and last.index > self.last_journaled_cycle:
+            # Committed, then the supervisor was killed before it could write it down.
+            self._ledger.recovered(last)
+        self._ledger.started(answer, self.device_name)
 
     def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
         used_bytes = self.tools.tree.read().ram_bytes
@@ -364,13 +360,16 @@ class Attempt:
         self.tempo = self.tempo.after(
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
+        self._ledger.begin(answer.cycle.index + 1)
+        if self._is_over():
+            # Killed while the record was written: a child of its may work meanwhile.
+            return
         self.course, goes_on = decide.on_commit(
             self.course,
             self.policy,
             used_bytes,
             is_last_chance=self.tempo.is_last_chance(self._left_s),
         )
-        self._ledger.begin(answer.cycle.index + 1)
         if goes_on:
             worker.send(Proceed())
         else:

@@ -1,4 +1,4 @@
-"""What is measured during one cycle, and its line in the journal."""
+"""What is measured during one cycle, and the lines of an attempt in the journal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.protocol.messages import Cycle
-from lowmem.protocol.records import CycleEnded
+from lowmem.protocol.records import AttemptBegun, CycleEnded, Noted
 
 if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
-    from lowmem.protocol.messages import Committed
+    from lowmem.protocol.messages import Committed, Started
     from lowmem.protocol.records import Outcome
     from lowmem.supervisor.telemetry import Journal
 
@@ -33,7 +33,7 @@ class Readings:
 
 @dataclass(slots=True, kw_only=True)
 class CycleLedger:
-    """Takes the readings of an attempt's cycles and writes each cycle down once."""
+    """Takes the readings of an attempt's cycles and writes down what becomes of it."""
 
     job: str
     attempt: int
@@ -42,6 +42,33 @@ class CycleLedger:
     tree: TreeSampler
     clock: Clock
     _now: Readings = field(default_factory=Readings)
+
+    def started(self, answer: Started, device_name: str | None) -> None:
+        """Write down that the worker has begun.
+
+        Parameters
+        ----------
+        device_name
+            Of the machine's device, whether the worker uses it or not.
+        """
+        self.journal.write(
+            AttemptBegun(
+                job=self.job,
+                at=self.journal.now(),
+                attempt=self.attempt,
+                device=answer.device,
+                device_name=device_name if answer.device == "gpu" else None,
+                next_cycle=answer.next_cycle,
+                settings=self.settings,
+                versions=answer.versions,
+            )
+        )
+
+    def noted(self, text: str) -> None:
+        """Write down a line that the job wants kept."""
+        self.journal.write(
+            Noted(job=self.job, at=self.journal.now(), attempt=self.attempt, text=text)
+        )
 
     def begin(self, index: int) -> None:
         """Start a cycle: the kernel's high-water marks begin anew."""

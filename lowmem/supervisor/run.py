@@ -29,6 +29,7 @@ from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide
+from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.history import history_of
@@ -290,6 +291,10 @@ class SupervisedRun:
         with contextlib.ExitStack() as stack:
             gpu = stack.enter_context(GpuSampler())
             device = gpu.read()
+            aside = Aside()
+            telemetry = Telemetry(
+                session.space, order.name, self._attempts, session.clock, aside
+            )
             attempt = Attempt(
                 number=self._attempts,
                 request=self._request(course),
@@ -311,12 +316,10 @@ class SupervisedRun:
                     ),
                     gpu=gpu,
                     journal=session.journal,
-                    telemetry=stack.enter_context(
-                        Telemetry(
-                            session.space, order.name, self._attempts, session.clock
-                        )
-                    ),
+                    telemetry=stack.enter_context(telemetry),
                     screen=stack.enter_context(_screen(order)),
+                    # Ends before what it writes to is closed.
+                    aside=stack.enter_context(aside),
                     stops=session.stops,
                     lock_descriptor=session.lock_descriptor,
                     mirror=session.mirror,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -13,12 +14,14 @@ from lowmem.base.journal import JournalWriter
 from lowmem.protocol.records import body_from_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from io import FileIO
     from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.records import AnyRecord
+    from lowmem.supervisor.aside import Aside
 
 # seconds; one point a second is enough to draw, and 40 bytes of disk.
 _POINT_INTERVAL_S = 1.0
@@ -30,6 +33,7 @@ class Journal:
     def __init__(self, space: Workspace, clock: Clock) -> None:
         self._writer = JournalWriter(space.journal)
         self._clock = clock
+        self._carry_out: Callable[[Callable[[], None]], None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +52,26 @@ class Journal:
 
     def write(self, record: AnyRecord) -> None:
         """Add one record, durably."""
-        self._writer.append(body_from_record(record))
+        body = body_from_record(record)
+        if self._carry_out is None:
+            self._writer.append(body)
+        else:
+            self._carry_out(lambda: self._writer.append(body))
+
+    @contextlib.contextmanager
+    def beside(self, carry_out: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+        """For the length of a block, let another see to it that records are written.
+
+        Parameters
+        ----------
+        carry_out
+            Does what it is given, and returns once it is done.
+        """
+        self._carry_out = carry_out
+        try:
+            yield
+        finally:
+            self._carry_out = None
 
 
 @dataclass(slots=True)
@@ -59,6 +82,7 @@ class Telemetry:
     job: str
     attempt: int
     clock: Clock
+    aside: Aside
     _stream: FileIO | None = None
     _due: float = 0.0
     _ram_bytes: int = 0
@@ -77,8 +101,9 @@ class Telemetry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._write_point()
         if self._stream is not None:
+            if self._ram_bytes:
+                self._write_point(self._taken_point())
             self._stream.close()
 
     def add(self, ram_bytes: int, vram_bytes: int | None) -> None:
@@ -86,13 +111,15 @@ class Telemetry:
         self._ram_bytes = max(ram_bytes, self._ram_bytes)
         if vram_bytes is not None:
             self._vram_bytes = max(vram_bytes, self._vram_bytes or 0)
-        if self.clock.monotonic() >= self._due:
-            self._write_point()
+        now = self.clock.monotonic()
+        if now >= self._due and self._ram_bytes:
+            self._due = now + _POINT_INTERVAL_S
+            if self.aside.is_idle:
+                line = self._taken_point()
+                self.aside.do(lambda: self._write_point(line))
 
-    def _write_point(self) -> None:
-        if self._stream is None or not self._ram_bytes:
-            return
-        self._due = self.clock.monotonic() + _POINT_INTERVAL_S
+    def _taken_point(self) -> bytes:
+        """Return the line of the readings so far, and begin anew."""
         point = {
             "at": timestamp(self.clock.now()),
             "attempt": self.attempt,
@@ -100,5 +127,9 @@ class Telemetry:
             "vram_bytes": self._vram_bytes,
         }
         self._ram_bytes, self._vram_bytes = 0, None
-        with storage_errors(self.space.telemetry(self.job)):
-            self._stream.write(msgspec.json.encode(point) + b"\n")
+        return msgspec.json.encode(point) + b"\n"
+
+    def _write_point(self, line: bytes) -> None:
+        if self._stream is not None:
+            with storage_errors(self.space.telemetry(self.job)):
+                self._stream.write(line)

@@ -26,16 +26,21 @@ def urgent() -> Iterator[None]:
     """
     former = os.sched_getscheduler(0)
     libc = ctypes.CDLL(None)
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(
-            0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1)
-        )
+    raise_thread()
     libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
     try:
         yield
     finally:
         libc.munlockall()
         os.sched_setscheduler(0, former, os.sched_param(0))
+
+
+def raise_thread() -> None:
+    """Give the calling thread real-time priority, where it is allowed."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(
+            0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1)
+        )
 
 
 def stand_back(worker_pid: int) -> None:
