@@ -4,6 +4,7 @@
     python benchmarks/budgets.py harmless      jobs that must not be
     python benchmarks/budgets.py supervisor    its own memory and time, in training
     python benchmarks/budgets.py cycles        memory after each of 200 cycles
+    python benchmarks/budgets.py cache         a file of three budgets, read again
     python benchmarks/budgets.py peers         the same bomb under Dask and under Ray
 
 `peak` is the kernel's own high-water mark of the whole run, from the control group that
@@ -309,7 +310,54 @@ def print_slope(space: Path, name: str) -> None:
     print(f"{ends[-1] / MIB:>10.1f}{slope / 1024:>13.2f}", flush=True)
 
 
+# --- the page cache ---------------------------------------------------------------
+
+# Reads a file three times, and tells how long the last time took.
+REREADING = """
+import sys, time
+def last_of_three(path):
+    for _ in range(3):
+        began = time.perf_counter()
+        with open(path, "rb", buffering=0) as stream:
+            while stream.readinto(buffer):
+                pass
+    return time.perf_counter() - began
+buffer = bytearray(2**18)
+"""
+REREADING_JOB = f"""{REREADING}
+import lowmem
+@lowmem.job(options=[lowmem.Option(name="file", kind="str", default="")])
+def rereads(ctx):
+    seconds = last_of_three(ctx.options["file"])
+    (ctx.staging / "seconds").write_text(str(seconds))
+    yield lowmem.CommitPoint(items=1)
+    return lowmem.Result(publish=["seconds"])
+"""
+
+
+def run_cache(options: argparse.Namespace, folder: Path) -> None:
+    """Print how fast a job reads what the page cache holds, beside a plain process."""
+    file, job, space = folder / "file", folder / "job.py", folder / "w"
+    n_mib = 3 * options.budget_mib
+    with file.open("wb") as stream:
+        for _ in range(n_mib):
+            stream.write(os.urandom(1024) * 1024)
+    job.write_text(REREADING_JOB)
+    alone = [sys.executable, "-c", f"{REREADING}print(last_of_three(sys.argv[1]))"]
+    run = [sys.executable, "-m", "lowmem", "run", str(job), "--workspace", str(space)]
+    run += ["--ram-budget", f"{options.budget_mib}MiB", "--quiet", "--restart"]
+    print(f"{n_mib} MiB, budget {options.budget_mib} MiB; MiB/s of the third reading")
+    print(f"{'alone':>8}{'as a job':>10}{'ratio':>8}")
+    for _ in range(min(5, options.runs)):
+        line = [*alone, str(file)]
+        plain = float(subprocess.run(line, check=True, capture_output=True).stdout)
+        subprocess.run([*run, "--file", str(file)], check=True)
+        within = float((space / "seconds").read_text())
+        print(f"{n_mib / plain:>8.0f}{n_mib / within:>10.0f}{plain / within:>8.2f}")
+
+
 PARTS = {
+    "cache": run_cache,
     "hogs": run_hogs,
     "harmless": run_harmless,
     "supervisor": run_supervisor,

@@ -7,7 +7,9 @@
     python benchmarks/ingest.py sum              what the archive's SHA-256 takes of it
 
 `bare loop`: Pillow alone, encoded images in RAM: decode, cut, scale, nothing stored; one
-process a core. `plain script`: one process, zipfile, Pillow and h5py, as one would write
+process a core. `the same, stored`: that loop with what lowmem promises of a store and no
+line more: CRC-32 of what is decoded, SHA-256 of source and pixels, CRC-32C of chunks in
+files of their own, all on the disk in the end. `plain script`: one process, zipfile, Pillow and h5py, as one would write
 it. `lowmem`: the whole command, its start and its end included; `lowmem, cycles`: from
 the beginning of the work to the last commit of the same run. What lies between the two
 is the same for any number of images, and said below the table. Rounds in turn.
@@ -38,7 +40,8 @@ MIB = 2**20
 N_DISTINCT = 256
 
 BARE = """
-import io, multiprocessing, sys, time, zipfile
+import hashlib, io, multiprocessing, os, sys, time, zipfile, zlib
+import google_crc32c
 import numpy as np
 from PIL import Image
 
@@ -59,11 +62,30 @@ def loop(start, step, pipe):
         images = [archive.read(name) for name in archive.namelist()[start::step]]
     pipe.send("ready")
     pipe.recv()
-    for data in images:
-        finish(data)
+    if folder:
+        store(images, os.path.join(folder, str(start)))
+    else:
+        for data in images:
+            finish(data)
     pipe.send(len(images))
 
-n = int(sys.argv[2])
+def store(images, prefix):
+    source, digest, files = hashlib.sha256(), b"", []
+    for first in range(0, len(images), 128):
+        rows = []
+        for data in images[first : first + 128]:
+            zlib.crc32(data)
+            source.update(data)
+            rows.append(finish(data))
+            digest = hashlib.sha256(digest + rows[-1].tobytes()).digest()
+        chunk = np.stack(rows)
+        files.append(open(f"{prefix}-{first}", "xb", buffering=0))
+        files[-1].write(chunk)
+        files[-1].write(google_crc32c.value(chunk.tobytes()).to_bytes(4, "little"))
+    for file in files:
+        os.fsync(file.fileno())
+
+n, folder = int(sys.argv[2]), sys.argv[3]
 fork = multiprocessing.get_context("fork")
 pipes, loops = [], []
 for core in range(n):
@@ -97,7 +119,7 @@ def timed(self, share, advance=filesum.FileSum.advance):
 filesum.FileSum.advance = timed
 began = time.perf_counter()
 n = len(os.sched_getaffinity(0))
-settings = {"decode_ahead": 32 * n, "decode_processes": n}
+settings = {"decode_ahead": 64 * n, "decode_processes": n}
 given = {"source": sys.argv[1], "crop": "center"}
 drive(JOB, Path(sys.argv[2]), given, settings=settings, cycle_steps=20)
 print(spent[0] / (time.perf_counter() - began))
@@ -176,8 +198,8 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
     cores = set(sorted(os.sched_getaffinity(0))[: options.cores])
     os.sched_setaffinity(0, cores)
     print(f"{n_images:,} JPEGs, {archive.stat().st_size / MIB:,.0f} MiB, cores {cores}")
-    ways = {"bare loop": bare, "lowmem": lowmem, "lowmem, cycles": cycles}
-    ways["plain script"] = plain
+    ways = {"bare loop": bare, "the same, stored": stored}
+    ways |= {"lowmem": lowmem, "lowmem, cycles": cycles, "plain script": plain}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(options.rounds):
         for name, way in ways.items():
@@ -195,11 +217,19 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
     print(f"start and end of the command: {fixed:.1f} s, however many images")
 
 
-def bare(_out: Path, archive: Path, _n_images: int) -> float:
+def bare(_out: Path, archive: Path, _n_images: int, folder: str = "") -> float:
     """Return the decoder's own images a second."""
     n_cores = len(os.sched_getaffinity(0))
-    line = [sys.executable, "-c", BARE, str(archive), str(n_cores)]
+    line = [sys.executable, "-c", BARE, str(archive), str(n_cores), folder]
     return float(subprocess.run(line, check=True, capture_output=True).stdout)
+
+
+def stored(out: Path, archive: Path, n_images: int) -> float:
+    """Return images a second of the loop that stores what it decodes."""
+    out.mkdir()
+    rate = bare(out, archive, n_images, str(out))
+    shutil.rmtree(out)
+    return rate
 
 
 def lowmem(out: Path, archive: Path, n_images: int, *more: str) -> float:

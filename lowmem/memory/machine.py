@@ -98,7 +98,7 @@ def cgroup_limits(
 
 
 @dataclass(frozen=True, slots=True)
-class GroupFiles:
+class _GroupFiles:
     """Names of a group's files: limit, use, and the page cache in it.
 
     Pages of files that were read twice are active, and go as well.
@@ -109,27 +109,22 @@ class GroupFiles:
     cache: tuple[str, str]
 
 
-_V1 = GroupFiles(
+_V1 = _GroupFiles(
     limit="memory.limit_in_bytes",
     usage="memory.usage_in_bytes",
     cache=("total_inactive_file", "total_active_file"),
 )
-_V2 = GroupFiles(
+_V2 = _GroupFiles(
     limit="memory.max",
     usage="memory.current",
     cache=("inactive_file", "active_file"),
 )
 
 
-def _hierarchies(mount: Path) -> list[tuple[Path, GroupFiles]]:
+def _hierarchies(mount: Path) -> list[tuple[Path, _GroupFiles]]:
     """Return where each version is mounted; beside version 1, version 2 has a folder."""
     is_alone = (mount / "cgroup.controllers").exists()
     return [(mount / "memory", _V1), (mount if is_alone else mount / "unified", _V2)]
-
-
-def memory_groups(proc: Path, mount: Path) -> list[tuple[Path, GroupFiles]]:
-    """Return the groups that this process is in and that may limit memory."""
-    return _groups_of(_membership(proc), mount)
 
 
 def _membership(proc: Path) -> str:
@@ -139,7 +134,7 @@ def _membership(proc: Path) -> str:
         return ""
 
 
-def _groups_of(membership: str, mount: Path) -> list[tuple[Path, GroupFiles]]:
+def _groups_of(membership: str, mount: Path) -> list[tuple[Path, _GroupFiles]]:
     (root1, _), (root2, _) = _hierarchies(mount)
     found = []
     for line in membership.splitlines():
@@ -152,7 +147,7 @@ def _groups_of(membership: str, mount: Path) -> list[tuple[Path, GroupFiles]]:
 
 
 @lru_cache(maxsize=4)
-def _limiting_groups(membership: str, mount: Path) -> list[tuple[str, GroupFiles]]:
+def _limiting_groups(membership: str, mount: Path) -> list[tuple[str, _GroupFiles]]:
     """Return the folders of all groups around a process, innermost first.
 
     Remembered: they are read all the time, and only change with the membership.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError
-from lowmem.stores.read import RowReader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +26,9 @@ def read_labels(
     DataError
         If there is no such array, it has not one number a row, or it is damaged.
     """
+    # Zarr: who only writes labels needs none of it.
+    from lowmem.stores.read import RowReader  # noqa: PLC0415
+
     with RowReader.open(store, name) as reader:
         if reader.shape != (n_rows,) or reader.dtype.kind not in "iufb":
             raise DataError(

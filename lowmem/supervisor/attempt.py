@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from lowmem.memory.allocation import AllocationLimits
 from lowmem.memory.budget import Pressure
-from lowmem.memory.control_group import ControlGroup
 from lowmem.memory.machine import read_machine
 from lowmem.memory.process import oom_kills
 from lowmem.memory.watch import look
@@ -122,16 +121,13 @@ class Attempt:
             log=log,
             inherited_fds=(self.tools.lock_descriptor,),
         )
-        group = ControlGroup.make(self.policy.budget.limit_bytes)
         try:
             with urgent(), self.tools.journal.beside(self._doing(worker)):
-                group.admit(worker.pid)
                 stand_back(worker.pid)
                 self._loop(worker)
         finally:
             worker.kill(self.tools.tree.pids, self.tools.clock)
             exited = worker.wait()
-            group.remove()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
             tail = log_tail(log, since=log_began)

@@ -90,6 +90,14 @@ def test_a_light_process_loads_no_array_nor_ml_library(code):
 
 @pytest.mark.process
 @pytest.mark.slow
+def test_packing_images_loads_no_zarr():
+    assert "zarr" not in loaded_by("import lowmem_jobs.ingest.work")
+    # The check sees it where it is.
+    assert "zarr" in loaded_by("import lowmem.stores.read")
+
+
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_layers_hold():
     tool = Path(sys.executable).parent / "lint-imports"
     if not tool.exists():

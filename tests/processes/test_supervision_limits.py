@@ -1,6 +1,8 @@
-"""One allocation too many fails at its line, in the worker; reservations do not."""
+"""One allocation too many fails at its line, in the worker; what can be dropped does not."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,23 @@ def test_memory_that_is_reserved_and_not_touched_fails_nothing(tmp_path):
     assert ended.status == 0, ended
     assert incidents(tmp_path / "w") == []
     assert len(attempts(tmp_path / "w")) == 1
+
+
+def test_no_limit_is_put_on_the_page_cache_that_a_job_may_fill(tmp_path):
+    job = job_file(
+        tmp_path,
+        """
+        import lowmem, pathlib
+        @lowmem.job()
+        def looks(ctx):
+            groups = pathlib.Path("/proc/self/cgroup").read_text()
+            (ctx.staging / "groups").write_text(groups)
+            yield lowmem.CommitPoint(items=1)
+            return lowmem.Result(publish=["groups"])
+        """,
+    )
+    ended = run(job, tmp_path / "w", "--ram-budget", "320MiB", cycle_steps=1)
+    assert ended.status == 0, ended
+    # The limit of a control group of its own would count that as well.
+    own = Path("/proc/self/cgroup").read_text()
+    assert (tmp_path / "w" / "groups").read_text() == own

@@ -163,6 +163,20 @@ def test_two_sources_of_one_class_each_are_two_classes(tmp_path):
 
 
 @pytest.mark.slow
+def test_where_all_images_lie_in_one_folder_no_name_is_read(tmp_path, monkeypatch):
+    def unexpected(_):
+        raise AssertionError("names were read")
+
+    monkeypatch.setattr(labels, "_names", unexpected)
+    one = write_images(tmp_path / "one", named(cat=3))
+    drive(JOB, tmp_path / "w", {"source": str(one), "size": SIZE})
+    assert stored(tmp_path / "w") is None
+    # The check sees it where they are.
+    two = write_images(tmp_path / "two", named(cat=3, dog=1))
+    with pytest.raises(AssertionError, match="names were read"):
+        drive(JOB, tmp_path / "v", {"source": str(two), "size": SIZE})
+
+
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("missing", [0, 1])
 def test_where_some_names_are_not_there_nothing_is_written(tmp_path, missing):

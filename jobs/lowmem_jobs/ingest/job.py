@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Processes that decode, one a core; more were not seen to help a disk or a memory bus.
 _MAX_PROCESSES = 8
 # Entries under way at once, for each process: four batches of eight.
-_AHEAD_PER_PROCESS = 32
+_AHEAD_PER_PROCESS = 64
 
 # Anonymous memory in bytes, measured on the worker: see tests/memory/test_ingest.py.
 _WORKER_BYTES = 65 * 2**20

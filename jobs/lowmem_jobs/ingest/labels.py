@@ -16,17 +16,16 @@ import numpy as np
 from lowmem.base.files import remove
 from lowmem.stores.labels import CLASS_NAMES, LABELS
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 4096
-_FEWEST_CLASSES = 2
+FEWEST_CLASSES = 2
 # A folder for each image is no class; the largest sets in use have 22,000.
 _MOST_CLASSES = 2**15
 
@@ -73,13 +72,13 @@ def labels_from_names(
     for n in n_rows:
         above = None
         for name in islice(rest, n):
-            outside, _, folder = name.rpartition("/")[0].rpartition("/")
+            outside, _, folder = folder_of(name).rpartition("/")
             if not folder or outside != (above := outside if above is None else above):
                 return None
             rows.append(found.setdefault(folder, len(found)))
             if len(found) > _MOST_CLASSES:
                 return None
-    if len(found) < _FEWEST_CLASSES:
+    if len(found) < FEWEST_CLASSES:
         return None
     class_names = (*known, *sorted(found.keys() - set(known)))
     number_of = {name: number for number, name in enumerate(class_names)}
@@ -87,10 +86,26 @@ def labels_from_names(
     return Labels(class_names=class_names, numbers=numbers[rows])
 
 
+def folder_of(name: str) -> str:
+    """Return the path of the folder that an image lies in; empty where in none."""
+    return name.rpartition("/")[0]
+
+
 def write_labels(
-    store: Path, n_rows: Sequence[int], known: Sequence[str] = ()
+    store: Path,
+    n_rows: Sequence[int],
+    known: Sequence[str] = (),
+    folders: Collection[str] | None = None,
 ) -> Labels | None:
     """Write the array of labels, if the names of the rows have classes; return them.
+
+    Parameters
+    ----------
+    n_rows, known
+        See `labels_from_names`.
+    folders
+        Of all names, or `FEWEST_CLASSES` of them; None where that is not known. With
+        fewer no name is read.
 
     Notes
     -----
@@ -100,7 +115,8 @@ def write_labels(
     Memory: 12 bytes a row, and the names of a block.
     """
     remove(store / LABELS)
-    if not _has_all_names(store):
+    is_one = folders is not None and len(folders) < FEWEST_CLASSES
+    if is_one or not _has_all_names(store):
         return None
     found = labels_from_names(_names(store), n_rows, known)
     if found is not None:
@@ -133,6 +149,9 @@ def _has_all_names(store: Path) -> bool:
 
 
 def _names(store: Path) -> Iterator[str]:
+    # Zarr: a third of a second, and memory, that packing itself has no use for.
+    from lowmem.stores.read import RowReader  # noqa: PLC0415
+
     with RowReader.open(store, "names") as reader:
         n_rows = reader.shape[0]
         for start in range(0, n_rows, _BLOCK_ROWS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lowmem_jobs.ingest.faces import (
     true_covariance,
     true_mean,
 )
-from lowmem_jobs.ingest.labels import write_labels
+from lowmem_jobs.ingest.labels import FEWEST_CLASSES, folder_of, write_labels
 from lowmem_jobs.ingest.report import REPORT, Report
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Pack:
         What became of every entry.
     chunk
         Memory for the images of one chunk: fresh memory costs as much as the copy.
+    folders
+        Of the names that were written, two at most; None where an earlier process wrote
+        some of them.
     """
 
     store: Path
@@ -50,6 +54,7 @@ class Pack:
     features: RowWriter | None
     report: Report
     chunk: NDArray[np.uint8]
+    folders: set[str] | None
 
     @classmethod
     def open(
@@ -85,6 +90,7 @@ class Pack:
             else None,
             report=Report(folder / REPORT, n_bytes=report_bytes),
             chunk=np.empty((recipe.chunk_rows, size, size, 3), np.uint8),
+            folders=None if n_rows else set(),
         )
 
     def append(
@@ -98,6 +104,10 @@ class Pack:
         np.stack(images, out=rows)
         self.images.append(rows)
         self.names.append(np.array(names, dtype=object))
+        if self.folders is not None and len(self.folders) < FEWEST_CLASSES:
+            self.folders.update(
+                islice({folder_of(name) for name in names}, FEWEST_CLASSES)
+            )
         if self.features is not None and features is not None:
             self.features.append(features)
 
@@ -126,7 +136,7 @@ class Pack:
         n_classes
             0 where the images have no labels.
         """
-        labels = write_labels(self.store, n_rows, known)
+        labels = write_labels(self.store, n_rows, known, self.folders)
         self.images.set_attributes({"content_sha256": provenance["content_sha256"]})
         if self.features is not None:
             self.features.set_attributes(
