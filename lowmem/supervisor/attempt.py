@@ -122,7 +122,11 @@ class Attempt:
             inherited_fds=(self.tools.lock_descriptor,),
         )
         try:
-            with urgent(), self.tools.journal.beside(self._doing(worker)):
+            with (
+                urgent(),
+                self.tools.journal.beside(self._doing(worker)),
+                self.tools.mirror.beside(self.tools.aside.do),
+            ):
                 stand_back(worker.pid)
                 self._loop(worker)
         finally:

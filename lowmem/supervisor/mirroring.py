@@ -6,7 +6,9 @@ only the newest commit counts. A mirror's process that ends is started again.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import InternalError, ReportedError
@@ -33,7 +35,7 @@ from lowmem.supervisor.history import history_of
 from lowmem.supervisor.process import HelperProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from lowmem.base.clock import Clock
@@ -122,6 +124,22 @@ class Mirror:
         traceback: TracebackType | None,
     ) -> None:
         self.finish()
+
+    @contextlib.contextmanager
+    def beside(self, do: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+        """For the length of a block, leave it to another to show what is said.
+
+        Parameters
+        ----------
+        do
+            Does what it is given, now or later.
+        """
+        say = self.say
+        self.say = lambda text: do(partial(say, text))
+        try:
+            yield
+        finally:
+            self.say = say
 
     def committed(self, job: str, generation: int) -> None:
         """Hear of a commit."""

@@ -45,6 +45,8 @@ _BYTES_PER_PAIR_ROW = 32
 _HELPER_BYTES = 38 * 10**6
 # Points of all pairs from which on helpers save more than their start takes.
 _POINTS_WORTH_HELPERS = 2**28
+# What a pair takes beside its points, in points: density, contours and scores.
+_POINTS_OF_A_PAIR = 100_000
 _N_HELPERS = 2
 # Above this many components all pairs take more than a few minutes.
 MAX_FEATURES_FOR_ALL = 512
@@ -295,7 +297,8 @@ def n_pair_helpers(settings: Mapping[str, int], *, n_rows: int, n_pairs: int) ->
     n_rows, n_pairs
         Rows that are counted, and pairs that are measured.
     """
-    is_worth_it = n_rows * n_pairs >= _POINTS_WORTH_HELPERS
+    n_points = n_pairs * (n_rows + _POINTS_OF_A_PAIR)
+    is_worth_it = n_points >= _POINTS_WORTH_HELPERS
     return settings["pair_helpers"] * is_worth_it
 
 
