@@ -6,7 +6,15 @@ import threading
 
 import pytest
 
+from lowmem.base.clock import SystemClock
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.mirroring import Troubled
+from lowmem.protocol.records import JobBegun
+from lowmem.report.read import read_records
+from lowmem.supervisor import mirroring
 from lowmem.supervisor.aside import Aside
+from lowmem.supervisor.mirroring import Mirror, MirrorPlan
+from lowmem.supervisor.telemetry import Journal
 
 # seconds; nothing here takes as long.
 PATIENCE_S = 30.0
@@ -54,3 +62,58 @@ def test_what_was_given_is_done_before_the_end():
     with Aside() as aside:
         aside.do(lambda: done.append(1))
     assert done == [1]
+
+
+# --- what is left to it while a worker is watched ----------------------------------
+
+
+def begun(job):
+    return JobBegun(job=job, at="", reference=job, recipe={}, unit="images")
+
+
+def test_a_journal_leaves_its_records_to_another_for_a_block(tmp_path):
+    space, left = Workspace.at(tmp_path), []
+    with Journal(space, SystemClock()) as journal:
+        with journal.beside(left.append):
+            journal.write(begun("first"))
+            assert list(read_records(space.journal)) == []
+        left[0]()
+        journal.write(begun("second"))
+    found = list(read_records(space.journal))
+    assert [record.job for record in found] == ["first", "second"]
+
+
+class Troubling:
+    """A mirror's process that has a complaint each time it is heard."""
+
+    is_open = True
+
+    def __init__(self, *_, **__):
+        pass
+
+    def tell(self, _):
+        return True
+
+    def receive(self, *_):
+        return [Troubled(problem="no room there")]
+
+
+def test_a_mirror_leaves_what_it_says_to_another_for_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(mirroring, "HelperProcess", Troubling)
+    said, left = [], []
+    mirror = Mirror(
+        plan=MirrorPlan(url="anywhere"),
+        space=Workspace.at(tmp_path),
+        journal=None,
+        clock=SystemClock(),
+        stops=None,
+        say=said.append,
+        read_records=list,
+    )
+    with mirror.beside(left.append):
+        mirror.poll()
+        assert said == []
+    left[0]()
+    assert "no room there" in said[0]
+    mirror.poll()
+    assert len(said) == 2
