@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -15,6 +16,7 @@ from lowmem.supervisor import mirroring
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.mirroring import Mirror, MirrorPlan
 from lowmem.supervisor.telemetry import Journal
+from lowmem.supervisor.urgency import urgent
 
 # seconds; nothing here takes as long.
 PATIENCE_S = 30.0
@@ -62,6 +64,23 @@ def test_what_was_given_is_done_before_the_end():
     with Aside() as aside:
         aside.do(lambda: done.append(1))
     assert done == [1]
+
+
+def test_a_thread_that_works_keeps_the_watch_from_the_interpreter_for_a_moment_only():
+    """The default would let a job fill 40 MB meanwhile."""
+    former = sys.getswitchinterval()
+    ends = threading.Event()
+
+    def works():
+        while not ends.is_set():
+            pass
+
+    with urgent(), Aside() as aside:
+        assert sys.getswitchinterval() <= 0.0001
+        aside.do(works)
+        assert not aside.wait(0.01)
+        ends.set()
+    assert sys.getswitchinterval() == former
 
 
 # --- what is left to it while a worker is watched ----------------------------------
