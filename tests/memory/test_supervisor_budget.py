@@ -43,6 +43,7 @@ def job_of(work):
     return lowmem.job(name="hog", settings=({"mib": 400}, {"mib": 10}))(work)
 """
 FILL = '    return b"x" * (mib * MIB)'
+# A loop stands on one line: the kill may come while the interpreter is at its head.
 HOGS = {
     "one shot": """
         held = b"x" * (mib * MIB)  # the line
@@ -50,8 +51,7 @@ HOGS = {
         """,
     "ramp": """
         held = []
-        for _ in range(mib):
-            held.append(b"x" * MIB)  # the line
+        for _ in range(mib): held.append(b"x" * MIB)  # the line
         if mib > 100: rest()
         """,
     "eight threads": """
@@ -80,8 +80,7 @@ HOGS = {
         path = f"/dev/shm/lowmem-test-{os.getpid()}"
         with open(path, "wb") as stream:
             os.unlink(path)
-            for _ in range(mib):
-                stream.write(b"x" * MIB)  # the line
+            for _ in range(mib): stream.write(b"x" * MIB)  # the line
         if mib > 100: rest()
         """,
     "children that stop sharing": """
