@@ -24,6 +24,7 @@ pytestmark = [
 MIB = 2**20
 # 60 MiB, and 10 for each of its block: nothing but trials can tell.
 GREEDY = """
+    import time
     import lowmem
 
     @lowmem.job(
@@ -33,7 +34,10 @@ GREEDY = """
         \"\"\"Hold memory in proportion to its block.\"\"\"
         held = [bytearray(b"x") * (60 * 2**20)]
         for row in range(ctx.state.get("row", 0), 12):
-            held[1:] = [b"y" * (2**20) for _ in range(10 * ctx.settings["block"])]
+            fresh = [b"y" * (2**20) for _ in range(10 * ctx.settings["block"])]
+            # Longer than two readings are apart: what is told is what was seen.
+            time.sleep(0.12)
+            held[1:] = fresh
             (ctx.staging / "n.txt").write_text(str(row))
             yield lowmem.CommitPoint(items=1, state={"row": row + 1})
         return lowmem.Result(publish=["n.txt"])
