@@ -119,6 +119,16 @@ def test_neither_tiles_nor_helpers_change_a_bit(tmp_path, mixed, monkeypatch):
         np.testing.assert_array_equal(other["pairs"][name], array, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_pairs", "n_helpers"),
+    [(170_000, 32_640, 2), (5_000, 32_640, 2), (2_000_000, 1_000, 2), (5_000, 120, 0)],
+)
+def test_helpers_start_where_there_is_much_to_count(n_rows, n_pairs, n_helpers):
+    rung = {"pair_helpers": 2}
+    found = job.n_pair_helpers(rung, n_rows=n_rows, n_pairs=n_pairs)
+    assert found == n_helpers
+
+
 # --- axes of the correlation ----------------------------------------------------------
 
 
