@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from lowmem.base.errors import InternalError
 from lowmem.inline.guard import budget
+from lowmem.inline.places import headed
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -53,25 +53,16 @@ class BudgetMagics(Magics):
         return value
 
 
-def _number(shell: InteractiveShell) -> int:
-    """Return the number of the cell under way; the shell's own count is ahead of it."""
-    frame = sys._getframe()  # noqa: SLF001 - documented
-    while frame.f_back is not None:
-        frame = frame.f_back
-        named = shell.compile.format_code_name(frame.f_code.co_filename)
-        if named:
-            return int(re.sub(r"\D", "", named[1]) or 0)
-    return shell.execution_count
-
-
 def _compiled(shell: InteractiveShell, cell: str) -> tuple[CodeType, CodeType | None]:
     """Return the cell as code, its last expression apart, under the cell's name.
 
     The line of the magic itself counts, so that lines are numbered as they are seen.
     """
-    source = "\n" + shell.transform_cell(cell)
+    # The shell's count may be ahead by one while a cell runs; its inputs never are.
+    number = len(shell.user_ns.get("In", ())) - 1
+    source = headed(shell.transform_cell(cell), number)
     tree = shell.transform_ast(shell.compile.ast_parse(source))
-    file = shell.compile.cache(source, _number(shell), raw_code="\n" + cell)
+    file = shell.compile.cache(source, number, raw_code=headed(cell, number))
     flags = shell.compile.flags
     expression = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):

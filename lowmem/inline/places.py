@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import linecache
+import re
 import sys
 import threading
 import traceback
@@ -10,11 +12,18 @@ from typing import TYPE_CHECKING
 from lowmem.base.frames import is_library, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
+# The first line of a cell under a budget, in the place of the magic's own line.
+_HEAD = re.compile(r"# In\[(\d+)\]: %%lowmem")
 # A thread whose innermost frame is here only waits for another.
 _WAITING = ("threading.py", "selectors.py", "queue.py", "_base.py")
+
+
+def headed(code: str, number: int) -> str:
+    """Return a cell's code under the line that tells its number."""
+    return f"# In[{number}]: %%lowmem\n{code}"
 
 
 def place_of_error(error: BaseException) -> str | None:
@@ -64,10 +73,26 @@ def _place(frames: Iterable[tuple[str, int | None, str]]) -> str | None:
 
 def _cell(file: str) -> str | None:
     """Return a cell's name as ``In[3]``; None where ``file`` is no cell."""
-    if "IPython" not in sys.modules:
+    if "IPython" not in sys.modules or is_library(file):
         return None
     from IPython.core.getipython import get_ipython  # noqa: PLC0415 - it is loaded
 
     shell = get_ipython()
-    found = shell.compile.format_code_name(file) if shell is not None else None
-    return str(found[1]) if found else None
+    if shell is None:
+        return None
+    head = _HEAD.match(linecache.getline(file, 1))
+    number = head[1] if head else _number(file, shell.user_ns.get("In", ()))
+    return f"In[{number}]" if number else None
+
+
+def _number(file: str, inputs: Sequence[str]) -> int | None:
+    """Return which of the shell's inputs is the code in ``file``; None if none is.
+
+    Shells name the files of cells each in their own way, and only some can tell which
+    cell a name belongs to (`format_code_name`, since IPython 8.6). All of them keep the
+    code under that name for tracebacks, and the inputs as `In`; the same code run twice
+    has one name.
+    """
+    code = "".join(linecache.getlines(file)).rstrip("\n")
+    numbers = range(len(inputs) - 1, 0, -1)
+    return next((n for n in numbers if code and inputs[n].rstrip("\n") == code), None)

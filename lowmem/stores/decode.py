@@ -18,7 +18,6 @@ import numcodecs
 import numpy as np
 from numcodecs import blosc, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-from zarr.core.metadata import ArrayV2Metadata
 
 from lowmem.base.files import storage_errors
 from lowmem.stores.buffers import BufferPool
@@ -109,7 +108,7 @@ def _decompressor(array: ZarrArray) -> tuple[Decompress | None, bool]:
     metadata = array.metadata
     if not has_plain_rows(array):
         return None, False
-    if isinstance(metadata, ArrayV2Metadata):
+    if metadata.zarr_format == 2:  # noqa: PLR2004 - the format's own number
         is_row_major = metadata.order == "C" and not metadata.filters
         return _of_codec(metadata.compressor) if is_row_major else None, False
     head, *tail = metadata.codecs

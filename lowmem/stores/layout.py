@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,8 +22,6 @@ import google_crc32c
 import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.codecs.bytes import Endian
-from zarr.core.metadata import ArrayV2Metadata
 
 from lowmem.base.errors import DataError
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from zarr.abc.codec import Codec
-    from zarr.core.metadata import ArrayV3Metadata
+    from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
     Offsets = np.ndarray[tuple[int], np.dtype[np.int64]]
     ZarrArray = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
@@ -126,7 +125,7 @@ def find_layout(path: Path) -> RowLayout | None:
         return None
     metadata = array.metadata
     shard = None
-    if isinstance(metadata, ArrayV2Metadata):
+    if metadata.zarr_format == 2:  # noqa: PLR2004 - the format's own number
         coded = metadata.compressor or metadata.filters
         is_plain, has_checksum = not coded and metadata.order == "C", False
     else:
@@ -160,10 +159,20 @@ def are_plain(codecs: tuple[Codec, ...]) -> bool:
     # A checksum follows the rows, so it moves none of them.
     return (
         isinstance(head, BytesCodec)
-        and head.endian in {None, Endian(sys.byteorder)}
+        and _setting(head, "endian") in {None, sys.byteorder}
         and len(tail) <= 1
         and all(isinstance(codec, Crc32cCodec) for codec in tail)
     )
+
+
+def _setting(codec: Codec, name: str) -> object:
+    """Return a codec's setting as the metadata of a store write it; None if absent.
+
+    The codec's own attributes differ between releases of Zarr: enumerations up to 3.2,
+    text since 3.3. What stands in a store does not.
+    """
+    settings = codec.to_dict().get("configuration", {})
+    return settings.get(name) if isinstance(settings, Mapping) else None
 
 
 def _located(
@@ -213,10 +222,10 @@ def _shard_offsets(
     their CRC-32C (Zarr's `sharding_indexed` codec, version 1.0).
     """
     head, *tail = shard.index_codecs
-    is_usual = isinstance(head, BytesCodec) and head.endian is Endian.little
+    is_usual = isinstance(head, BytesCodec) and _setting(head, "endian") == "little"
     if not is_usual or [type(codec) for codec in tail] != [Crc32cCodec]:
         return None
-    is_first = getattr(shard.index_location, "value", shard.index_location) == "start"
+    is_first = _setting(shard, "index_location") == "start"
     n_bytes = chunks_per_file * 2 * _INDEX_WORD.itemsize
     parts = [_read_index(file, n_bytes, is_first=is_first) for file in files]
     return np.concatenate(parts)

@@ -23,6 +23,22 @@ CELLS = [
     "held = None\nkept + 1",
     "%%lowmem\n1",
     "%%lowmem --ram 300MiB\n1 / 0",
+    "import lowmem\nwith lowmem.budget(ram='300MiB'):\n    b'x' * 10**9",
+    """@lowmem.supervised(ram="200MiB", retries=({"n": 10**6},))
+def fill(n=10**9):
+    return len(b"x" * n)
+
+fill()""",
+    "lowmem.supervised(ram='200MiB')(fill.__wrapped__)()",
+    """@lowmem.supervised(ram="200MiB")
+def fail():
+    return {}[3]
+
+try:
+    fail()
+except lowmem.FunctionError as error:
+    told = error.kind, error.where
+told""",
 ]
 # In a process of its own, so that what the client's libraries warn of stays there.
 PROGRAM = """
@@ -77,6 +93,23 @@ def test_a_cell_that_asks_for_too_much_names_its_line_as_the_notebook_shows_it(
     ((name, text),) = error(outputs[cell])
     assert name == "BudgetExceededError"
     assert text.startswith(place), text
+
+
+def test_a_block_that_asks_for_too_much_names_the_cell_it_stands_in(outputs):
+    ((name, text),) = error(outputs[7])
+    assert name == "BudgetExceededError"
+    assert text.startswith("In[8]:3 in "), text
+
+
+def test_a_supervised_function_of_a_cell_is_tried_again_with_its_retries(outputs):
+    assert value(outputs[8]) == ["1000000"]
+
+
+def test_a_supervised_function_names_its_line_in_the_cell_that_defined_it(outputs):
+    ((name, text),) = error(outputs[9])
+    assert name == "BudgetExceededError"
+    assert text.startswith("In[9]:3 in fill"), text
+    assert value(outputs[10]) == ["('KeyError', 'In[11]:3 in fail')"]
 
 
 def test_the_kernel_and_its_variables_survive(outputs):
