@@ -113,8 +113,10 @@ def _across(
     """
     across = _rest(two, one)
     if np.linalg.norm(across) < _PARALLEL:
-        axis = np.zeros_like(one)
-        axis[np.argmin(np.abs(one))] = 1.0
+        axis, parts = np.zeros_like(one), np.abs(one)
+        # Parts that only rounding tells apart are equal: no release of a library may
+        # choose another axis.
+        axis[np.argmax(parts <= parts.min() + _PARALLEL)] = 1.0
         across = _rest(axis, one)
     length = np.linalg.norm(across)
     # Twice is enough: what the first subtraction left of `one` was rounding.

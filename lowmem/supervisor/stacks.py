@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from lowmem.base.frames import is_library, place
@@ -14,8 +15,12 @@ _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function
 
 
 # How a dump ends: with the outermost frame of the main thread, which comes last, or where
-# `faulthandler` gives up counting its frames.
+# `faulthandler` gives up counting its frames: with a line that says so, or since Python
+# 3.13 without a word after this many.
 _ENDS = (b" in _run_module_as_main\n", b"  ...\n")
+_THREAD = b" (most recent call first):\n"
+_MOST_FRAMES = 100
+_IS_CUT_SILENTLY = sys.version_info >= (3, 13)
 
 
 def where_from_stacks(text: str) -> str | None:
@@ -60,9 +65,12 @@ def is_dumped(path: Path, *, since: int) -> bool:
     try:
         with path.open("rb") as stream:
             stream.seek(since)
-            return stream.read().endswith(_ENDS)
+            written = stream.read()
     except OSError:
         return False
+    _, thread, frames = written.rpartition(_THREAD)
+    is_cut_short = _IS_CUT_SILENTLY and thread and frames.count(b"\n") >= _MOST_FRAMES
+    return written.endswith(_ENDS) or bool(is_cut_short and written.endswith(b"\n"))
 
 
 def read_where(path: Path) -> str | None:

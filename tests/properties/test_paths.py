@@ -105,6 +105,22 @@ def test_opposite_vectors_are_joined_by_a_great_circle(off):
     assert abs(found[4, 1]) == pytest.approx(np.linalg.norm(white[0]), rel=1e-6)
 
 
+@pytest.mark.parametrize("noise", [(1e-16, 0.0), (0.0, 1e-16), (3e-16, -1e-16)])
+def test_rounding_does_not_choose_the_axis_that_a_great_circle_passes_through(noise):
+    frame = frame_of(np.ones(D), turned=False)
+    white = np.array([3.0, noise[0], 4.0, noise[1], 1.0])
+    start, end = frame.mean + white, frame.mean - white
+    # The mean would round the noise away.
+    at_zero = Frame(
+        mean=np.zeros(D), eigenvalues=frame.eigenvalues, components=frame.components
+    )
+    found = constant_radius(white, -white, FRACTIONS, frame=at_zero)
+    assert abs(found[4, 1]) == pytest.approx(np.linalg.norm(white), rel=1e-6)
+    assert found == pytest.approx(
+        constant_radius(start, end, FRACTIONS, frame=frame) - frame.mean, abs=1e-12
+    )
+
+
 def test_a_path_from_the_mean_or_through_one_axis_is_straight():
     end = FRAME.vectors(np.ones((1, D)))[0]
     for pair in ((FRAME.mean, end), (end, FRAME.mean), (FRAME.mean, FRAME.mean)):
