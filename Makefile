@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO   ?= lowmem-work
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test matrix matrix-short check format wheel clean
 .DELETE_ON_ERROR:
 
 # Installed again only when the dependencies change.
@@ -25,6 +25,15 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not alone" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m alone
+
+# Every supported environment, and docs/support.md from what was found.
+matrix: $(STAMP)
+	$(BIN)/nox
+	$(BIN)/nox --session support
+
+# Colab's newest in short, for CI; says so where Python 3.13 is missing.
+matrix-short: $(STAMP)
+	$(BIN)/nox --session colab
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

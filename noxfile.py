@@ -1,0 +1,149 @@
+"""Every supported environment: install the wheel, run the whole path and tests, tabulate.
+
+`make matrix` runs each row of `tests/matrix/rows.py` and writes `docs/support.md`;
+`make matrix-short` runs Colab's newest in the short form that CI takes. A row begins with an
+empty environment; a Python that is not on this machine is said to be missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+from tests.matrix import table  # noqa: E402 - found by the line above
+from tests.matrix.rows import REFERENCE, ROWS, Row, oldest  # noqa: E402
+
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = [f"matrix-{row.name}" for row in ROWS]
+
+RESULTS = ROOT / ".nox" / "results"
+# Of what Colab has: what lowmem needs, and what a notebook runs in.
+COLAB_HAS = (
+    "tensorflow", "jax", "keras", "numpy", "scipy", "scikit-learn", "matplotlib",
+    "pillow", "psutil", "fsspec", "tqdm", "typer", "jinja2", "pyyaml", "google-crc32c",
+    "threadpoolctl", "ipython", "ipykernel",
+)  # fmt: skip
+TOOLS = ("pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel")
+# Stores, reader, training, analysis, notebooks.
+TESTS = (
+    "tests/unit/test_batches.py",
+    "tests/unit/test_stores_rows.py",
+    "tests/unit/test_training_sequence.py",
+    "tests/unit/test_stacks.py",
+    "tests/properties/test_stats_laws.py",
+    "tests/properties/test_paths.py",
+    "tests/contracts/test_training_resume.py",
+    "tests/contracts/test_analyze.py",
+    "tests/processes/test_inline.py",
+    "tests/processes/test_inline_notebook.py",
+)
+SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
+SHORT = "colab-2026-08-cpu"
+
+
+def interpreter(version: str) -> str:
+    """Return a Python of a version that pyenv keeps, or its name on the path."""
+    home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    kept = sorted(home.glob(f"{version}.*/bin/python{version}"))
+    return str(kept[-1]) if kept else f"python{version}"
+
+
+def wheel(session: nox.Session) -> Path:
+    """Build the wheel by this program's own Python; return it."""
+    folder = RESULTS / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), "."]
+    session.run(*build, external=True, silent=True)
+    return next(folder.glob("lowmem-*.whl"))
+
+
+def freeze(session: nox.Session) -> set[str]:
+    """Return what is installed, as ``name==version`` lines."""
+    text = session.run("python", "-m", "pip", "freeze", silent=True)
+    return {line for line in str(text).splitlines() if "==" in line}
+
+
+def install(session: nox.Session, row: Row) -> None:
+    """Install what is there before, then the wheel as a user does.
+
+    A wheel that changes a package that was there ends the session.
+    """
+    if row.before is not None:
+        text = row.before.read_text().lower()
+        names = [name for name in COLAB_HAS if f"\n{name}==" in text]
+        session.install("-c", str(row.before), *names)
+    before = freeze(session)
+    limits = RESULTS / f"{row.name}-limits.txt"
+    limits.write_text("\n".join(_limits(row)))
+    within = ("-c", str(limits)) if limits.stat().st_size else ()
+    extra = f"[{row.backend}]" if row.backend else ""
+    session.install(f"{wheel(session)}{extra}", *within)
+    changed = before - freeze(session)
+    if changed:
+        session.error(f"installing lowmem changed {', '.join(sorted(changed))}")
+    there = RESULTS / f"{row.name}-freeze.txt"
+    there.write_text("\n".join(sorted(freeze(session))))
+    session.install("-c", str(there), *TOOLS)
+
+
+def _limits(row: Row) -> list[str]:
+    if row.is_oldest:
+        return oldest(row.backend or "tensorflow")
+    if row.like is None:
+        return []
+    lines = (RESULTS / f"{row.like}-freeze.txt").read_text().splitlines()
+    # This one's releases differ by Python; the others compute.
+    return [line for line in lines if not line.startswith(("zarr==", "numcodecs=="))]
+
+
+def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
+    """Do all that a row asks for, away from the checkout, and keep what was found."""
+    began = time.monotonic()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    install(session, row)
+    place = Path(session.create_tmp()).resolve()
+    for name in ("tests", "pyproject.toml"):
+        item = ROOT / name
+        copy = shutil.copytree if item.is_dir() else shutil.copy
+        copy(item, place / name, **({"dirs_exist_ok": True} if item.is_dir() else {}))
+    folder = RESULTS / row.name
+    shutil.rmtree(folder, ignore_errors=True)
+    session.chdir(place)
+    session.run("python", "-m", "tests.matrix.whole_path", "run", str(folder))
+    session.run("python", "-m", "pytest", "-q", "--durations=3", *tests)
+    facts = json.loads((folder / "facts.json").read_text())
+    facts |= {"minutes": round((time.monotonic() - began) / 60, 1), "tests": len(tests)}
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1))
+
+
+def _declare(row: Row) -> None:
+    def matrix(session: nox.Session) -> None:
+        run(session, row, TESTS)
+
+    matrix.__doc__ = f"{row.name}: Python {row.python}."
+    nox.session(matrix, python=interpreter(row.python), name=f"matrix-{row.name}")
+
+
+for _row in ROWS:
+    _declare(_row)
+
+
+@nox.session(python=interpreter("3.13"))
+def colab(session: nox.Session) -> None:
+    """Colab's newest, in short: five jobs, one SIGKILL, cells under a budget."""
+    run(session, next(row for row in ROWS if row.name == SHORT), SHORT_TESTS)
+
+
+@nox.session(python=False)
+def support(_: nox.Session) -> None:
+    """Write docs/support.md from what the rows have found."""
+    table.write(RESULTS, ROOT / "docs" / "support.md", reference=REFERENCE)

@@ -1,0 +1,99 @@
+"""The table of supported environments, from what each row has found."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.matrix.compare import differences
+from tests.matrix.rows import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_HEAD = """\
+# Where lowmem is known to run
+
+`make matrix` installs the built wheel in an empty environment for each row, runs the five
+jobs twice from outside (once undisturbed, once with the training killed by SIGKILL and
+gone on with), holds the two against each other to the bit, verifies both workspaces, and
+runs the tests of stores, reader, training, analysis and notebooks. It then writes this
+page. Rows called after Colab rebuild a list of packages that Colab has published of its
+own runtimes (googlecolab/backend-info), and install the wheel without constraints: no
+package that was there may change. `make matrix-short`, the short form of the newest of them, is
+part of CI.
+"""
+_SHOWN = (
+    "python", "zarr", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "pillow",
+    "ipython",
+)  # fmt: skip
+_BESIDE = """
+## How far apart the results are
+
+Each result's largest difference from that of {reference}, in units of the array's own
+largest magnitude. *equal* means that every bit is the same.
+"""
+
+
+def write(results: Path, page: Path, *, reference: str) -> None:
+    """Write the page from the rows that have run; say which have not."""
+    found = {
+        row.name: json.loads((results / row.name / "facts.json").read_text())
+        for row in ROWS
+        if (results / row.name / "facts.json").exists()
+    }
+    missing = [row.name for row in ROWS if row.name not in found]
+    apart = {
+        name: differences(
+            results / reference / "numbers.npz", results / name / "numbers.npz"
+        )
+        for name in found
+        if name != reference and reference in found
+    }
+    page.write_text(
+        "\n".join(
+            [
+                _HEAD,
+                *_rows(found),
+                *([f"\nNot run: {', '.join(missing)}."] if missing else []),
+                _BESIDE.format(reference=reference),
+                *_distances(apart),
+                "",
+            ]
+        )
+    )
+
+
+def _rows(found: Mapping[str, Mapping]) -> Sequence[str]:
+    head = ["row", *_SHOWN, "five jobs, s", "in all, min"]
+    lines = [
+        [
+            name,
+            *(facts["versions"].get(package, "") for package in _SHOWN),
+            str(facts["seconds"]),
+            str(facts["minutes"]),
+        ]
+        for name, facts in found.items()
+    ]
+    return _table(head, lines)
+
+
+def _distances(apart: Mapping[str, Mapping[str, float | None]]) -> Sequence[str]:
+    names = sorted({result for row in apart.values() for result in row})
+    lines = [
+        [row, *(_words(values.get(name)) for name in names)]
+        for row, values in apart.items()
+    ]
+    return _table(["row", *names], lines)
+
+
+def _words(apart: float | None) -> str:
+    if apart is None:
+        return "another shape"
+    return f"{apart:.0e}" if apart else "equal"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Sequence[str]:
+    rows = [head, ["---"] * len(head), *lines]
+    return [f"| {' | '.join(row)} |" for row in rows]
