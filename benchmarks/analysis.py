@@ -29,8 +29,8 @@ import numpy as np
 from analysis_runs import N_COLUMNS, ROOT, analyze, rows_of
 
 if TYPE_CHECKING:
-    from lowmem.stats.density import Smoother
-    from lowmem.stats.principal import PrincipalAxes
+    from lowmem_jobs.stats.density import Smoother
+    from lowmem_jobs.stats.principal import PrincipalAxes
 
 MIB = 2**20
 N_ROWS = 170_000
@@ -65,8 +65,8 @@ def density(_: Path) -> None:
     """Compare one pair's density on one grid."""
     from scipy.stats import gaussian_kde
 
-    from lowmem.stats.density import Smoother
-    from lowmem.stats.plane import PlaneCounts, unwhitened, whitened
+    from lowmem_jobs.stats.density import Smoother
+    from lowmem_jobs.stats.plane import PlaneCounts, unwhitened, whitened
 
     rows = rows_of(N_ROWS, 16)[:, [2, 5]].astype(np.float64)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
@@ -118,7 +118,7 @@ def density_by_kdepy(
 
 def streamed(rows: np.ndarray) -> np.ndarray:
     """Return lowmem's covariance of ``rows``."""
-    from lowmem.stats.moments import Moments
+    from lowmem_jobs.stats.moments import Moments
 
     moments = Moments.empty(rows.shape[1])
     for start in range(0, len(rows), 4096):
@@ -150,7 +150,7 @@ def axes(_: Path) -> None:
     from scipy.linalg import subspace_angles
     from sklearn.decomposition import IncrementalPCA
 
-    from lowmem.stats.principal import principal_axes
+    from lowmem_jobs.stats.principal import principal_axes
 
     rows = rows_of(40_000, N_COLUMNS)
     centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
@@ -197,9 +197,9 @@ def incremental(rows: np.ndarray) -> PrincipalAxes:
 def known(_: Path) -> None:
     """Compare pairs of known laws with what is true of them."""
     sys.path.insert(0, str(ROOT))
-    from lowmem.stats.ellipses import mass_within
-    from lowmem.stats.pairs import PairSums, pair_measures
-    from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts
+    from lowmem_jobs.stats.ellipses import mass_within
+    from lowmem_jobs.stats.pairs import PairSums, pair_measures
+    from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounts
     from tests.known_laws import LAWS, errors_of, placed
 
     for name, law in LAWS.items():

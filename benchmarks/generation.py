@@ -45,7 +45,7 @@ import json, re, sys, time
 from pathlib import Path
 sys.path.insert(0, "benchmarks")
 from generation import frame_of
-from lowmem.stats.samplers import BLOCK_ROWS, draw_block, sampler
+from lowmem_jobs.stats.samplers import BLOCK_ROWS, draw_block, sampler
 method, n_rows, sigma = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 source = sampler(method, frame_of(), sigma=sigma, quantile=0.9)
 seconds = n_broken = 0
@@ -64,7 +64,7 @@ print(json.dumps({"seconds": seconds, "broken": n_broken,
 
 def frame_of():  # noqa: ANN201 - NumPy and SciPy load only where they are needed
     """Return a frame with variances that fall to 1e-6 of the largest, turned."""
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
     rng = np.random.default_rng(1)
     return Frame(
@@ -141,8 +141,8 @@ def scores(_: Path, share: float) -> None:
     """Compare scores with what they must be."""
     from scipy.spatial.distance import cdist
 
-    from lowmem.stats.scores import frechet_distance
-    from lowmem.stats.scores_neighbours import manifold_scores
+    from lowmem_jobs.stats.scores import frechet_distance
+    from lowmem_jobs.stats.scores_neighbours import manifold_scores
 
     rng = np.random.default_rng(3)
     n, d = max(int(50_000 * share), 5_000), 16

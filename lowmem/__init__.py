@@ -7,7 +7,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.supervisor` is process 1: it plans, starts, watches, limits and records.
 - `lowmem.worker` is process 2: it alone loads NumPy, Zarr and Keras, and runs a job.
 - `lowmem.training` is everything that touches Keras.
-- `lowmem.checkpoints`, `memory`, `stats`, `stores`, `report` and `staging` are
+- `lowmem.checkpoints`, `memory`, `stores`, `report` and `staging` are
   capabilities, independent of each other.
 - `lowmem.protocol` is what both processes and every job agree upon.
 - `lowmem.base` holds errors, configuration, units, the clock and durable files.

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import OptionValueError
-from lowmem.stats.moments import Moments
-from lowmem.stats.trimming import Cut
 from lowmem_jobs.analyze import kept, results, shown, turning
 from lowmem_jobs.analyze.job import JOB
+from lowmem_jobs.stats.moments import Moments
+from lowmem_jobs.stats.trimming import Cut
 from tests.analyzing import plan, study
 
 

@@ -17,12 +17,12 @@ from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.stats.samplers import METHODS, METHODS_BY_AXES
 from lowmem.stores.split import split_rows
 from lowmem_jobs.generate import real
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
 from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES
+from lowmem_jobs.stats.samplers import METHODS, METHODS_BY_AXES
 from tests.driver import Cutter, drive
 from tests.generating import (
     N_IMAGES,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from threadpoolctl import threadpool_limits
 
-from lowmem.stats.neighbours import Neighbours, nearest_rows
-from lowmem.stats.scores_neighbours import manifold_scores
+from lowmem_jobs.stats.neighbours import Neighbours, nearest_rows
+from lowmem_jobs.stats.scores_neighbours import manifold_scores
 
 N_FEATURES = 3
 MEMORIES = st.sampled_from([1, 20_000, 50_000, 10**8])

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lowmem.stats.frame import Frame
-from lowmem.stats.pair_chains import PairChains
-from lowmem.stats.pair_region import PairRegion
-from lowmem.stats.samplers import BLOCK_ROWS, draw_block, sampler
-from lowmem.stats.samplers_raw import RawEllipses
+from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.pair_chains import PairChains
+from lowmem_jobs.stats.pair_region import PairRegion
+from lowmem_jobs.stats.samplers import BLOCK_ROWS, draw_block, sampler
+from lowmem_jobs.stats.samplers_raw import RawEllipses
 
 # Of the whole part: so often would one of the comparisons fail by chance, were the seeds
 # not fixed. Each gets its share (Bonferroni).

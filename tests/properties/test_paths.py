@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial import geometric_slerp
 
-from lowmem.stats.frame import Frame
-from lowmem.stats.paths import constant_radius, straight
+from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.paths import constant_radius, straight
 
 FRACTIONS = np.linspace(0.0, 1.0, 9)
 D = 5

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lowmem.stats.frame import Frame
-from lowmem.stats.samplers import (
+from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.samplers import (
     BLOCK_ROWS,
     METHODS,
     METHODS_BY_AXES,
     draw_block,
     sampler,
 )
-from lowmem.stats.samplers_free import Near
-from lowmem.stats.truncated import InsideAllEllipses, truncated_normal
+from lowmem_jobs.stats.samplers_free import Near
+from lowmem_jobs.stats.truncated import InsideAllEllipses, truncated_normal
 
 # Each comparison may fail by chance once in 10^5; there are about fifty, and the seeds
 # are fixed, so a failure means a change of the code.

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lowmem.stats.histograms import Histograms
-from lowmem.stats.moments import Moments
-from lowmem.stats.pairs import PairSums
-from lowmem.stats.radius import RadiusSample
+from lowmem_jobs.stats.histograms import Histograms
+from lowmem_jobs.stats.moments import Moments
+from lowmem_jobs.stats.pairs import PairSums
+from lowmem_jobs.stats.radius import RadiusSample
 
 N_FEATURES = 3
 OFFSETS = st.sampled_from([0.0, 1e3, -1e8])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem.stats.moments import Moments
 from lowmem_jobs.analyze.turning import planes_of
+from lowmem_jobs.stats.moments import Moments
 
 
 def rows_turned_by(angle):

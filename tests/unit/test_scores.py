@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from lowmem.stats.scores import Spread, displacements, frechet_distance
-from lowmem.stats.scores_images import (
+from lowmem_jobs.stats.scores import Spread, displacements, frechet_distance
+from lowmem_jobs.stats.scores_images import (
     peak_signal_to_noise,
     squared_errors,
     structural_similarity,

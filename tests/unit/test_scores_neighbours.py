@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from lowmem.stats.neighbours import Neighbours, nearest_rows, pairs_within
-from lowmem.stats.scores_neighbours import (
+from lowmem_jobs.stats.neighbours import Neighbours, nearest_rows, pairs_within
+from lowmem_jobs.stats.scores_neighbours import (
     QUANTILES,
     ManifoldScores,
     Memorisation,

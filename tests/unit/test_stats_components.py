@@ -10,14 +10,22 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
-from lowmem.stats.ellipses import ellipse_from_covariance, mass_within, sigma_for_mass
-from lowmem.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
-from lowmem.stats.histograms import Histograms
-from lowmem.stats.principal import completed_axes, principal_axes, turn_of_plane
-from lowmem.stats.projections import ProjectionSample, random_directions
-from lowmem.stats.radius import RadiusSample
-from lowmem.stats.regression import LinearFit
-from lowmem.stats.trimming import count_survivors, expected_survival, outer_distance
+from lowmem_jobs.stats.ellipses import (
+    ellipse_from_covariance,
+    mass_within,
+    sigma_for_mass,
+)
+from lowmem_jobs.stats.gaussian import FWHM_PER_SIGMA, fit_gaussians, gaussian
+from lowmem_jobs.stats.histograms import Histograms
+from lowmem_jobs.stats.principal import completed_axes, principal_axes, turn_of_plane
+from lowmem_jobs.stats.projections import ProjectionSample, random_directions
+from lowmem_jobs.stats.radius import RadiusSample
+from lowmem_jobs.stats.regression import LinearFit
+from lowmem_jobs.stats.trimming import (
+    count_survivors,
+    expected_survival,
+    outer_distance,
+)
 
 
 def histograms(columns, n_bins=64, reach=8.0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lowmem.stats.moments import Moments
+from lowmem_jobs.stats.moments import Moments
 
 
 def streamed(rows, block_rows=97):

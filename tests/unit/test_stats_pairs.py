@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import gaussian_kde
 
-from lowmem.stats.density import CELL_WIDTH, Smoother, level_of_mass
-from lowmem.stats.ellipses import mass_within
-from lowmem.stats.pairs import PairSums, pair_measures
-from lowmem.stats.plane import (
+from lowmem_jobs.stats.density import CELL_WIDTH, Smoother, level_of_mass
+from lowmem_jobs.stats.ellipses import mass_within
+from lowmem_jobs.stats.pairs import PairSums, pair_measures
+from lowmem_jobs.stats.plane import (
     BIN_WIDTH,
     COVERAGE_SIGMAS,
     N_BINS,

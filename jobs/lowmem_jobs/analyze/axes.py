@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.stats.principal import PrincipalAxes, principal_axes
 from lowmem_jobs.analyze.frames import pca_frame, raw_frame
+from lowmem_jobs.stats.principal import PrincipalAxes, principal_axes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import CommitPoint
-    from lowmem.stats.moments import Moments
     from lowmem_jobs.analyze.course import Arrays, Course
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
 

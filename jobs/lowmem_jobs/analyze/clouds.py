@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.ellipses import mass_within
-from lowmem.stats.plane import COVERAGE_SIGMAS
 from lowmem_jobs.analyze.canvas import BLUE, drawing, panels
 from lowmem_jobs.analyze.pairs import is_drawable
 from lowmem_jobs.analyze.portraits import (
@@ -19,6 +17,8 @@ from lowmem_jobs.analyze.portraits import (
     number,
 )
 from lowmem_jobs.analyze.shown import WORDS
+from lowmem_jobs.stats.ellipses import mass_within
+from lowmem_jobs.stats.plane import COVERAGE_SIGMAS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from lowmem.stats.ellipses import mass_within
-from lowmem.stats.plane import COVERAGE_SIGMAS
+from lowmem_jobs.stats.ellipses import mass_within
+from lowmem_jobs.stats.plane import COVERAGE_SIGMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from lowmem.stats.moments import Moments
-from lowmem.stats.principal import principal_axes
-from lowmem.stats.radius import RadiusSample
 from lowmem_jobs.analyze.course import CORE_STAGES
 from lowmem_jobs.analyze.frames import pca_frame
 from lowmem_jobs.analyze.sweeps import radius_arrays, radius_from
+from lowmem_jobs.stats.moments import Moments
+from lowmem_jobs.stats.principal import principal_axes
+from lowmem_jobs.stats.radius import RadiusSample
 
 if TYPE_CHECKING:
     from collections.abc import Generator

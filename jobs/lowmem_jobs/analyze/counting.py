@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from lowmem.memory.cleanup import clean_up
-from lowmem.stats.density import Smoother
-from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 from lowmem.worker.helper import Helper, serve
 from lowmem_jobs.analyze.columns import Columns
+from lowmem_jobs.stats.density import Smoother
+from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.density import Smoother
-from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.canvas import BLUE, GREEN, YELLOW, drawing, panels
 from lowmem_jobs.analyze.portraits import Place, draw_density, draw_ellipses, limit_to
 from lowmem_jobs.analyze.shown import SYMBOLS
 from lowmem_jobs.analyze.turning import PAIR
+from lowmem_jobs.stats.density import Smoother
+from lowmem_jobs.stats.trimming import expected_survival
 
 if TYPE_CHECKING:
     from pathlib import Path

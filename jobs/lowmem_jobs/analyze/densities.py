@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.ticker import MaxNLocator
 
-from lowmem.stats.gaussian import gaussian
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
 from lowmem_jobs.analyze.shown import NOUNS, SYMBOLS, WORDS
+from lowmem_jobs.stats.gaussian import gaussian
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.moments import Moments
-    from lowmem.stats.principal import PrincipalAxes
+    from lowmem_jobs.stats.moments import Moments
+    from lowmem_jobs.stats.principal import PrincipalAxes
 
     Floats = NDArray[np.float64]
 

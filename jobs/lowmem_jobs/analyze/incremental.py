@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.decomposition import IncrementalPCA
 
-from lowmem.stats.principal import PrincipalAxes, completed_axes
+from lowmem_jobs.stats.principal import PrincipalAxes, completed_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

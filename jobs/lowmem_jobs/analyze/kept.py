@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.errors import DataError
-from lowmem.stats.gaussian import fit_gaussians
-from lowmem.stats.moments import Moments
-from lowmem.stats.trimming import STUDY_FACTORS, Cut
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.course import CORE_STAGES
 from lowmem_jobs.analyze.frames import raw_frame
@@ -31,17 +28,20 @@ from lowmem_jobs.analyze.turning import (
     planes_of,
     within,
 )
+from lowmem_jobs.stats.gaussian import fit_gaussians
+from lowmem_jobs.stats.moments import Moments
+from lowmem_jobs.stats.trimming import STUDY_FACTORS, Cut
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from typing import Any
 
     from lowmem.protocol.job import CommitPoint
-    from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.turning import Plane
+    from lowmem_jobs.stats.radius import RadiusSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.pairs import DEGENERATE
 from lowmem_jobs.analyze.counting import N_COVERAGES, PAIR, SCORES, Counters
 from lowmem_jobs.analyze.job import n_pair_helpers, n_pairs_wanted
+from lowmem_jobs.stats.pairs import DEGENERATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lowmem.stats.density import Smoother, level_of_mass
-from lowmem.stats.ellipses import ellipse_from_covariance, mass_within
-from lowmem.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
 from lowmem_jobs.analyze.figures import matrix_extent
 from lowmem_jobs.analyze.pairs import is_drawable
 from lowmem_jobs.analyze.shown import NOUNS, WORDS
+from lowmem_jobs.stats.density import Smoother, level_of_mass
+from lowmem_jobs.stats.ellipses import ellipse_from_covariance, mass_within
+from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
 
 if TYPE_CHECKING:
     from pathlib import Path

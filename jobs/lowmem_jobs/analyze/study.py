@@ -10,19 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.gaussian import GaussianFits
-    from lowmem.stats.histograms import Histograms
-    from lowmem.stats.moments import Moments
-    from lowmem.stats.pairs import PairMeasures
-    from lowmem.stats.principal import PrincipalAxes
-    from lowmem.stats.projections import ProjectionSample
-    from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.pairs import Selection
     from lowmem_jobs.analyze.truth import Recovery
     from lowmem_jobs.analyze.turning import Turning
+    from lowmem_jobs.stats.gaussian import GaussianFits
+    from lowmem_jobs.stats.histograms import Histograms
+    from lowmem_jobs.stats.moments import Moments
+    from lowmem_jobs.stats.pairs import PairMeasures
+    from lowmem_jobs.stats.principal import PrincipalAxes
+    from lowmem_jobs.stats.projections import ProjectionSample
+    from lowmem_jobs.stats.radius import RadiusSample
 
     Floats = NDArray[np.float64]
 

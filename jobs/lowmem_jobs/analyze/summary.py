@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import chi2
 
-from lowmem.stats.density import Smoother
-from lowmem.stats.ellipses import mass_within
-from lowmem.stats.plane import COVERAGE_SIGMAS
-from lowmem.stats.principal import principal_axes
-from lowmem.stats.projections import N_DIRECTIONS
-from lowmem.stats.trimming import expected_survival
 from lowmem_jobs.analyze.counting import SCORES
+from lowmem_jobs.stats.density import Smoother
+from lowmem_jobs.stats.ellipses import mass_within
+from lowmem_jobs.stats.plane import COVERAGE_SIGMAS
+from lowmem_jobs.stats.principal import principal_axes
+from lowmem_jobs.stats.projections import N_DIRECTIONS
+from lowmem_jobs.stats.trimming import expected_survival
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.principal import PrincipalAxes
-    from lowmem.stats.radius import RadiusSample
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.study import Before, Study, View
     from lowmem_jobs.analyze.turning import Turning
+    from lowmem_jobs.stats.principal import PrincipalAxes
+    from lowmem_jobs.stats.radius import RadiusSample
 
     Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What each pass over the rows gathers; the arithmetic itself is in `lowmem.stats`."""
+"""What each pass over the rows gathers; the arithmetic itself is in `lowmem_jobs.stats`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.stats.histograms import Histograms
-from lowmem.stats.moments import Moments
-from lowmem.stats.pairs import PairSums
-from lowmem.stats.projections import ProjectionSample, random_directions
-from lowmem.stats.radius import RadiusSample
-from lowmem.stats.trimming import count_survivors
 from lowmem_jobs.analyze.source import is_usable
+from lowmem_jobs.stats.histograms import Histograms
+from lowmem_jobs.stats.moments import Moments
+from lowmem_jobs.stats.pairs import PairSums
+from lowmem_jobs.stats.projections import ProjectionSample, random_directions
+from lowmem_jobs.stats.radius import RadiusSample
+from lowmem_jobs.stats.trimming import count_survivors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from lowmem.stats.trimming import Cut
     from lowmem_jobs.analyze.columns import Columns
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.stats.trimming import Cut
 
     Floats = NDArray[np.float64]
     Keep = Callable[[Floats], Floats]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.regression import LinearFit
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
+from lowmem_jobs.stats.regression import LinearFit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

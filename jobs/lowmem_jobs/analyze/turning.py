@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.plane import PlaneCounts
-from lowmem.stats.principal import principal_axes, turn_of_plane
+from lowmem_jobs.stats.plane import PlaneCounts
+from lowmem_jobs.stats.principal import principal_axes, turn_of_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from lowmem.stats.moments import Moments
-    from lowmem.stats.trimming import Cut
     from lowmem_jobs.analyze.course import Arrays
+    from lowmem_jobs.stats.moments import Moments
+    from lowmem_jobs.stats.trimming import Cut
 
     Floats = NDArray[np.float64]
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lowmem.stats.gaussian import fit_gaussians
-from lowmem.stats.pairs import PairSums, pair_measures
 from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.course import Course
@@ -30,6 +28,8 @@ from lowmem_jobs.analyze.sweeps import (
     radius_from,
 )
 from lowmem_jobs.analyze.truth import TruthSweep, has_truth, open_truth
+from lowmem_jobs.stats.gaussian import fit_gaussians
+from lowmem_jobs.stats.pairs import PairSums, pair_measures
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import CommitPoint, Context, Result
-    from lowmem.stats.moments import Moments
     from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.truth import Recovery
+    from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
 

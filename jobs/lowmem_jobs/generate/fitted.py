@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.errors import DataError
-from lowmem.stats.frame import Frame
 from lowmem.stores.read import RowReader
+from lowmem_jobs.stats.frame import Frame
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.samplers import BLOCK_ROWS
-from lowmem.stats.scores_images import squared_errors, structural_similarity
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
 from lowmem_jobs.generate.recipe import STEP_ROWS
+from lowmem_jobs.stats.samplers import BLOCK_ROWS
+from lowmem_jobs.stats.scores_images import squared_errors, structural_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

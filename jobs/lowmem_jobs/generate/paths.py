@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.errors import DataError, OptionValueError
-from lowmem.stats.paths import constant_radius, straight
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.read import RowReader
 from lowmem_jobs.generate.recipe import PATH_KINDS, path_kind_of, rows_named
+from lowmem_jobs.stats.paths import constant_radius, straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Context
-    from lowmem.stats.frame import Frame
     from lowmem.training.encoder import Encoder
+    from lowmem_jobs.stats.frame import Frame
 
     Floats = NDArray[np.float64]
 

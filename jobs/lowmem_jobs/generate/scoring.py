@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.stats.scores import Spread, displacements, frechet_distance
-from lowmem.stats.scores_images import peak_signal_to_noise
-from lowmem.stats.scores_neighbours import manifold_scores, memorisation
 from lowmem_jobs.generate.memory import SEARCH_BYTES
 from lowmem_jobs.generate.search import HELD_OUT, distances
+from lowmem_jobs.stats.scores import Spread, displacements, frechet_distance
+from lowmem_jobs.stats.scores_images import peak_signal_to_noise
+from lowmem_jobs.stats.scores_neighbours import manifold_scores, memorisation
 
 if TYPE_CHECKING:
     from collections.abc import Generator

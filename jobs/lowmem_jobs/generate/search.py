@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.neighbours import Neighbours
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.generate.memory import SEARCH_BYTES
 from lowmem_jobs.generate.recipe import SCORED_ROWS
+from lowmem_jobs.stats.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping

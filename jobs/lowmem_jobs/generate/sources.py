@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lowmem.stats.samplers import BLOCK_ROWS, Sampler, draw_block
+from lowmem_jobs.stats.samplers import BLOCK_ROWS, Sampler, draw_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,6 @@ from threadpoolctl import threadpool_limits
 from lowmem.base.errors import DataError
 from lowmem.base.files import write_file
 from lowmem.protocol.job import CommitPoint, Context, Result
-from lowmem.stats.samplers import sampler
-from lowmem.stats.samplers_free import Near
 from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
 from lowmem_jobs.generate.course import Course
@@ -38,12 +36,14 @@ from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
 from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
+from lowmem_jobs.stats.samplers import sampler
+from lowmem_jobs.stats.samplers_free import Near
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from lowmem.stats.histograms import Histograms
+from lowmem_jobs.stats.histograms import Histograms
 
 Floats = NDArray[np.float64]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.frame import STORED_PRECISION
+from lowmem_jobs.stats.frame import STORED_PRECISION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lowmem.stats.samplers_free import Correlated, Independent, Uniform
-from lowmem.stats.samplers_inside import Ball, Box, Ellipses, LeadingAxes
-from lowmem.stats.samplers_raw import RawEllipses
-from lowmem.stats.truncated import InsideAllEllipses
+from lowmem_jobs.stats.samplers_free import Correlated, Independent, Uniform
+from lowmem_jobs.stats.samplers_inside import Ball, Box, Ellipses, LeadingAxes
+from lowmem_jobs.stats.samplers_raw import RawEllipses
+from lowmem_jobs.stats.truncated import InsideAllEllipses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
 BLOCK_ROWS = 256
 

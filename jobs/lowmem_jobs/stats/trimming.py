@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lowmem.stats.gaussian import FWHM_PER_SIGMA
+from lowmem_jobs.stats.gaussian import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowmem.stats.moments import Rows
+    from lowmem_jobs.stats.moments import Rows
 
 Floats = NDArray[np.float64]
 

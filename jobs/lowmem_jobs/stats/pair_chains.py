@@ -19,7 +19,7 @@ from scipy import special
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.pair_region import PairRegion
+    from lowmem_jobs.stats.pair_region import PairRegion
 
     Array = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Compare sets of latent vectors: how far apart, and how far each moves.
 
-All take whitened vectors (see `lowmem.stats.frame`), so distances are in Mahalanobis
+All take whitened vectors (see `lowmem_jobs.stats.frame`), so distances are in Mahalanobis
 units: 1 is one standard deviation of the fitted distribution.
 """
 

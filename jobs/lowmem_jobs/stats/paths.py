@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
     Vector = NDArray[np.float32] | NDArray[np.float64]
 

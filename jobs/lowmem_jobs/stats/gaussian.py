@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import ndtr
 
 if TYPE_CHECKING:
-    from lowmem.stats.histograms import Histograms
+    from lowmem_jobs.stats.histograms import Histograms
 
 Floats = NDArray[np.float64]
 

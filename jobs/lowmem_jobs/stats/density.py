@@ -1,7 +1,7 @@
 """Kernel density of one pair of features, its contours, and how elliptic they are.
 
 The estimate is that of `scipy.stats.gaussian_kde` with Scott's bandwidth, from binned
-points. In the plane of `lowmem.stats.plane` its kernel is isotropic, so it is separable:
+points. In the plane of `lowmem_jobs.stats.plane` its kernel is isotropic, so it is separable:
 the smoothed grid is K C K^T with one small matrix K for all pairs, which is zero but for
 a band. Products of matrices need neither the padding nor the periodic edges of a Fourier
 transform, and evaluate the density wherever it is wanted.
@@ -16,8 +16,8 @@ from math import atan2, copysign, degrees, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from lowmem.stats.ellipses import mass_within
-from lowmem.stats.plane import BIN_WIDTH, N_BINS, REACH, PlaneCounts
+from lowmem_jobs.stats.ellipses import mass_within
+from lowmem_jobs.stats.plane import BIN_WIDTH, N_BINS, REACH, PlaneCounts
 
 Floats = NDArray[np.float64]
 Grid = NDArray[np.float32]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from lowmem.stats.truncated import InsideAllEllipses, ball_radius, truncated_normal
+from lowmem_jobs.stats.truncated import InsideAllEllipses, ball_radius, truncated_normal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
-    from lowmem.stats.samplers import Sampler
+    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.samplers import Sampler
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lowmem.stats.moments import Moments
+from lowmem_jobs.stats.moments import Moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

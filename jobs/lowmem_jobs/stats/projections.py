@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from lowmem.stats.histograms import Histograms
+from lowmem_jobs.stats.histograms import Histograms
 
 Floats = NDArray[np.float64]
 

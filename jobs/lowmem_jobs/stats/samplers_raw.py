@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.frame import STORED_PRECISION
-from lowmem.stats.pair_chains import PairChains
-from lowmem.stats.pair_region import PairRegion
+from lowmem_jobs.stats.frame import STORED_PRECISION
+from lowmem_jobs.stats.pair_chains import PairChains
+from lowmem_jobs.stats.pair_region import PairRegion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem.stats.frame import Frame
+    from lowmem_jobs.stats.frame import Frame
 
 # A try costs 10 microseconds in 256 dimensions, a chain 5 to 30 ms. From this share of
 # normal vectors inside, rejection is the cheaper one, and exact.
@@ -31,7 +31,7 @@ class RawEllipses:
     Notes
     -----
     By rejection where enough normal vectors are inside, as a fixed sample of them tells;
-    else by Markov chains, one a vector: see `lowmem.stats.pair_chains`. Components that
+    else by Markov chains, one a vector: see `lowmem_jobs.stats.pair_chains`. Components that
     do not vary stay at the mean.
     """
 

@@ -1,6 +1,6 @@
 """Compare sets of latent vectors by their neighbours: no normal has to fit either.
 
-All take whitened vectors (see `lowmem.stats.frame`), so that each axis counts alike.
+All take whitened vectors (see `lowmem_jobs.stats.frame`), so that each axis counts alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stats.neighbours import nearest_rows, pairs_within
+from lowmem_jobs.stats.neighbours import nearest_rows, pairs_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def manifold_scores(
         k, >= 1.
     memory_bytes
         Memory to use beside the arguments and a few numbers a vector; the result does
-        not depend on it. See `lowmem.stats.neighbours.Neighbours.updated`.
+        not depend on it. See `lowmem_jobs.stats.neighbours.Neighbours.updated`.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def memorisation(
     ----------
     generated, held_out : shapes (n,) and (m,)
         Distance of each generated and of each held-out vector to the nearest of one
-        set of training vectors, as `lowmem.stats.neighbours.nearest_rows` finds it.
+        set of training vectors, as `lowmem_jobs.stats.neighbours.nearest_rows` finds it.
     quantile
         Share of the held-out vectors that sets the threshold, in (0, 1).
 
