@@ -29,7 +29,7 @@ test: $(STAMP)
 # Every supported environment, and docs/support.md from what was found.
 matrix: $(STAMP)
 	$(BIN)/nox
-	$(BIN)/nox --session support
+	$(BIN)/nox --session across support
 
 # Colab's newest in short, for CI; says so where Python 3.13 is missing.
 matrix-short: $(STAMP)

@@ -19,6 +19,7 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
 from tests.matrix import table  # noqa: E402 - found by the line above
+from tests.matrix.compare import differences  # noqa: E402
 from tests.matrix.rows import REFERENCE, ROWS, Row, oldest  # noqa: E402
 
 nox.options.default_venv_backend = "venv"
@@ -141,6 +142,33 @@ for _row in ROWS:
 def colab(session: nox.Session) -> None:
     """Colab's newest, in short: five jobs, one SIGKILL, cells under a budget."""
     run(session, next(row for row in ROWS if row.name == SHORT), SHORT_TESTS)
+
+
+@nox.session(python=False)
+def across(session: nox.Session) -> None:
+    """Cut a training in one environment and go on in another, there and back."""
+    rows = (REFERENCE, "python-3.13-like-3.11")
+    told = []
+    for first, second in (rows, rows[::-1]):
+        workspace = RESULTS / f"cut-{first.replace('.', '-')}"
+        shutil.rmtree(workspace, ignore_errors=True)
+        for row, task in ((first, "cut"), (second, "end"), (second, "tell")):
+            home = ROOT / ".nox" / f"matrix-{row.replace('.', '-')}"
+            line = [str(home / "bin" / "python"), "-m", "tests.matrix.whole_path"]
+            with session.chdir(home / "tmp"):
+                session.run(*line, task, str(workspace), external=True)
+        numbers = RESULTS / REFERENCE / "numbers.npz"
+        told.append(
+            {
+                "from": first,
+                "to": second,
+                "apart": differences(numbers, workspace.with_suffix(".npz")),
+                "moves": "; ".join(
+                    json.loads(workspace.with_suffix(".json").read_text())
+                ),
+            }
+        )
+    (RESULTS / "across.json").write_text(json.dumps(told, indent=1))
 
 
 @nox.session(python=False)

@@ -9,7 +9,7 @@ from tests.matrix.compare import differences
 from tests.matrix.rows import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _HEAD = """\
@@ -28,6 +28,12 @@ _SHOWN = (
     "python", "zarr", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "pillow",
     "ipython",
 )  # fmt: skip
+_ACROSS = """
+## A run that is cut in one environment and goes on in another
+
+The training is killed after two commits and continued elsewhere; its results are held
+against those of an undisturbed run in {reference}.
+"""
 _BESIDE = """
 ## How far apart the results are
 
@@ -59,6 +65,7 @@ def write(results: Path, page: Path, *, reference: str) -> None:
                 *([f"\nNot run: {', '.join(missing)}."] if missing else []),
                 _BESIDE.format(reference=reference),
                 *_distances(apart),
+                *_moved(results / "across.json", reference),
                 "",
             ]
         )
@@ -77,6 +84,22 @@ def _rows(found: Mapping[str, Mapping]) -> Sequence[str]:
         for name, facts in found.items()
     ]
     return _table(head, lines)
+
+
+def _moved(file: Path, reference: str) -> Sequence[str]:
+    if not file.exists():
+        return ()
+    head = ["cut in", "continued in", "largest difference", "what the report says"]
+    lines = [
+        [run["from"], run["to"], _words(_largest(run["apart"].values())), run["moves"]]
+        for run in json.loads(file.read_text())
+    ]
+    return (_ACROSS.format(reference=reference), *_table(head, lines))
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if None in known else max(known)
 
 
 def _distances(apart: Mapping[str, Mapping[str, float | None]]) -> Sequence[str]:

@@ -3,6 +3,8 @@
     python -m tests.matrix.whole_path run FOLDER       both, and FOLDER/facts.json
     python -m tests.matrix.whole_path cut WORKSPACE    ingest, and training until it is killed
     python -m tests.matrix.whole_path end WORKSPACE    goes on with what `cut` has left
+    python -m tests.matrix.whole_path tell WORKSPACE   its numbers, and what its report says
+                                                       of changes, to WORKSPACE.npz, .json
 
 Runs lowmem from outside, as it is installed. The numbers of all results lie in
 FOLDER/numbers.npz afterwards, so that environments can be held against each other.
@@ -96,6 +98,13 @@ def end(workspace: Path) -> None:
         pipeline.run(job, workspace)
 
 
+def tell(workspace: Path) -> None:
+    """Write the numbers of a run that ended elsewhere, and what its report says of that."""
+    changes = [change["what"] for change in _report(workspace)["train"]["changes"]]
+    workspace.with_suffix(".json").write_text(json.dumps(changes))
+    np.savez(workspace.with_suffix(".npz"), **numbers(workspace))
+
+
 def numbers(workspace: Path) -> dict[str, np.ndarray]:
     """Return all arrays of the results by result and name, joined by a colon."""
     found = {}
@@ -136,4 +145,4 @@ def _report(workspace: Path) -> dict[str, dict]:
 
 
 if __name__ == "__main__":
-    {"run": run, "cut": cut, "end": end}[sys.argv[1]](Path(sys.argv[2]))
+    {"run": run, "cut": cut, "end": end, "tell": tell}[sys.argv[1]](Path(sys.argv[2]))
