@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from lowmem.base.errors import MissingDependencyError, MissingDeviceError
+from lowmem.base.software import software_versions
 from lowmem.memory.vram import pool_bytes
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import Device
 
+# What is between a store and the model.
+_READING = ("python", "zarr", "numcodecs")
 # Names of what `generator_states` may yield.
 GENERATORS = ("backend", "device")
 
@@ -124,6 +128,7 @@ def environment() -> dict[str, str]:
     """Return what bit-identical results depend on beside data, recipe and seed."""
     name = keras.backend.backend()
     found = {
+        **_reading_versions(),
         "keras": keras.__version__,
         "backend": f"{name} {import_module(name).__version__}",
         "numpy": np.__version__,
@@ -132,6 +137,13 @@ def environment() -> dict[str, str]:
     if name == "tensorflow":
         found["threads"] = str(_tensorflow_threads())
     return found
+
+
+@cache
+def _reading_versions() -> dict[str, str]:
+    """Return the versions of what brings the data; asked at every step."""
+    versions = software_versions({})
+    return {name: versions[name] for name in _READING if name in versions}
 
 
 def _tensorflow_threads() -> int:
