@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _READING = ("python", "zarr", "numcodecs")
 # Names of what `generator_states` may yield.
 GENERATORS = ("backend", "device")
+# Of such a state.
+_STATE_TYPES = {"tensorflow": np.dtype(np.int64), "torch": np.dtype(np.uint8)}
 
 
 def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
@@ -111,17 +113,26 @@ def generator_states() -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def restore_generator_states(states: Mapping[str, NDArray[Any]]) -> None:
-    """Put the backend's random generators back, those that are here and in ``states``."""
+    """Put the backend's random generators back, those that are here and in ``states``.
+
+    A state of another backend's means nothing here, and is told by its type: where a
+    training goes on with another, that one's generator goes on from the seed.
+    """
     name = keras.backend.backend()
-    if name == "tensorflow" and "backend" in states:
+    mine = {
+        key: value
+        for key, value in states.items()
+        if value.dtype == _STATE_TYPES.get(name)
+    }
+    if name == "tensorflow" and "backend" in mine:
         generator = import_module("tensorflow").random.get_global_generator()
-        generator.reset(states["backend"])
+        generator.reset(mine["backend"])
     elif name == "torch":
         torch = import_module("torch")
-        if "backend" in states:
-            torch.set_rng_state(torch.from_numpy(states["backend"]))
-        if "device" in states and torch.cuda.is_available():
-            torch.cuda.set_rng_state(torch.from_numpy(states["device"]))
+        if "backend" in mine:
+            torch.set_rng_state(torch.from_numpy(mine["backend"]))
+        if "device" in mine and torch.cuda.is_available():
+            torch.cuda.set_rng_state(torch.from_numpy(mine["device"]))
 
 
 def environment() -> dict[str, str]:
