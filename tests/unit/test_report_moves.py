@@ -91,8 +91,10 @@ def test_python_zarr_and_the_backend_are_named_but_not_what_older_records_lack()
     (change,) = report_of(history).jobs["train"].changes
     assert (change.cycle, change.what) == (
         2,
-        "from python 3.11.7 to 3.13.0; from zarr 3.1.6 to 3.4.2; "
-        "from backend tensorflow to jax",
+        (
+            "from python 3.11.7 to 3.13.0; from zarr 3.1.6 to 3.4.2; "
+            "from backend tensorflow to jax"
+        ),
     )
 
 
