@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	  || { echo "lowmem needs Python 3.11 to 3.13, found $$($(PYTHON) -V). Set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[tensorflow]' --group dev
 	@touch $@
 
 demo: $(STAMP)

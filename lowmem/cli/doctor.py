@@ -6,9 +6,11 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
+from lowmem.base.backends import BACKENDS, Backend, find_backend
+from lowmem.base.errors import LowmemError
+from lowmem.base.software import backend_versions, version_of
 from lowmem.base.units import format_bytes
 from lowmem.cli.execute import default_vram_budget_bytes
 from lowmem.memory.gpu import GpuSampler, binding_problem
@@ -35,6 +37,10 @@ class Findings:
     ----------
     cgroup_limit_bytes
         The smallest limit of a control group around this process.
+    backend
+        What Keras computes with; None where none is installed.
+    backend_said_by
+        What decided that: ``variable``, ``file`` or ``installed``.
     versions
         Of the packages that jobs use; None for one that is not installed.
     problems
@@ -52,6 +58,8 @@ class Findings:
     vram_total_bytes: int | None
     ram_budget_bytes: int
     vram_budget_bytes: int | None
+    backend: str | None
+    backend_said_by: str
     versions: Mapping[str, str | None]
     problems: tuple[str, ...]
 
@@ -61,9 +69,8 @@ def examine(folder: Path) -> Findings:
     machine = read_machine()
     with GpuSampler() as sampler:
         gpu = sampler.read()
-    # Keras computes with one of three: the others need not be here.
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    versions = {name: _version(name) for name in (backend, *_PACKAGES)}
+    backend = find_backend(os.environ)
+    versions = _versions(backend)
     disk = disk_free_bytes(folder)
     return Findings(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -77,26 +84,37 @@ def examine(folder: Path) -> Findings:
         vram_total_bytes=gpu.total_bytes if gpu else None,
         ram_budget_bytes=default_ram_budget_bytes(machine),
         vram_budget_bytes=default_vram_budget_bytes(),
+        backend=backend.name,
+        backend_said_by=backend.said_by,
         versions=versions,
-        problems=tuple(_problems(versions, disk, machine.available_bytes)),
+        problems=tuple(_problems(backend, versions, disk, machine.available_bytes)),
     )
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+def _versions(backend: Backend) -> dict[str, str | None]:
+    """Return versions; Keras computes with one of three, the others need not be here."""
+    found: dict[str, str | None] = {}
+    if backend.name in BACKENDS:
+        found = {backend.name: None, **backend_versions(backend.name)}
+    return found | {name: version_of(name) for name in _PACKAGES}
 
 
 def _problems(
-    versions: Mapping[str, str | None], disk_bytes: int, available_bytes: int
+    backend: Backend,
+    versions: Mapping[str, str | None],
+    disk_bytes: int,
+    available_bytes: int,
 ) -> list[str]:
     found = []
-    for name, version in versions.items():
-        # Some builds of TensorFlow install under another name.
-        if version is None and not (name == "tensorflow" and _other_tensorflow()):
-            found.append(f"{name} is not installed: pip install {name}.")
+    try:
+        backend.require()
+    except LowmemError as error:
+        found.append(f"{str(error).removesuffix('.')}.")
+    found += [
+        f"{name} is not installed: pip install {name}."
+        for name in _PACKAGES
+        if versions[name] is None
+    ]
     if disk_bytes < _LITTLE_DISK_BYTES:
         found.append(
             f"only {format_bytes(disk_bytes)} of disk are free here: work elsewhere "
@@ -118,10 +136,6 @@ def _problems(
     return found
 
 
-def _other_tensorflow() -> bool:
-    return any(_version(n) for n in ("tensorflow-cpu", "tf-nightly", "tensorflow-gpu"))
-
-
 def as_json(findings: Findings) -> dict[str, object]:
     """Return the findings as plain values."""
     return {
@@ -129,6 +143,17 @@ def as_json(findings: Findings) -> dict[str, object]:
         for name in Findings.__dataclass_fields__
         for value in [getattr(findings, name)]
     }
+
+
+def _backend_text(findings: Findings) -> str:
+    if findings.backend is None:
+        return "none is installed"
+    said = {
+        "variable": "KERAS_BACKEND says so",
+        "file": "Keras' own file says so",
+        "installed": "the first that is installed",
+    }
+    return f"{findings.backend}: {said[findings.backend_said_by]}"
 
 
 def as_text(findings: Findings) -> str:
@@ -144,6 +169,7 @@ def as_text(findings: Findings) -> str:
         f"{format_bytes(findings.ram_available_bytes)} available",
         "control group": f"limit {format_bytes(limit)}" if limit else "no limit",
         "GPU": gpu,
+        "Keras backend": _backend_text(findings),
         "disk here": f"{format_bytes(findings.disk_free_bytes)} free",
         "packages": ", ".join(f"{n} {v}" for n, v in findings.versions.items() if v),
         "RAM budget": f"{format_bytes(findings.ram_budget_bytes)} by default",

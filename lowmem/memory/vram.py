@@ -7,6 +7,8 @@ from the budget beforehand. NVML shows the sum, and the supervisor acts upon tha
 
 from __future__ import annotations
 
+import re
+
 from lowmem.base.errors import DeviceBudgetError
 from lowmem.base.units import format_bytes
 
@@ -21,6 +23,32 @@ _BESIDE_POOL_BYTES = {
     "jax": 900_000_000,
     "torch": 900_000_000,
 }
+# What tells JAX its share of the device: the name that every jaxlib since 0.5 reads (there
+# a share under the older name is deprecated, and both together are an error), and the
+# only one before. Read in `jaxlib.xla_client.generate_pjrt_gpu_plugin_options` of 0.4.30,
+# 0.5.0, 0.6.0, 0.7.2 and 0.12.0.
+JAX_SHARE_VARIABLES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+_FIRST_WITH_NEW_NAME = (0, 5)
+
+
+def jax_share_variable(jaxlib_version: str | None) -> str:
+    """Return the environment variable in which a release of jaxlib reads its share.
+
+    Parameters
+    ----------
+    jaxlib_version
+        Such as ``0.7.2``; None, and one that is no such text, counts as the newest.
+
+    Examples
+    --------
+    >>> jax_share_variable("0.4.30"), jax_share_variable("0.12.0.1")
+    ('XLA_PYTHON_CLIENT_MEM_FRACTION', 'XLA_CLIENT_MEM_FRACTION')
+    """
+    found = re.match(r"(\d+)\.(\d+)", jaxlib_version or "")
+    is_old = (
+        found is not None and tuple(map(int, found.groups())) < _FIRST_WITH_NEW_NAME
+    )
+    return JAX_SHARE_VARIABLES[is_old]
 
 
 def pool_bytes(budget_bytes: int, *, framework: str) -> int:

@@ -114,6 +114,8 @@ class PlanContext:
         Where it will run.
     ram_budget_bytes
         Memory that the whole job may use.
+    backend
+        What Keras will compute with; None where nothing is installed for it.
     """
 
     workspace: Workspace
@@ -121,6 +123,7 @@ class PlanContext:
     seed: int
     device: Device
     ram_budget_bytes: int
+    backend: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +355,8 @@ class Job:
     uses_device
         Whether it computes on a GPU where there is one; otherwise it runs, and is
         reported, on the CPU, with every GPU hidden.
+    uses_keras
+        Whether it computes with Keras: without a backend it is refused at once.
     """
 
     name: str
@@ -372,6 +377,7 @@ class Job:
     standing: Callable[[PlanContext], Standing] = _alone
     is_bare: bool = False
     uses_device: bool = True
+    uses_keras: bool = False
 
     def __post_init__(self) -> None:
         # It is typed, and names a folder.
@@ -381,8 +387,9 @@ class Job:
         for name in ("summary", "unit"):
             value = getattr(self, name)
             require(name, "text", value, holds=isinstance(value, str))
-        is_known = isinstance(self.uses_device, bool)
-        require("uses_device", "True or False", self.uses_device, holds=is_known)
+        for name in ("uses_device", "uses_keras"):
+            value = getattr(self, name)
+            require(name, "True or False", value, holds=isinstance(value, bool))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
 

@@ -18,6 +18,7 @@ def job(
     calibrate: str | None = None,
     version: int = 1,
     uses_device: bool = True,
+    uses_keras: bool = False,
 ) -> Callable[[Work], Job]:
     """Make a job of a generator function; the short form of `Job`.
 
@@ -38,6 +39,8 @@ def job(
         Raise it when the same options give another result.
     uses_device
         Whether it computes on a GPU where there is one.
+    uses_keras
+        Whether it computes with Keras: refused where no backend is installed.
     """
     require("settings", LADDER, settings, holds=is_ladder(settings))
     calibration = None if calibrate is None else calibration_along(calibrate, settings)
@@ -52,6 +55,7 @@ def job(
             options=tuple(options),
             version=version,
             uses_device=uses_device,
+            uses_keras=uses_keras,
             ladder=lambda _: settings,
             calibrate=lambda _: calibration,
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.memory.vram import pool_bytes
+from lowmem.base.backends import VARIABLE
+from lowmem.memory.vram import JAX_SHARE_VARIABLES, jax_share_variable, pool_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ def device_environment(
     inherited: Mapping[str, str],
     vram_budget_bytes: int | None = None,
     vram_total_bytes: int | None = None,
+    jaxlib_version: str | None = None,
 ) -> dict[str, str | None]:
     """Return the variables to set, or to remove where None.
 
@@ -44,6 +46,8 @@ def device_environment(
         The environment to build upon, ``KERAS_BACKEND`` in it.
     vram_total_bytes
         Memory of the device in all, of which JAX is told its share.
+    jaxlib_version
+        Of the one that is installed, if any.
 
     Raises
     ------
@@ -61,11 +65,11 @@ def device_environment(
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
     if vram_budget_bytes is not None and vram_total_bytes:
-        framework = inherited.get("KERAS_BACKEND", "tensorflow")
+        framework = inherited.get(VARIABLE, "")
         share = pool_bytes(vram_budget_bytes, framework=framework) / vram_total_bytes
-        variables["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{min(share, 0.95):.6f}"
-        # Its newer name; JAX refuses to start with both.
-        variables["XLA_CLIENT_MEM_FRACTION"] = None
+        # JAX refuses to start with both.
+        variables |= dict.fromkeys(JAX_SHARE_VARIABLES)
+        variables[jax_share_variable(jaxlib_version)] = f"{min(share, 0.95):.6f}"
     return variables
 
 

@@ -12,7 +12,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lowmem.base.backends import VARIABLE, find_backend
 from lowmem.base.files import make_folder, storage_errors
+from lowmem.base.software import version_of
 from lowmem.protocol.messages import answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
 from lowmem.supervisor.device import device_environment
@@ -67,7 +69,9 @@ def worker_environment(
     environment["PYTHONHASHSEED"] = "0"
     environment["PYTHONUNBUFFERED"] = "1"
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    environment.setdefault("KERAS_BACKEND", "tensorflow")
+    backend = find_backend(environment)
+    if backend.name is not None:
+        environment[VARIABLE] = backend.name
     environment.setdefault("MPLBACKEND", "Agg")
     # Arrays up to 4 MiB are taken from the heap again and again: by default each one
     # from 128 KiB on is a mapping of its own, and its page faults cost more than the
@@ -79,6 +83,7 @@ def worker_environment(
         inherited=environment,
         vram_budget_bytes=vram_budget_bytes,
         vram_total_bytes=vram_total_bytes,
+        jaxlib_version=version_of("jaxlib") if device == "gpu" else None,
     )
     for name, value in variables.items():
         environment.pop(name, None)

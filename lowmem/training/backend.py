@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from lowmem.base.errors import MissingDependencyError, MissingDeviceError
+from lowmem.base.software import software_versions
 from lowmem.memory.vram import pool_bytes
 
 if TYPE_CHECKING:
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.job import Device
 
+# What is between a store and the model.
+_READING = ("python", "zarr", "numcodecs")
 # Names of what `generator_states` may yield.
 GENERATORS = ("backend", "device")
+# Of such a state.
+_STATE_TYPES = {"tensorflow": np.dtype(np.int64), "torch": np.dtype(np.uint8)}
 
 
 def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
@@ -107,23 +113,33 @@ def generator_states() -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def restore_generator_states(states: Mapping[str, NDArray[Any]]) -> None:
-    """Put the backend's random generators back, those that are here and in ``states``."""
+    """Put the backend's random generators back, those that are here and in ``states``.
+
+    A state of another backend's means nothing here, and is told by its type: where a
+    training goes on with another, that one's generator goes on from the seed.
+    """
     name = keras.backend.backend()
-    if name == "tensorflow" and "backend" in states:
+    mine = {
+        key: value
+        for key, value in states.items()
+        if value.dtype == _STATE_TYPES.get(name)
+    }
+    if name == "tensorflow" and "backend" in mine:
         generator = import_module("tensorflow").random.get_global_generator()
-        generator.reset(states["backend"])
+        generator.reset(mine["backend"])
     elif name == "torch":
         torch = import_module("torch")
-        if "backend" in states:
-            torch.set_rng_state(torch.from_numpy(states["backend"]))
-        if "device" in states and torch.cuda.is_available():
-            torch.cuda.set_rng_state(torch.from_numpy(states["device"]))
+        if "backend" in mine:
+            torch.set_rng_state(torch.from_numpy(mine["backend"]))
+        if "device" in mine and torch.cuda.is_available():
+            torch.cuda.set_rng_state(torch.from_numpy(mine["device"]))
 
 
 def environment() -> dict[str, str]:
     """Return what bit-identical results depend on beside data, recipe and seed."""
     name = keras.backend.backend()
     found = {
+        **_reading_versions(),
         "keras": keras.__version__,
         "backend": f"{name} {import_module(name).__version__}",
         "numpy": np.__version__,
@@ -132,6 +148,13 @@ def environment() -> dict[str, str]:
     if name == "tensorflow":
         found["threads"] = str(_tensorflow_threads())
     return found
+
+
+@cache
+def _reading_versions() -> dict[str, str]:
+    """Return the versions of what brings the data; asked at every step."""
+    versions = software_versions({})
+    return {name: versions[name] for name in _READING if name in versions}
 
 
 def _tensorflow_threads() -> int:

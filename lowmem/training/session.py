@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import keras
-from keras.src.random.seed_generator import global_seed_generator
 
 from lowmem.training import backend
+from lowmem.training.keras_private import global_seed_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def keras_session(
     backend.seed_generator(seed % _SEED_VALUES)
     # Keras makes this generator when it is first used, and draws its seed then: make it
     # now, so that neither depends on when its state is first saved.
-    global_seed_generator()
+    global_seed_state()
     try:
         yield
     finally:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras.src.random.seed_generator import global_seed_generator
 
 from lowmem.base.errors import ModelError
 from lowmem.training import backend
+from lowmem.training.keras_private import global_seed_state
 from lowmem.training.steps import accumulation_steps
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def training_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
             kept = [v for v in kept if not v.path.endswith(_ACCUMULATOR)]
         yield from _named(f"optimizer-{index}", kept)
     yield from _named("metrics", model.metrics_variables)
-    yield from _named("global", [global_seed_generator().state])
+    yield from _named("global", [global_seed_state()])
 
 
 def _named(kind: str, variables: list[Any]) -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from lowmem.training.keras_private import flattened_layers
 from lowmem.training.loss import PIXEL_MAX
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def sees_the_batch(model: keras.Model) -> list[str]:
     """Return the kinds of layers whose effect depends on what shares a micro-batch."""
     kinds = {
         type(layer).__name__
-        for layer in model._flatten_layers()  # noqa: SLF001 - nested ones too
+        for layer in flattened_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
         or getattr(layer, "seed_generator", None) is not None
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from lowmem.base.backends import find_backend
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
+from lowmem.base.software import software_versions
 from lowmem.base.workspace import Workspace
 from lowmem.memory.allocation import limit_itself
 from lowmem.protocol.checks import LADDER, is_ladder
@@ -21,7 +24,7 @@ from lowmem.protocol.messages import (
     Started,
 )
 from lowmem.protocol.recipe import DATA
-from lowmem.worker.memory_key import memory_key, planned_trials, versions
+from lowmem.worker.memory_key import memory_key, planned_trials
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
@@ -67,12 +70,16 @@ def _description(job: Job) -> JobDescription:
 def plan(request: Plan) -> Planned:
     """Return the ladder with its predictions, what is missing, and the recipe."""
     job = find_job(request.reference)
+    backend = find_backend(os.environ)
+    if job.uses_keras:
+        backend.require()
     context = PlanContext(
         workspace=Workspace.at(request.workspace),
         options=request.options,
         seed=request.seed,
         device=request.device,
         ram_budget_bytes=request.ram_budget_bytes,
+        backend=backend.name,
     )
     job.check(context)
     missing = [need for need in job.needs(context) if not need.path.exists()]
@@ -171,7 +178,7 @@ class RunChannel:
                 device=self._request.device,
                 next_cycle=last.index + 1 if last else 0,
                 last_cycle=last,
-                versions=versions(),
+                versions=software_versions(os.environ),
                 note=note,
             )
         )
@@ -183,7 +190,7 @@ class RunChannel:
                 device=self._request.device,
                 next_cycle=next_cycle,
                 last_cycle=None,
-                versions=versions(),
+                versions=software_versions(os.environ),
             )
         )
 

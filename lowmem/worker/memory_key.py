@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowmem.base.software import software_versions
 from lowmem.protocol.messages import PlannedTrial
 from lowmem.worker.registry import is_file_reference
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lowmem.protocol.calibration import Calibration
     from lowmem.protocol.job import Job, PlanContext
     from lowmem.protocol.messages import Plan
-
-_VERSIONED = ("lowmem", "numpy", "zarr", "keras", "tensorflow", "jax", "torch")
 
 
 def planned_trials(
@@ -67,18 +65,7 @@ def memory_key(
         "device": request.device,
         # Frameworks keep buffers by the thread.
         "processors": len(os.sched_getaffinity(0)),
-        "versions": versions(),
+        "versions": software_versions(os.environ),
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the installed software that results depend on."""
-    found = {}
-    for package in _VERSIONED:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -19,6 +19,7 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.stores.write import RowWriter
+from lowmem.training import backend
 from lowmem_jobs.train.job import JOB
 from tests.driver import Cutter, drive
 
@@ -248,3 +249,40 @@ def test_without_such_layers_another_micro_batch_is_not_worth_a_note(tmp_path):
     overseer = Cutter()
     drive(JOB, tmp_path, SMALL, settings={"micro_batch": 2}, overseer=overseer)
     assert overseer.notes == []
+
+
+def test_a_resume_under_other_software_is_told_and_an_older_checkpoint_claims_nothing(
+    tmp_path, monkeypatch
+):
+    write_images(tmp_path, 20)
+    now = backend.environment()
+    assert {"python", "zarr", "numcodecs", "numpy", "keras", "backend"} <= set(now)
+    # Before these were kept.
+    first = {k: v for k, v in now.items() if k not in {"python", "zarr", "numcodecs"}}
+    later = now | {"python": "3.13.0", "zarr": "3.4.2"}
+    told = []
+    for environment in (first, now, later):
+        monkeypatch.setattr(backend, "environment", lambda found=environment: found)
+        overseer = Cutter(leave_after=1)
+        drive(JOB, tmp_path, SMALL, overseer=overseer)
+        told.append([line for line in overseer.lines if " was " in line])
+    assert told[:2] == [[], []]
+    assert [line.partition(":")[0] for line in told[2]] == [
+        f"python was {now['python']}, now 3.13.0",
+        f"zarr was {now['zarr']}, now 3.4.2",
+    ]
+
+
+@pytest.mark.parametrize("other", [np.arange(3), np.arange(9, dtype=np.uint8)])
+def test_a_training_goes_on_with_another_backend_than_its_generator_is_of(
+    tmp_path, monkeypatch, other
+):
+    write_images(tmp_path, 20)
+    kept = dict(backend.generator_states()).get("backend")
+    if kept is not None and other.dtype == kept.dtype:
+        pytest.skip("it is of this backend")
+    found = [("backend", other)]
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "generator_states", lambda: found)
+        drive(JOB, tmp_path, SMALL, leave_after=1)
+    assert drive(JOB, tmp_path, SMALL)["epoch"] == 2

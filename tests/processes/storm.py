@@ -253,7 +253,7 @@ def audit(workspace: Path, reference: Path) -> list[str]:
     wrong += [f"{name} is only in one" for name in one.keys() ^ two.keys()]
     wrong += [f"{n} differs" for n in one.keys() & two.keys() if one[n] != two[n]]
     wrong += [f"verify: {f.path} {f.problem}" for f in _findings(workspace)]
-    jobs, expected = _jobs(workspace), _jobs(reference)
+    jobs, expected = jobs_of(workspace), jobs_of(reference)
     for name, job in jobs.items():
         indices = [cycle.index for cycle in job.committed]
         if indices != list(range(len(indices))):
@@ -269,7 +269,8 @@ def _findings(workspace: Path):
     return verify(Workspace.at(workspace)).findings
 
 
-def _jobs(workspace: Path):
+def jobs_of(workspace: Path):
+    """Return what the report tells of each job."""
     return read_report(Workspace.at(workspace), is_live=False).jobs
 
 

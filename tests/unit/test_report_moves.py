@@ -82,6 +82,22 @@ def test_another_release_of_a_library_or_another_gpu_is_a_change_too():
     assert change.what == "from Tesla T4 to L4; from keras 3.15.0 to 3.16.0"
 
 
+def test_python_zarr_and_the_backend_are_named_but_not_what_older_records_lack():
+    older = {"zarr": "3.1.6", "tensorflow": "2.21.0", "jax": "0.7.2"}
+    former = {"python": "3.11.7", "zarr": "3.1.6", "backend": "tensorflow"}
+    newer = {"python": "3.13.0", "zarr": "3.4.2", "backend": "jax", "jax": "0.12.0"}
+    history = History().begin().run().start(0, versions=older).cycle(0)
+    history.start(1, versions=former).cycle(1).start(2, versions=newer).cycle(2).end()
+    (change,) = report_of(history).jobs["train"].changes
+    assert (change.cycle, change.what) == (
+        2,
+        (
+            "from python 3.11.7 to 3.13.0; from zarr 3.1.6 to 3.4.2; "
+            "from backend tensorflow to jax"
+        ),
+    )
+
+
 def test_a_run_on_one_device_promises_equality_throughout():
     history = History().begin().run().start(0).cycle(0).start(1).cycle(1).end()
     job = report_of(history).jobs["train"]

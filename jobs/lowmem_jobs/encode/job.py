@@ -148,4 +148,5 @@ JOB = Job(
     needs=needs,
     inputs=inputs,
     resume_at=resume_at,
+    uses_keras=True,
 )

@@ -54,4 +54,5 @@ JOB = Job(
     calibrate=calibrate,
     needs=needs,
     inputs=inputs,
+    uses_keras=True,
 )

@@ -195,4 +195,5 @@ JOB = Job(
     needs=needs,
     inputs=inputs,
     is_bare=True,
+    uses_keras=True,
 )

@@ -1,0 +1,47 @@
+"""The names that Keras keeps to itself are there, and do what lowmem needs of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lowmem.training import state
+from lowmem.training.keras_private import flattened_layers, global_seed_state
+
+pytestmark = pytest.mark.keras
+
+
+def test_what_is_drawn_without_a_seed_follows_from_the_global_state():
+    keras.utils.set_random_seed(1)
+    before = state.value_of(global_seed_state())
+    first = keras.ops.convert_to_numpy(keras.random.normal((4,)))
+    assert not np.array_equal(state.value_of(global_seed_state()), before)
+    # The same variable each time: what is assigned to it is what is drawn from.
+    global_seed_state().assign(before)
+    again = keras.ops.convert_to_numpy(keras.random.normal((4,)))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_layers_inside_other_layers_are_found():
+    inner = keras.Sequential([keras.layers.Dropout(0.5, name="deep")], name="inner")
+    inputs = keras.Input((3,))
+    outer = keras.layers.TimeDistributed(keras.layers.Dense(2, name="wrapped"))
+    x = keras.layers.Reshape((1, 3))(inner(inputs))
+    model = keras.Model(inputs, outer(x))
+    names = {layer.name for layer in flattened_layers(model)}
+    assert {"deep", "inner", "wrapped"} <= names
+    assert "deep" not in {layer.name for layer in model.layers}
+
+
+def test_no_other_file_uses_private_names_of_keras():
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("lowmem/**/*.py"), *root.glob("jobs/**/*.py")]
+    using = {
+        path.name
+        for path in sources
+        if "keras.src" in (text := path.read_text()) or "_flatten_layers" in text
+    }
+    assert using == {"keras_private.py"}
