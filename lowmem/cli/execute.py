@@ -258,7 +258,8 @@ def _check(orders: Sequence[JobOrder], session: Session) -> None:
     """Let the last job's senseless options be found before the first has begun."""
     for order in orders:
         device = chosen_device(order.device, uses_device=order.uses_device)
-        ask.plan(plan_request(order, session.space, device))
+        request = plan_request(order, session.space, device)
+        ask.plan(request, lambda: session.stops.count > 0)
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
