@@ -13,7 +13,7 @@ from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
 from lowmem.supervisor.signals import handle_stops
 
 
-class _StopSignal(BaseException):
+class StopSignal(BaseException):
     """Raised where a signal to stop comes; once a job runs, its supervisor takes them."""
 
     def __init__(self, number: int, _frame: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def leave_with(
     try:
         handle_stops(_raise_stop)
         status = work()
-    except _StopSignal as stop:
+    except StopSignal as stop:
         print_paragraph(
             f"stopped by {stop.name}. What was committed is kept; the same command goes "
             "on from there."
@@ -57,7 +57,7 @@ def leave_with(
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> None:
-    raise _StopSignal(number, frame)
+    raise StopSignal(number, frame)
 
 
 def _tell(error: LowmemError) -> int:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -114,6 +115,65 @@ def test_a_signal_to_every_process_of_a_run_loses_nothing_either(tmp_path, job, 
     assert run(job, space, "--rows", N_ROWS, *words).status == 0
     assert attempts(space)[-1].next_cycle == 1
     assert_counted(space, N_ROWS)
+
+
+def withheld_from(pid: int) -> set[int]:
+    """Return the signals that a process does not get, from its status in /proc."""
+    (line,) = [
+        line
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("SigBlk:")
+    ]
+    mask = int(line.split()[1], 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
+def test_no_signal_to_stop_reaches_the_processes_that_serve_a_run(tmp_path, job):
+    space = tmp_path / "w"
+    words = ("--pause", 0.5, "--mirror", tmp_path / "mirror")
+    with running(job, space, *words, cycle_steps=1) as live:
+        live.wait_for_commits(1)
+        mark = f"LOWMEM_RUN={live.worker.environ()['LOWMEM_RUN']}"
+        serving = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if (
+                "lowmem.mirror" in (line := process.info["cmdline"] or [])
+                and process.ppid() == live.process.pid
+            )
+            or mark in line
+        ]
+        assert len(serving) == 2  # the mirror, and what cleans up after all of them
+        for process in serving:
+            assert withheld_from(process.pid) >= set(STOP_SIGNALS)
+        # But the worker gets them, and what a job starts inherits no such mask.
+        assert not withheld_from(live.worker.pid) & set(STOP_SIGNALS)
+
+
+def test_a_signal_in_the_moment_in_which_the_supervisor_takes_over_is_heard(
+    tmp_path, job
+):
+    code = """
+import os, signal, sys
+from lowmem.cli import main
+take_over = os.execv
+def late(*words):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    take_over(*words)
+os.execv = late
+main.run()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", str(job), "--workspace", tmp_path / "w"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 75, done
+    assert "by SIGUSR1" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *WARNINGS])
