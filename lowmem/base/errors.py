@@ -393,6 +393,7 @@ class StoppedError(LowmemError):
     exit_code = EXIT_STOPPED
 
     def __init__(self, *, job: str, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"job {job} stopped: {reason}. Its progress is committed; the same command "
             "continues it."

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
+from types import FrameType
 from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
+from lowmem.supervisor.signals import handle_stops
 
-# What typer makes of Ctrl-C; once a job runs, its supervisor handles the signal itself.
-_INTERRUPTED = 130
+
+class StopSignal(BaseException):
+    """Raised where a signal to stop comes; once a job runs, its supervisor takes them."""
+
+    def __init__(self, number: int, _frame: FrameType | None) -> None:
+        self.name = signal.Signals(number).name
+        super().__init__(self.name)
 
 
 def leave_with(
@@ -26,10 +34,16 @@ def leave_with(
         Prints an error that is not lowmem's own and returns the exit code, or raises it
         again.
     """
+    status: object
     try:
+        handle_stops(_raise_stop)
         status = work()
-    except KeyboardInterrupt:
-        status = _INTERRUPTED
+    except StopSignal as stop:
+        print_paragraph(
+            f"stopped by {stop.name}. What was committed is kept; the same command goes "
+            "on from there."
+        )
+        status = EXIT_STOPPED
     except LowmemError as error:
         status = _tell(error)
     except OSError as error:
@@ -39,10 +53,11 @@ def leave_with(
         if explain is None:
             raise
         status = explain(error)
-    if status == _INTERRUPTED:
-        print_paragraph("interrupted before any job began. The same command begins it.")
-        status = EXIT_STOPPED
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _raise_stop(number: int, frame: FrameType | None) -> None:
+    raise StopSignal(number, frame)
 
 
 def _tell(error: LowmemError) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lowmem.base.backends import BACKENDS, Backend, find_backend
@@ -13,6 +13,8 @@ from lowmem.base.errors import LowmemError
 from lowmem.base.software import backend_versions, version_of
 from lowmem.base.units import format_bytes
 from lowmem.cli.execute import default_vram_budget_bytes
+from lowmem.cli.place import Place
+from lowmem.cli.surroundings import find_place
 from lowmem.memory.gpu import GpuSampler, binding_problem
 from lowmem.memory.machine import (
     cgroup_limits,
@@ -47,6 +49,7 @@ class Findings:
         Each a sentence that ends with what to do.
     """
 
+    place: Place
     system: str
     python: str
     cores: int
@@ -73,6 +76,7 @@ def examine(folder: Path) -> Findings:
     versions = _versions(backend)
     disk = disk_free_bytes(folder)
     return Findings(
+        place=find_place(has_gpu=gpu is not None),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         cores=cpu_count(),
@@ -140,8 +144,7 @@ def as_json(findings: Findings) -> dict[str, object]:
     """Return the findings as plain values."""
     return {
         name: list(value) if isinstance(value, tuple) else value
-        for name in Findings.__dataclass_fields__
-        for value in [getattr(findings, name)]
+        for name, value in asdict(findings).items()
     }
 
 
@@ -163,6 +166,7 @@ def as_text(findings: Findings) -> str:
     if findings.gpu is not None:
         gpu = f"{findings.gpu}, {format_bytes(findings.vram_total_bytes or 0)}"
     rows = {
+        "place": findings.place.name,
         "system": f"{findings.system}, Python {findings.python}",
         "cores": str(findings.cores),
         "RAM": f"{format_bytes(findings.ram_total_bytes)}, "
@@ -178,6 +182,20 @@ def as_text(findings: Findings) -> str:
         else "none",
     }
     lines = [f"{name:<14} {value}" for name, value in rows.items()]
+    lines += _place_lines(findings.place)
     if not findings.problems:
         return "\n".join([*lines, "", "Nothing is wrong."])
     return "\n".join([*lines, "", "Problems:", *(f"- {p}" for p in findings.problems)])
+
+
+def _place_lines(place: Place) -> list[str]:
+    """Return what ends a run here, and what to type."""
+    lines = []
+    if place.limits:
+        lines += ["", "Limits here:"]
+        for limit in place.limits:
+            mark = " (documented, not measured)" if limit.source == "documented" else ""
+            lines.append(f"- {limit.text}{mark}")
+    if place.advice:
+        lines += ["", "Suggested here:", *(f"  {line}" for line in place.advice)]
+    return lines

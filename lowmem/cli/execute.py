@@ -22,6 +22,7 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
+from lowmem.cli.time_left import auto_budget, is_auto, read_time_left
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
@@ -81,7 +82,7 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
     """
     began_s = SystemClock().monotonic()
     config = read_config(space.config)
-    options = with_config(options, config.get("run", {}))
+    options = _with_time(with_config(options, config.get("run", {})), job)
     references = PIPELINE if job == "all" else (job,)
     descriptions = ask.describe(references)
     given = given_options(options.extra, options.pins, descriptions)
@@ -103,6 +104,19 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
         for description, reference in zip(descriptions, references, strict=True)
     ]
     return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
+
+
+def _with_time(options: RunOptions, job: str) -> RunOptions:
+    """Return the options, a time budget of ``auto`` replaced by what is left."""
+    if not is_auto(options.time_budget):
+        return options
+    left = read_time_left()
+    budget, told = auto_budget(left, job)
+    # A batch system that does not tell is a problem; elsewhere nothing else is meant.
+    is_problem = left.job is not None and left.left_s is None
+    if is_problem or not options.quiet:
+        print(told, file=sys.stderr)
+    return replace(options, time_budget=budget)
 
 
 def _order(
@@ -258,7 +272,8 @@ def _check(orders: Sequence[JobOrder], session: Session) -> None:
     """Let the last job's senseless options be found before the first has begun."""
     for order in orders:
         device = chosen_device(order.device, uses_device=order.uses_device)
-        ask.plan(plan_request(order, session.space, device))
+        request = plan_request(order, session.space, device)
+        ask.plan(request, lambda: session.stops.count > 0)
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:

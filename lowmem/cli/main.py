@@ -69,7 +69,10 @@ VramOption = Annotated[
 ]
 TimeOption = Annotated[
     str | None,
-    typer.Option(metavar="DURATION", help="Stop in time, resumable: 90m, 11h30m."),
+    typer.Option(
+        metavar="DURATION",
+        help="Stop in time, resumable: 90m, 11h30m; auto: what SLURM leaves.",
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")

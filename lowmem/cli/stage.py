@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from lowmem.base.errors_staging import StagingStoppedError
 from lowmem.base.units import format_bytes
+from lowmem.cli.boundary import StopSignal
 from lowmem.report.columns import printable
 from lowmem.staging.stage import stage
 
@@ -63,7 +64,7 @@ def stage_with_bars(source: Path, folder: Path) -> Staged:
     bars = _Bars(printable(source.absolute().name))
     try:
         return stage(source, folder, tell=bars)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StopSignal):
         raise StagingStoppedError(source=source) from None
     finally:
         bars.close()

@@ -17,6 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from lowmem.base.config import read_config
+from lowmem.base.signals import let_through, withhold
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import leave_with
 from lowmem.cli.execute import Orders, execute
@@ -48,10 +49,13 @@ def supervise(orders: Orders, space: Workspace) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     line = [sys.executable, "-m", "lowmem.cli.supervise", str(descriptor)]
+    # One that comes now is told to the new program, once that can take it.
+    withhold()
     os.execv(sys.executable, line)  # noqa: S606 - no shell is the point
 
 
 def _run(descriptor: int) -> None:
+    let_through()
     with open(descriptor, "rb") as stream:
         handover = msgspec.json.decode(stream.read(), type=_Handover)
     space = Workspace.at(handover.workspace)

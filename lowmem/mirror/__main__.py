@@ -44,7 +44,6 @@ def main(answers_fd: int, supervisor_pid: int) -> int:
     """Serve one request; return the exit status."""
     _die_with(supervisor_pid)
     os.set_inheritable(answers_fd, False)  # noqa: FBT003 - the call's own form
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _stand_back()
 
     def send(message: Message) -> None:

@@ -103,10 +103,18 @@ class CycleEnded(Record, frozen=True, kw_only=True):
 
 
 class Incident(Record, frozen=True, kw_only=True):
-    """Something ended a worker before its job was done."""
+    """Something ended a worker before its job was done.
+
+    Attributes
+    ----------
+    signal
+        The signal that did, or that asked for it, such as SIGTERM; None for none, and
+        in journals that do not tell.
+    """
 
     attempt: int
     verdict: Verdict
+    signal: str | None = None
     ram_bytes: int | None
     vram_bytes: int | None = None
     where: str | None

@@ -241,6 +241,7 @@ def _events(records: Sequence[AnyRecord]) -> Iterator[EventReport]:
                 at=record.at,
                 attempt=record.attempt,
                 verdict=record.verdict,
+                signal=record.signal,
                 ram_bytes=record.ram_bytes,
                 vram_bytes=record.vram_bytes,
                 where=record.where,

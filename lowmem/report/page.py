@@ -107,6 +107,7 @@ def _environment() -> Environment:
         "count": words.count,
         "cycles_text": words.cycles_text,
         "devices_text": words.devices_text,
+        "event_name": words.event_name,
         "event_reading": words.event_reading,
         "plural": words.plural,
         "share": words.share,

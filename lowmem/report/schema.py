@@ -64,11 +64,19 @@ class CycleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventReport:
-    """Something that ended a worker before its job was done."""
+    """Something that ended a worker before its job was done.
+
+    Attributes
+    ----------
+    signal
+        The signal that did, or that asked for it, such as SIGTERM; None for none, and
+        where the journal does not tell.
+    """
 
     at: str
     attempt: int
     verdict: Verdict
+    signal: str | None
     ram_bytes: int | None
     vram_bytes: int | None
     where: str | None

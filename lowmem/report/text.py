@@ -15,6 +15,7 @@ from lowmem.report.words import (
     cycles_text,
     day_and_time,
     devices_text,
+    event_name,
     event_reading,
     mebibytes,
     pairs,
@@ -153,7 +154,7 @@ def _cycle_row(cycle: CycleReport, *, has_vram: bool) -> Row:
 def _event_text(event: EventReport) -> str:
     reading = f" at {event_reading(event)}" if event_reading(event) else ""
     place = f", in {event.where}" if event.where else ""
-    return f"{event.verdict} in attempt {event.attempt}{reading}{place}"
+    return f"{event_name(event)} in attempt {event.attempt}{reading}{place}"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

@@ -158,6 +158,11 @@ def change_text(change: ChangeReport, unit: str) -> str:
     )
 
 
+def event_name(event: EventReport) -> str:
+    """Return the verdict of an event, and the signal if there was one."""
+    return f"{event.verdict} ({event.signal})" if event.signal else event.verdict
+
+
 def event_reading(event: EventReport) -> str:
     """Return the reading that led to an event; empty if none was taken."""
     if event.verdict == "vram_limit":

@@ -36,7 +36,7 @@ from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.stacks import read_where
 from lowmem.supervisor.urgency import stand_back, urgent
-from lowmem.supervisor.verdict import verdict_of_death, verdict_of_failure
+from lowmem.supervisor.verdict import death, verdict_of_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,6 @@ class Attempt:
     vram_total_bytes: int | None = None
     device_name: str | None = None
     last_journaled_cycle: int = -1
-    made_progress: bool = False
     tempo: Tempo = field(default_factory=Tempo)
     startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
@@ -135,8 +134,8 @@ class Attempt:
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
             tail = log_tail(log, since=log_began)
-            verdict = verdict_of_death(exited.status, is_oom_kill=is_oom, last=tail)
-            self._ending = self._broke(verdict, detail=tail)
+            verdict, signal = death(exited.status, is_oom_kill=is_oom, last=tail)
+            self._ending = self._broke(verdict, signal=signal, detail=tail)
         if self.request.device == "gpu":
             tools, base = self.tools, self.vram_base_bytes
             is_there = await_device(tools.gpu, tools.clock, base)
@@ -283,13 +282,17 @@ class Attempt:
         """Act upon signals and the time budget."""
         if self._ending is not None:
             return
-        stops = self.tools.stops.count
-        if stops > self._stops_seen:
-            self._stops_seen = stops
-            self._ask_to_leave(worker, decide.Leaving.STOP)
-            if stops > 1:
+        stops = self.tools.stops
+        if stops.count > self._stops_seen:
+            self._stops_seen = stops.count
+            self.course, _ = decide.on_leave_request(
+                self.course, decide.Leaving.STOP, stops.by
+            )
+            self._show(f"{stops.by}: stopping at the next commit")
+            worker.send(Drain())
+            if stops.is_urgent:
                 worker.kill(self.tools.tree.pids, self.tools.clock)
-                self._ending = self._broke("signal")
+                self._ending = self._broke("signal", signal=stops.by)
             return
         if self._left_s is not None and self._left_s <= 0:
             self._await_stacks(worker)
@@ -302,11 +305,6 @@ class Attempt:
         if self.deadline is None:
             return None
         return self.deadline - self.tools.clock.monotonic()
-
-    def _ask_to_leave(self, worker: WorkerProcess, reason: decide.Leaving) -> None:
-        self.course, _ = decide.on_leave_request(self.course, reason)
-        self._show("stopping at the next commit")
-        worker.send(Drain())
 
     # --- messages -----------------------------------------------------------------
 
@@ -356,7 +354,6 @@ class Attempt:
         used_bytes = self.tools.tree.read().ram_bytes
         self._ledger.committed(answer, used_bytes)
         self.tools.mirror.committed(self.request.job, answer.cycle.index)
-        self.made_progress = True
         self.tempo = self.tempo.after(
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
@@ -385,10 +382,13 @@ class Attempt:
             failure=failure,
         )
 
-    def _broke(self, verdict: Verdict, detail: str = "") -> decide.Broke:
+    def _broke(
+        self, verdict: Verdict, *, signal: str | None = None, detail: str = ""
+    ) -> decide.Broke:
         stacks = self.tools.space.stacks(self.request.job)
         return decide.Broke(
             verdict=verdict,
+            signal=signal,
             ram_bytes=self._last_ram_bytes,
             vram_bytes=self._last_vram_bytes,
             tmpfs_bytes=self.tools.tree.tmpfs_growth_bytes(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
 from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.supervisor.signals import asked_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,8 @@ class Course:
         Commits of this attempt.
     leaving
         Why the worker is to leave at its next commit; None if it is not.
+    stopped_by
+        Name of the signal that asks it to; empty where none did.
     is_soft_spent
         Whether a fresh worker came under pressure within its first cycle: replacing it
         would change nothing, so only the hard limit counts from then on.
@@ -99,6 +102,7 @@ class Course:
     deaths: int = 0
     cycles: int = 0
     leaving: Leaving | None = None
+    stopped_by: str = ""
     is_soft_spent: bool = False
     first_end_bytes: int | None = None
 
@@ -125,9 +129,11 @@ def on_pressure(course: Course, pressure: Pressure) -> tuple[Course, Order]:
     return course, Order.NOTHING
 
 
-def on_leave_request(course: Course, reason: Leaving) -> tuple[Course, Order]:
+def on_leave_request(
+    course: Course, reason: Leaving, by: str = ""
+) -> tuple[Course, Order]:
     """Decide about a signal or the end of the time budget; the latest reason counts."""
-    return replace(course, leaving=reason), Order.DRAIN
+    return replace(course, leaving=reason, stopped_by=by), Order.DRAIN
 
 
 def on_commit(
@@ -221,9 +227,12 @@ class Broke:
         The part of it that lies in memory file systems, whoever wrote it there.
     is_device_lost
         Whether the device it ran on no longer answers.
+    signal
+        Name of the signal that ended it, or that asked for the end.
     """
 
     verdict: Verdict
+    signal: str | None = None
     ram_bytes: int | None = None
     vram_bytes: int | None = None
     tmpfs_bytes: int = 0
@@ -298,7 +307,8 @@ def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
 def _after_leaving(course: Course) -> Restart | End:
     if course.leaving is Leaving.RECYCLE:
         return Restart(course=course, action="replaced the worker")
-    reason = IN_TIME if course.leaving is Leaving.TIME else "asked to"
+    is_late = course.leaving is Leaving.TIME
+    reason = IN_TIME if is_late else asked_by(course.stopped_by)
     return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
 
 
@@ -310,7 +320,8 @@ def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End
             message=_WITHIN_A_STEP if course.cycles else _WITHOUT_COMMIT,
         )
     if course.leaving is Leaving.STOP:
-        return End(state="stopped", exit_code=EXIT_STOPPED, message="killed as asked")
+        reason = f"killed, {asked_by(course.stopped_by)}"
+        return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
     if ending.verdict in _MEMORY_VERDICTS:
         return _with_less(course, policy)
     course = replace(course, crashes=course.crashes + 1, deaths=course.deaths + 1)
@@ -321,10 +332,14 @@ def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End
         return End(
             state="failed",
             exit_code=EXIT_JOB,
-            message=f"the worker died {times} (last verdict: {ending.verdict}). "
+            message=f"the worker died {times} (last verdict: {_named(ending)}). "
             f"{ending.detail}".strip(),
         )
     return Restart(course=course, action="restarted with the same settings")
+
+
+def _named(broke: Broke) -> str:
+    return f"{broke.verdict} {broke.signal}" if broke.signal else broke.verdict
 
 
 def _after_failure(

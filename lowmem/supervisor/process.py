@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.backends import VARIABLE, find_backend
 from lowmem.base.files import make_folder, storage_errors
+from lowmem.base.signals import withheld
 from lowmem.base.software import version_of
 from lowmem.protocol.messages import answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
 from lowmem.supervisor.device import device_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lowmem.base.clock import Clock
@@ -126,16 +127,17 @@ class WorkerProcess:
             self._answers, worker_end = os.pipe()
             arguments = [worker_end, os.getpid(), *inherited_fds]
             try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "lowmem.worker", *map(str, arguments)],
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(worker_end, *inherited_fds),
-                    env=environment,
-                    # Ctrl-C in the terminal is for the supervisor to handle.
-                    start_new_session=True,
-                )
+                # Until the worker can tell whose they are; see `lowmem.worker.signals`.
+                with withheld():
+                    self._process = subprocess.Popen(
+                        [sys.executable, "-m", "lowmem.worker", *map(str, arguments)],
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
+                        pass_fds=(worker_end, *inherited_fds),
+                        env=environment,
+                        start_new_session=True,
+                    )
             except OSError:
                 os.close(self._answers)
                 raise
@@ -264,14 +266,7 @@ def run_report(workspace: Path, page: Path) -> bool:
     """
     line = [sys.executable, "-m", "lowmem", "report", str(workspace)]
     try:
-        done = subprocess.run(
-            [*line, "--html", str(page)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            timeout=_REPORT_S,
-        )
+        done = _ran([*line, "--html", str(page)], timeout_s=_REPORT_S)
     except (subprocess.TimeoutExpired, OSError):
         return False
     return done.returncode == 0
@@ -279,11 +274,39 @@ def run_report(workspace: Path, page: Path) -> bool:
 
 def run_module(module: str, *arguments: str) -> tuple[int, str]:
     """Run a module that would make this process large; return its status and stderr."""
-    line = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(
-        line, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    done = _ran([sys.executable, "-m", module, *arguments])
     return done.returncode, done.stderr
+
+
+def run_program(line: Sequence[str], *, timeout_s: float) -> str | None:
+    """Return what a program prints; None if it is not there, fails, or takes longer."""
+    try:
+        done = _ran(line, timeout_s=timeout_s)
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _ran(
+    line: Sequence[str], *, timeout_s: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; signals to stop do not reach it."""
+    with withheld():
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+    with process:
+        try:
+            out, errors = process.communicate(timeout=timeout_s)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(line, process.returncode, out, errors)
 
 
 class HelperProcess:
@@ -296,14 +319,21 @@ class HelperProcess:
         with _log_stream(log) as output:
             self._answers, helper_end = os.pipe()
             try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", module, str(helper_end), str(os.getpid())],
-                    stdin=subprocess.PIPE,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=(helper_end,),
-                    start_new_session=True,
-                )
+                with withheld():
+                    self._process = subprocess.Popen(
+                        [
+                            sys.executable,
+                            "-m",
+                            module,
+                            str(helper_end),
+                            str(os.getpid()),
+                        ],
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
+                        pass_fds=(helper_end,),
+                        start_new_session=True,
+                    )
             except OSError:
                 os.close(self._answers)
                 raise

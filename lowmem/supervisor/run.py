@@ -33,6 +33,7 @@ from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.history import history_of
+from lowmem.supervisor.incident import incident_of
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import (
@@ -42,6 +43,7 @@ from lowmem.supervisor.order import (
 )
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.signals import asked_by
 from lowmem.supervisor.telemetry import Telemetry
 from lowmem.supervisor.trials import Bench
 
@@ -159,9 +161,9 @@ def _in_time(order: JobOrder, session: Session) -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: session.stops.count > 0 or is_late()
     except StoppedError as error:
-        if is_late():
-            raise StoppedError(job=order.name, reason=decide.IN_TIME) from error
-        raise
+        asked = f"{asked_by(session.stops.by)}, {error.reason}"
+        reason = decide.IN_TIME if is_late() else asked
+        raise StoppedError(job=order.name, reason=reason) from error
 
 
 def _screen(order: JobOrder) -> Screen:
@@ -250,11 +252,9 @@ class SupervisedRun:
             self._refuse_if_stopped()
             ending, course = self._attempt(course)
             verdict = decide.on_ending(course, self._policy, ending)
-            if isinstance(ending, decide.Broke):
-                self._record_incident(ending, decide.action_of(verdict))
-            elif course.leaving is decide.Leaving.TIME:
-                in_time = decide.Broke(verdict="time")
-                self._record_incident(in_time, decide.action_of(verdict))
+            incident = incident_of(course, ending)
+            if incident is not None:
+                self._record_incident(incident, decide.action_of(verdict))
             if isinstance(verdict, decide.End):
                 return self._end(verdict, ending)
             course = verdict.course
@@ -280,7 +280,8 @@ class SupervisedRun:
         has_time = decide.has_time(left_s, self._startup_s, self._tempo)
         if has_time and not self._session.stops.count:
             return
-        reason = decide.IN_TIME if not has_time else "asked to"
+        asked = asked_by(self._session.stops.by)
+        reason = decide.IN_TIME if not has_time else asked
         error = StoppedError(job=self._order.name, reason=reason)
         self._write_end("stopped", error.exit_code, str(error))
         raise error
@@ -358,6 +359,7 @@ class SupervisedRun:
                 at=self._session.journal.now(),
                 attempt=self._attempts,
                 verdict=broke.verdict,
+                signal=broke.signal,
                 ram_bytes=broke.ram_bytes,
                 vram_bytes=broke.vram_bytes,
                 where=broke.where,

@@ -31,6 +31,30 @@ def verdict_of_death(status: int, *, is_oom_kill: bool, last: str = "") -> Verdi
     return "signal" if -status in _OUTSIDE_SIGNALS else "crash"
 
 
+def signal_of_death(status: int) -> str | None:
+    """Return the name of the signal that killed a process; None if none did.
+
+    Examples
+    --------
+    >>> signal_of_death(-9), signal_of_death(3)
+    ('SIGKILL', None)
+    """
+    names = {-number.value: number.name for number in signal.Signals}
+    return names.get(status)
+
+
+def death(
+    status: int, *, is_oom_kill: bool, last: str = ""
+) -> tuple[Verdict, str | None]:
+    """Return who ended a worker that sent nothing, and by which signal.
+
+    None where that tells nothing more: the kernel's own killer has but one.
+    """
+    verdict = verdict_of_death(status, is_oom_kill=is_oom_kill, last=last)
+    is_told = verdict in {"signal", "crash"}
+    return verdict, signal_of_death(status) if is_told else None
+
+
 def verdict_of_failure(failure: Failed) -> Verdict:
     """Return the verdict on a worker that said itself why it ended."""
     verdicts: dict[str, Verdict] = {

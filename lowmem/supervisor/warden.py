@@ -21,6 +21,8 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from lowmem.base.signals import withheld
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -59,14 +61,15 @@ class Warden:
     def __enter__(self) -> Self:
         mark = os.urandom(8).hex()
         shell_end, self._pipe = os.pipe()
-        with contextlib.suppress(OSError):
+        # A signal to all processes of a job must not take it first.
+        with contextlib.suppress(OSError), withheld():
             subprocess.run(
                 ["/bin/sh", "-c", _SCRIPT, "lowmem-warden", f"{_VARIABLE}={mark}"],
                 stdin=shell_end,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={"PATH": os.environ.get("PATH", os.defpath)},
-                # A Ctrl-C, or a kill of the whole group, must not take it first.
+                # Nor must a kill of the whole group.
                 start_new_session=True,
                 check=False,
             )

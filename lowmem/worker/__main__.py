@@ -23,6 +23,7 @@ from lowmem.protocol.messages import MEMORY_ERROR, Run, request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
+from lowmem.worker.signals import leave_stops_to
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Request
@@ -43,7 +44,7 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     os.register_at_fork(after_in_child=partial(_close, inherited))
     for descriptor in (answers_fd, *inherited_fds):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stops_to(supervisor_pid)
     _volunteer_for_the_oom_killer()
     channel = Channel(sys.stdin.buffer, answers_fd, SystemClock())
     os.register_at_fork(after_in_child=channel.forked)

@@ -17,6 +17,8 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Self
 
+from lowmem.base.signals import withheld
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
@@ -47,13 +49,15 @@ def started(
     buffering
         Of the pipes, as `open` takes it.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=buffering,
-        pass_fds=pass_fds,
-    )
+    # The worker decides when to end, and ends its helpers by SIGKILL.
+    with withheld():
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=buffering,
+            pass_fds=pass_fds,
+        )
     try:
         yield process
     finally:
@@ -132,8 +136,6 @@ def serve(answer: Callable[[bytes], bytes]) -> None:
     requests = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
-        # Of the worker, which has its own reasons to end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             while (request := _receive(requests)) is not None:
                 _send(answers, answer(request))

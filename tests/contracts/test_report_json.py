@@ -89,6 +89,7 @@ EVENT = {
     "verdict": one_of(VERDICTS),
     "ram_bytes": maybe(is_count),
     "vram_bytes": maybe(is_count),
+    "signal": maybe(is_text),
     "where": maybe(is_text),
     "action": is_text,
 }

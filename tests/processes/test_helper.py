@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lowmem.base.signals import STOP_SIGNALS
 from lowmem.worker.helper import Helper
 
 pytestmark = pytest.mark.process
@@ -41,6 +42,12 @@ def test_answers_come_in_order_whatever_their_length(helper):
     long = os.urandom(300_000)
     for word in (b"abc", b"", long, b"d\n\0e"):
         assert helper.ask(b"turn " + word) == 2 * word[::-1]
+
+
+def test_signals_to_stop_are_for_others_to_act_upon(helper):
+    for number in STOP_SIGNALS:
+        os.kill(helper.pid, number)
+    assert helper.ask(b"turn abc") == 2 * b"cba"
 
 
 def test_what_a_helper_prints_is_no_answer_but_goes_to_standard_error(

@@ -146,14 +146,15 @@ def test_the_command_killed_from_outside_goes_on_and_says_what_it_did(tmp_path):
     assert "reading back: 100%" in told
 
 
-def test_ctrl_c_ends_the_command_with_75_and_one_paragraph(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_stop_ends_the_command_with_75_and_one_paragraph(tmp_path, number):
     source = tmp_path / "faces.tar"
     with source.open("wb") as stream:
         stream.truncate(2**31)
     with lowmem("data", "stage", source, tmp_path / "data") as running:
         # The bar is shown, so the copying is under way.
         assert running.stderr.read(1)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         told = running.communicate(timeout=60)[1]
     assert running.returncode == 75
     assert "interrupted. What was copied is kept" in " ".join(told.split())

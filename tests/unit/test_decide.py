@@ -33,6 +33,7 @@ from lowmem.supervisor.decide import (
     on_leave_request,
     on_pressure,
 )
+from lowmem.supervisor.incident import incident_of
 from lowmem.supervisor.verdict import verdict_of_failure
 
 BUDGET = 1000
@@ -109,6 +110,20 @@ def test_a_worker_asked_to_leave_does_so_at_its_next_commit(reason, words):
     end = on_ending(course, POLICY, Left())
     assert (end.state, end.exit_code) == ("stopped", 75)
     assert words in end.message
+
+
+def test_what_the_user_and_the_journal_are_told_of_a_stop_names_its_signal():
+    course, _ = on_leave_request(Course(), Leaving.STOP, "SIGUSR1")
+    course, _ = on_commit(course, POLICY, 10)
+    assert on_ending(course, POLICY, Left()).message == "asked to, by SIGUSR1"
+    assert incident_of(course, Left()) == Broke(verdict="signal", signal="SIGUSR1")
+    killed = Broke(verdict="signal", signal="SIGKILL")
+    assert on_ending(course, POLICY, killed).message == "killed, asked to, by SIGUSR1"
+    assert incident_of(course, killed) is killed
+    assert incident_of(Course(leaving=Leaving.TIME), Left()) == Broke(verdict="time")
+    # A worker that is only replaced, and a job that is done, are no incidents.
+    assert incident_of(Course(leaving=Leaving.RECYCLE), Left()) is None
+    assert incident_of(course, Finished(published=(), summary={})) is None
 
 
 def test_a_stop_while_a_worker_is_being_replaced_stops():

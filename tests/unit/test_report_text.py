@@ -68,6 +68,14 @@ def test_events_results_and_messages_are_printed():
     assert line_with(text, "40 committed, 1 interrupted: 163,840 images")
 
 
+def test_an_event_names_the_signal_that_ended_a_worker_where_there_was_one():
+    history = History().begin().run().start(0).cycle(0)
+    history.incident(verdict="signal", signal="SIGUSR1", where=None)
+    assert line_with(
+        text_from_report(report_of(history)), "signal (SIGUSR1) in attempt"
+    )
+
+
 def test_a_change_of_settings_is_printed_where_it_happened():
     lines = text_from_report(report_of(killed_and_retried())).splitlines()
     cut = next(at for at, line in enumerate(lines) if "interrupted " in line)

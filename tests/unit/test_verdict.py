@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lowmem.supervisor.verdict import verdict_of_death
+from lowmem.supervisor.verdict import death, verdict_of_death
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,21 @@ from lowmem.supervisor.verdict import verdict_of_death
 )
 def test_the_exit_status_tells_who_ended_a_silent_worker(status, is_oom_kill, verdict):
     assert verdict_of_death(status, is_oom_kill=is_oom_kill) == verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "is_oom_kill", "told"),
+    [
+        (-signal.SIGKILL, False, ("signal", "SIGKILL")),
+        (-signal.SIGSEGV, False, ("crash", "SIGSEGV")),
+        (-signal.SIGKILL, True, ("kernel_oom", None)),
+        (3, False, ("crash", None)),
+    ],
+)
+def test_the_signal_that_ended_a_worker_is_named_where_it_tells_more(
+    status, is_oom_kill, told
+):
+    assert death(status, is_oom_kill=is_oom_kill) == told
 
 
 def test_an_abort_over_a_failed_allocation_is_a_stop_for_memory():

@@ -1,0 +1,150 @@
+"""lowmem within a real SLURM: time limits, warnings, cancelled jobs, arrays, requeues."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from lowmem.protocol.records import CycleEnded, RunBegun
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    assert_counted,
+    committed_cycles,
+    incidents,
+    job_file,
+    records,
+    run,
+    until,
+)
+from tests.processes.slurm_cluster import Cluster, cluster, what_is_missing
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.slow,
+    # Nodes, ports and time limits of whole minutes are shared with nothing else.
+    pytest.mark.alone,
+    pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing() or "-"),
+]
+
+PAGE = Path(__file__).parents[2] / "docs" / "places.md"
+# seconds; a time limit has a resolution of a minute, a requeued job waits for one more.
+PATIENCE_S = 400.0
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path):
+    return job_file(tmp_path, COUNTING)
+
+
+def command(*words: object) -> str:
+    return shlex.join([sys.executable, "-m", "lowmem", "run", *map(str, words)])
+
+
+def batch(line: str, *options: str) -> str:
+    head = [f"#SBATCH {option}" for option in options]
+    return "\n".join(["#!/bin/bash", *head, line, ""])
+
+
+def runs_of(space):
+    return [r for r in records(space) if isinstance(r, RunBegun)]
+
+
+def assert_nothing_was_cut(space) -> None:
+    cycles = [r for r in records(space) if isinstance(r, CycleEnded)]
+    assert {c.outcome for c in cycles} == {"committed"}
+
+
+def test_the_script_of_the_docs_goes_through_its_time_limit_to_the_same_result(
+    tmp_path, slurm: Cluster, job
+):
+    space = tmp_path / "w"
+    (script,) = re.findall(
+        r"```bash\n(#!/bin/bash\n.*?)```", PAGE.read_text(), re.DOTALL
+    )
+    ours = command(job, "--workspace", space, "--rows", 320, "--pause", 0.25)
+    script, n_lines = re.subn(
+        r"lowmem run all .*?--ram-budget 7G", lambda _: ours, script, flags=re.DOTALL
+    )
+    # A warning two minutes before the end of one minute is another test.
+    script, n_warnings = re.subn(r"#SBATCH --signal=.*\n", "", script)
+    assert (n_lines, n_warnings) == (1, 1)
+    # 80 s of work in jobs of one minute; what is not of this test stays as it is.
+    words = ["--time=1", "--mem=0", f"--output={tmp_path}/out"]
+    number = slurm.submit(script, *words)
+    ended = slurm.wait_for_end(number, patience_s=PATIENCE_S)
+    said = (tmp_path / "out").read_text()
+    assert ended["JobState"] == "COMPLETED", said
+    assert int(ended["Restarts"]) >= 1
+    assert len(runs_of(space)) >= 2
+    assert all(30 < began.time_budget_s <= 54 for began in runs_of(space))
+    assert "SLURM job" in said
+    # In time, by itself: no signal was needed.
+    assert {event.verdict for event in incidents(space)} == {"time"}
+    assert_nothing_was_cut(space)
+    assert_counted(space, 320)
+
+
+def test_the_warning_before_a_time_limit_commits_and_the_job_ends_with_75(
+    tmp_path, slurm: Cluster, job
+):
+    space = tmp_path / "w"
+    words = ["--workspace", space, "--rows", 2_000, "--cycle-steps", 10_000]
+    line = "exec " + command(job, *words, "--pause", 0.05)
+    # The warning comes up to a minute early: soon after the start.
+    options = ["--time=1", "--signal=B:USR1@40", f"--output={tmp_path}/out"]
+    number = slurm.submit(batch(line, *options))
+    ended = slurm.wait_for_end(number, patience_s=PATIENCE_S)
+    assert ended["ExitCode"] == "75:0", (tmp_path / "out").read_text()
+    (event,) = incidents(space)
+    assert (event.verdict, event.signal) == ("signal", "SIGUSR1")
+    assert_nothing_was_cut(space)
+    assert run(job, space, "--rows", 2_000, cycle_steps=None).status == 0
+    assert_counted(space, 2_000)
+
+
+def test_a_cancelled_job_whose_every_process_is_signalled_commits(
+    tmp_path, slurm: Cluster, job
+):
+    space = tmp_path / "w"
+    words = ["--workspace", space, "--rows", 2_000, "--cycle-steps", 10_000]
+    line = "exec " + command(job, *words, "--pause", 0.05)
+    number = slurm.submit(batch(line, "--time=10", f"--output={tmp_path}/out"))
+    rows = space / ".lowmem" / "jobs" / "count" / "staging" / "rows.txt"
+    until(lambda: rows.exists() and len(rows.read_text().splitlines()) > 20)
+    before = len(rows.read_text().splitlines())
+    slurm.ask("scancel", number)
+    slurm.wait_for_end(number, patience_s=PATIENCE_S)
+    until(lambda: incidents(space))
+    (event,) = incidents(space)
+    assert (event.verdict, event.signal) == ("signal", "SIGTERM")
+    assert_nothing_was_cut(space)
+    assert sum(c.cycle.items for c in committed_cycles(records(space))) >= before
+
+
+def test_each_task_of_an_array_knows_what_is_left_of_it_alone(
+    tmp_path, slurm: Cluster, job
+):
+    at = "$SLURM_ARRAY_TASK_ID"
+    line = command(job, "--rows", 100, "--pause", 0.1, "--time-budget", "auto")
+    # The task that has the number of all is the last: its limit is the longest.
+    line = f"scontrol update JobId=$SLURM_ARRAY_JOB_ID'_'{at} TimeLimit=$((10 + 10 * {at}))\n{line}"
+    line += f' --workspace "{tmp_path}/w{at}"'
+    options = ["--time=60", "--array=0-1", f"--output={tmp_path}/out%a"]
+    array = slurm.submit(batch(line, *options))
+    for task in (0, 1):
+        ended = slurm.wait_for_end(f"{array}_{task}", patience_s=PATIENCE_S)
+        assert ended["JobState"] == "COMPLETED", (tmp_path / f"out{task}").read_text()
+        (began,) = runs_of(tmp_path / f"w{task}")
+        limit_s = 60 * (10 + 10 * task)
+        assert limit_s - 60 - 45 < began.time_budget_s <= limit_s - 60
+        assert_counted(tmp_path / f"w{task}", 100)
