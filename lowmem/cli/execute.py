@@ -22,14 +22,13 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
+from lowmem.history.makers import additions_to
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
-from lowmem.protocol.makers import additions_to
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.fragments import remove_fragments
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
 from lowmem.supervisor.order import (
@@ -46,7 +45,7 @@ from lowmem.supervisor.warden import Warden
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.makers import DoneRun
+    from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
 
 # Bytes; a free Colab GPU.
@@ -244,7 +243,7 @@ def execute(orders: Orders, space: Workspace) -> None:
     ):
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
-            recorded = history_of(need.job, session.read_records()).recipe
+            recorded = session.past().of(need.job).recipe
             needed = _needed_order(need, order, orders, recorded)
             _run_one(needed, session, run_needed)
 
@@ -300,13 +299,10 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     """Return what other jobs had added to results that this one has to make again."""
     if order.is_restart:
         return ()
-    names = history_of(order.name, session.read_records()).published
+    past = session.past()
+    names = past.of(order.name).published
     lost = [name for name in names if not (session.space.root / name).exists()]
-    if not lost:
-        return ()
-    return additions_to(
-        order.name, lost, session.read_records(), ask.adds_to_others(session.space)
-    )
+    return additions_to(order.name, lost, past, ask.adds_to_others(session.space))
 
 
 def _needed_order(
