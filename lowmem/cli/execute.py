@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
 from lowmem.base.errors import DataError
+from lowmem.cli.commands import derived_command, typed_value
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
     PIPELINE,
@@ -70,8 +71,15 @@ class Orders:
     began_s: float
 
 
-def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
+def orders_of(
+    job: str, space: Workspace, options: RunOptions, command: tuple[str, ...] = ()
+) -> Orders:
     """Return what a command line orders; nothing is written yet.
+
+    Parameters
+    ----------
+    command
+        The words after ``lowmem``, as they were typed.
 
     Raises
     ------
@@ -98,6 +106,7 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
             config,
             began_s=began_s,
             is_pipeline=job == "all",
+            command=command,
         )
         for description, reference in zip(descriptions, references, strict=True)
     ]
@@ -113,6 +122,7 @@ def _order(
     *,
     began_s: float,
     is_pipeline: bool,
+    command: tuple[str, ...],
 ) -> JobOrder:
     budgets = chosen_budgets(
         options,
@@ -128,7 +138,7 @@ def _order(
         config=config.get(description.name, {}),
         is_pipeline=is_pipeline,
         deadline=None if budgets.time_s is None else began_s + budgets.time_s,
-        command=tuple(sys.argv[1:]),
+        command=command,
     )
 
 
@@ -167,6 +177,10 @@ def order_of(run: DoneRun, space: Workspace) -> JobOrder:
         {},
         began_s=SystemClock().monotonic(),
         is_pipeline=False,
+        command=run.command
+        or derived_command(
+            run.begun.reference, values, options, table={}, workspace=str(space.root)
+        ),
     )
 
 
@@ -321,7 +335,12 @@ def _needed_order(
     """
     (description,) = ask.describe([need.job])
     options: dict[str, object] = dict(need.options or {})
+    run_options = orders.options
     if recorded is not None:
+        seed = recorded.get("seed")
+        run_options = replace(
+            run_options, seed=seed if isinstance(seed, int) else run_options.seed
+        )
         named = {option.name for option in description.options}
         options = {
             key: value
@@ -337,13 +356,17 @@ def _needed_order(
     needed = _order(
         description,
         need.job,
-        orders.options,
+        run_options,
         GivenOptions(values=options),
         orders.config,
         began_s=orders.began_s,
         is_pipeline=False,
+        command=derived_command(
+            need.job,
+            options,
+            run_options,
+            table=orders.config.get("run", {}),
+            workspace=typed_value(order.command, "workspace"),
+        ),
     )
-    seed = recorded.get("seed", needed.seed) if recorded else needed.seed
-    return replace(
-        needed, is_restart=False, seed=seed if isinstance(seed, int) else needed.seed
-    )
+    return replace(needed, is_restart=False)

@@ -10,6 +10,7 @@ from lowmem.base.config import read_config
 from lowmem.base.errors import ReportedError, StorageError
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
+from lowmem.cli.commands import typed_value
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owners_of
 from lowmem.integrity.findings import MirrorStanding
@@ -31,13 +32,11 @@ if TYPE_CHECKING:
     from lowmem.integrity.findings import Finding, Verification
     from lowmem.protocol.inspecting import Inspected
 
-_OPTION = "--mirror"
-
 
 def remembered_mirror(space: Workspace) -> str | None:
     """Return the mirror of the newest run that began a job, else lowmem.toml's."""
     for begun in reversed(_past(space).begun):
-        url = _option_of(begun.command)
+        url = typed_value(begun.command, "mirror")
         if url:
             return url
     configured = read_config(space.config).get("run", {}).get("mirror")
@@ -46,15 +45,6 @@ def remembered_mirror(space: Workspace) -> str | None:
 
 def _past(space: Workspace) -> Past:
     return past_of(read_lines(space.journal).records)
-
-
-def _option_of(words: Sequence[str]) -> str | None:
-    for n, word in enumerate(words):
-        if word == _OPTION:
-            return words[n + 1] if n + 1 < len(words) else None
-        if word.startswith(f"{_OPTION}="):
-            return word.partition("=")[2]
-    return None
 
 
 def inspected_with(

@@ -55,6 +55,15 @@ def setting_key(settings: Mapping[str, int]) -> Setting:
     return frozenset(settings.items())
 
 
+def _typed(begun: JobBegun | None) -> tuple[str, ...]:
+    """Return the line that began a job.
+
+    Of a job that another one needed, lowmem 0.1.0 recorded words that nobody can type.
+    """
+    is_told = begun is not None and begun.command[:1] == ("run",)
+    return begun.command if begun is not None and is_told else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """A cycle that ran.
@@ -88,6 +97,11 @@ class DoneRun:
     begun: JobBegun | None
     ended: JobEnded
     device: Device = "cpu"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words after ``lowmem`` that began it; empty where they are not told."""
+        return _typed(self.begun)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +183,11 @@ class JobPast:
     def recipe(self) -> Mapping[str, object] | None:
         """What it was begun with; None if it never was."""
         return None if self.begun is None else self.begun.recipe
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words after ``lowmem`` that continue it; empty where they are not told."""
+        return _typed(self.begun)
 
     @property
     def is_done(self) -> bool:

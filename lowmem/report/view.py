@@ -80,7 +80,7 @@ def _job(past: JobPast, *, is_running: bool) -> JobReport:
         vram_peak_bytes=past.vram_peak_bytes,
         attempts=past.n_workers,
         reference=begun.reference if begun else past.job,
-        command=begun.command if begun else (),
+        command=past.command,
         unit=unit,
         begun_at=past.first.at if past.first else "",
         last_at=past.last.at if past.last else "",
