@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.cli.execute import order_of
+from lowmem.history.fold import past_of
 from lowmem.integrity.lines import read_lines
-from lowmem.integrity.past import pasts_of
 from lowmem.protocol.messages import Finished, Rebuild
 from lowmem.supervisor.rebuild import rebuild_results
 from lowmem.supervisor.remake import Step, remake_results
@@ -46,7 +46,7 @@ def make_again(session: Session, making: Making) -> None:
         remake_results(steps, session, making.files)
         return
     (run,) = making.runs
-    past = pasts_of(read_lines(session.space.journal).records)[run.job]
+    past = past_of(read_lines(session.space.journal).records).of(run.job)
     wanted = Rebuild(
         files=making.files,
         rows=making.rows,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
 from lowmem.base.errors import DataError
+from lowmem.cli.commands import derived_command, typed_value
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
     PIPELINE,
@@ -23,14 +24,13 @@ from lowmem.cli.orders import (
     with_config,
 )
 from lowmem.cli.time_left import auto_budget, is_auto, read_time_left
+from lowmem.history.makers import additions_to
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
-from lowmem.protocol.makers import additions_to
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.fragments import remove_fragments
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
 from lowmem.supervisor.order import (
@@ -47,7 +47,7 @@ from lowmem.supervisor.warden import Warden
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.makers import DoneRun
+    from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
 
 # Bytes; a free Colab GPU.
@@ -72,8 +72,15 @@ class Orders:
     began_s: float
 
 
-def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
+def orders_of(
+    job: str, space: Workspace, options: RunOptions, command: tuple[str, ...] = ()
+) -> Orders:
     """Return what a command line orders; nothing is written yet.
+
+    Parameters
+    ----------
+    command
+        The words after ``lowmem``, as they were typed.
 
     Raises
     ------
@@ -100,6 +107,7 @@ def orders_of(job: str, space: Workspace, options: RunOptions) -> Orders:
             config,
             began_s=began_s,
             is_pipeline=job == "all",
+            command=command,
         )
         for description, reference in zip(descriptions, references, strict=True)
     ]
@@ -128,6 +136,7 @@ def _order(
     *,
     began_s: float,
     is_pipeline: bool,
+    command: tuple[str, ...],
 ) -> JobOrder:
     budgets = chosen_budgets(
         options,
@@ -143,7 +152,7 @@ def _order(
         config=config.get(description.name, {}),
         is_pipeline=is_pipeline,
         deadline=None if budgets.time_s is None else began_s + budgets.time_s,
-        command=tuple(sys.argv[1:]),
+        command=command,
     )
 
 
@@ -182,6 +191,10 @@ def order_of(run: DoneRun, space: Workspace) -> JobOrder:
         {},
         began_s=SystemClock().monotonic(),
         is_pipeline=False,
+        command=run.command
+        or derived_command(
+            run.begun.reference, values, options, table={}, workspace=str(space.root)
+        ),
     )
 
 
@@ -258,7 +271,7 @@ def execute(orders: Orders, space: Workspace) -> None:
     ):
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
-            recorded = history_of(need.job, session.read_records()).recipe
+            recorded = session.past().of(need.job).recipe
             needed = _needed_order(need, order, orders, recorded)
             _run_one(needed, session, run_needed)
 
@@ -315,13 +328,10 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     """Return what other jobs had added to results that this one has to make again."""
     if order.is_restart:
         return ()
-    names = history_of(order.name, session.read_records()).published
+    past = session.past()
+    names = past.of(order.name).published
     lost = [name for name in names if not (session.space.root / name).exists()]
-    if not lost:
-        return ()
-    return additions_to(
-        order.name, lost, session.read_records(), ask.adds_to_others(session.space)
-    )
+    return additions_to(order.name, lost, past, ask.adds_to_others(session.space))
 
 
 def _needed_order(
@@ -340,7 +350,12 @@ def _needed_order(
     """
     (description,) = ask.describe([need.job])
     options: dict[str, object] = dict(need.options or {})
+    run_options = orders.options
     if recorded is not None:
+        seed = recorded.get("seed")
+        run_options = replace(
+            run_options, seed=seed if isinstance(seed, int) else run_options.seed
+        )
         named = {option.name for option in description.options}
         options = {
             key: value
@@ -356,13 +371,17 @@ def _needed_order(
     needed = _order(
         description,
         need.job,
-        orders.options,
+        run_options,
         GivenOptions(values=options),
         orders.config,
         began_s=orders.began_s,
         is_pipeline=False,
+        command=derived_command(
+            need.job,
+            options,
+            run_options,
+            table=orders.config.get("run", {}),
+            workspace=typed_value(order.command, "workspace"),
+        ),
     )
-    seed = recorded.get("seed", needed.seed) if recorded else needed.seed
-    return replace(
-        needed, is_restart=False, seed=seed if isinstance(seed, int) else needed.seed
-    )
+    return replace(needed, is_restart=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -168,7 +169,8 @@ def run_command(
     )
     name = _required(job)
     recover_first(space, options)
-    supervise(orders_of(name, space, options), space)
+    command = tuple(sys.argv[1:])
+    supervise(orders_of(name, space, options, command), space)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)

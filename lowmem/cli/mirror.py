@@ -13,7 +13,6 @@ from lowmem.base.placing import finish_placing, is_placing
 from lowmem.base.workspace import Workspace
 from lowmem.cli.orders import RunOptions, with_config
 from lowmem.protocol.mirroring import Answered, RecoveredJob
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror, tell_done
 from lowmem.supervisor.run import Session
@@ -94,11 +93,11 @@ def _standing(job: RecoveredJob) -> str:
 def tell_results(session: Session) -> None:
     """Tell the mirror of the results of earlier runs; it sends what it does not have."""
     root = session.space.root
-    for job in dict.fromkeys(record.job for record in session.read_records()):
-        history = history_of(job, session.read_records())
-        is_there = all((root / name).exists() for name in history.published)
-        if history.is_done and is_there:
-            tell_done(session.mirror, session.read_records(), job)
+    past = session.past()
+    for job, own in past.jobs.items():
+        is_there = all((root / name).exists() for name in own.published)
+        if own.is_done and is_there:
+            tell_done(session.mirror, past, job)
 
 
 def speaker(options: RunOptions) -> Callable[[str], None]:

@@ -10,13 +10,13 @@ from lowmem.base.config import read_config
 from lowmem.base.errors import ReportedError, StorageError
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
+from lowmem.cli.commands import typed_value
+from lowmem.history.fold import past_of
+from lowmem.history.makers import owners_of
 from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.mirrored import with_mirror, without
-from lowmem.integrity.past import pasts_of
 from lowmem.integrity.scan import verify
-from lowmem.protocol.makers import owners_of
-from lowmem.protocol.records import JobBegun
 from lowmem.supervisor.mirror_check import (
     discard_archives,
     inspect_mirror,
@@ -28,31 +28,23 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.checkpoints.manifest import FileEntry
+    from lowmem.history.past import JobPast, Past
     from lowmem.integrity.findings import Finding, Verification
-    from lowmem.integrity.past import JobPast
     from lowmem.protocol.inspecting import Inspected
-
-_OPTION = "--mirror"
 
 
 def remembered_mirror(space: Workspace) -> str | None:
     """Return the mirror of the newest run that began a job, else lowmem.toml's."""
-    begun = [r for r in read_lines(space.journal).records if isinstance(r, JobBegun)]
-    for record in reversed(begun):
-        url = _option_of(record.command)
+    for begun in reversed(_past(space).begun):
+        url = typed_value(begun.command, "mirror")
         if url:
             return url
     configured = read_config(space.config).get("run", {}).get("mirror")
     return str(configured) if configured else None
 
 
-def _option_of(words: Sequence[str]) -> str | None:
-    for n, word in enumerate(words):
-        if word == _OPTION:
-            return words[n + 1] if n + 1 < len(words) else None
-        if word.startswith(f"{_OPTION}="):
-            return word.partition("=")[2]
-    return None
+def _past(space: Workspace) -> Past:
+    return past_of(read_lines(space.journal).records)
 
 
 def inspected_with(
@@ -70,8 +62,8 @@ def told_with(
     local: Verification, space: Workspace, url: str, inspected: Inspected
 ) -> Verification:
     """Return a verification with what an inspection of the mirror found."""
-    records = read_lines(space.journal).records
-    return with_mirror(local, inspected, pasts_of(records), owners_of(records), url=url)
+    past = _past(space)
+    return with_mirror(local, inspected, past.jobs, owners_of(past), url=url)
 
 
 def verify_with(space: Workspace, url: str | None) -> Verification:
@@ -96,8 +88,7 @@ def restore_checkpoints(space: Workspace, url: str) -> list[str]:
     Their descriptions first: they say what the other files must be.
     """
     clock = SystemClock()
-    pasts = pasts_of(read_lines(space.journal).records)
-    manifests = dict.fromkeys(_lost_manifests(space, pasts), "")
+    manifests = dict.fromkeys(_lost_manifests(space, _past(space).jobs), "")
     taken = restore_files(url, space, manifests, clock)
     taken |= restore_files(url, space, dict(_lost_files(space)), clock)
     return _told(taken)

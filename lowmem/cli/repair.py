@@ -19,10 +19,10 @@ from lowmem.cli.mirror_check import (
     told_with,
 )
 from lowmem.cli.orders import RunOptions
+from lowmem.history.fold import past_of
 from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.making import makings
-from lowmem.integrity.past import pasts_of
 from lowmem.integrity.scan import verify
 from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
@@ -127,9 +127,9 @@ def _with_mirror(
 
 def _make_all_again(session: Session, damaged: list[Finding], told: Repair) -> None:
     space = session.space
-    records = read_lines(space.journal).records
-    recorded = {job: recorded_results(space, job) for job in pasts_of(records)}
-    for making in makings(damaged, records, recorded, adds_to_others(space)):
+    past = past_of(read_lines(space.journal).records)
+    recorded = {job: recorded_results(space, job) for job in past.jobs}
+    for making in makings(damaged, past, recorded, adds_to_others(space)):
         try:
             make_again(session, making)
         except StoppedError:

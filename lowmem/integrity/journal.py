@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.integrity.past import pasts_of
+from lowmem.history.fold import past_of, taken_back_from
 from lowmem.protocol.records import AttemptBegun, CycleEnded, JobBegun, JobEnded
 
 if TYPE_CHECKING:
@@ -55,13 +55,16 @@ def mended_journal(
         if own:
             records, told = _with_job(records, job, own, is_done=job in published)
             notes += told
-    for job, past in pasts_of(records).items():
+    for job, past in past_of(records).jobs.items():
         if past.missing_cycles:
-            listed = ", ".join(map(str, past.missing_cycles))
-            notes.append(
-                f"journal: what {job} measured in cycle {listed} is lost; its work is not"
-            )
+            notes.append(lost_measurements(job, past.missing_cycles))
     return Mended(records=tuple(records), notes=tuple(notes))
+
+
+def lost_measurements(job: str, cycles: Collection[int]) -> str:
+    """Return in words that no record tells of some committed cycles of a job."""
+    listed = ", ".join(map(str, cycles))
+    return f"journal: what {job} measured in cycle {listed} is lost; its work is not"
 
 
 def _note(line: int, is_restored: bool) -> str:  # noqa: FBT001 - private, two places
@@ -76,16 +79,15 @@ def _with_job(
     """Return the records with what the checkpoints of a job add to them."""
     notes = []
     newest = manifests[-1]
-    past = pasts_of(records).get(job)
-    if past is None or past.begun is None or past.begun.recipe != newest.recipe:
+    past = past_of(records).of(job)
+    if past.begun is None or past.begun.recipe != newest.recipe:
         records = _with_beginning(records, job, newest)
         notes.append(f"journal: the beginning of {job}, from its checkpoint's recipe")
     for manifest in manifests:
-        past = pasts_of(records)[job]
-        if manifest.generation not in past.cycles:
+        if manifest.generation not in past_of(records).of(job).committed:
             records = _with_cycle(records, job, manifest)
             notes.append(f"journal: cycle {manifest.generation} of {job}, unmeasured")
-    if is_done and pasts_of(records)[job].ended is None:
+    if is_done and past_of(records).of(job).ended is None:
         records = [*records, _end(job, newest)]
         notes.append(f"journal: the end of {job}, from its last checkpoint")
     return records, notes
@@ -120,15 +122,15 @@ def _is_end(record: AnyRecord) -> bool:
 def _with_cycle(
     records: list[AnyRecord], job: str, manifest: Manifest
 ) -> list[AnyRecord]:
-    """Put a cycle before the first of the job's records that must come after it."""
+    """Put a cycle where it counts: after what took it back, before what comes after it."""
     attempt, place = 1, len(records)
     for index, record in _since_begun(records, job):
-        if _is_end(record) or (
-            isinstance(record, CycleEnded) and record.cycle.index > manifest.generation
-        ):
+        taken_back = taken_back_from(record)
+        if taken_back is not None and taken_back <= manifest.generation:
+            place = len(records)
+        elif place == len(records) and _comes_after(record, manifest.generation):
             place = index
-            break
-        if isinstance(record, AttemptBegun):
+        if isinstance(record, AttemptBegun) and place == len(records):
             attempt = record.attempt
     ended = CycleEnded(
         job=job,
@@ -138,6 +140,14 @@ def _with_cycle(
         cycle=manifest.cycle,
     )
     return [*records[:place], ended, *records[place:]]
+
+
+def _comes_after(record: AnyRecord, generation: int) -> bool:
+    if isinstance(record, CycleEnded):
+        return record.cycle.index > generation
+    return _is_end(record) or (
+        isinstance(record, AttemptBegun) and record.next_cycle > generation
+    )
 
 
 def _since_begun(
@@ -165,9 +175,9 @@ def roll_back(
     records: Sequence[AnyRecord], job: str, generation: int, *, at: str
 ) -> tuple[CycleEnded, ...]:
     """Return the record that says that commits after ``generation`` are lost."""
-    past = pasts_of(records).get(job)
-    lost = [] if past is None else [i for i in past.cycles if i > generation]
-    if past is None or not lost or past.ended is not None:
+    past = past_of(records).of(job)
+    lost = [index for index in past.committed if index > generation]
+    if not lost or past.is_done:
         return ()
     cycle = past.cycles[min(lost)]
     return (CycleEnded(job=job, at=at, attempt=0, outcome="rolled_back", cycle=cycle),)

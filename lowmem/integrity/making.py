@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.integrity.past import pasts_of
-from lowmem.protocol.makers import makers_of, owners_of, result_of
+from lowmem.history.makers import makers_of, owners_of, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from lowmem.checkpoints.manifest import FileEntry
+    from lowmem.history.past import DoneRun, Past
     from lowmem.integrity.findings import Finding
-    from lowmem.protocol.makers import DoneRun
-    from lowmem.protocol.records import AnyRecord
 
     Recorded = Mapping[str, Mapping[str, FileEntry]]
 
@@ -50,7 +48,7 @@ class Making:
 
 def makings(
     damaged: Iterable[Finding],
-    records: Sequence[AnyRecord],
+    past: Past,
     recorded: Recorded,
     adds: Callable[[DoneRun], bool],
 ) -> tuple[Making, ...]:
@@ -63,10 +61,10 @@ def makings(
     adds
         See `makers_of`.
     """
-    past = _Past(records, recorded, adds)
+    makers = _Makers(past, recorded, adds)
     found: dict[tuple[str, bool], Making] = {}
     for finding in damaged:
-        runs, is_alone = past.makers_of(finding)
+        runs, is_alone = makers.of(finding)
         if not runs:
             continue
         making = found.setdefault(
@@ -76,27 +74,26 @@ def makings(
         making.files[finding.path] = entry.sha256 if entry is not None else ""
         if finding.first_row is not None:
             making.rows[finding.path] = finding.first_row
-    order = list(past.pasts)
+    order = list(past.jobs)
     return tuple(sorted(found.values(), key=lambda m: order.index(m.job)))
 
 
-class _Past:
+class _Makers:
     def __init__(
         self,
-        records: Sequence[AnyRecord],
+        past: Past,
         recorded: Recorded,
         adds: Callable[[DoneRun], bool],
     ) -> None:
-        self._records = records
+        self._past = past
         self._recorded = recorded
         self._adds = adds
-        self._owners = owners_of(records)
-        self.pasts = pasts_of(records)
+        self._owners = owners_of(past)
 
-    def makers_of(self, finding: Finding) -> tuple[tuple[DoneRun, ...], bool]:
+    def of(self, finding: Finding) -> tuple[tuple[DoneRun, ...], bool]:
         """Return the runs that make a file again, and whether the only one can alone."""
         name = result_of(finding.path, self._owners)
-        runs = makers_of(name or "", self._records, self._adds)
+        runs = makers_of(name or "", self._past, self._adds)
         is_alone = bool(runs) and self._made(runs[0], finding)
         return (runs[:1], True) if is_alone else (runs, False)
 
@@ -105,8 +102,8 @@ class _Past:
 
         What is added to keeps its whole chunks: who made one first can do it again.
         """
-        past = self.pasts.get(run.job)
-        if past is None or past.ended is None or past.begun != run.begun:
+        past = self._past.of(run.job)
+        if not past.is_done or past.begun != run.begun:
             # It has begun anew: what it keeps is of another run.
             return False
         if run.job == finding.job:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lowmem.history.makers import owned
 from lowmem.integrity.findings import Finding, JobDurable, MirrorStanding
 from lowmem.protocol.inspecting import Inspected
-from lowmem.protocol.makers import owned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lowmem.history.past import JobPast
     from lowmem.integrity.findings import Verification
-    from lowmem.integrity.past import JobPast
     from lowmem.protocol.inspecting import HeldGeneration
 
 _JOURNAL = ".lowmem/journal.jsonl"

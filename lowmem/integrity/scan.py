@@ -18,11 +18,12 @@ from lowmem.checkpoints.generations import (
     generations,
 )
 from lowmem.checkpoints.manifest import MANIFEST
+from lowmem.history.fold import past_of
+from lowmem.history.makers import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.integrity.findings import Finding, Tally, Verification
+from lowmem.integrity.journal import lost_measurements
 from lowmem.integrity.lines import read_lines
-from lowmem.integrity.past import JobPast, pasts_of
-from lowmem.protocol.makers import owned, owner_of, owners_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.checkpoints.manifest import FileEntry, Manifest
+    from lowmem.history.past import JobPast
     from lowmem.integrity.chunks import Layout, Sums
     from lowmem.integrity.findings import Kind, Remedy
     from lowmem.integrity.lines import JournalLines
@@ -52,10 +54,11 @@ def verify(space: Workspace) -> Verification:
     """
     scan = _Scan(space)
     lines = scan.journal()
-    pasts = pasts_of(lines.records)
-    scan.owners = owners_of(lines.records)
-    for job in [*pasts, *(name for name in space.job_names() if name not in pasts)]:
-        scan.job(job, pasts.get(job))
+    past = past_of(lines.records)
+    scan.owners = owners_of(past)
+    unknown = (name for name in space.job_names() if name not in past.jobs)
+    for job in [*past.jobs, *unknown]:
+        scan.job(job, past.jobs.get(job))
     scan.unclaimed()
     return Verification(
         workspace=str(space.root),
@@ -112,6 +115,8 @@ class _Scan:
                 problem = "holds checkpoints of a job that the journal does not know"
                 self._find("disagreement", where, problem, job=job, remedy="mend")
             return
+        if past.missing_cycles:
+            self.notes.append(lost_measurements(job, past.missing_cycles))
         ended = past.ended
         if ended is None:
             self._progress(job, past, newest)

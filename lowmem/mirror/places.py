@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lowmem.protocol.makers import done_runs
-from lowmem.protocol.records import JobBegun
+from lowmem.history.fold import past_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,14 +46,14 @@ class Commit:
 
 def told_by(records: Iterable[AnyRecord]) -> Told:
     """Return what records tell."""
-    listed = list(records)
+    past = past_of(records, is_brief=True)
     return Told(
         results={
             name: run.ended.results_sha256
-            for run in done_runs(listed)
+            for run in past.done
             for name in run.ended.published
         },
-        begun={r.job: r.at for r in listed if isinstance(r, JobBegun)},
+        begun={begun.job: begun.at for begun in past.begun},
     )
 
 

@@ -18,13 +18,13 @@ from lowmem.base.errors_mirror import MirrorDamagedError
 from lowmem.base.files import make_folder, move, remove, storage_errors
 from lowmem.base.journal import whole_part
 from lowmem.base.placing import finish_placing, tree_in
+from lowmem.history.makers import owner_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
 from lowmem.mirror.policy import newest_first, newest_per_job, own
 from lowmem.mirror.settle import settle
-from lowmem.mirror.standing import beginnings, is_continuation, records_of
-from lowmem.protocol.makers import owner_of, owners_of
+from lowmem.mirror.standing import beginnings, is_continuation, owners_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -120,7 +120,7 @@ def _recovered(
     finally:
         # Unless it was cut while all takes its places: then that is finished.
         finish_placing(folder, space.root)
-    names = sorted(owners_of(records_of(journal)))
+    names = sorted(owners_in(journal))
     return Recovered(
         jobs=tuple(work.jobs),
         damaged=tuple(work.damaged),
@@ -183,7 +183,7 @@ class _Recovery:
 
     def _move(self, contents: Contents, files: dict[str, Path]) -> None:
         if self._owners is None:
-            self._owners = owners_of(records_of(files[JOURNAL].read_bytes()))
+            self._owners = owners_in(files[JOURNAL].read_bytes())
         for entry in contents.entries:
             key = f"{entry.archive}/{entry.member}" if entry.archive else entry.member
             target = self.tree / entry.path

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.files import write_file
 from lowmem.base.journal import bodies_with_ends, whole_part
+from lowmem.history.fold import past_of
+from lowmem.history.makers import owned, owners_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import generations, journal_of
 from lowmem.mirror.lineage import is_ahead, is_damaged, rejoined
 from lowmem.mirror.policy import newest_first, own
-from lowmem.protocol.makers import owned, owners_of
-from lowmem.protocol.records import JobBegun, JobEnded, record_from_body
+from lowmem.protocol.records import JobBegun, record_from_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,11 @@ def records_of(journal: bytes) -> list[AnyRecord]:
     return [record_from_body(body) for body, _ in bodies_with_ends(journal)]
 
 
+def owners_in(journal: bytes) -> dict[str, str]:
+    """Return the job that published each result last, by the result's name."""
+    return owners_of(past_of(records_of(journal), is_brief=True))
+
+
 def beginnings(journal: bytes) -> dict[str, int]:
     """Return where each job last began from nothing: what is older is another life's."""
     found = ((record_from_body(body), end) for body, end in bodies_with_ends(journal))
@@ -99,11 +105,6 @@ def is_in_place(job: str, published: Sequence[str], journal: bytes) -> bool:
 
     Not once it has begun anew, or another job has replaced one of them.
     """
-    records = records_of(journal)
-    is_done = False
-    for record in records:
-        if record.job == job and isinstance(record, JobBegun):
-            is_done = False
-        elif record.job == job and isinstance(record, JobEnded):
-            is_done = is_done or record.state == "done"
-    return is_done and owned(published, job, owners_of(records)) == list(published)
+    past = past_of(records_of(journal), is_brief=True)
+    is_own = owned(published, job, owners_of(past)) == list(published)
+    return past.of(job).is_done and is_own

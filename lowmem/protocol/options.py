@@ -57,6 +57,25 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def words_of(name: str, value: object) -> tuple[str, ...]:
+    """Return how a checked value of an option is typed; nothing for None.
+
+    Examples
+    --------
+    >>> words_of("filters", [64, 128]), words_of("batch_norm", False)
+    (('--filters', '64,128'), ('--no-batch-norm',))
+    """
+    flag = flag_of(name)
+    if value is None:
+        return ()
+    if isinstance(value, bool):
+        return (flag if value else flag_of(f"no_{name}"),)
+    listed = list(value) if isinstance(value, list | tuple) else [value]
+    text = ",".join(str(one) for one in listed)
+    # A word that looks like an option is one.
+    return (f"{flag}={text}",) if text.startswith("-") else (flag, text)
+
+
 def value_of(option: Option, given: Any) -> Any:  # noqa: ANN401 - TOML's values
     """Return the checked value of one option.
 

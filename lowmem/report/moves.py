@@ -8,79 +8,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.records import AttemptBegun, CycleEnded
 from lowmem.report.schema import ChangeReport, WorkerReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from lowmem.protocol.records import AnyRecord
-    from lowmem.report.schema import CycleReport
+    from lowmem.history.past import Ran
+    from lowmem.protocol.records import AttemptBegun
 
 _CPU = "the CPU"
 
 
-def workers_from_records(records: Iterable[AnyRecord]) -> tuple[WorkerReport, ...]:
+def workers_from(workers: Iterable[AttemptBegun]) -> tuple[WorkerReport, ...]:
     """Return the workers that became ready, oldest first."""
     return tuple(
         WorkerReport(
-            attempt=record.attempt,
-            at=record.at,
-            device=record.device,
-            device_name=record.device_name,
-            next_cycle=record.next_cycle,
+            attempt=worker.attempt,
+            at=worker.at,
+            device=worker.device,
+            device_name=worker.device_name,
+            next_cycle=worker.next_cycle,
         )
-        for record in records
-        if isinstance(record, AttemptBegun)
+        for worker in workers
     )
 
 
-def changes_from_records(
-    records: Sequence[AnyRecord], cycles: Sequence[CycleReport]
-) -> tuple[ChangeReport, ...]:
+def changes_from(cycles: Iterable[Ran]) -> tuple[ChangeReport, ...]:
     """Return where committed work went on under other conditions than before it.
 
-    Parameters
-    ----------
-    cycles
-        Those of the report, one for each cycle that the records tell of, in order.
-        Attempts whose work was lost change nothing.
+    Attempts whose work was lost change nothing.
     """
-    return tuple(_changes(_committed(records, cycles)))
+    return tuple(_changes(cycles))
 
 
-def _committed(
-    records: Iterable[AnyRecord], cycles: Sequence[CycleReport]
-) -> Iterator[tuple[CycleReport, AttemptBegun]]:
-    """Yield each cycle that counts with the attempt that ran it."""
-    begun: AttemptBegun | None = None
-    remaining = iter(cycles)
-    for record in records:
-        if isinstance(record, AttemptBegun):
-            begun = record
-        elif isinstance(record, CycleEnded) and record.outcome != "rolled_back":
-            # One that was rolled back tells of a former cycle, and is none itself.
-            cycle = next(remaining)
-            if cycle.outcome == "committed" and begun is not None:
-                yield cycle, begun
-
-
-def _changes(
-    committed: Iterable[tuple[CycleReport, AttemptBegun]],
-) -> Iterator[ChangeReport]:
+def _changes(cycles: Iterable[Ran]) -> Iterator[ChangeReport]:
     before: AttemptBegun | None = None
     n_items = 0
-    for cycle, begun in committed:
-        what = _differences(before, begun) if before else []
+    for ran in cycles:
+        now = ran.worker
+        if ran.outcome != "committed" or now is None:
+            continue
+        what = _differences(before, now) if before else []
         if what:
             yield ChangeReport(
-                cycle=cycle.index,
-                attempt=begun.attempt,
+                cycle=ran.record.cycle.index,
+                attempt=now.attempt,
                 items_before=n_items,
                 what="; ".join(what),
             )
-        before = begun
-        n_items += cycle.items
+        before = now
+        n_items += ran.record.cycle.items
 
 
 def _differences(before: AttemptBegun, now: AttemptBegun) -> list[str]:

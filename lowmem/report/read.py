@@ -9,7 +9,7 @@ import msgspec
 from lowmem.base.errors import CorruptFileError, NewerFormatError
 from lowmem.base.journal import read_bodies
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
-from lowmem.report.fold import report_from_records
+from lowmem.report.view import report_from_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

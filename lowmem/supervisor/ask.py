@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.makers import DoneRun
+    from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import Answer, JobDescription, Plan
 
 # seconds between two looks whether the user still wants the answer. There is no limit

@@ -7,51 +7,24 @@ than the budget of then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from lowmem.history.past import Ceiling, setting_key
 from lowmem.memory.plan import Sample, fitted, predicted_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, needed_budget_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from lowmem.history.past import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung
 
 # Of the budget: a job whose formula stays below it starts without trials.
 ROOMY_SHARE = 0.5
 # Of the budget: no trial runs where even the smallest setting is beyond it by formula.
 HOPELESS_SHARE = 1.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
-    """What one setting showed in real runs.
-
-    Attributes
-    ----------
-    held_bytes
-        The peak of the whole job in a run that ended well; None if there was none.
-    is_whole
-        Whether all of that run had this setting; else it may need more.
-    stopped_bytes
-        The largest budget at which it was stopped since; None if it was not.
-    """
-
-    held_bytes: int | None = None
-    is_whole: bool = True
-    stopped_bytes: int | None = None
-
-
-Setting = frozenset[tuple[str, int]]
-Ceilings = dict[Setting, Ceiling]
-
-
-def setting_key(settings: Mapping[str, int]) -> Setting:
-    """Return settings as a key that does not depend on their order."""
-    return frozenset(settings.items())
 
 
 def forecast(

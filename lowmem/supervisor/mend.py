@@ -17,9 +17,9 @@ from lowmem.checkpoints.generations import (
 )
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
 from lowmem.checkpoints.sums import digest_of_entries
+from lowmem.history.fold import past_of
 from lowmem.integrity.journal import mended_journal, roll_back
 from lowmem.integrity.lines import read_lines
-from lowmem.integrity.past import pasts_of
 from lowmem.integrity.published import sums_of_results
 from lowmem.protocol.records import body_from_record
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lowmem.base.workspace import Workspace
+    from lowmem.history.past import JobPast
     from lowmem.integrity.findings import Finding
-    from lowmem.integrity.past import JobPast
     from lowmem.protocol.records import AnyRecord
 
 
@@ -49,7 +49,7 @@ def mend(space: Workspace, findings: Iterable[Finding], *, now: str) -> list[str
     if any(f.kind in kinds and f.remedy == "mend" for f in findings):
         told += _mend_journal(space)
     told += _roll_back(space, now)
-    for job, past in pasts_of(read_lines(space.journal).records).items():
+    for job, past in past_of(read_lines(space.journal).records).jobs.items():
         told += _list_again(space, job, past)
     return told
 
@@ -147,7 +147,7 @@ def _roll_back(space: Workspace, now: str) -> list[str]:
     records = read_lines(space.journal).records
     told = []
     added: list[AnyRecord] = []
-    for job, past in pasts_of(records).items():
+    for job, past in past_of(records).jobs.items():
         own = _whole_manifests(space, job)
         if past.ended is not None or not own or own[-1].generation >= past.last_cycle:
             continue

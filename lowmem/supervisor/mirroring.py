@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import InternalError, ReportedError
 from lowmem.base.units import format_bytes
-from lowmem.protocol.makers import owned, owners_of
+from lowmem.history.fold import history_of, past_of
+from lowmem.history.makers import owned, owners_of
 from lowmem.protocol.messages import Failed
 from lowmem.protocol.mirroring import (
     Answered,
@@ -31,7 +32,6 @@ from lowmem.protocol.mirroring import (
     Troubled,
 )
 from lowmem.protocol.records import Mirrored
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.process import HelperProcess
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
+    from lowmem.history.past import Past
     from lowmem.protocol.messages import Message
     from lowmem.protocol.mirroring import MirrorAnswer
     from lowmem.protocol.records import AnyRecord
-    from lowmem.supervisor.history import History
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal
 
@@ -232,7 +232,8 @@ class Mirror:
         last = self._open.get(answer.job)
         is_it = isinstance(last, JobDone) and last.generation == answer.generation
         # Its next life may have ended by now, with results of the same number.
-        if is_it and not _published(answer.job, self.read_records()):
+        past = past_of(self.read_records(), is_brief=True)
+        if is_it and not _is_in_place(answer.job, past):
             del self._open[answer.job]
 
     def _stays(self, answer: StaysHere) -> None:
@@ -289,23 +290,21 @@ class Mirror:
         return f"{job} (durable {history.durable} < committed {committed})"
 
 
-def tell_done(mirror: Mirror, records: Iterable[AnyRecord], job: str) -> None:
+def tell_done(mirror: Mirror, past: Past, job: str) -> None:
     """Let the mirror know of a job's results, also of those of an earlier run.
 
     Not of results that another job has replaced since: they are that one's.
     """
-    history = _published(job, records)
-    if history is not None:
-        mirror.done(job, history.last_cycle, history.published)
+    if _is_in_place(job, past):
+        own = past.of(job)
+        mirror.done(job, own.last_cycle, own.published)
 
 
-def _published(job: str, records: Iterable[AnyRecord]) -> History | None:
-    """Return the past of a job that is done and whose results are all still its own."""
-    listed = list(records)
-    history = history_of(job, listed)
-    names = history.published
-    is_whole = owned(names, job, owners_of(listed)) == list(names)
-    return history if history.is_done and is_whole else None
+def _is_in_place(job: str, past: Past) -> bool:
+    """Return whether a job is done and its results are all still its own."""
+    own = past.of(job)
+    names = list(own.published)
+    return own.is_done and owned(names, job, owners_of(past)) == names
 
 
 def ask_mirror(

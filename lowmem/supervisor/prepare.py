@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
 from lowmem.memory.plan import Sample
-from lowmem.supervisor.forecast import Ceilings, forecast, is_trial_due, start_of
+from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
 from lowmem.supervisor.remembered import (
     TrialPeak,
     ceilings_of,
@@ -24,6 +24,7 @@ from lowmem.supervisor.trials import measured
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lowmem.history.past import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
     from lowmem.protocol.records import AnyRecord
     from lowmem.supervisor.order import JobOrder

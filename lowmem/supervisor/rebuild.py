@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import MissingArtefactError, RecipeChangedError
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.order import chosen_device
 from lowmem.supervisor.run import SupervisedRun, plan_job, prepare_job
 
@@ -29,7 +28,7 @@ def rebuild_results(order: JobOrder, session: Session, wanted: Rebuild) -> None:
     planned = plan_job(order, session, device)
     for need in planned.missing:
         raise MissingArtefactError(path=Path(need.path), job=need.job)
-    history = history_of(order.name, session.read_records())
+    history = session.past().of(order.name)
     changes = recipe_changes(history.recipe or {}, planned.recipe)
     if changes:
         raise RecipeChangedError(job=order.name, changes=changes)

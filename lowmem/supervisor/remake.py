@@ -24,7 +24,7 @@ from lowmem.supervisor.telemetry import Journal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lowmem.protocol.makers import DoneRun
+    from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.run import Session

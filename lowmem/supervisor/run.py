@@ -20,6 +20,7 @@ from lowmem.base.errors import (
     StoppedError,
 )
 from lowmem.base.files import remove
+from lowmem.history.fold import past_of
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
@@ -32,7 +33,6 @@ from lowmem.supervisor import ask, decide
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.incident import incident_of
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
+    from lowmem.history.past import JobPast, Past
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
     from lowmem.protocol.records import AnyRecord, State
-    from lowmem.supervisor.history import History
     from lowmem.supervisor.mirroring import Mirror
     from lowmem.supervisor.signals import StopRequests
     from lowmem.supervisor.telemetry import Journal
@@ -75,6 +75,10 @@ class Session:
     tmpfs_base_bytes: int
     read_records: Callable[[], Iterable[AnyRecord]]
     mirror: Mirror
+
+    def past(self) -> Past:
+        """Return what the journal tells by now."""
+        return past_of(self.read_records(), is_brief=True)
 
 
 def run_job(
@@ -102,10 +106,10 @@ def run_job(
                 raise MissingArtefactError(path=Path(need.path), job=need.job)
             run_needed(need, order)
         planned = plan_job(order, session, device)
-    history = history_of(order.name, session.read_records())
+    history = session.past().of(order.name)
     history = _begin(order, session, history, planned)
     if history.is_done:
-        tell_done(session.mirror, session.read_records(), order.name)
+        tell_done(session.mirror, session.past(), order.name)
         return f"{order.name} is done already; --restart runs it again"
     prepared = prepare_job(order, session, planned, device)
     session.journal.write(
@@ -176,8 +180,8 @@ def _screen(order: JobOrder) -> Screen:
 
 
 def _begin(
-    order: JobOrder, session: Session, history: History, planned: Planned
-) -> History:
+    order: JobOrder, session: Session, history: JobPast, planned: Planned
+) -> JobPast:
     """Return the history to build upon, empty if the job begins anew.
 
     Raises
@@ -209,7 +213,7 @@ def _begin(
             unit=order.unit,
         )
     )
-    return history_of(order.name, session.read_records())
+    return session.past().of(order.name)
 
 
 class SupervisedRun:
@@ -221,7 +225,7 @@ class SupervisedRun:
         session: Session,
         prepared: Prepared,
         recipe: Mapping[str, object],
-        history: History,
+        history: JobPast,
         device: Device,
         *,
         rebuild: Rebuild | None = None,
@@ -233,7 +237,7 @@ class SupervisedRun:
         self._recipe = recipe
         self._history = history
         self._device: Device = device
-        self._attempts = history.attempts
+        self._attempts = history.last_attempt
         self._tempo = history.tempo
         self._startup_s = 0.0
         self._policy = decide.Policy(
@@ -306,9 +310,7 @@ class SupervisedRun:
                 vram_base_bytes=device.used_bytes if device else 0,
                 vram_total_bytes=device.total_bytes if device else None,
                 device_name=device.name if device else None,
-                last_journaled_cycle=history_of(
-                    order.name, session.read_records()
-                ).last_cycle,
+                last_journaled_cycle=session.past().of(order.name).last_cycle,
                 tools=Instruments(
                     space=session.space,
                     clock=session.clock,
@@ -393,7 +395,7 @@ class SupervisedRun:
         finished = ending if isinstance(ending, decide.Finished) else None
         if verdict.state == "done":
             self._write_end("done", verdict.exit_code, finished=finished)
-            tell_done(self._session.mirror, self._session.read_records(), name)
+            tell_done(self._session.mirror, self._session.past(), name)
             return f"{name} is done"
         error = bad_news(self._order, verdict, ending)
         self._write_end(verdict.state, error.exit_code, str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowmem.report.fold import report_from_records
+from lowmem.report.view import report_from_records
 from tests.report_examples import History
 
 happenings = st.one_of(

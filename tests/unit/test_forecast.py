@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.history.past import Ceiling, setting_key
 from lowmem.memory.plan import (
     DRIFT,
     JITTER_BYTES,
@@ -15,10 +16,8 @@ from lowmem.memory.plan import (
 )
 from lowmem.protocol.messages import Planned, PlannedRung
 from lowmem.supervisor.forecast import (
-    Ceiling,
     forecast,
     is_trial_due,
-    setting_key,
     smallest_budget_bytes,
     start_of,
 )

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
+from lowmem.history.fold import history_of
+from lowmem.history.past import JobPast
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import (
@@ -16,7 +20,6 @@ from lowmem.protocol.records import (
     record_from_body,
 )
 from lowmem.protocol.tempo import Tempo
-from lowmem.supervisor.history import History, history_of
 
 AT = "2026-11-22T10:00:00.000Z"
 
@@ -48,7 +51,7 @@ def attempt(number, job="train", **settings: int):
     )
 
 
-def cycle(index, outcome="committed"):
+def cycle(index, outcome="committed", **settings: int):
     return CycleEnded(
         job="train",
         at=AT,
@@ -60,7 +63,7 @@ def cycle(index, outcome="committed"):
             started_at=AT,
             seconds=1.0,
             commit_seconds=0.1,
-            settings={},
+            settings=settings,
         ),
     )
 
@@ -82,28 +85,34 @@ def test_the_tempo_is_that_of_the_last_cycle_that_was_committed():
 
 
 def test_a_job_that_never_began_has_no_past():
-    assert history_of("train", []) == History()
-    assert history_of("train", [begun(job="encode", seed=1)]) == History()
+    assert history_of("train", []) == JobPast(job="train")
+    other = [begun(job="encode", seed=1)]
+    assert history_of("train", other) == JobPast(job="train")
+    assert history_of("train", []).recipe is None
 
 
 def test_the_past_is_what_the_records_say_in_order():
     past = history_of(
         "train",
-        [begun(seed=1), run(50), attempt(1, b=8), cycle(0), cycle(1, "interrupted")],
+        [
+            begun(seed=1),
+            run(50),
+            attempt(1, b=8),
+            cycle(0, b=8),
+            cycle(1, "interrupted", b=8),
+        ],
     )
-    assert past == History(
-        recipe={"seed": 1},
-        last_cycle=0,
-        attempts=1,
-        settings={"b": 8},
-        ram_budget_bytes=50,
-    )
+    assert past.recipe == {"seed": 1}
+    assert (past.last_cycle, past.committed) == (0, (0,))
+    assert past.last_attempt == past.n_workers == 1
+    assert past.settings == {"b": 8}
+    assert past.ram_budget_bytes == 50
     assert past.has_progress
 
 
 def test_beginning_anew_forgets_everything_before():
     past = history_of("train", [begun(seed=1), cycle(4), ended(), begun(seed=2)])
-    assert past == History(recipe={"seed": 2})
+    assert past == replace(history_of("train", [begun(seed=2)]), place=past.place)
     assert not past.has_progress
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lowmem.protocol.makers import done_runs, makers_of, owned, owners_of
+from lowmem.history.fold import past_of
+from lowmem.history.makers import makers_of, owned, owners_of
 from lowmem.protocol.records import JobBegun, JobEnded
 
 NAMES = ("images.zarr", "report.csv")
@@ -39,7 +40,7 @@ def numbers(makers):
 
 def test_a_result_belongs_to_the_job_that_published_it_last():
     records = [*INGEST, begun("encode"), ended("encode", ("latents.zarr",)), *APPEND]
-    owners = owners_of(records)
+    owners = owners_of(past_of(records))
     assert owners == {
         "images.zarr": "append",
         "report.csv": "append",
@@ -51,29 +52,29 @@ def test_a_result_belongs_to_the_job_that_published_it_last():
 
 def test_a_repair_of_what_was_there_before_takes_nothing_from_who_added_to_it():
     """It records the former end again; what was appended must stay the append's."""
-    assert owners_of([*INGEST, *APPEND, ended("ingest")]) == owners_of(
-        [*INGEST, *APPEND]
+    assert owners_of(past_of([*INGEST, *APPEND, ended("ingest")])) == owners_of(
+        past_of([*INGEST, *APPEND])
     )
 
 
 def test_an_end_whose_beginning_is_lost_counts_all_the_same():
-    assert owners_of([*INGEST, APPEND[1]])["images.zarr"] == "append"
-    (_, last) = done_runs([*INGEST, APPEND[1]])
+    assert owners_of(past_of([*INGEST, APPEND[1]]))["images.zarr"] == "append"
+    (_, last) = past_of([*INGEST, APPEND[1]]).done
     assert last.begun is None
     # Also where it is the second life of its job.
-    assert len(done_runs([*INGEST, *APPEND, MORE[1]])) == 3
+    assert len(past_of([*INGEST, *APPEND, MORE[1]]).done) == 3
 
 
 def test_an_end_that_was_not_a_good_one_makes_nothing():
     records = [*INGEST, begun("append"), ended("append", state="stopped")]
-    assert owners_of(records)["images.zarr"] == "ingest"
+    assert owners_of(past_of(records))["images.zarr"] == "ingest"
 
 
 def test_the_makers_are_all_since_the_result_was_begun_from_nothing():
     one = [("ingest", 0), ("append", 0), ("append", 1)]
     records = [*INGEST, *APPEND, *MORE]
-    assert numbers(makers_of("images.zarr", records, adds)) == one
-    assert numbers(makers_of("report.csv", [*MORE, *records], adds)) == one
+    assert numbers(makers_of("images.zarr", past_of(records), adds)) == one
+    assert numbers(makers_of("report.csv", past_of([*MORE, *records]), adds)) == one
     again = [*records, begun("ingest", 2), ended("ingest", digest="4")]
-    assert numbers(makers_of("images.zarr", again, adds)) == [("ingest", 2)]
-    assert makers_of("model", records, adds) == ()
+    assert numbers(makers_of("images.zarr", past_of(again), adds)) == [("ingest", 2)]
+    assert makers_of("model", past_of(records), adds) == ()

@@ -8,12 +8,12 @@ from typing import ClassVar
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.history.fold import history_of
 from lowmem.protocol.inspecting import StillReading
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.mirroring import Answered, AtRest, Durable, FinishMirror
 from lowmem.protocol.records import CycleEnded, JobBegun, Mirrored
 from lowmem.supervisor import mirroring
-from lowmem.supervisor.history import history_of
 from lowmem.supervisor.mirroring import Mirror, MirrorPlan, ask_mirror
 from lowmem.supervisor.telemetry import Journal
 

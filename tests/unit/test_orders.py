@@ -28,9 +28,9 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
+from lowmem.history.past import DoneRun
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.protocol.job import Option
-from lowmem.protocol.makers import DoneRun
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
 from lowmem.protocol.records import JobBegun, JobEnded
 from lowmem.supervisor.ask import adds_to_others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lowmem.base.workspace import Workspace
+from lowmem.history.past import Ceiling, setting_key
 from lowmem.protocol.messages import Cycle, PlannedTrial
 from lowmem.protocol.records import (
     AttemptBegun,
@@ -12,7 +13,6 @@ from lowmem.protocol.records import (
     JobEnded,
     RunBegun,
 )
-from lowmem.supervisor.forecast import Ceiling, setting_key
 from lowmem.supervisor.remembered import (
     TrialPeak,
     ceilings_of,

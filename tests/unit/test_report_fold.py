@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lowmem.report.fold import report_from_records
+from lowmem.report.view import report_from_records
 from tests.report_examples import MIB, History, killed_and_retried
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from lowmem.report.figures import Gallery
-from lowmem.report.fold import report_from_records
 from lowmem.report.page import page_from_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.text import text_from_report
+from lowmem.report.view import report_from_records
 from tests.report_examples import History
 
 GPU = {"device": "gpu", "device_name": "Tesla T4"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lowmem.report.excerpt import excerpt
-from lowmem.report.fold import report_from_records
 from lowmem.report.status import json_from_statuses, statuses, text_from_statuses
 from lowmem.report.text import text_from_report
+from lowmem.report.view import report_from_records
 from tests.report_examples import MIB, History, killed_and_retried
 
 
