@@ -2,37 +2,47 @@
 # # lowmem on Colab
 #
 # A folder of images becomes a trained autoencoder, latent vectors, their analysis and
-# new images, inside the memory of this VM. The VM may vanish at any time: run the same
-# cells again and the work goes on where it was last saved.
-#
-# Put `bootstrap.py` beside this notebook first (Files pane, Upload).
+# new images, inside the memory of this machine. The machine may vanish at any time: run
+# the same cells again on a new one, and the work goes on from the last commit that
+# reached Drive.
 
 # %% [markdown]
 # ## What to run
 #
-# `DATA` is a zip, tar or folder of images within MyDrive; one archive is far faster to
-# read than many small files. It is copied to the local disk by `lowmem data stage`, which
-# goes on where it was cut. `None` takes the embedded procedural faces.
-# `DRIVE_FOLDER` is where the workspace is saved, every half an hour; `None` uses no Drive.
+# - `PACKAGE` is what pip installs: the address of the wheel on lowmem's release page,
+#   `git+https://` and the address of its repository, or a wheel that you upload (Files
+#   pane) - the last is lost with the machine, an address works on each.
+# - `DATA` is a zip, tar or folder of images: a path within MyDrive, or an absolute one.
+#   One archive is far faster to read than many small files. `None` takes drawn faces.
+# - `MIRROR` is the folder within MyDrive that keeps every commit. `None`: no mirror, and
+#   a lost machine loses everything.
+# - `MIRROR_DATA`: whether stores above 64 MiB (images, latent vectors) go there too. If
+#   not, a new machine makes them again, as they were.
+# - `OPTIONS` are those of `lowmem run all`: `!lowmem run all --help` lists them.
 
 # %%
-from __future__ import annotations
-
-PACKAGE = "lowmem"
+PACKAGE = "lowmem-0.1.0-py3-none-any.whl"
 DATA = None
-DRIVE_FOLDER = "lowmem"
+MIRROR = "lowmem-mirror"
+MIRROR_DATA = False
 OPTIONS = ["--ram-budget", "10G", "--size", "64"]
+LOCAL = "/content"
+
+# %%
+# %pip install --quiet {PACKAGE}
 
 # %% [markdown]
-# ## Install, copy, run: the cell to run again after a disconnect
+# ## Run, or go on: the cell to run again after a disconnect
 #
-# Exit code 0 is done, 75 stopped and resumable. What each of the others means is in the
-# paragraph printed above it.
+# It asks for your consent to mount Drive. Where Drive cannot be mounted it says so, and
+# goes on without the mirror. To stop, interrupt the cell: it commits first.
 
 # %%
-import bootstrap
+from lowmem.inline import colab
 
-bootstrap.start(OPTIONS, package=PACKAGE, data=DATA, drive_folder=DRIVE_FOLDER)
+work = colab.start(
+    OPTIONS, data=DATA, mirror=MIRROR, mirror_data=MIRROR_DATA, local=LOCAL
+)
 
 # %% [markdown]
 # ## What came out
@@ -42,12 +52,10 @@ bootstrap.start(OPTIONS, package=PACKAGE, data=DATA, drive_folder=DRIVE_FOLDER)
 # %%
 from IPython.display import HTML, Image
 
-Image("/content/lowmem-work/generated/grid.png")
+Image(str(work / "generated" / "grid.png"))
 
 # %%
-REPORT = "/content/report.html"
-bootstrap.show(["lowmem", "report", "/content/lowmem-work", "--html", REPORT])
-HTML(filename=REPORT)
+HTML(filename=str(work / "report.html"))
 
 # %% [markdown]
 # ## A cell of your own, within the same budget
@@ -61,7 +69,7 @@ import zarr
 import lowmem
 
 with lowmem.budget(ram="10G") as used:
-    images = zarr.open_group("/content/lowmem-work/images.zarr", mode="r")["images"]
+    images = zarr.open_group(work / "images.zarr", mode="r")["images"]
     mean = images[:1000].mean(axis=0)
 
 print(used)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, LowmemError
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import (
+    EXIT_BUDGET,
+    EXIT_DATA,
+    EXIT_JOB,
+    EXIT_STOPPED,
+    EXIT_STORAGE,
+    LowmemError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class BudgetExceededError(LowmemError, MemoryError):
@@ -97,4 +109,56 @@ class TimeExceededError(LowmemError, TimeoutError):
         super().__init__(
             f"{function} was still at {where or 'an unknown line'} after the {time} that "
             "it was given, so its process was ended. Give a larger time."
+        )
+
+
+class NotebookError(LowmemError, RuntimeError):
+    """Base of what ends a notebook's cell, and with it the cells after it.
+
+    IPython shows its sentence alone: of the notebook's own code nothing is to blame.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints in the place of a traceback."""
+        return [f"lowmem: {self}"]
+
+
+class RunEndedError(NotebookError):
+    """Raised when a command of a notebook ended with another exit code than 0."""
+
+    def __init__(self, *, command: str, status: int) -> None:
+        self.exit_code = status
+        todo = (
+            "Run this cell again: it goes on where it stopped."
+            if status == EXIT_STOPPED
+            else "What happened, and what to do, is said above."
+        )
+        how = f"signal {-status}" if status < 0 else f"exit code {status}"
+        super().__init__(f"{command} ended with {how}. {todo}")
+
+
+class DriveMissingError(NotebookError):
+    """Raised when the data are on a Drive that is not there."""
+
+    exit_code = EXIT_STORAGE
+
+    def __init__(self, *, data: str, problem: str) -> None:
+        super().__init__(
+            f"{data} is on Drive, and {problem}; no copy of it is on this machine. Run "
+            "this cell again once Drive can be mounted, or give the absolute path of "
+            "data that are on this machine."
+        )
+
+
+class ResultsDifferError(NotebookError):
+    """Raised when two workspaces were to hold the same results and do not."""
+
+    exit_code = EXIT_DATA
+
+    def __init__(self, *, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(
+            f"{', '.join(names)} differ, expected the same bytes. Results are the same "
+            "where data, options, seed, device and the versions of the libraries are: "
+            "`lowmem report` tells these of both workspaces."
         )

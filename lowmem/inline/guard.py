@@ -6,6 +6,12 @@ line before a page of it is touched. And a watching process, which no lock of th
 interpreter can hold up, interrupts the block by a signal when memory is used up in other
 ways: by children, which it kills, by shared memory, by pages reserved before.
 
+Where the block awaits, the signal may find the event loop waiting, or at the work of
+another task: raised there, an exception would end the loop, and with it a notebook's
+kernel. So the block's own task is cancelled then, and what it awaited is to blame.
+
+A block that awaits is interrupted where it awaits: see `tasks`.
+
 This process itself is never killed. A long call into C that neither allocates private
 memory nor returns to Python is interrupted only when it returns; who must be certain
 uses `lowmem.supervised`. Threads that go on after the block are outside of it. Where
@@ -23,6 +29,7 @@ import resource
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Self
@@ -31,16 +38,20 @@ from lowmem.base.errors import LowmemError, UsageError
 from lowmem.base.inline_errors import BudgetExceededError
 from lowmem.base.units import bytes_from_size, format_bytes
 from lowmem.inline.places import place_now, place_of_error, place_of_frame
+from lowmem.inline.tasks import Host
 from lowmem.inline.watch import Watch
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.cleanup import clean_up
 from lowmem.memory.pages import field_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
     from lowmem.inline.messages import Breached
+
+    # Given the line that is to blame.
+    _Maker = Callable[[str | None], BudgetExceededError]
 
 # Hardly anybody uses a real-time signal; its handlers are chained all the same.
 _SIGNAL = signal.SIGRTMIN + 7
@@ -106,7 +117,8 @@ class Guard:
         self._most_bytes = 0
         self._outer: Guard | None = None
         self._is_running = False
-        self._late: Breached | None = None
+        self._late: _Maker | None = None
+        self._host: Host | None = None
         self._thread_error: BaseException | None = None
         self._effects = contextlib.ExitStack()
         self._watch: Watch
@@ -127,7 +139,9 @@ class Guard:
         former = signal.getsignal(_SIGNAL)
         outer = getattr(former, "__self__", None)
         self._outer = outer if isinstance(outer, Guard) else None
+        host = Host.of(sys._getframe(1))  # noqa: SLF001 - documented
         if self._outer is not None:
+            self._outer._refuse_another(host)  # noqa: SLF001 - another of the same class
             self.ram_budget_bytes = min(
                 self.ram_budget_bytes, self._outer.ram_budget_bytes
             )
@@ -136,8 +150,17 @@ class Guard:
         with contextlib.ExitStack() as effects:
             self._begin(effects)
             self._effects = effects.pop_all()
+        self._host = host
         self._is_running = True
         return self
+
+    def _refuse_another(self, inner: Host) -> None:
+        """Refuse a block of another task: it need not end before this one."""
+        if self._host is not None and not self._host.is_running(inner.frame):
+            raise UsageError(
+                "lowmem.budget was entered while another task holds a budget, expected "
+                "one at a time. Put one budget around the tasks that run together."
+            )
 
     def _begin(self, effects: contextlib.ExitStack) -> None:
         effects.enter_context(adopting())
@@ -203,9 +226,14 @@ class Guard:
             ended = self._watch.end()
         if ended is not None:
             self.peak_bytes, self.hwm_bytes = ended.peak_bytes, ended.hwm_bytes
+        host, self._host = self._host, None
         if error is None:
             if self._late is not None:
-                raise self._breach(self._late, None)
+                raise self._late(None)
+        elif self._late is not None and host is not None and host.is_cancelled(error):
+            where = place_of_error(error)
+            _drop(traceback)
+            raise self._late(where) from error
         elif is_refused(error):
             where = place_of_error(error)
             _drop(traceback)
@@ -214,19 +242,25 @@ class Guard:
             _drop(traceback)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Take the watcher's signal: raise in the main thread, wherever it is."""
+        """Take the watcher's signal: raise in the main thread, wherever the block is."""
         failed, self._thread_error = self._thread_error, None
         if failed is not None:
-            raise self._exceeded(place_of_error(failed), _REFUSED, None) from failed
+            self._raise(partial(self._refused_in_thread, failed), None, frame)
+            return
         breached = self._watch.take()
         if breached is None:
             if self._outer is not None:
                 self._outer._interrupt(number, frame)  # noqa: SLF001
             return
-        if not self._is_running:
-            self._late = breached
-            return
-        raise self._breach(breached, place_now(frame))
+        self._raise(partial(self._breach, breached), place_now(frame), frame)
+
+    def _raise(self, error: _Maker, where: str | None, frame: FrameType | None) -> None:
+        """Raise where the block runs; where it does not, see to it that it will."""
+        if self._is_running and self._host is not None:
+            if self._host.is_running(frame):
+                raise error(where)
+            self._host.cancel()
+        self._late = error  # Raised when the block ends, at the latest.
 
     def _hear_thread(self, args: threading.ExceptHookArgs, /) -> None:
         """Take an exception that ended a thread: lack of memory ends the block."""
@@ -235,6 +269,13 @@ class Guard:
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
         else:
             self._former_hook(args)
+
+    def _refused_in_thread(
+        self, failed: BaseException, where: str | None
+    ) -> BudgetExceededError:
+        error = self._exceeded(place_of_error(failed) or where, _REFUSED, None)
+        error.__cause__ = failed
+        return error
 
     def _breach(self, breached: Breached, where: str | None) -> BudgetExceededError:
         used = format_bytes(breached.ram_bytes)

@@ -1,277 +1,274 @@
-"""The notebook agrees with its text form, and the bootstrap survives a disconnect.
-
-Plain folders stand for Drive.
-"""
+"""The notebooks agree with their text forms, and what they call holds without Drive."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
-import json
+import inspect
+import os
 import re
+import signal
 import sys
-import tarfile
-from pathlib import Path
+import types
 
 import pytest
 
-COLAB = Path(__file__).parents[2] / "colab"
+from lowmem.base.inline_errors import DriveMissingError, ResultsDifferError
+from lowmem.inline import colab
+from lowmem.inline.terminal import Lines, after_returns, is_renewal, show
+from tests.notebooks.pairs import COLAB, NAMES, cells_of_text, notebook_of_text
 
 
-@pytest.fixture(scope="module")
-def bootstrap():
-    spec = importlib.util.spec_from_file_location("bootstrap", COLAB / "bootstrap.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def text_of(name):
+    return (COLAB / f"{name}.py").read_text()
 
 
-def cells_of_text(text: str) -> list[tuple[str, str]]:
-    """Return type and source of each cell of a percent script."""
-    cells = []
-    for part in re.split(r"(?m)^# %%", text)[1:]:
-        head, body = part.split("\n", 1)
-        lines = body.strip("\n").split("\n")
-        if "[markdown]" in head:
-            lines = [line.removeprefix("#").removeprefix(" ") for line in lines]
-        kind = "markdown" if "[markdown]" in head else "code"
-        cells.append((kind, "\n".join(lines)))
-    return cells
+def test_every_notebook_has_its_text_form():
+    assert {path.stem for path in COLAB.glob("*.ipynb")} == set(NAMES)
+    assert {path.stem for path in COLAB.glob("*.py")} == set(NAMES)
 
 
-def test_the_notebook_is_valid_and_agrees_with_its_text_form():
-    notebook = json.loads((COLAB / "quickstart.ipynb").read_text())
-    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
-    assert set(notebook) == {"cells", "metadata", "nbformat", "nbformat_minor"}
-    for cell in notebook["cells"]:
-        code = {"execution_count", "outputs"} if cell["cell_type"] == "code" else set()
-        assert set(cell) == {"cell_type", "id", "metadata", "source"} | code
-        assert re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", cell["id"])
-    ids = [cell["id"] for cell in notebook["cells"]]
-    assert len(set(ids)) == len(ids)
-    cells = [(c["cell_type"], "".join(c["source"])) for c in notebook["cells"]]
-    expected = cells_of_text((COLAB / "quickstart.py").read_text())
-    assert cells == expected, "make the pair anew: jupytext --to ipynb quickstart.py"
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_what_its_text_form_makes(name):
+    made = notebook_of_text(text_of(name))
+    again = "make the pair anew: python -m tests.notebooks.pairs"
+    assert (COLAB / f"{name}.ipynb").read_text() == made, again
 
 
-def test_the_notebook_holds_no_logic_and_calls_only_what_the_bootstrap_has(bootstrap):
-    tree = ast.parse((COLAB / "quickstart.py").read_text())
+def code_of(name):
+    """Return the code of a notebook, without files that it writes."""
+    cells = [source for kind, source in cells_of_text(text_of(name)) if kind == "code"]
+    return [source for source in cells if not source.startswith("%%")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_holds_no_logic(name):
+    source = "\n".join(code_of(name))
+    tree = ast.parse(re.sub(r"(?m)^%.*$", "", source))
     logic = (ast.If, ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Try)
     assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
-    used = {
-        node.attr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_calls_only_what_there_is(name):
+    """With the names of its own settings, each of them used."""
+    source = "\n".join(code_of(name))
+    tree = ast.parse(re.sub(r"(?m)^%.*$", "", source))
+    calls = [
+        node
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "bootstrap"
-    }
-    assert used
-    assert all(callable(getattr(bootstrap, name)) for name in used)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "colab"
+    ]
+    assert calls
+    for call in calls:
+        function = getattr(colab, call.func.attr)
+        given = {keyword.arg: None for keyword in call.keywords}
+        inspect.signature(function).bind(*call.args, **given)
+    settings = re.findall(r"(?m)^([A-Z_]+) = ", source)
+    assert settings
+    for setting in settings:
+        assert len(re.findall(rf"\b{setting}\b", source)) >= 2, setting
 
 
-def test_the_bootstrap_needs_the_standard_library_alone():
-    tree = ast.parse((COLAB / "bootstrap.py").read_text())
-    names = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert names - {"_typeshed"} <= sys.stdlib_module_names
+def test_installing_asks_pip_for_no_upgrade():
+    for name in NAMES:
+        (line,) = re.findall(r"(?m)^# %pip .*$", text_of(name))
+        assert line == "# %pip install --quiet {PACKAGE}"
 
 
-def test_outside_colab_there_is_no_drive(bootstrap, capsys):
-    assert bootstrap.mount_drive() is None
-    assert "no Drive" in capsys.readouterr().out
-
-
-# --- data --------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.process
-def test_data_are_copied_by_lowmem_and_a_failure_ends_the_start(
-    bootstrap, monkeypatch, tmp_path, capsys
-):
-    drive = tmp_path / "drive"
-    monkeypatch.setattr(bootstrap, "mount_drive", lambda: drive)
-    ran = []
-    monkeypatch.setattr(bootstrap, "run", lambda command, **_: ran.append(command) or 0)
-
-    def start() -> int:
-        return bootstrap.start(data="sets/faces.zip", local=tmp_path / "vm")
-
-    assert start() == 65
-    assert "is not there" in " ".join(capsys.readouterr().out.split())
-    assert not ran
-    (drive / "sets").mkdir(parents=True)
-    (drive / "sets" / "faces.zip").write_bytes(b"an archive")
-    assert start() == 0
-    copy = tmp_path / "vm" / "data" / "faces.zip"
-    assert copy.read_bytes() == b"an archive"
-    assert ran[0][-2:] == ["--source", str(copy)]
-
-
-# --- the workspace -----------------------------------------------------------------
-
-
-def write_workspace(folder: Path, text: str) -> Path:
-    (folder / ".lowmem").mkdir(parents=True, exist_ok=True)
-    (folder / ".lowmem" / "journal.jsonl").write_text(text)
-    return folder
-
-
-def journal_after_restore(bootstrap, archives: Path, target: Path) -> str | None:
-    if bootstrap.restore(target, archives) is None:
-        assert not target.exists()
-        return None
-    return (target / ".lowmem" / "journal.jsonl").read_text()
+# --- Drive -------------------------------------------------------------------------
 
 
 @pytest.fixture
-def archives(bootstrap, tmp_path) -> Path:
-    """Two saved generations, ``first`` and ``second``."""
-    folder = tmp_path / "drive" / "lowmem"
-    for text in ("first", "second"):
-        bootstrap.save(write_workspace(tmp_path / "work", text), folder)
-    return folder
+def mounting(monkeypatch):
+    """Return a function that says how mounting ends from now on."""
+
+    def given(mount):
+        package = types.ModuleType("google.colab")
+        package.drive = types.ModuleType("google.colab.drive")
+        package.drive.mount = mount
+        monkeypatch.setitem(sys.modules, "google.colab", package)
+        monkeypatch.setitem(sys.modules, "google.colab.drive", package.drive)
+
+    return given
 
 
-def test_the_newest_archive_is_restored_into_an_empty_place(
-    bootstrap, archives, tmp_path
-):
-    (tmp_path / "vm").mkdir()
-    assert journal_after_restore(bootstrap, archives, tmp_path / "vm") == "second"
+@pytest.fixture
+def ran(monkeypatch):
+    """Return the commands that are run, none of which does anything."""
+    commands = []
+    monkeypatch.setattr(colab, "show", lambda command: commands.append(command) or 0)
+    return commands
 
 
-def test_a_workspace_that_is_there_is_never_replaced(bootstrap, archives, tmp_path):
-    work = write_workspace(tmp_path / "vm", "newer than all")
-    assert bootstrap.restore(work, archives) is None
-    assert (work / ".lowmem" / "journal.jsonl").read_text() == "newer than all"
+def raising(error):
+    def mount(_mountpoint):
+        raise error
+
+    return mount
 
 
-def flip_a_bit(archive: Path) -> None:
-    data = bytearray(archive.read_bytes())
-    data[len(data) // 2] ^= 1
-    archive.write_bytes(data)
+def test_outside_colab_there_is_no_drive(tmp_path):
+    found = colab.mount_drive(tmp_path / "drive")
+    assert found.folder is None
+    assert "not Colab's" in found.problem
+
+
+def test_a_mounted_drive_is_the_folder_below_it(mounting, tmp_path):
+    folder = tmp_path / "drive" / "MyDrive"
+    mounting(lambda _: folder.mkdir(parents=True))
+    assert colab.mount_drive(tmp_path / "drive").folder == folder
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("error", "told"),
     [
-        flip_a_bit,
-        lambda archive: archive.write_bytes(archive.read_bytes()[:-512]),
-        lambda archive: archive.write_bytes(b""),
-        lambda archive: archive.with_name(archive.name + ".ok").unlink(),
-        lambda archive: archive.with_name(archive.name + ".ok").write_text("{"),
+        (ValueError("mount failed"), "ValueError: mount failed"),
+        (NotImplementedError(), "NotImplementedError"),
+        (OSError(107, "not connected"), "OSError: [Errno 107] not connected"),
+        (KeyError("credentials"), "KeyError: 'credentials'"),
     ],
-    ids=["bit flipped", "truncated", "empty", "unmarked", "mark damaged"],
 )
-def test_a_damaged_newest_archive_gives_way_to_the_one_before(
-    bootstrap, archives, tmp_path, damage
+def test_a_drive_that_cannot_be_mounted_is_said_and_the_jobs_run_without(
+    mounting, ran, tmp_path, capsys, error, told
 ):
-    damage(archives / "workspace-000002.tar")
-    assert journal_after_restore(bootstrap, archives, tmp_path / "vm") == "first"
+    mounting(raising(error))
+    work = colab.start(["--size", "64"], local=tmp_path)
+    assert work == tmp_path / "lowmem-work"
+    (command,) = ran
+    assert "--mirror" not in command
+    out = capsys.readouterr().out
+    assert told in out
+    assert "all that they make is lost with it" in out
+    # A machine that is new may have a mirror that it does not see.
+    assert "an earlier machine" in out
+    work.mkdir()
+    colab.start(local=tmp_path)
+    assert "an earlier machine" not in capsys.readouterr().out
 
 
-def members_outside(folder: Path) -> dict[str, tarfile.TarInfo]:
-    above, absolute = tarfile.TarInfo("../out"), tarfile.TarInfo(str(folder / "out"))
-    link = tarfile.TarInfo("link")
-    link.type, link.linkname = tarfile.SYMTYPE, str(folder)
-    return {"above": above, "absolute": absolute, "link": link}
+def test_a_mount_that_does_nothing_is_said(mounting, tmp_path):
+    mounting(lambda _: None)
+    assert "MyDrive is not there" in colab.mount_drive(tmp_path / "drive").problem
 
 
-@pytest.mark.parametrize("kind", ["above", "absolute", "link"])
-def test_an_archive_with_a_member_outside_the_workspace_writes_nothing_there(
-    bootstrap, archives, tmp_path, kind
-):
-    path = archives / "workspace-000003.tar"
-    with tarfile.open(path, "w") as archive:
-        archive.addfile(members_outside(tmp_path)[kind])
-        archive.addfile(tarfile.TarInfo("link/out"))
-    mark_as_whole(path)
-    restored = bootstrap.restore(tmp_path / "vm", archives)
-    assert not (tmp_path / "out").exists()
-    assert restored.name == "workspace-000002.tar"
+def test_a_mount_that_hangs_is_given_up_and_the_alarm_is_as_it_was(mounting, tmp_path):
+    former = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        mounting(lambda _: signal.pause())
+        found = colab.mount_drive(tmp_path / "drive", patience_s=0.05)
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+    assert "no answer within 0.05 s" in found.problem
 
 
-def mark_as_whole(path: Path) -> None:
-    data = path.read_bytes()
-    mark = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    path.with_name(path.name + ".ok").write_text(json.dumps(mark))
+def test_data_and_mirror_are_taken_from_drive(mounting, ran, tmp_path):
+    folder = tmp_path / "drive" / "MyDrive"
+    mounting(lambda _: folder.mkdir(parents=True))
+    colab.start(data="sets/faces.zip", mirror="kept", mirror_data=True, local=tmp_path)
+    stage, run = ran
+    assert stage[-4:] == [
+        "data",
+        "stage",
+        f"{folder}/sets/faces.zip",
+        f"{tmp_path}/data",
+    ]
+    assert run[run.index("--source") + 1] == f"{tmp_path}/data/faces.zip"
+    assert run[run.index("--mirror") + 1] == f"{folder}/kept"
+    assert "--mirror-data" in run
 
 
-def test_three_generations_are_kept_and_numbers_never_used_again(
-    bootstrap, archives, tmp_path
-):
-    for text in ("third", "fourth", "fifth"):
-        bootstrap.save(write_workspace(tmp_path / "work", text), archives)
-    names = sorted(path.name for path in archives.iterdir())
-    kept = [f"workspace-00000{n}.tar" for n in (3, 4, 5)]
-    assert names == sorted([*kept, *(f"{name}.ok" for name in kept)])
-    (archives / "workspace-000005.tar.ok").unlink()  # as if the save was interrupted
-    saved = bootstrap.save(write_workspace(tmp_path / "work", "sixth"), archives)
-    assert saved.name == "workspace-000006.tar"
+def test_places_elsewhere_need_no_drive(mounting, ran, tmp_path):
+    mounting(raising(AssertionError("nobody asked for Drive")))
+    colab.start(data="/sets/faces.zip", mirror="gs://bucket/kept", local=tmp_path)
+    stage, run = ran
+    assert stage[-2] == "/sets/faces.zip"
+    assert run[run.index("--mirror") + 1] == "gs://bucket/kept"
 
 
-# --- the run -----------------------------------------------------------------------
-
-PROGRAM = """
-import pathlib, sys
-work = pathlib.Path(sys.argv[sys.argv.index("--workspace") + 1])
-work.mkdir(exist_ok=True)
-count = work / "count"
-n = int(count.read_text()) + 1 if count.exists() else 1
-count.write_text(str(n))
-print("attempt", n, *sys.argv[1:2])
-sys.exit(0 if n == 3 else 75)
-"""
+def test_without_drive_the_copy_of_an_earlier_call_is_taken(mounting, ran, tmp_path):
+    mounting(raising(ValueError("mount failed")))
+    with pytest.raises(DriveMissingError, match=r"faces\.zip is on Drive"):
+        colab.start(data="faces.zip", local=tmp_path)
+    assert not ran
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "faces.zip").write_bytes(b"an archive")
+    colab.start(data="faces.zip", local=tmp_path)
+    assert f"{tmp_path}/data/faces.zip" in ran[0]
 
 
-def command(tmp_path: Path) -> list[str]:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    return [sys.executable, str(program)]
-
-
-@pytest.mark.process
-def test_the_same_call_after_the_vm_was_lost_goes_on(bootstrap, tmp_path, capsys):
-    archives = tmp_path / "drive"
-    codes = []
-    for vm in ("one", "two", "three"):
-        local = tmp_path / vm
-        local.mkdir()
-        codes.append(
-            bootstrap.run(
-                command(tmp_path), workspace=local / "work", archives=archives
-            )
-        )
-    assert codes == [75, 75, 0]
-    assert "attempt 3" in capsys.readouterr().out
-
-
-@pytest.mark.process
-def test_a_run_that_used_up_its_slice_is_saved_and_goes_on_by_itself(
-    bootstrap, tmp_path
-):
-    code = bootstrap.run(
-        command(tmp_path),
-        workspace=tmp_path / "work",
-        archives=tmp_path / "drive",
-        slice_minutes=0,
+def test_a_command_that_fails_ends_the_cell_with_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(colab, "show", lambda _: 75)
+    with pytest.raises(RuntimeError, match="exit code 75") as caught:
+        colab.start(mirror=None, local=tmp_path)
+    (shown,) = caught.value._render_traceback_()
+    assert shown.startswith(
+        "lowmem: lowmem run all ended with exit code 75. Run this cell"
     )
-    assert code == 0
-    assert len(list((tmp_path / "drive").glob("*.tar"))) == 3
+    assert caught.value.exit_code == 75
+
+
+def test_results_that_differ_are_named(monkeypatch, tmp_path, capsys):
+    held = {"one": {"model": "a", "images.zarr": "b"}, "two": {"model": "c"}}
+    monkeypatch.setattr(colab, "results", lambda work: held[work.name])
+    with pytest.raises(ResultsDifferError) as caught:
+        colab.compare(tmp_path / "one", tmp_path / "two")
+    assert caught.value.names == ("images.zarr", "model")
+    colab.compare(tmp_path / "one", tmp_path / "one")
+    assert "model: the same in both" in capsys.readouterr().out
+
+
+# --- what is shown -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("plain", "plain"),
+        ("\r 10%\r 20%", " 20%"),
+        ("\rlonger\rshort", "shortr"),
+        ("\r 20%\r    \rtrain: resumed", "train: resumed"),
+        ("\r 20%\r    \r", ""),
+    ],
+)
+def test_a_carriage_return_overwrites_what_stood_there(line, seen):
+    assert after_returns(line) == seen
+
+
+def test_the_last_state_of_a_renewed_line_is_told_from_a_line_in_its_place():
+    assert is_renewal("\r 10%")
+    assert is_renewal("\r 10%\r100%")
+    assert not is_renewal("\r 10%\r    \rtrain: resumed")
+    assert not is_renewal("train is done")
+
+
+def test_lines_are_shown_once_and_bytes_may_be_cut_anywhere(capsys):
+    shown = Lines()
+    for byte in "eins\r10 %\r    \rzwei: ä\nno end".encode():
+        shown.take(bytes([byte]))
+    shown.close()
+    assert capsys.readouterr().out == "zwei: ä\nno end\n"
 
 
 @pytest.mark.process
-def test_without_drive_it_runs_once_and_saves_nothing(bootstrap, tmp_path):
-    work = tmp_path / "work"
-    assert bootstrap.run(command(tmp_path), workspace=work, archives=None) == 75
-    assert [path.name for path in work.iterdir()] == ["count"]
+def test_a_command_has_a_terminal_and_its_exit_code_comes_back(capsys):
+    program = "import sys; print(sys.stderr.isatty(), sys.argv[1:]); sys.exit(7)"
+    assert show([sys.executable, "-c", program, "a b"]) == 7
+    assert capsys.readouterr().out == "True ['a b']\n"
+
+
+@pytest.mark.process
+def test_a_process_that_is_left_behind_is_not_waited_for(capsys):
+    """It holds the terminal open, with no end in sight."""
+    child = "[sys.executable, '-c', 'import signal; signal.pause()']"
+    program = (
+        "import os, subprocess, sys; "
+        f"p = subprocess.Popen({child}, start_new_session=True); "
+        "print(p.pid, flush=True); os._exit(0)"
+    )
+    assert show([sys.executable, "-c", program]) == 0
+    os.kill(int(capsys.readouterr().out), signal.SIGKILL)

@@ -39,6 +39,41 @@ try:
 except lowmem.FunctionError as error:
     told = error.kind, error.where
 told""",
+    # Awaiting: 11 to 20.
+    """import asyncio, subprocess, sys
+async def five():
+    await asyncio.sleep(0.01)
+    return 5
+# Shared memory, which no limit of the kernel's refuses.
+filling = "import mmap; m = mmap.mmap(-1, 10**9)\\nwhile True: m.write(b'x' * 10**6)"
+""",
+    "%%lowmem --ram 300MiB\nsixth = await five() + 1\nawait five() + sixth",
+    """%%lowmem --ram 300MiB
+async def load_all():
+    await asyncio.sleep(0)
+    return b'x' * 10**9
+await load_all()""",
+    """%%lowmem --ram 300MiB
+hog = subprocess.Popen([sys.executable, '-c', filling])
+await asyncio.sleep(60)""",
+    """with lowmem.budget(ram="300MiB") as used:
+    seventh = await five() + 2
+seventh, used.peak_bytes > 0""",
+    """with lowmem.budget(ram="300MiB"):
+    hog = subprocess.Popen([sys.executable, '-c', filling])
+    await asyncio.sleep(60)""",
+    """async def holding(seconds):
+    with lowmem.budget(ram="300MiB"):
+        await asyncio.sleep(seconds)
+
+ends = await asyncio.gather(holding(0.1), holding(0.2), return_exceptions=True)
+[str(end) for end in ends]""",
+    "%%lowmem --ram 300MiB\nawait five())",
+    "%autoawait off",
+    "%%lowmem --ram 300MiB\nawait five()",
+    "%autoawait asyncio",
+    "%%lowmem --ram 300MiB\ndef annotated(x: int): ...\nannotated.__annotations__",
+    "kept + 2",
 ]
 # In a process of its own, so that what the client's libraries warn of stays there.
 PROGRAM = """
@@ -114,6 +149,45 @@ def test_a_supervised_function_names_its_line_in_the_cell_that_defined_it(output
 
 def test_the_kernel_and_its_variables_survive(outputs):
     assert value(outputs[4]) == ["42"]
+    assert value(outputs[-1]) == ["43"]
+
+
+def test_a_cell_that_awaits_shows_its_value_and_its_peak(outputs):
+    assert value(outputs[12]) == ["11"]
+    (told,) = [o["text"] for o in outputs[12] if o["output_type"] == "stream"]
+    assert "RAM peak" in told
+
+
+def test_a_block_may_await(outputs):
+    assert value(outputs[15]) == ["(7, True)"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "place"),
+    [(13, "In[14]:4 in load_all"), (14, "In[15]:3"), (16, "In[17]:3")],
+    ids=["allocated after an await", "child, in a cell", "child, in a block"],
+)
+def test_what_asks_for_too_much_while_it_awaits_names_its_line(outputs, cell, place):
+    ((name, text),) = error(outputs[cell])
+    assert name == "BudgetExceededError"
+    assert text.startswith(place), text
+
+
+def test_budgets_of_tasks_that_run_together_are_refused(outputs):
+    (text,) = value(outputs[17])
+    assert text.startswith("['None',")
+    assert "another task holds a budget" in text
+
+
+def test_a_cell_that_cannot_be_awaited_says_why(outputs):
+    assert [name for name, _ in error(outputs[18])] == ["SyntaxError"]
+    ((name, text),) = error(outputs[20])
+    assert name == "UsageError"
+    assert "%autoawait" in text
+
+
+def test_annotations_of_a_cell_are_what_they_are_in_any_other(outputs):
+    assert value(outputs[22]) == ["{'x': int}"]
 
 
 def test_other_errors_are_the_cells_own(outputs):

@@ -1,0 +1,56 @@
+# %% [markdown]
+# # The study on CelebA
+#
+# 202,599 faces of 96 x 96 pixels: an autoencoder, the distribution of its latent vectors,
+# and new faces drawn from it. Put `img_align_celeba.zip` on your Drive, as it is: the
+# archive is copied to this machine's disk and read from there, never unpacked. Run the
+# same cells again after a disconnect.
+#
+# ## What each job costs
+#
+# COSTS
+
+# %% [markdown]
+# ## What to run
+#
+# - `PACKAGE` is what pip installs: the address of the wheel on lowmem's release page,
+#   `git+https://` and the address of its repository, or a wheel that you upload.
+# - `DATA` is the archive's path within MyDrive.
+# - `MIRROR` is the folder within MyDrive that keeps every commit. The images are not sent
+#   there: a new machine copies the archive and packs them again, which takes minutes.
+#   `MIRROR_DATA = True` sends them, 5.6 GB of your Drive, and the latent vectors.
+# - `--time-budget` stops in time before Colab takes the machine after 12 hours.
+
+# %%
+PACKAGE = "lowmem-0.1.0-py3-none-any.whl"
+DATA = "img_align_celeba.zip"
+MIRROR = "lowmem-mirror-celeba"
+MIRROR_DATA = False
+OPTIONS = ["--preset", "celeba", "--ram-budget", "10G", "--time-budget", "11h30m"]
+LOCAL = "/content"
+
+# %%
+# %pip install --quiet {PACKAGE}
+
+# %% [markdown]
+# ## Run, or go on: the cell to run again after a disconnect
+
+# %%
+from lowmem.inline import colab
+
+work = colab.start(
+    OPTIONS, data=DATA, mirror=MIRROR, mirror_data=MIRROR_DATA, local=LOCAL
+)
+
+# %% [markdown]
+# ## What came out
+#
+# New faces, the study's figures, and what every cycle took.
+
+# %%
+from IPython.display import HTML, Image
+
+Image(str(work / "generated" / "grid.png"))
+
+# %%
+HTML(filename=str(work / "report.html"))

@@ -1,0 +1,1 @@
+"""Stands for Colab's own package; `google` itself belongs to many."""
