@@ -51,6 +51,10 @@ class SourceReadError(StorageError):
         )
 
 
+class NoFileError(SourceReadError):
+    """Raised when what is listed as a file cannot be opened as one: it is left out."""
+
+
 class CopyWriteError(StorageError):
     """Raised when the copy cannot be written."""
 

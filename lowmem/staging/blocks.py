@@ -49,6 +49,8 @@ def copy_file(
     ------
     SourceChangedError
         If the file is not what was seen, before or after it was read.
+    NoFileError
+        If what is listed as a file is none.
     SourceReadError, StorageError
         If the source, or the copy's disk, fails.
     """
@@ -67,6 +69,18 @@ def copy_file(
     with storage_errors(draft):
         os.utime(draft, ns=(seen.stamp.changed_ns, seen.stamp.changed_ns))
     ledger.note_whole(seen.name)
+
+
+def require_file(seen: Seen) -> None:
+    """Refuse what is listed as a file and cannot be opened as one.
+
+    Raises
+    ------
+    NoFileError, SourceChangedError, SourceReadError, DataError
+        As `source_errors` tells them apart.
+    """
+    with source_errors(seen.path), _opened(seen.path):
+        pass
 
 
 def _opened(path: bytes) -> FileIO:

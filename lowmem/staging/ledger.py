@@ -81,6 +81,11 @@ class Ledger:
                 _PAGE.format(where="WHERE name > ?"), after
             ).fetchall()
 
+    def leave_out(self, name: bytes) -> None:
+        """Take a file for no part of the source."""
+        self.forget(name)
+        self._rows.execute("DELETE FROM seen WHERE name = ?", (name,))
+
     def seen_totals(self) -> tuple[int, int]:
         """Return how many files there are, and their bytes."""
         totals = "SELECT count(*), coalesce(sum(size), 0) FROM seen"

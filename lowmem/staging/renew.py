@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from lowmem.base.errors import StorageError
 from lowmem.base.errors_staging import (
     CopyWriteError,
+    NoFileError,
     ReadBackError,
     SourceReadError,
     StagingSpaceError,
@@ -43,14 +44,26 @@ def is_published(work: Places, ledger: Ledger, seen: Seen) -> bool:
     return is_whole and stamp_here(work.target_of(seen)) == seen.stamp
 
 
-def renew(work: Places, ledger: Ledger, block: memoryview, tell: Listener) -> int:
-    """Make the copy what the source is; return the bytes read from the source."""
+def renew(
+    work: Places,
+    ledger: Ledger,
+    block: memoryview,
+    tell: Listener,
+    leave_out: Callable[[Seen, str], None],
+) -> int:
+    """Make the copy what the source is; return the bytes read from the source.
+
+    Parameters
+    ----------
+    leave_out
+        Told of what is listed as a file and is none, and why.
+    """
     for name in ledger.gone():
         remove(below(work.draft, name))
         ledger.forget(name)
     copied_bytes = 0
     for _ in range(_ATTEMPTS):
-        copied_bytes += _copy_missing(work, ledger, block, tell)
+        copied_bytes += _copy_missing(work, ledger, block, tell, leave_out)
         if _read_all_back(work, ledger, block, tell):
             break
     else:
@@ -61,7 +74,11 @@ def renew(work: Places, ledger: Ledger, block: memoryview, tell: Listener) -> in
 
 
 def _copy_missing(
-    work: Places, ledger: Ledger, block: memoryview, tell: Listener
+    work: Places,
+    ledger: Ledger,
+    block: memoryview,
+    tell: Listener,
+    leave_out: Callable[[Seen, str], None],
 ) -> int:
     total = ledger.seen_totals()[1]
     missing = 0
@@ -80,7 +97,13 @@ def _copy_missing(
         if offset is None:
             continue
         telling = _told_after(tell, "copying", done - offset, total)
-        _copy(work, ledger, seen, offset=offset, block=block, tell=telling)
+        try:
+            _copy(work, ledger, seen, offset=offset, block=block, tell=telling)
+        except NoFileError as error:
+            leave_out(seen, error.problem)
+            missing -= seen.stamp.size_bytes - offset
+            total -= seen.stamp.size_bytes
+            continue
         done += seen.stamp.size_bytes - offset
     return missing
 

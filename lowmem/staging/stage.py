@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
-from lowmem.base.errors_staging import StagingPlaceError
+from lowmem.base.errors_staging import NoFileError, StagingPlaceError
 from lowmem.base.files import make_folder
+from lowmem.staging.blocks import require_file
 from lowmem.staging.decide import BLOCK_BYTES
 from lowmem.staging.ledger import Ledger
 from lowmem.staging.places import Places
@@ -21,7 +22,7 @@ from lowmem.staging.sums import write_checksums
 from lowmem.staging.survey import LeftOut, Seen, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lowmem.staging.renew import Listener
@@ -88,11 +89,19 @@ def stage(
     work = Places.at(source, folder)
     make_folder(work.private)
     with Ledger.open(work.private / "ledger", block_bytes=block_bytes) as ledger:
-        left_out, n_left_out = _look(work, ledger)
+        left_out = _LeftOut()
+        _look(work, ledger, left_out)
+
+        def leave_out(seen: Seen, problem: str) -> None:
+            ledger.leave_out(seen.name)
+            left_out.add(LeftOut(name=seen.name, reason=f"cannot be opened: {problem}"))
+            _require_files(work, ledger)
+
         copied_bytes = 0
-        if not _is_current(work, ledger):
+        if not _is_current(work, ledger, leave_out):
             _require_ours(work, ledger)
-            copied_bytes = renew(work, ledger, memoryview(bytearray(block_bytes)), tell)
+            block = memoryview(bytearray(block_bytes))
+            copied_bytes = renew(work, ledger, block, tell, leave_out)
         if not work.checksums.exists():
             write_checksums(work, ledger)
         n_files, n_bytes = ledger.seen_totals()
@@ -102,46 +111,65 @@ def stage(
         n_files=n_files,
         n_bytes=n_bytes,
         copied_bytes=copied_bytes,
-        left_out=left_out,
-        n_left_out=n_left_out,
+        left_out=tuple(left_out.told),
+        n_left_out=left_out.n_all,
     )
 
 
-def _look(work: Places, ledger: Ledger) -> tuple[tuple[str, ...], int]:
-    """Keep in the ledger what is in the source; return what of it is not copied."""
-    told: list[str] = []
-    n_left_out = 0
+class _LeftOut:
+    """What of a source is not copied: how much, and of the first ones what and why."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.n_all = 0
+
+    def add(self, found: LeftOut) -> None:
+        """Note one."""
+        self.n_all += 1
+        if len(self.told) < _TOLD:
+            self.told.append(f"{os.fsdecode(found.name)}: {found.reason}")
+
+
+def _look(work: Places, ledger: Ledger, left_out: _LeftOut) -> None:
+    """Keep in the ledger what is in the source; note what of it is not copied."""
 
     def files() -> Iterator[Seen]:
-        nonlocal n_left_out
         for found in survey(work.source):
             if isinstance(found, Seen):
                 yield found
-                continue
-            n_left_out += 1
-            if len(told) < _TOLD:
-                told.append(_told(found))
+            else:
+                left_out.add(found)
 
     ledger.note_seen(files())
+    _require_files(work, ledger)
+
+
+def _require_files(work: Places, ledger: Ledger) -> None:
     if not ledger.seen_totals()[0]:
         raise DataError(
             thing=work.source,
-            problem="holds no files",
+            problem="holds no files that can be opened",
             expected="a file, or a folder with files, to copy",
             todo="Is the drive mounted? What was copied before is left as it is.",
         )
-    return tuple(told), n_left_out
 
 
-def _told(found: LeftOut) -> str:
-    return f"{os.fsdecode(found.name)}: {found.reason}"
-
-
-def _is_current(work: Places, ledger: Ledger) -> bool:
+def _is_current(
+    work: Places, ledger: Ledger, leave_out: Callable[[Seen, str], None]
+) -> bool:
     """Tell whether the published copy is what the source is."""
     if not work.target.exists() or ledger.gone():
         return False
-    return all(is_published(work, ledger, seen) for seen in ledger.seen())
+    for seen in ledger.seen():
+        if is_published(work, ledger, seen):
+            continue
+        try:
+            require_file(seen)
+        except NoFileError as error:
+            leave_out(seen, error.problem)
+            continue
+        return False
+    return True
 
 
 def _require_ours(work: Places, ledger: Ledger) -> None:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.base.errors_staging import SourceChangedError, SourceReadError
+from lowmem.base.errors_staging import (
+    NoFileError,
+    SourceChangedError,
+    SourceReadError,
+)
 from lowmem.staging.decide import Stamp
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFUSED = (errno.EACCES, errno.EPERM)
+# A file that is listed and no file, as Google's own documents on a mounted Drive are.
+_NO_FILE = (errno.EOPNOTSUPP, errno.ENODEV)
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 
 
@@ -63,6 +69,8 @@ def source_errors(path: object) -> Iterator[None]:
         If the file has gone.
     DataError
         If it may not be read.
+    NoFileError
+        If it is listed, and cannot be opened by anybody.
     SourceReadError
         If its disk or mount fails.
     """
@@ -76,6 +84,8 @@ def source_errors(path: object) -> Iterator[None]:
         if error.errno in _GONE:
             raise SourceChangedError(path=named) from error
         problem = error.strerror or str(error)
+        if error.errno in _NO_FILE:
+            raise NoFileError(path=named, problem=problem) from error
         if error.errno in _REFUSED:
             raise DataError(
                 thing=named,

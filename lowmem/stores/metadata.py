@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ class ArrayInfo:
         Rows that are decoded together: of a chunk; of an inner one, where sharded.
     is_compressed
         Whether anything else than bytes and their checksum is stored.
+    fill_value
+        What stands for values that are not stored.
     """
 
     shape: tuple[int, ...]
@@ -52,6 +55,17 @@ class ArrayInfo:
     attributes: Mapping[str, object]
     rows_at_once: int
     is_compressed: bool
+    fill_value: object = None
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one element, as its type is called; 0 where that does not say."""
+        digits = re.search(r"\d+$", self.dtype)
+        if digits is None:
+            return 0
+        # Zarr 3 counts bits, NumPy's short names bytes.
+        n_letters = len(self.dtype[: digits.start()].lstrip("<>|="))
+        return int(digits.group()) // (1 if n_letters == 1 else 8)
 
 
 def read_array_info(path: Path) -> ArrayInfo | None:
@@ -100,6 +114,7 @@ def _info_from_v3(document: dict[str, Any]) -> ArrayInfo | None:
         attributes=document.get("attributes", {}),
         rows_at_once=decoded[0] if decoded else 1,
         is_compressed=any(_name(codec) not in _PLAIN for codec in codecs),
+        fill_value=document.get("fill_value"),
     )
 
 
@@ -117,6 +132,7 @@ def _info_from_v2(
         attributes=attributes,
         rows_at_once=document["chunks"][0] if document["chunks"] else 1,
         is_compressed=bool(document.get("compressor") or document.get("filters")),
+        fill_value=document.get("fill_value"),
     )
 
 

@@ -15,6 +15,11 @@ import zarr
 
 from lowmem.base.errors import DataError
 from lowmem.base.files import storage_errors
+from lowmem.stores.foreign import (
+    packing_at,
+    require_chunks_in_place,
+    require_plain,
+)
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.write import WHOLE_ATTRIBUTE
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
+
+    from lowmem.stores.packing import Packing
 
     ZarrArray = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
 
@@ -37,12 +44,17 @@ class RowReader:
     Memory: the rows asked for, and one chunk twice (as stored and as decoded).
     """
 
-    def __init__(self, path: Path, array: ZarrArray) -> None:
+    def __init__(
+        self, path: Path, array: ZarrArray, packing: Packing | None = None
+    ) -> None:
         self._path = path
         self._array = array
+        self._packing = packing
 
     @classmethod
-    def open(cls, store: Path, name: str | None = None) -> Self:
+    def open(
+        cls, store: Path, name: str | None = None, *, unpack: bool = False
+    ) -> Self:
         """Return a reader of the array ``name`` in the group ``store``.
 
         Parameters
@@ -51,11 +63,15 @@ class RowReader:
             Folder of the group; of the array itself where ``name`` is None.
         name
             Name of the array within the group.
+        unpack
+            Whether values that stand for others, see `lowmem.stores.packing`, are read
+            as these, in float64; such an array is refused otherwise.
 
         Raises
         ------
         DataError
-            If there is no array, it has no axis, or its metadata cannot be read.
+            If there is no array, it has no axis, its metadata cannot be read, or its
+            chunks are not where they say.
         """
         path = store / name if name else store
         info = read_array_info(path)
@@ -64,14 +80,21 @@ class RowReader:
             raise DataError(
                 thing=path, problem=found, expected="an array of rows along axis 0"
             )
+        packing = packing_at(path, info)
+        if not unpack:
+            require_plain(path, packing)
         try:
-            return cls(path, zarr.open_array(path, mode="r"))
+            array = zarr.open_array(path, mode="r")
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 thing=path,
                 problem=f"cannot be opened ({error})",
                 expected="a Zarr array of format 2 or 3",
             ) from error
+        if not array.attrs.get(WHOLE_ATTRIBUTE):
+            first_key = array.metadata.encode_chunk_key((0,) * array.ndim)
+            require_chunks_in_place(path, first_key)
+        return cls(path, array, None if packing.is_plain else packing)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +116,7 @@ class RowReader:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type of the rows."""
-        return np.dtype(self._array.dtype)
+        return np.dtype(np.float64 if self._packing else self._array.dtype)
 
     @property
     def attributes(self) -> Mapping[str, object]:
@@ -143,10 +166,11 @@ class RowReader:
             raise self.damage(file, start, stop, "is missing")
         try:
             with storage_errors(file):
-                return np.asarray(self._array[start:stop])
+                rows = np.asarray(self._array[start:stop])
         except (ValueError, RuntimeError, KeyError, TypeError) as error:
             problem = f"is damaged ({error})"
             raise self.damage(file, start, stop, problem) from error
+        return self._packing.unpacked(rows) if self._packing else rows
 
     def damage(self, file: Path, start: int, stop: int, problem: str) -> DataError:
         """Return the error that names a chunk's file and its samples."""

@@ -329,6 +329,26 @@ def test_a_failing_disk_is_no_unreadable_image(tmp_path, monkeypatch):
         ingest(tmp_path, tmp_path / "f")
 
 
+@pytest.mark.parametrize("name", ["labels.gsheet", "notes.gdoc"])
+def test_a_document_of_a_drive_that_cannot_be_opened_is_skipped_and_listed(
+    tmp_path, monkeypatch, name
+):
+    (tmp_path / "f").mkdir()
+    for one in ("a.png", name, "z.png"):
+        (tmp_path / "f" / one).write_bytes(GOOD)
+    opens = Path.open
+
+    def fail(path, *mode, **options):
+        if path.name != name:
+            return opens(path, *mode, **options)
+        raise OSError(95, "Operation not supported", str(path))
+
+    monkeypatch.setattr("lowmem_jobs.ingest.folder.Path.open", fail)
+    summary = ingest(tmp_path, tmp_path / "f")
+    assert (summary["images"], summary["skipped"]) == (2, 1)
+    assert outcome(tmp_path)[name] == "cannot be read: Operation not supported"
+
+
 class Meddler(Cutter):
     """Changes a source once the first commit is made."""
 

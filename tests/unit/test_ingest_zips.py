@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import stat
+import struct
+import subprocess
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 
 import pytest
 from hypothesis import given, settings
@@ -212,3 +217,90 @@ def test_a_name_in_any_bytes_is_read_and_never_fails(tmp_path_factory, raw):
             assert content == b"content" or content.startswith("unsafe name")
             if flag and b"\0" not in raw:
                 assert name_bytes(name) == raw
+
+
+def raw_zip(path, members):
+    """Write (name, flags, system, extra) as they are, each with the content ``name``."""
+    body, directory = io.BytesIO(), io.BytesIO()
+    for name, flags, system, extra in members:
+        place, n_bytes, crc = body.tell(), len(name), zlib.crc32(name)
+        sizes = (0, 33, crc, n_bytes, n_bytes, len(name), len(extra))
+        body.write(struct.pack("<4s4H", b"PK\3\4", 20, flags, 0, sizes[0]))
+        body.write(struct.pack("<H3I2H", *sizes[1:]) + name + extra + name)
+        directory.write(struct.pack("<4s2B3H", b"PK\1\2", 20, system, 20, flags, 0))
+        directory.write(struct.pack("<2H3I2H", *sizes))
+        directory.write(struct.pack("<3H2I", 0, 0, 0, 0, place) + name + extra)
+    end = (len(members), len(members), directory.tell(), body.tell(), 0)
+    tail = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, *end)
+    path.write_bytes(body.getvalue() + directory.getvalue() + tail)
+    return path
+
+
+def unicode_path(name, text, *, version=1):
+    """Return the extra field that says how a name is spelled: APPNOTE 4.6.9."""
+    content = struct.pack("<BI", version, zlib.crc32(name)) + text.encode()
+    return struct.pack("<2H", 0x7075, len(content)) + content
+
+
+TIMES = b"UT\x09\0\3" + bytes(8)  # as Info-ZIP writes before other parts
+ZOE = "Zoé/ñ 写真.png"
+NAMED = {
+    "declared UTF-8": (ZOE.encode(), 0x800, 3, b"", ZOE),
+    "UTF-8 of the Finder": (ZOE.encode(), 0, 3, TIMES, ZOE),
+    "UTF-8 of a program on Windows": (ZOE.encode(), 0, 0, b"", ZOE),
+    "code page 437": ("Zoé.png".encode("cp437"), 0, 0, b"", "Zoé.png"),
+    "the extra field": (
+        b"Zo_/_ __.png\x82",
+        0,
+        0,
+        TIMES + unicode_path(b"Zo_/_ __.png\x82", ZOE),
+        ZOE,
+    ),
+    "an extra field of another name": (
+        b"\x82.png",
+        0,
+        0,
+        unicode_path(b"x", "y"),
+        "é.png",
+    ),
+    "an extra field of another version": (
+        b"\x82.png",
+        0,
+        0,
+        unicode_path(b"\x82.png", "y", version=2),
+        "é.png",
+    ),
+    "Latin-1 from Unix": (b"caf\xe9.png", 0, 3, b"", "caf\udce9.png"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_name_is_what_the_program_meant_that_wrote_it(tmp_path, kind):
+    name, flags, system, extra, right = NAMED[kind]
+    path = raw_zip(tmp_path / "a.zip", [(name, flags, system, extra)])
+    assert read_all(path) == [(right, name)]
+
+
+@pytest.mark.skipif(not shutil.which("unzip"), reason="unzip is not installed")
+def test_names_are_those_that_unzip_unpacks(tmp_path):
+    # What `unzip` makes of a code page depends on the system that it was built for.
+    kinds = ("declared UTF-8", "UTF-8 of the Finder", "Latin-1 from Unix")
+    members = [
+        (b"%d" % number + name, flags, system, b"")
+        for number, kind in enumerate(kinds)
+        for name, flags, system in [NAMED[kind][:3]]
+    ]
+    path = raw_zip(tmp_path / "a.zip", members)
+    (tmp_path / "out").mkdir()
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    subprocess.run(
+        [shutil.which("unzip"), "-q", path],
+        cwd=tmp_path / "out",
+        env=environment,
+        check=True,
+    )
+    out = tmp_path / "out"
+    unpacked_names = {
+        os.fsencode(file.relative_to(out)) for file in out.rglob("*") if file.is_file()
+    }
+    assert {name_bytes(name) for name, _ in read_all(path)} == unpacked_names

@@ -423,3 +423,50 @@ def test_a_ledger_that_cannot_be_read_costs_a_copy_and_no_more(
     found = copied(archive, tmp_path / "data")
     assert found.path.read_bytes() == CONTENT
     assert found.copied_bytes == len(CONTENT)
+
+
+# --- documents of a mounted Drive that are no files ---------------------------------
+
+
+def shut(monkeypatch, *names: str) -> None:
+    """Let these be listed and not opened, as Google's own documents on a Drive."""
+    opens = os.open
+
+    def open_(path, *arguments, **options):
+        if os.fsdecode(path).endswith(names):
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opens(path, *arguments, **options)
+
+    monkeypatch.setattr("lowmem.staging.blocks.os.open", open_)
+
+
+def test_what_is_listed_and_cannot_be_opened_is_left_out_and_said_each_time(
+    images, tmp_path, monkeypatch
+):
+    (images / "a" / "labels.gsheet").write_bytes(b"{}" * 85)
+    (images / "notes.gdoc").write_bytes(b"{}")
+    shut(monkeypatch, ".gsheet", ".gdoc")
+    right = {name: data for name, data in contents(images).items() if ".g" not in name}
+    for n_copied in (382, 0):
+        copy = copied(images, tmp_path / "data")
+        assert contents(copy.path) == right
+        assert (copy.n_files, copy.n_bytes, copy.copied_bytes) == (5, 382, n_copied)
+        assert copy.n_left_out == 2
+        assert sorted(copy.left_out) == [
+            "a/labels.gsheet: cannot be opened: Operation not supported",
+            "notes.gdoc: cannot be opened: Operation not supported",
+        ]
+    # One that becomes a file is copied then.
+    monkeypatch.undo()
+    shut(monkeypatch, ".gdoc")
+    assert copied(images, tmp_path / "data").n_left_out == 1
+
+
+def test_a_source_of_which_nothing_can_be_opened_is_refused(
+    archive, images, tmp_path, monkeypatch
+):
+    shut(monkeypatch, ".png", ".zip", ".zattrs")
+    for source in (archive, images):
+        with pytest.raises(DataError, match="holds no files that can be opened"):
+            copied(source, tmp_path / "data")
+        assert not (tmp_path / "data" / source.name).exists()

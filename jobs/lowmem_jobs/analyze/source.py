@@ -113,7 +113,7 @@ def open_latents(path: Path, *, is_given: bool) -> Iterator[Latents]:
     if path.is_file():
         yield Latents(path, _NpyRows(path))
         return
-    with RowReader.open(path, latents_array(path)) as rows:
+    with RowReader.open(path, latents_array(path), unpack=True) as rows:
         yield Latents(path, rows)
 
 

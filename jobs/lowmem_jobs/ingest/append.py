@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lowmem.protocol.job import Job, Need, Option, Rung
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.identity import source_identity
-from lowmem_jobs.ingest.job import ladder, predicted_bytes
+from lowmem_jobs.ingest.job import ARRAY_HELP, ladder, predicted_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def _inputs(plan: PlanContext) -> Mapping[str, str]:
     before = read_before(plan.workspace.images)
     recipe = recipe_after(before, plan.options)
     identity = source_identity(recipe, plan.workspace.root)
-    listed = before.appended(identity, recipe.limit)
+    listed = before.appended(identity, recipe)
     store = before.digest if listed is None else str(listed["after"])
     return {"source": identity, "store": store}
 
@@ -49,7 +49,7 @@ def _standing(plan: PlanContext) -> Standing:
     before = read_before(plan.workspace.images)
     recipe = recipe_after(before, plan.options)
     identity = source_identity(recipe, plan.workspace.root)
-    return "open" if before.appended(identity, recipe.limit) is None else "done"
+    return "open" if before.appended(identity, recipe) is None else "done"
 
 
 JOB = Job(
@@ -64,6 +64,7 @@ JOB = Job(
             help="Folder, .zip, .tar(.gz), .npy, .npz or .zarr with more images.",
             is_shared=False,
         ),
+        Option(name="array", kind="str", help=ARRAY_HELP, is_shared=False),
         Option(
             name="size",
             kind="int",

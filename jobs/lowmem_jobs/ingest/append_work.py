@@ -45,7 +45,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     before = read_before(ctx.workspace.images)
     recipe = recipe_after(before, ctx.options)
     identity = source_identity(recipe, ctx.workspace.root)
-    if before.appended(identity, recipe.limit) is not None:
+    if before.appended(identity, recipe) is not None:
         ctx.log(f"{recipe.title} is appended already")
         return Result()
     names, hashes = _rest_names(before), _hashes(before)
@@ -72,6 +72,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         "source_bytes": source_bytes(recipe, ctx.workspace.root),
         "source_sha256": made.source_sha256,
         "limit": recipe.limit,
+        **({"array": recipe.array} if recipe.array else {}),
         "after": before.digest,
     }
     sources = [*before.sources, added]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from typing import IO, TYPE_CHECKING, Any
 
@@ -10,8 +10,14 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lowmem.base.errors import DataError
-from lowmem.stores.metadata import array_names, read_array_info
 from lowmem.stores.read import RowReader
+from lowmem_jobs.ingest.arraychoice import (
+    Found,
+    choose,
+    has_shape_of_images,
+    rows_shape,
+    zarr_array,
+)
 from lowmem_jobs.ingest.decode import MAX_PIXELS
 from lowmem_jobs.ingest.entries import Entry, UnreadableError
 from lowmem_jobs.ingest.tasks import Task, image_of
@@ -21,16 +27,14 @@ from lowmem_jobs.ingest.zips import DAMAGE, open_zip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from zipfile import ZipFile
 
     from numpy.typing import NDArray
 
     from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Pixels
 
-# The array to take where there are several.
-_NAME = "images"
-_AXES = (3, 4)
-_CHANNELS = (1, 3, 4)
+_MEMBER = ".npy"
 # No array has more; a header may say so.
 _MAX_ROWS = 2**48
 # Rows of a Zarr array that are read, and kept, at once; bytes.
@@ -55,8 +59,8 @@ class ArraySource:
     ) -> None:
         _require_images(title, shape, dtype)
         self._title = title
-        self._shape = shape
-        self._row_bytes = prod(shape[1:]) * dtype.itemsize
+        self._shape = rows_shape(shape)
+        self._row_bytes = prod(self._shape[1:]) * dtype.itemsize
         self._read = read
         self.decoder = decoder
 
@@ -106,38 +110,32 @@ def _require_images(title: str, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
             expected="uint8, or floats from 0 to 1",
             todo="Objects are never unpickled; other integers have no known white.",
         )
-    has_axes = len(shape) in _AXES and (
-        len(shape) < max(_AXES) or shape[3] in _CHANNELS
-    )
-    has_pixels = all(n > 0 for n in shape[1:]) and prod(shape[1:3]) <= MAX_PIXELS
-    if not has_axes or not has_pixels or not 0 <= shape[0] <= _MAX_ROWS:
+    n_rows, *row = rows_shape(shape)
+    has_pixels = all(n > 0 for n in row) and prod(row[:2]) <= MAX_PIXELS
+    is_possible = has_pixels and 0 <= n_rows <= _MAX_ROWS
+    if not has_shape_of_images(shape) or not is_possible:
         raise DataError(
             thing=title,
             problem=f"has the shape {shape}",
-            expected="(n, height, width) or (n, height, width, 1 or 3 or 4) with at "
-            f"most {MAX_PIXELS} pixels",
+            expected="(n, height, width), (n, height, width, 1 or 3 or 4), or (height, "
+            f"width, 1 or 3 or 4) of one picture, with at most {MAX_PIXELS} pixels",
         )
 
 
 @contextmanager
-def open_npy(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
+def open_npy(
+    path: Path, decoder: Decoder, _wanted: str | None
+) -> Iterator[ArraySource]:
     """Open a .npy file."""
     with path.open("rb") as stream:
         yield _stream_source(path.name, stream, decoder)
 
 
 @contextmanager
-def open_npz(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
-    """Open the member ``images`` of a .npz file, or its only one."""
+def open_npz(path: Path, decoder: Decoder, wanted: str | None) -> Iterator[ArraySource]:
+    """Open the array of a .npz file that is asked for, or that must be meant."""
     with open_zip(path) as archive:
-        names = archive.namelist()
-        name = f"{_NAME}.npy" if f"{_NAME}.npy" in names else names[0] if names else ""
-        if not name or (len(names) > 1 and not name.startswith(_NAME)):
-            raise DataError(
-                thing=path,
-                problem=f"holds {len(names)} arrays ({', '.join(names[:5])})",
-                expected=f"one array, or one called {_NAME}",
-            )
+        name = choose(path, list(_members(archive, wanted)), wanted) + _MEMBER
         title = f"{path.name}/{name}"
         try:
             stream = archive.open(name)
@@ -145,6 +143,26 @@ def open_npz(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
             raise _damage(title, str(error)) from error
         with stream:
             yield _stream_source(title, stream, decoder)
+
+
+def _members(archive: ZipFile, wanted: str | None) -> Iterator[Found]:
+    """Yield the arrays of an archive; of one that is asked for no header is read."""
+    for member in archive.namelist():
+        name = member.removesuffix(_MEMBER)
+        if name == member:
+            continue
+        shape: tuple[int, ...] = ()
+        dtype: np.dtype[Any] | None = None
+        if wanted is None:
+            # One that cannot be read is no candidate; the one that is taken says why.
+            with suppress(DataError, *DAMAGE), archive.open(member) as stream:
+                shape, _, dtype = _header(member, stream)
+        is_able = dtype is not None and (dtype == np.uint8 or dtype.kind == "f")
+        yield Found(
+            name=name,
+            shape=shape,
+            can_be_images=is_able and has_shape_of_images(shape),
+        )
 
 
 def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySource:
@@ -164,7 +182,8 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
             todo="Save numpy.ascontiguousarray of it.",
         )
     start = stream.tell()
-    row_bytes = prod(shape[1:]) * dtype.itemsize
+    row_shape = rows_shape(shape)[1:]
+    row_bytes = prod(row_shape) * dtype.itemsize
 
     def read(index: int) -> NDArray[Any]:
         try:
@@ -174,7 +193,7 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
             raise _damage(f"{title}[{index}]", str(error)) from error
         if len(data) < row_bytes:
             raise _damage(f"{title}[{index}]", "cut short")
-        return np.frombuffer(data, dtype).reshape(shape[1:])
+        return np.frombuffer(data, dtype).reshape(row_shape)
 
     return ArraySource(title, shape, dtype, read=read, decoder=decoder)
 
@@ -198,26 +217,21 @@ def _damage(thing: str, problem: str) -> DataError:
 
 
 @contextmanager
-def open_zarr(path: Path, decoder: Decoder) -> Iterator[ArraySource]:
-    """Open the array ``images`` of a group, its first array, or the array itself."""
-    name = _array_name(path)
-    with RowReader.open(path, name) as reader:
+def open_zarr(
+    path: Path, decoder: Decoder, wanted: str | None
+) -> Iterator[ArraySource]:
+    """Open the array of a store that is asked for, or that must be meant."""
+    name = zarr_array(path, wanted)
+    with RowReader.open(path, name, unpack=True) as reader:
         title = f"{path.name}/{name}" if name else path.name
-        rows = _Block(reader)
-        yield ArraySource(
-            title, reader.shape, reader.dtype, read=rows.read, decoder=decoder
-        )
+        is_one = rows_shape(reader.shape) != reader.shape
+        read = _whole(reader) if is_one else _Block(reader).read
+        yield ArraySource(title, reader.shape, reader.dtype, read=read, decoder=decoder)
 
 
-def _array_name(path: Path) -> str | None:
-    if read_array_info(path) is not None:
-        return None
-    arrays = array_names(path)
-    if not arrays:
-        raise DataError(
-            thing=path, problem="holds no array", expected="an array of images"
-        )
-    return _NAME if _NAME in arrays else arrays[0]
+def _whole(reader: RowReader) -> Callable[[int], NDArray[Any]]:
+    """Return what reads the only picture of an array."""
+    return lambda _: reader.read(0, reader.shape[0])
 
 
 class _Block:

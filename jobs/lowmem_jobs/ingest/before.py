@@ -10,7 +10,13 @@ from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.protocol.recipe import is_same_data
 from lowmem.stores.images import find_images
 from lowmem.stores.metadata import read_array_info
-from lowmem_jobs.ingest.recipe import Frame, Recipe, crop_from_text, source_from_text
+from lowmem_jobs.ingest.recipe import (
+    Frame,
+    Recipe,
+    array_option,
+    crop_from_text,
+    source_from_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,11 +62,13 @@ class Before:
         """How its images were cut, in the words of ``--crop``."""
         return str(self.attributes.get("crop", "none"))
 
-    def appended(self, identity: str, limit: int | None) -> dict[str, Any] | None:
+    def appended(self, identity: str, recipe: Recipe) -> dict[str, Any] | None:
         """Return what is listed of an appended source; None if it is not there."""
+        asked = (recipe.limit, recipe.array)
         for listed in self.sources:
             known = str(listed.get("identity", ""))
-            if is_same_data(known, identity) and listed.get("limit") == limit:
+            taken = (listed.get("limit"), listed.get("array"))
+            if is_same_data(known, identity) and taken == asked:
                 return listed
         return None
 
@@ -144,4 +152,5 @@ def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:
         limit=options["limit"],
         codec=before.attributes.get("codec", "none"),
         wanted_rows=before.chunk_rows,
+        array=array_option(options, kind),
     )

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.png import clear_colour_mended
+from lowmem_jobs.ingest.special import special_of
 from lowmem_jobs.ingest.turns import Turns
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from PIL.ImageFile import ImageFile
+
     from lowmem_jobs.ingest.recipe import Frame
+    from lowmem_jobs.ingest.special import Special
 
 # A constant, not a share of the budget: what is ingested must not depend on memory.
 # Decoded and composited, such an image takes 0.5 GiB.
@@ -82,11 +87,14 @@ class Decoder:
         Raises
         ------
         UnreadableError
-            If Pillow cannot read it, or the frame does not fit in.
+            If it cannot be read, or the frame does not fit in.
         """
         try:
+            special = special_of(data, max_pixels=MAX_PIXELS)
+            if special is not None:
+                return self._finish_special(special)
             with Image.open(BytesIO(data), formats=self._formats) as image:
-                return self._finish(image)
+                return self._finish(image, data)
         except (UnreadableError, MemoryError):
             raise
         except UnidentifiedImageError as error:
@@ -110,7 +118,7 @@ class Decoder:
         rgb = _rgb(Image.frombytes(mode, (width, height), data))
         return self._fit(rgb, scale=(1.0, 1.0))
 
-    def _finish(self, image: Image.Image) -> Image.Image:
+    def _finish(self, image: ImageFile, data: bytes) -> Image.Image:
         n_pixels = image.width * image.height
         if n_pixels > MAX_PIXELS:
             raise UnreadableError(
@@ -118,14 +126,20 @@ class Decoder:
             )
         scale = self._draft(image)
         with self._turn(image.width * image.height):
-            image.load()
+            mended = _mended(image, data)
+            mended.load()
             orientation = _orientation(image)
-            rgb = _rgb(image)
-            if orientation in _UPRIGHT:
-                rgb = rgb.transpose(_UPRIGHT[orientation])
+            rgb = _upright(_rgb(mended), orientation)
             if orientation in _SWAPPED:
                 scale = scale[::-1]
             return self._fit(rgb, scale=scale)
+
+    def _finish_special(self, special: Special) -> Image.Image:
+        if special.n_pixels > MAX_PIXELS:
+            raise UnreadableError(f"{special.n_pixels} pixels, more than {MAX_PIXELS}")
+        with self._turn(special.n_pixels):
+            rgb = _upright(_rgb(special.load()), special.orientation)
+            return self._fit(rgb, scale=(1.0, 1.0))
 
     def _turn(self, n_pixels: int) -> AbstractContextManager[object]:
         return self.turns if n_pixels > _LARGE_PIXELS else nullcontext()
@@ -185,6 +199,18 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - damaged EXIF data say nothing about the pixels
         return 1
+
+
+def _upright(rgb: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _mended(image: ImageFile, data: bytes) -> Image.Image:
+    """Return an image that is not loaded with what Pillow mistakes made good."""
+    if image.format == "PNG" and "transparency" in image.info:
+        return clear_colour_mended(image, data) or image
+    return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # What the file itself is to blame for; anything else is the disk's doing.
-_OF_THE_FILE = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP)
+_OF_THE_FILE = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ELOOP,
+    # Google's own documents on a mounted Drive are listed, and cannot be opened.
+    errno.EOPNOTSUPP,
+    errno.ENXIO,
+    errno.ENODEV,
+)
 
 
 def list_folder(root: Path, *, without: Path) -> Iterator[Entry]:

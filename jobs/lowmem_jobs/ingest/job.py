@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import PlanContext, Settings
     from lowmem_jobs.ingest.recipe import Recipe
 
+ARRAY_HELP = (
+    "Which array of a .npz or .zarr holds the images; by default the one called images, "
+    "or the only one that can be."
+)
 # Processes that decode, one a core; more were not seen to help a disk or a memory bus.
 _MAX_PROCESSES = 8
 # Entries under way at once, for each process: four batches of eight.
@@ -132,6 +136,7 @@ JOB = Job(
             help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
             f"faces; by default {DEFAULT_SOURCE}, of {DEFAULT_SOURCE_SIZE} pixels.",
         ),
+        Option(name="array", kind="str", help=ARRAY_HELP),
         Option(
             name="size",
             kind="int",

@@ -22,6 +22,7 @@ DEFAULT_SIZE = 96  # pixels; that of the reference study
 DEFAULT_SOURCE = "faces:2000"
 DEFAULT_SOURCE_SIZE = 64  # pixels
 PRESETS = ("celeba",)
+_OF_ARRAYS = ("npz", "zarr")
 CODECS = ("auto", "none", "lz4", "zstd")
 
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
@@ -89,6 +90,8 @@ class Recipe:
         Compression of the store; None until it is chosen.
     wanted_rows
         Images in one chunk; None for as many as suit their size.
+    array
+        Which array of a file with several holds the images; None where it is not said.
     """
 
     kind: Kind
@@ -98,6 +101,7 @@ class Recipe:
     limit: int | None
     codec: Codec | None
     wanted_rows: int | None = None
+    array: str | None = None
 
     @property
     def chunk_rows(self) -> int:
@@ -144,7 +148,27 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         limit=options["limit"],
         codec=None if codec == "auto" else codec,
         wanted_rows=_wanted_rows(options["chunk_rows"], size),
+        array=array_option(options, kind),
     )
+
+
+def array_option(options: Mapping[str, Any], kind: Kind) -> str | None:
+    """Return which array of a source is asked for; None if none is.
+
+    Raises
+    ------
+    OptionValueError
+        If the source is of a kind that holds no named arrays.
+    """
+    # Recipes that older versions wrote have none.
+    array: str | None = options.get("array")
+    if array is not None and kind not in _OF_ARRAYS:
+        raise OptionValueError(
+            option="--array",
+            value=array,
+            expected="a --source that holds several arrays: .npz or .zarr",
+        )
+    return array
 
 
 def _wanted_rows(n_rows: int | None, size: int) -> int | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Context
     from lowmem_jobs.ingest.arrays import ArraySource
     from lowmem_jobs.ingest.entries import Source
-    from lowmem_jobs.ingest.recipe import Kind, Recipe
+    from lowmem_jobs.ingest.recipe import Recipe
 
 
 def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
@@ -45,7 +45,7 @@ def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
         case "folder":
             return _folder(recipe.path, ctx, decoder)
         case _:
-            return _array(recipe.path, _opened_array(recipe.kind, recipe.path, decoder))
+            return _array(recipe.path, _opened_array(recipe, recipe.path, decoder))
 
 
 @contextmanager
@@ -93,13 +93,13 @@ def _tar(path: Path, staging: Path, decoder: Decoder) -> Iterator[FileSource]:
 
 
 def _opened_array(
-    kind: Kind, path: Path, decoder: Decoder
+    recipe: Recipe, path: Path, decoder: Decoder
 ) -> AbstractContextManager[ArraySource]:
     # Loads Zarr, which takes as long as packing 400 images.
     from lowmem_jobs.ingest.arrays import open_npy, open_npz, open_zarr  # noqa: PLC0415
 
     openers = {"npy": open_npy, "npz": open_npz, "zarr": open_zarr}
-    return openers[kind](path, decoder)
+    return openers[recipe.kind](path, decoder, recipe.array)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 from lowmem.base.errors import DataError
 from lowmem.base.files import remove, rename, storage_errors, sync_file
 from lowmem_jobs.ingest.entries import Entry, UnreadableError, is_ignored, name_problem
+from lowmem_jobs.ingest.tarlinks import Links, is_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ _BLOCK = 2**20  # bytes moved at once
 _MAX_RATIO = 100
 _RATIO_FROM_BYTES = 2**28
 _RECORD = 512  # bytes; the unit of the format
+_SPARSE = 1  # in the place where other archives have the compression
 _MOST_BYTES = 2**62  # no file system has a larger file; a header may say 2^88
 
 
@@ -122,20 +124,45 @@ def list_tar(path: Path) -> Iterator[Entry]:
     DataError
         If the archive is damaged or cut short.
     """
+    links: Links | None = None
+    end = 0
     try:
-        with tarfile.open(path, "r:") as archive:
-            while (member := archive.next()) is not None:
-                # Each remembered header is a kilobyte; an archive may have millions.
-                archive.members = []  # type: ignore[attr-defined]
-                _require_place(path, member)
-                # As `tar -C FOLDER .` names them: the same files as the folder's.
-                member.name = member.name.removeprefix("./")
-                if not member.isdir() and not is_ignored(member.name):
-                    yield _entry(member)
-            end = archive.offset
+        for member, end in _members(path):  # noqa: B007 - where the last one ended
+            if is_link(member):
+                links = links or _links_before(path, member)
+                links.pass_by(member)
+                entry = links.entry(member)
+            else:
+                entry = _entry(member)
+                if links is not None:
+                    links.pass_by(member)
+            if not member.isdir() and not is_ignored(member.name):
+                yield _checked(entry)
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
         raise _damage(path, f"cannot be read as a tar archive ({error})") from error
     _require_end(path, end)
+
+
+def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Yield each member of a plain archive, and where the next one begins."""
+    with tarfile.open(path, "r:") as archive:
+        while (member := archive.next()) is not None:
+            # Each remembered header is a kilobyte; an archive may have millions.
+            archive.members = []  # type: ignore[attr-defined]
+            _require_place(path, member)
+            # As `tar -C FOLDER .` names them: the same files as the folder's.
+            member.name = member.name.removeprefix("./")
+            yield member, archive.offset
+
+
+def _links_before(path: Path, first: tarfile.TarInfo) -> Links:
+    """Return what links stand for, with all noted that comes before the first one."""
+    links = Links(lambda: (member for member, _ in _members(path)), _entry)
+    for member, _ in _members(path):
+        if member.offset == first.offset:
+            break
+        links.pass_by(member)
+    return links
 
 
 def _require_place(path: Path, member: tarfile.TarInfo) -> None:
@@ -158,17 +185,19 @@ def _require_end(path: Path, offset: int) -> None:
 
 
 def _entry(member: tarfile.TarInfo) -> Entry:
-    problem = name_problem(member.name)
     if not member.isreg():
-        problem = problem or "a link or a device, which is not followed"
-    elif member.issparse():
-        problem = problem or "a sparse file"
-    return Entry(
-        name=member.name,
-        n_bytes=member.size,
-        place=member.offset_data,
-        problem=problem,
-    )
+        return Entry(member.name, problem="a device, which is not followed")
+    if member.issparse():
+        # Its holes are listed in its headers.
+        place = member.offset
+        return Entry(member.name, n_bytes=member.size, place=place, method=_SPARSE)
+    return Entry(member.name, n_bytes=member.size, place=member.offset_data)
+
+
+def _checked(entry: Entry) -> Entry:
+    """Return an entry with what is wrong with its name, before all else."""
+    problem = name_problem(entry.name)
+    return entry._replace(problem=problem) if problem else entry
 
 
 def span_reader(stream: IO[bytes]) -> Callable[[Entry], bytes]:
@@ -176,12 +205,28 @@ def span_reader(stream: IO[bytes]) -> Callable[[Entry], bytes]:
 
     def read(entry: Entry) -> bytes:
         stream.seek(entry.place)
+        if entry.method == _SPARSE:
+            return _with_holes(entry, stream)
         data = stream.read(entry.n_bytes)
         if len(data) < entry.n_bytes:
             raise UnreadableError("cut short in the archive")
         return data
 
     return read
+
+
+def _with_holes(entry: Entry, stream: IO[bytes]) -> bytes:
+    """Return a file that is stored without its zeros; the stream is at its headers."""
+    try:
+        with tarfile.TarFile(fileobj=stream) as archive:
+            member = archive.next()
+            content = None if member is None else archive.extractfile(member)
+            data = b"" if content is None else content.read(entry.n_bytes)
+    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+        raise UnreadableError(f"damaged in the archive: {error}") from error
+    if len(data) < entry.n_bytes:
+        raise UnreadableError("cut short in the archive")
+    return data
 
 
 def _damage(path: Path, problem: str) -> DataError:

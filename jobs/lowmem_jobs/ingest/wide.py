@@ -1,18 +1,27 @@
-"""Grey values of more than eight bits as those that are stored."""
+"""Samples of other than eight bits as those that are stored.
+
+The rule for all sources: unsigned samples of 2 to 16 bits reach from black to white,
+floats from 0 to 1. Integers of 32 bits are taken for 16. Beyond these ranges no white is
+known, as of any signed sample of 8 or 16 bits: such pictures are refused, not guessed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from lowmem_jobs.ingest.entries import UnreadableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
     from lowmem_jobs.ingest.entries import Pixels
+
+_BITS_16 = 65535
+_MOST_BITS = 16
+_WIDE_BITS = 32
 
 
 def eight_bits(image: Image.Image) -> Pixels:
@@ -29,9 +38,15 @@ def eight_bits(image: Image.Image) -> Pixels:
     grey = np.asarray(image)
     if grey.dtype.kind == "f":
         return unit_to_bytes(grey)
-    if grey.min() < 0 or grey.max() > 65535:  # noqa: PLR2004 - 16 bits
+    return _sixteen_to_bytes(grey)
+
+
+def _sixteen_to_bytes(values: NDArray[Any]) -> Pixels:
+    if values.min() < 0 or values.max() > _BITS_16:
         raise UnreadableError("integers beyond 16 bits have no known white")
-    scaled: Pixels = ((grey.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    scaled: Pixels = ((values.astype(np.uint32) * 255 + 32767) // _BITS_16).astype(
+        np.uint8
+    )
     return scaled
 
 
@@ -47,3 +62,55 @@ def unit_to_bytes(values: NDArray[Any]) -> Pixels:
         raise UnreadableError("floats outside 0 to 1 have no known white")
     scaled: Pixels = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     return scaled
+
+
+def bytes_from_samples(
+    values: NDArray[Any], bits: int, *, is_inverted: bool = False
+) -> Pixels:
+    """Return samples of so many bits as the nearest of 0 to 255, by the rule above.
+
+    Parameters
+    ----------
+    is_inverted
+        Whether the smallest value is white.
+
+    Raises
+    ------
+    UnreadableError
+        If no white is known.
+    """
+    if values.dtype.kind == "f":
+        return unit_to_bytes(1 - values if is_inverted else values)
+    is_signed = values.dtype.kind == "i"
+    if is_signed and (bits < _WIDE_BITS or is_inverted):
+        raise UnreadableError(f"signed integers of {bits} bits have no known white")
+    if bits > _MOST_BITS:
+        if bits != _WIDE_BITS:
+            raise UnreadableError(f"integers of {bits} bits have no known white")
+        top = np.uint32(2**_WIDE_BITS - 1)
+        return _sixteen_to_bytes(top - values if is_inverted else values)
+    white = 2**bits - 1
+    wide = values.astype(np.uint32)
+    if is_inverted:
+        wide = white - wide
+    scaled: Pixels = ((wide * 255 + white // 2) // white).astype(np.uint8)
+    return scaled
+
+
+def with_alpha(
+    colours: Pixels, alpha: Pixels, *, mode: Literal["RGBA", "RGBa"] = "RGBA"
+) -> Image.Image:
+    """Return an image with transparency.
+
+    Parameters
+    ----------
+    colours : shape (height, width, 1 or 3)
+    alpha : shape (height, width, 1)
+        0 is clear.
+    mode
+        ``RGBa`` where the colours are multiplied by it.
+    """
+    shape = (*alpha.shape[:2], 3)
+    both = np.concatenate([np.broadcast_to(colours, shape), alpha], -1)
+    image = Image.frombytes(mode, shape[1::-1], both.tobytes())
+    return image if mode == "RGBA" else image.convert("RGBA")

@@ -8,6 +8,7 @@ APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16, 4.4 and 4.5.3 (zip64).
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,11 @@ _CHARACTER_BYTES = 4  # in UTF-8, at most
 _UNKNOWN = 2**32 - 1  # in a field whose value is in the zip64 extra field
 _MOST = 2**63 - 1  # bytes; no file system has a larger file
 _EXTRA_64 = 1
+_EXTRA_NAME = 0x7075
+_EXTRA_NAME_HEAD = struct.Struct(
+    "<BI"
+)  # version, CRC-32 of the name that it stands for
+_UNIX_SYSTEMS = (3, 19)  # Unix and macOS
 _UTF8 = 0x800  # of a member's flags
 
 
@@ -42,7 +48,7 @@ class Member(NamedTuple):
     Attributes
     ----------
     name
-        As it is stored; bytes that are no UTF-8 where that is declared, as surrogates.
+        As `decoded` reads it; bytes that are no text as surrogates.
     system, attributes
         Where it was made, and its attributes there.
     flags, method, crc
@@ -110,7 +116,7 @@ def _member(fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> M
     if offset < 0 or max(*sizes, offset) > _MOST:
         raise ZipDamageError("a member has a size or a place that cannot be")
     return Member(
-        decoded(name, fields[4]),
+        decoded(name, fields[4], system=fields[2], extra=extra),
         system=fields[2],
         attributes=fields[16],
         flags=fields[4],
@@ -138,20 +144,53 @@ def _zip64(sizes: tuple[int, int, int], extra: bytes) -> tuple[int, int, int]:
 
 
 def _extra_64(extra: bytes) -> bytes:
+    return next((part for kind, part in _parts(extra) if kind == _EXTRA_64), b"")
+
+
+def _parts(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and content of the parts of an extra field."""
     while len(extra) >= 4:  # noqa: PLR2004 - kind and length, 16 bits each
         kind, length = struct.unpack_from("<2H", extra)
-        if kind == _EXTRA_64:
-            return extra[4 : 4 + length]
+        yield kind, extra[4 : 4 + length]
         extra = extra[4 + length :]
-    return b""
 
 
-def decoded(name: bytes, flags: int) -> str:
-    """Return a name as text: UTF-8 where that is declared, else code page 437."""
-    # The tables of a code page are slow, and ASCII is the same in both.
+def decoded(name: bytes, flags: int, *, system: int = 0, extra: bytes = b"") -> str:
+    """Return a name as text, as the programs that unpack archives do.
+
+    Parameters
+    ----------
+    system
+        Where the member was made.
+    extra
+        Its extra field, which may hold the name once more, in UTF-8 (0x7075).
+
+    Notes
+    -----
+    UTF-8 where that is declared. The standard's code page 437 is what programs of Windows
+    wrote; the Finder and `zip` on Linux write UTF-8 without declaring it, and hardly any
+    name of code page 437 is UTF-8 by chance. Of other bytes from Unix no code page is
+    known: they stay what they are, as in a folder.
+    """
+    # The tables of a code page are slow, and ASCII is the same in all.
     if flags & _UTF8 or name.isascii():
         return name.decode("utf-8", "surrogateescape")
-    return name.decode("cp437")
+    try:
+        return (_name_in_extra(name, extra) or name).decode("utf-8")
+    except UnicodeDecodeError:
+        if system in _UNIX_SYSTEMS:
+            return name.decode("utf-8", "surrogateescape")
+        return name.decode("cp437")
+
+
+def _name_in_extra(name: bytes, extra: bytes) -> bytes:
+    """Return the name in the extra field, if it is of this name; else nothing."""
+    for kind, part in _parts(extra):
+        if kind == _EXTRA_NAME and len(part) > _EXTRA_NAME_HEAD.size:
+            version, crc = _EXTRA_NAME_HEAD.unpack_from(part)
+            if version == 1 and crc == zlib.crc32(name):
+                return part[_EXTRA_NAME_HEAD.size :]
+    return b""
 
 
 def directory_bytes(stream: IO[bytes]) -> Iterator[bytes]:
@@ -204,13 +243,21 @@ def packed_content(stream: IO[bytes], *, offset: int, name: str, n_bytes: int) -
         If there is no such header, or it is another member's.
     """
     stream.seek(offset)
-    head = _LOCAL.size + _CHARACTER_BYTES * (len(name) + 1) + _EXTRA_BYTES
+    # Once more in the extra field, where it is not ASCII.
+    n_names = 1 if name.isascii() else 2
+    head = _LOCAL.size + n_names * _CHARACTER_BYTES * (len(name) + 1) + _EXTRA_BYTES
     data = stream.read(head + min(n_bytes, _SMALL_BYTES))
     fields = _fields(_LOCAL, data, 0, b"PK\x03\x04", "its own header")
     flags, n_name, n_extra = fields[2], *fields[9:11]
-    if without_rest(decoded(data[_LOCAL.size : _LOCAL.size + n_name], flags)) != name:
+    middle = _LOCAL.size + n_name
+    stored, extra = data[_LOCAL.size : middle], data[middle : middle + n_extra]
+    # Where it was made stands in the directory alone.
+    if not any(
+        without_rest(decoded(stored, flags, system=system, extra=extra)) == name
+        for system in (0, _UNIX_SYSTEMS[0])
+    ):
         raise ZipDamageError("its own header has another name than the directory")
-    start = _LOCAL.size + n_name + n_extra
+    start = middle + n_extra
     if start + n_bytes <= len(data):
         return data[start : start + n_bytes]
     stream.seek(offset + start)
