@@ -267,6 +267,7 @@ def main(pid: int, budget_bytes: int, signal_number: int, mode: str) -> None:
         urgent(),
         TreeSampler(pid, shared, apart=apart, is_root_shared=True) as tree,
     ):
+        shared.own(tree.root_shared_bytes())
         held = tree.refine().ram_bytes if mode == "growth" else 0
         sampler = GrowthSampler(tree, held)
         Watcher(pid, budget, signal_number, tree, sampler).run()

@@ -181,6 +181,11 @@ class TreeSampler:
         """Shared memory that certainly no process of the tree mapped when last read."""
         return self._unmapped_bytes
 
+    def root_shared_bytes(self) -> int:
+        """Return the shared memory that the root maps now."""
+        self._read_all()
+        return self._tree[self.root_pid].shared_bytes
+
     def find_pids(self) -> list[int]:
         """Return the live processes of the job now."""
         self._find_new()
@@ -190,10 +195,9 @@ class TreeSampler:
     def read(self) -> TreeReading:
         """Return what is in use, and between which bounds it lies for certain."""
         self._find_new()
-        before_bytes = self.shared.read_total()
         self._read_all(but_root=bool(self._n_quick) and not self.is_root_shared)
         self._n_quick = (self._n_quick + 1) % _ROOT_EVERY
-        shared, mapped = self._shared(before_bytes)
+        shared, mapped = self._shared()
         job = self.members
         if self.is_root_shared and self.root_pid in self._tree:
             job.append(self._tree[self.root_pid])
@@ -215,9 +219,8 @@ class TreeSampler:
     def refine(self) -> TreeReading:
         """Return the sum with every page counted once; slow, see the module's notes."""
         self._find_new()
-        before_bytes = self.shared.read_total()
         self._read_all()
-        shared, mapped = self._shared(before_bytes)
+        shared, mapped = self._shared()
         processes = list(self._tree.values())
         anon = sum(p.anon_bytes for p in processes)
         # Counted before the shares are: what happens in between counts twice, not never.
@@ -225,13 +228,12 @@ class TreeSampler:
         shares = [p.shares() for p in processes]
         anon_true = min(anon, sum(share.anon_bytes for share in shares))
         once = min(mapped.most_bytes, sum(share.shared_bytes for share in shares))
-        exact = Bounds(max(mapped.least_bytes, once), mapped.most_bytes)
-        shared_true = self.shared.count(exact, before_bytes).least_bytes
+        shared_true = max(shared.least_bytes, once)
         self._refined = _Refined(
             anon_true_bytes=anon_true,
             shared_true_bytes=shared_true,
             twice_bytes=max(0, anon + shared.most_bytes - anon_true - shared_true),
-            growth_bytes=self.shared.account.growth_bytes,
+            growth_bytes=self.shared.growth_bytes,
             anon_bytes={p.pid: p.anon_bytes for p in processes},
             shared_bytes={p.pid: p.shared_bytes for p in processes},
             faulted_bytes=faulted,
@@ -239,11 +241,12 @@ class TreeSampler:
         true = anon_true + shared_true
         return self._reading(true, true, true)
 
-    def _shared(self, before_bytes: int) -> tuple[Bounds, Bounds]:
+    def _shared(self) -> tuple[Bounds, Bounds]:
         """Return the shared memory in use, and what of it is mapped."""
         sizes = [p.shared_bytes for p in self._tree.values()]
         mapped = Bounds(max(sizes, default=0), sum(sizes))
-        shared = self.shared.count(mapped, before_bytes)
+        self.shared.read()
+        shared = self.shared.bounds(mapped)
         self._unmapped_bytes = max(0, shared.least_bytes - mapped.most_bytes)
         return shared, mapped
 
@@ -284,14 +287,14 @@ class TreeSampler:
         two are counted by residence, the third is a minor fault.
         """
         anon = then.anon_true_bytes
-        growth = self.shared.account.growth_bytes
+        growth = self.shared.growth_bytes
         shared = then.shared_true_bytes + max(0, growth - then.growth_bytes)
         for p in self._tree.values():
             anon += max(0, p.anon_bytes - then.anon_bytes.get(p.pid, 0))
             shared += max(0, p.shared_bytes - then.shared_bytes.get(p.pid, 0))
             if p.pid in then.faulted_bytes:
                 anon += max(0, p.faulted_bytes() - then.faulted_bytes[p.pid])
-        return anon + min(shared, self.shared.account.bounds(mapped).most_bytes)
+        return anon + min(shared, self.shared.bounds(mapped).most_bytes)
 
     def _reading(self, ram: int, least: int, most: int) -> TreeReading:
         return TreeReading(

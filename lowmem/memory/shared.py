@@ -3,18 +3,18 @@
 The kernel keeps one count of all shared pages of the machine (``Shmem`` in
 /proc/meminfo), whoever maps them or nobody: files in any tmpfs, in whatever mount
 namespace, memfd, System V segments, mappings without a name. Its growth since the start
-is what the job has added, and what other programs have, which none can tell apart; what
-they give back meanwhile hides as much. Beside it stands what the tree maps, which may be
-older than the start. A page can be in both, so neither their sum nor the larger of them
-is the truth:
+is what the job has added, and what other programs have, which none can tell apart. Beside
+it stands what the tree maps, which may be older than the start. A page can be in both, so
+what counts is the larger:
 
-    U = G + H,   max(G, M) <= U <= min(G + S, total)
+    used = max(G, M),   G the growth, M the pages that the tree maps, each once
 
-with U the pages that the job has in use, G the growth, H the pages that it maps and that
-are not among the growth, M what it maps for certain, S the sum over its processes. H is
-seen where M exceeds G: so much is older than the start, or was made up for by what others
-gave back. It is remembered for as long as so much is mapped, since later growth does not
-make it new.
+No job can add more than it is counted for, since what it adds is in G. Three things
+follow that a user may meet. What other programs add counts against the job, mapped or
+not: they may add what the budget leaves, and no more. What they give back hides as much
+that nobody maps, until the machine's count has fallen below the start: from then on
+growth is counted from there. And shared memory older than the start that the job maps is
+counted by M alone, so as much that is new and mapped by nobody adds nothing to it.
 """
 
 from __future__ import annotations
@@ -28,65 +28,29 @@ if TYPE_CHECKING:
 
 
 class Bounds(NamedTuple):
-    """Between what the shared memory in use lies, in bytes."""
+    """Between what a number of bytes lies."""
 
     least_bytes: int
     most_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedAccount:
-    """What is known of shared memory after some readings: pure.
+def shared_bounds(growth_bytes: int, total_bytes: int, mapped: Bounds) -> Bounds:
+    """Return between what the shared memory in use lies.
 
-    Attributes
+    Parameters
     ----------
-    base_bytes
-        The machine's at the start, or the least since.
-    total_bytes
-        The machine's when it was read last.
-    hidden_bytes
-        What the tree maps of pages that are not among the growth, at least.
+    growth_bytes, total_bytes
+        What the machine has more than at the start, and in all.
+    mapped
+        What the tree maps: the largest of its processes at least, their sum at most.
+
+    Examples
+    --------
+    >>> shared_bounds(growth_bytes=30, total_bytes=50, mapped=Bounds(20, 40))
+    Bounds(least_bytes=30, most_bytes=50)
     """
-
-    base_bytes: int
-    total_bytes: int
-    hidden_bytes: int = 0
-
-    @property
-    def growth_bytes(self) -> int:
-        """What the machine has more than at the start."""
-        return self.total_bytes - self.base_bytes
-
-    def after(
-        self, total_bytes: int, mapped: Bounds, *, highest_bytes: int | None = None
-    ) -> SharedAccount:
-        """Return the account after one more reading.
-
-        Parameters
-        ----------
-        total_bytes
-            The machine's shared memory.
-        mapped
-            What the tree maps.
-        highest_bytes
-            The machine's at any moment around the reading of the tree, which takes a
-            while: what was freed meanwhile is not hidden.
-        """
-        base_bytes = min(self.base_bytes, total_bytes)
-        highest_bytes = max(total_bytes, highest_bytes or 0)
-        seen_bytes = mapped.least_bytes - (highest_bytes - base_bytes)
-        kept_bytes = min(self.hidden_bytes, mapped.most_bytes)
-        return SharedAccount(
-            base_bytes=base_bytes,
-            total_bytes=total_bytes,
-            hidden_bytes=max(0, kept_bytes, seen_bytes),
-        )
-
-    def bounds(self, mapped: Bounds) -> Bounds:
-        """Return between what the shared memory in use lies."""
-        least = max(self.growth_bytes + self.hidden_bytes, mapped.least_bytes)
-        most = min(self.growth_bytes + mapped.most_bytes, self.total_bytes)
-        return Bounds(least, max(least, most))
+    least = max(growth_bytes, mapped.least_bytes)
+    return Bounds(least, max(least, min(growth_bytes + mapped.most_bytes, total_bytes)))
 
 
 class _SysInfo(ctypes.Structure):
@@ -122,30 +86,40 @@ def machine_shared_bytes() -> int:
 
 @dataclass(slots=True)
 class SharedMemory:
-    """Keeps the account of one run from its start: one for all of its workers.
+    """Keeps the machine's count of one run from its start: one for all of its workers.
 
     Were it begun anew with each worker, what one has left behind would be forgiven to
     the next.
+
+    Attributes
+    ----------
+    base_bytes
+        The machine's count at the start, or the least since.
+    total_bytes
+        The newest.
     """
 
     read_total: Callable[[], int] = machine_shared_bytes
-    account: SharedAccount = field(init=False)
+    base_bytes: int = field(init=False)
+    total_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        total_bytes = self.read_total()
-        self.account = SharedAccount(base_bytes=total_bytes, total_bytes=total_bytes)
+        self.base_bytes = self.total_bytes = self.read_total()
 
-    def count(self, mapped: Bounds, before_bytes: int) -> Bounds:
-        """Return between what the shared memory in use lies.
+    @property
+    def growth_bytes(self) -> int:
+        """What the machine has more than at the start."""
+        return self.total_bytes - self.base_bytes
 
-        Parameters
-        ----------
-        mapped
-            What the tree maps.
-        before_bytes
-            The machine's shared memory just before that was read.
-        """
-        self.account = self.account.after(
-            self.read_total(), mapped, highest_bytes=before_bytes
-        )
-        return self.account.bounds(mapped)
+    def own(self, n_bytes: int) -> None:
+        """Take as the tree's what it had mapped at the start already."""
+        self.base_bytes -= n_bytes
+
+    def read(self) -> None:
+        """Read the count."""
+        self.total_bytes = self.read_total()
+        self.base_bytes = min(self.base_bytes, self.total_bytes)
+
+    def bounds(self, mapped: Bounds) -> Bounds:
+        """Return between what the shared memory in use lies, as last read."""
+        return shared_bounds(self.growth_bytes, self.total_bytes, mapped)
