@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -44,7 +45,9 @@ def state_of(pid):
     return psutil.Process(pid).status()
 
 
-def test_a_run_that_is_suspended_holds_its_whole_job_and_goes_on_with_it(tmp_path):
+@contextmanager
+def run_of_two(tmp_path):
+    """Give a run under way, and its two processes."""
     job, space = job_file(tmp_path, WITH_A_CHILD), tmp_path / "w"
     words = ["run", str(job), "--workspace", str(space), "--quiet"]
     with subprocess.Popen(
@@ -53,36 +56,36 @@ def test_a_run_that_is_suspended_holds_its_whole_job_and_goes_on_with_it(tmp_pat
         process_group=0,
         cwd=tmp_path,
     ) as process:
-        until((space / "begun").exists)
+        try:
+            until((space / "begun").exists)
+            pids = [child.pid for child in children_of(process.pid)]
+            assert len(pids) == 2
+            yield process, pids
+        finally:
+            process.kill()
+
+
+def suspend(process):
+    process.send_signal(signal.SIGTSTP)
+    until(lambda: state_of(process.pid) == psutil.STATUS_STOPPED)
+
+
+def test_a_run_that_is_suspended_holds_its_whole_job_and_goes_on_with_it(tmp_path):
+    with run_of_two(tmp_path) as (process, pids):
         for _ in range(2):
-            job_pids = [child.pid for child in children_of(process.pid)]
-            assert len(job_pids) == 2
-            process.send_signal(signal.SIGTSTP)
-            until(lambda: state_of(process.pid) == psutil.STATUS_STOPPED)
-            assert {state_of(pid) for pid in job_pids} == {psutil.STATUS_STOPPED}
+            suspend(process)
+            assert {state_of(pid) for pid in pids} == {psutil.STATUS_STOPPED}
             process.send_signal(signal.SIGCONT)
-            until(
-                lambda pids=job_pids: all(
-                    state_of(pid) != psutil.STATUS_STOPPED for pid in pids
-                )
-            )
-        (space / "end").touch()
+            until(lambda: psutil.STATUS_STOPPED not in map(state_of, pids))
+        (tmp_path / "w" / "end").touch()
         assert process.wait(timeout=PATIENCE_S) == 0
-    assert incidents(space) == []
+    assert incidents(tmp_path / "w") == []
 
 
 def test_a_run_that_is_killed_while_it_is_suspended_leaves_nothing(tmp_path):
-    job, space = job_file(tmp_path, WITH_A_CHILD), tmp_path / "w"
-    words = ["run", str(job), "--workspace", str(space), "--quiet"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "lowmem", *words], process_group=0, cwd=tmp_path
-    ) as process:
-        until((space / "begun").exists)
-        job_pids = [child.pid for child in children_of(process.pid)]
-        process.send_signal(signal.SIGTSTP)
-        until(lambda: state_of(process.pid) == psutil.STATUS_STOPPED)
-        process.kill()
-    until(lambda: not any(map(is_running, job_pids)))
+    with run_of_two(tmp_path) as (process, pids):
+        suspend(process)
+    until(lambda: not any(map(is_running, pids)))
 
 
 SPOILT = {
