@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.workspace import Workspace
-from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
+from lowmem.memory.process import TreeSampler
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem.supervisor.process import worker_environment
@@ -127,8 +127,7 @@ def watched(child: subprocess.Popen) -> dict[str, int]:
         own shares (PSS).
     """
     anonymous = resident = 0
-    tmpfs = tmpfs_used_bytes(tmpfs_mounts())
-    with TreeSampler(child.pid, tmpfs_base_bytes=tmpfs) as sampler:
+    with TreeSampler(child.pid) as sampler:
         next_sum = time.monotonic()
         while child.poll() is None:
             anonymous = max(anonymous, sampler.read().most_bytes)

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budget_ways import UNCOUNTED, WAYS
+
 import lowmem
 
 if TYPE_CHECKING:
@@ -177,6 +179,7 @@ HOGS = (
     shared_memory,
     forks_that_stop_sharing,
     shared_mappings,
+    *WAYS,
 )
 HARMLESS = (mapped_file, page_cache, sharing_forks, nearly_full)
 
@@ -199,7 +202,9 @@ def note_mark() -> None:
 )
 def hog(ctx: lowmem.Context) -> Iterator[lowmem.CommitPoint]:
     """Ask for too much, or seem to."""
-    chosen = {work.__name__: work for work in (*HOGS, *HARMLESS)}[ctx.options["kind"]]
+    chosen = {work.__name__: work for work in (*HOGS, *UNCOUNTED, *HARMLESS)}[
+        ctx.options["kind"]
+    ]
     note_mark()
     chosen(ctx.options["mib"], ctx.staging)
     yield lowmem.CommitPoint(items=1)

@@ -1,7 +1,10 @@
 """Budgets that hold, in figures: the peak of jobs that want more than they may have.
 
     python benchmarks/budgets.py hogs          jobs that must be stopped; --runs 100
+    python benchmarks/budgets.py uncounted     what the budget does not count, and its size
+    python benchmarks/budgets.py imports       files that take too much when imported
     python benchmarks/budgets.py harmless      jobs that must not be
+    python benchmarks/budgets.py readings      what a reading costs; --against CHECKOUT
     python benchmarks/budgets.py supervisor    its own memory and time, in training
     python benchmarks/budgets.py cycles        memory after each of 200 cycles
     python benchmarks/budgets.py cache         a file of three budgets, read again
@@ -17,9 +20,9 @@ cores busy meanwhile.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,18 +32,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from budget_groups import control_group, mark_of
 from budget_hogs import HARMLESS, HOGS
+from budget_imports import run_imports
 from budget_peers import busy_cores, run_peers, status_kib
+from budget_readings import run_readings
+from budget_ways import N_GROUPS, NEED_ROOT, UNCOUNTED, remove_segments
 
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
 
 MIB = 2**20
 # Rows of a block of `encode`: the least that it commits.
 ENCODED_ROWS = 1024
+LEAVES = {"detached_segments"}
 JOB = Path(__file__).with_name("budget_hogs.py")
 
 
@@ -53,52 +61,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100, help="of each hog")
     parser.add_argument("--budget-mib", type=int, default=1024)
     parser.add_argument("--only", nargs="*", help="names of hogs")
+    parser.add_argument("--against", help="a folder with another lowmem")
     parser.add_argument("--seconds", type=int, default=300, help="of training")
     options = parser.parse_args()
     print(f"python benchmarks/budgets.py {' '.join(sys.argv[1:])}")
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
         PARTS[options.part](options, Path(folder))
-
-
-# --- control groups and load ------------------------------------------------------
-
-
-@contextlib.contextmanager
-def control_group() -> Iterator[Path | None]:
-    """Make a control group for memory; None where that cannot be done."""
-    group = None
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        root = Path("/sys/fs/cgroup") / ("memory" if controllers else "")
-        if controllers == "memory" or not controllers:
-            candidate = root / path.strip("/") / f"lowmem-bench-{os.getpid()}"
-            with contextlib.suppress(OSError):
-                candidate.mkdir()
-                if mark_of(candidate) is None:
-                    candidate.rmdir()
-                else:
-                    group = candidate
-                    break
-    try:
-        yield group
-    finally:
-        if group is not None:
-            remove_group(group)
-
-
-def remove_group(group: Path) -> None:
-    """Remove a group once all that was in it has ended."""
-    for _ in range(50):
-        with contextlib.suppress(OSError):
-            group.rmdir()
-            return
-        time.sleep(0.1)
-
-
-def mark_of(group: Path) -> Path | None:
-    """Return the file of the group's high-water mark that can be reset."""
-    path = group / "memory.max_usage_in_bytes"
-    return path if path.exists() else None
 
 
 def lowmem_run(
@@ -116,14 +84,19 @@ def lowmem_run(
         def enter() -> None:
             if group:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
+            if kind in N_GROUPS:
+                # Numbers of ten digits, as a directory of a company gives them.
+                os.setgroups(range(10**9, 10**9 + N_GROUPS[kind]))
 
-        subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "lowmem", *words],
             env={**os.environ, **environment},
-            check=False,
             stderr=subprocess.DEVNULL,
-            preexec_fn=enter,
-        )
+            # As a shell does it: a group whose parent is in another can be stopped.
+            process_group=0,
+            preexec_fn=enter,  # noqa: PLW1509 - no thread is running yet
+        ) as process:
+            resume_until_over(process)
         if mark:
             with Path(environment["HOG_LOG"]).open("a") as log:
                 log.write(mark.read_text())
@@ -135,11 +108,32 @@ def lowmem_run(
     return json.loads(report.stdout)["jobs"]["hog"]
 
 
+def resume_until_over(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end; a run that is stopped goes on after two seconds."""
+    while process.poll() is None:
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        if state[0] == "T":
+            time.sleep(2)
+            process.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+
+
 # --- hogs -------------------------------------------------------------------------
 
 
 def run_hogs(options: argparse.Namespace, folder: Path) -> None:
     """Print one row a hog: every turn must be stopped below the budget."""
+    _print_rows(HOGS, options, folder)
+
+
+def run_uncounted(options: argparse.Namespace, folder: Path) -> None:
+    """Print one row a way that the budget does not count: how far it goes."""
+    _print_rows(UNCOUNTED, options, folder)
+
+
+def _print_rows(
+    hogs: Sequence[Callable[..., None]], options: argparse.Namespace, folder: Path
+) -> None:
     budget = RamBudget(
         limit_bytes=options.budget_mib * MIB, fill_rate=measured_fill_rate()
     )
@@ -154,25 +148,37 @@ def run_hogs(options: argparse.Namespace, folder: Path) -> None:
     )
     print(f"{'past budget':>13}  verdicts, places")
     with busy_cores():
-        for hog in HOGS:
-            if not options.only or hog.__name__ in options.only:
-                _hog_row(hog.__name__, options, folder, budget)
+        for hog in hogs:
+            name = hog.__name__
+            if options.only and name not in options.only:
+                continue
+            if name in NEED_ROOT and os.geteuid():
+                print(f"{name}: needs the rights of root")
+                continue
+            _hog_row(name, options, folder, budget)
 
 
 def _hog_row(
     name: str, options: argparse.Namespace, folder: Path, budget: RamBudget
 ) -> None:
-    log = folder / f"{name}.log"
-    found = lowmem_run(
-        folder / name,
-        name,
-        options,
-        mib=str(round(1.4 * options.budget_mib)),
-        HOG_TURNS=str(options.runs),
-        HOG_LOG=str(log),
-    )
-    events = found["events"]
-    peaks = _marks(log) or _marks_of_processes(found)
+    peaks: list[int] = []
+    events: list[dict] = []
+    # What outlives its process would count against the next turn: a run each.
+    n_runs = options.runs if name in LEAVES else 1
+    for run in range(n_runs):
+        log = folder / f"{name}-{run}.log"
+        found = lowmem_run(
+            folder / f"{name}-{run}",
+            name,
+            options,
+            mib=str(round(1.4 * options.budget_mib)),
+            HOG_TURNS=str(options.runs // n_runs),
+            HOG_LOG=str(log),
+            HOG_REST=os.environ.get("HOG_REST", "8"),
+        )
+        remove_segments()
+        events += found["events"]
+        peaks += _marks(log) or _marks_of_processes(found)
     over = [max(0.0, peak - budget.hard_bytes) / MIB for peak in peaks]
     past = sum(peak > budget.limit_bytes for peak in peaks)
     places = {event["where"] for event in events}
@@ -359,7 +365,10 @@ def run_cache(options: argparse.Namespace, folder: Path) -> None:
 PARTS = {
     "cache": run_cache,
     "hogs": run_hogs,
+    "imports": run_imports,
+    "uncounted": run_uncounted,
     "harmless": run_harmless,
+    "readings": run_readings,
     "supervisor": run_supervisor,
     "cycles": run_cycles,
     "peers": run_peers,

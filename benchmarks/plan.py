@@ -230,10 +230,11 @@ def watched(line: list[str]) -> int:
     process = subprocess.Popen(line)
     peak = 0
     # Files on tmpfs are left out: these jobs write none, but other programs may.
-    with TreeSampler(process.pid, tmpfs_base_bytes=2**62) as tree:
+    with TreeSampler(process.pid) as tree:
         done = threading.Event()
         while process.poll() is None:
-            peak = max(peak, tree.read().ram_bytes)
+            found = tree.read()
+            peak = max(peak, found.ram_bytes - found.unmapped_bytes)
             done.wait(INTERVAL_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, line)

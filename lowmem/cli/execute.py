@@ -27,9 +27,10 @@ from lowmem.cli.time_left import auto_budget, is_auto, read_time_left
 from lowmem.history.makers import additions_to
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
-from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
+from lowmem.memory.shared import SharedMemory
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
+from lowmem.supervisor.adopt import adopt_orphans
 from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
@@ -39,7 +40,7 @@ from lowmem.supervisor.order import (
     is_inside,
     plan_request,
 )
-from lowmem.supervisor.process import adopt_orphans, run_report
+from lowmem.supervisor.process import run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal
@@ -91,7 +92,12 @@ def orders_of(
     config = read_config(space.config)
     options = _with_time(with_config(options, config.get("run", {})), job)
     references = PIPELINE if job == "all" else (job,)
-    descriptions = ask.describe(references)
+    budgets = chosen_budgets(
+        options,
+        default_ram_bytes=default_ram_budget_bytes(read_machine()),
+        default_vram_bytes=None,
+    )
+    descriptions = ask.describe(references, budget_bytes=budgets.ram_bytes)
     given = given_options(options.extra, options.pins, descriptions)
     for table, meant in misspelt_tables(config, [d.name for d in descriptions]):
         _say(
@@ -248,7 +254,7 @@ def open_session(
             journal=journal,
             stops=stops,
             lock_descriptor=lock.descriptor,
-            tmpfs_base_bytes=tmpfs_used_bytes(tmpfs_mounts()),
+            shared=SharedMemory(),
             read_records=lambda: read_records(space.journal),
             mirror=mirror,
         )

@@ -14,6 +14,7 @@ from lowmem.cli.execute import Orders
 from lowmem.protocol.messages import PlannedRung
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
+from lowmem.supervisor.adopt import adopt_orphans
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import (
     SUPERVISOR_BYTES,
@@ -23,7 +24,6 @@ from lowmem.supervisor.order import (
     plan_request,
 )
 from lowmem.supervisor.prepare import prepare
-from lowmem.supervisor.process import adopt_orphans
 from lowmem.supervisor.trials import Bench
 
 # How a prediction is known, for the user.

@@ -24,7 +24,7 @@ from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused
 from lowmem.inline.places import place_of_error
 from lowmem.inline.values import encode
-from lowmem.memory.pages import field_bytes
+from lowmem.memory.proc import field_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,9 +26,10 @@ from lowmem.base.inline_errors import (
 )
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
+from lowmem.history.fold import past_of
+from lowmem.history.makers import owners_of
 from lowmem.inline.terminal import show
 from lowmem.integrity.published import sums_of_results
-from lowmem.protocol.makers import done_runs
 from lowmem.report.read import read_records
 
 if TYPE_CHECKING:
@@ -101,10 +102,9 @@ def results(workspace: Path) -> dict[str, str]:
         If a store's chunk is not as it was written.
     """
     records = read_records(Workspace.at(workspace).journal)
-    names = {name for run in done_runs(records) for name in run.ended.published}
     return {
         name: digest_of_entries(sums_of_results(workspace, [name]))
-        for name in sorted(names)
+        for name in sorted(owners_of(past_of(records)))
     }
 
 

@@ -22,7 +22,6 @@ space for the whole device.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import resource
@@ -42,10 +41,11 @@ from lowmem.inline.tasks import Host
 from lowmem.inline.watch import Watch
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.cleanup import clean_up
-from lowmem.memory.pages import field_bytes
+from lowmem.memory.proc import field_bytes
+from lowmem.supervisor.adopt import adopting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
     from lowmem.inline.messages import Breached
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 # Hardly anybody uses a real-time signal; its handlers are chained all the same.
 _SIGNAL = signal.SIGRTMIN + 7
-_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _DEVICE = Path("/dev/nvidiactl")
 _REFUSED = "the allocation was refused"
 _CAUSES = {
@@ -312,16 +311,3 @@ def is_refused(error: BaseException) -> bool:
     if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
         return "by allocator cpu" in str(error)
     return isinstance(error, MemoryError) or "can't start new thread" in str(error)
-
-
-@contextlib.contextmanager
-def adopting() -> Iterator[None]:
-    """Be the parent of descendants whose own parents end, or they would leave the tree."""
-    libc = ctypes.CDLL(None)
-    former = ctypes.c_int()
-    libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(former), 0, 0, 0)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    try:
-        yield
-    finally:
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, former.value, 0, 0, 0)

@@ -31,8 +31,9 @@ from lowmem.inline.messages import Breached, Ended, Ready, line_from_word
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.machine import read_machine
-from lowmem.memory.pages import field_bytes
-from lowmem.memory.process import TreeSampler, tmpfs_mounts, tmpfs_used_bytes
+from lowmem.memory.proc import field_bytes
+from lowmem.memory.process import TreeSampler
+from lowmem.memory.shared import SharedMemory
 from lowmem.memory.watch import look
 from lowmem.supervisor.urgency import urgent
 
@@ -258,14 +259,15 @@ def main(pid: int, budget_bytes: int, signal_number: int, mode: str) -> None:
     if os.getppid() != pid:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    base_bytes = tmpfs_used_bytes(tmpfs_mounts())
+    shared = SharedMemory()
     budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
     apart = frozenset({os.getpid()})
     # Locked and urgent first: what it takes itself belongs to the first reading.
     with (
         urgent(),
-        TreeSampler(pid, base_bytes, apart=apart, is_root_shared=True) as tree,
+        TreeSampler(pid, shared, apart=apart, is_root_shared=True) as tree,
     ):
+        shared.own(tree.root_shared_bytes())
         held = tree.refine().ram_bytes if mode == "growth" else 0
         sampler = GrowthSampler(tree, held)
         Watcher(pid, budget, signal_number, tree, sampler).run()

@@ -8,7 +8,7 @@ import resource
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.memory.pages import PROC, field_bytes
+from lowmem.memory.proc import PROC, field_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,39 +7,28 @@ import os
 import platform
 import signal
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
-PROC = Path("/proc")
-_STATUS_BYTES = 4096
-_KIB = 1024
+from lowmem.memory.proc import StatusFile, field_bytes, stat_fields
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # kcmp(2) has no function in the C library; by machine, its number, and what to compare.
 _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_VM = 1
 # Position of the minor faults among the fields behind the command name.
 _MINOR_FAULTS = 7
-# Position of the path in the first line of a mapping; without one the line ends before.
-_PATH = 5
 
 
-def field_bytes(status: bytes, name: bytes) -> int:
-    r"""Return one ``kB`` field of a /proc status text in bytes; 0 where it is absent.
+class Shares(NamedTuple):
+    """What a process has of pages that others may map too, each divided among them."""
 
-    Examples
-    --------
-    >>> field_bytes(b"VmHWM:\t  12 kB\nRssAnon:\t   3 kB\n", b"RssAnon:")
-    3072
-    """
-    start = status.find(name)
-    if start < 0:
-        return 0
-    return int(status[start + len(name) : start + len(name) + 20].split()[0]) * _KIB
+    anon_bytes: int
+    shared_bytes: int
 
 
 @dataclass(slots=True)
 class Process:
-    """One process of the tree; the descriptor stays true even if its id is reused.
+    """One process of the tree.
 
     Attributes
     ----------
@@ -51,7 +40,7 @@ class Process:
     """
 
     pid: int
-    descriptor: int
+    status: StatusFile
     lender: int | None = None
     anon_bytes: int = 0
     shared_bytes: int = 0
@@ -60,33 +49,35 @@ class Process:
     _is_held: bool = False
 
     @classmethod
-    def find(cls, pid: int, lender: int | None = None) -> Self | None:
+    def find(
+        cls, pid: int, lender: int | None = None, *, is_kept_open: bool = True
+    ) -> Self | None:
         """Return a live process, else None."""
-        try:
-            descriptor = os.open(PROC / str(pid) / "status", os.O_RDONLY)
-        except OSError:
-            return None
-        return cls(pid=pid, descriptor=descriptor, lender=lender)
+        status = StatusFile.find(pid, is_kept_open=is_kept_open)
+        return None if status is None else cls(pid=pid, status=status, lender=lender)
 
     def close(self) -> None:
         """Forget the process."""
-        os.close(self.descriptor)
+        self.status.close()
 
     def read(self) -> bool:
         """Take a reading; return False once the process has gone."""
         try:
-            status = os.pread(self.descriptor, _STATUS_BYTES, 0)
-        except ProcessLookupError:
+            text = self.status.read()
+        except OSError:
+            # No descriptor is free to ask with: it has what it had.
+            return True
+        if text is None:
             return False
-        # A zombie has no memory lines.
-        if b"RssAnon:" not in status:
-            return False
-        is_lent = self._is_lent()
-        self.anon_bytes = 0 if is_lent else field_bytes(status, b"RssAnon:")
-        self.shared_bytes = 0 if is_lent else field_bytes(status, b"RssShmem:")
-        self.data_bytes = field_bytes(status, b"VmData:")
+        is_lent = self.lender is not None and self._is_lent()
+        # In the order of the text.
+        place = max(0, text.find(b"\nVmHWM:"))
         if not is_lent:
-            self.hwm_bytes = max(self.hwm_bytes, field_bytes(status, b"VmHWM:"))
+            hwm_bytes = field_bytes(text, b"VmHWM:", place)
+            self.hwm_bytes = max(self.hwm_bytes, hwm_bytes)
+        self.anon_bytes = 0 if is_lent else field_bytes(text, b"RssAnon:", place)
+        self.shared_bytes = 0 if is_lent else field_bytes(text, b"RssShmem:", place)
+        self.data_bytes = field_bytes(text, b"VmData:", place)
         return True
 
     def _is_lent(self) -> bool:
@@ -100,27 +91,32 @@ class Process:
 
         A copy of a shared page changes no count of resident pages; this one it does.
         """
-        fields = _stat_fields(self.pid)
+        fields = stat_fields(self.pid)
         return int(fields[_MINOR_FAULTS]) * _PAGE_BYTES if fields else 0
 
-    def proportional_bytes(self, mounts: list[str]) -> int:
-        """Return anonymous and shared PSS, less mapped files of ``mounts``.
+    def shares(self) -> Shares:
+        """Return anonymous and shared PSS. Slow: 14 ms for 2 GB.
 
-        Those files are counted as growth of their file system. Slow: 14 ms for 2 GB.
+        All of what was read last, where the kernel does not tell.
         """
         if self._is_lent():
-            return 0
+            return Shares(0, 0)
         try:
-            rollup = (PROC / str(self.pid) / "smaps_rollup").read_bytes()
-            shared = field_bytes(rollup, b"Pss_Shmem:")
-            mapped = _mapped_bytes(self.pid, mounts) if shared else 0
+            rollup = (self.status.folder / "smaps_rollup").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return Shares(0, 0)
         except OSError:
-            return 0
-        return field_bytes(rollup, b"Pss_Anon:") + max(0, shared - mapped)
+            # It may not be looked into, as one that has changed its user.
+            rollup = b""
+        if b"Pss_Anon:" not in rollup:
+            return Shares(self.anon_bytes, self.shared_bytes)
+        return Shares(
+            field_bytes(rollup, b"Pss_Anon:"), field_bytes(rollup, b"Pss_Shmem:")
+        )
 
     def hold(self) -> None:
         """Let it take no step more, until `release`."""
-        fields = _stat_fields(self.pid)
+        fields = stat_fields(self.pid)
         if fields and fields[0] != b"T":  # Not one that the job itself has stopped.
             self._is_held = _signal(self.pid, signal.SIGSTOP)
 
@@ -131,12 +127,6 @@ class Process:
             _signal(self.pid, signal.SIGCONT)
 
 
-def parent_of(pid: int) -> int:
-    """Return the parent of a process; 0 once it has gone."""
-    fields = _stat_fields(pid)
-    return int(fields[1]) if fields else 0
-
-
 def _is_same_memory(pid: int, other: int) -> bool:
     """Return whether two processes are one address space; False where none can tell."""
     if _KCMP is None:
@@ -145,42 +135,9 @@ def _is_same_memory(pid: int, other: int) -> bool:
     return same == 0
 
 
-def _stat_fields(pid: int) -> list[bytes]:
-    """Return the fields of ``stat`` behind the command name; empty once it has gone."""
-    # Each new process of the whole machine is asked: a plain read is a third of the cost.
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except OSError:
-        return []
-    try:
-        stat = os.read(descriptor, _STATUS_BYTES)
-    except OSError:
-        return []
-    finally:
-        os.close(descriptor)
-    # The command name may hold spaces and brackets: count from the last bracket.
-    return stat.rpartition(b")")[2].split()
-
-
 def _signal(pid: int, number: signal.Signals) -> bool:
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _mapped_bytes(pid: int, mounts: list[str]) -> int:
-    total = 0
-    is_tmpfs = False
-    prefixes = tuple(mount.rstrip("/") + "/" for mount in mounts)
-    with (PROC / str(pid) / "smaps").open() as stream:
-        for line in stream:
-            words = line.split()
-            if not words[0].endswith(":"):
-                # Shared memory without a name (``/dev/zero``, ``/memfd:``, ``/SYSV``) lies
-                # on no mount: nothing but this process tells of it.
-                is_tmpfs = len(words) > _PATH and words[_PATH].startswith(prefixes)
-            elif is_tmpfs and words[0] == "Pss:":
-                total += int(words[1]) * _KIB
-    return total

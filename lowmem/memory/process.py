@@ -1,19 +1,19 @@
 """Memory of a tree of processes, as the budget counts it.
 
 Counted is what the kernel cannot reclaim: anonymous and shared resident pages of every
-process of the tree, and what was added to memory file systems (tmpfs) since the start.
-File-backed pages and the page cache are not counted: they go when memory is needed.
+process of the tree, and shared memory that nobody maps, see `shared`. File-backed pages
+and the page cache are not counted: they go when memory is needed.
 
 Two traps, and how they are met. Forked processes share pages until one writes, so the
-plain sum counts them more than once; and a file on tmpfs that is also mapped would
-count as shared and as growth. So a reading is an interval: what is certainly in use,
-and the most that may be. Where the two differ, a *refinement* by PSS, which divides a
-page among those that map it, closes the gap; what may have been copied since is bounded
-by the page faults since, because a copy of a shared page changes no other count.
+plain sum counts them more than once; and shared memory that is mapped is among what the
+machine has more than at the start. So a reading is an interval: what is certainly in
+use, and the most that may be. Where the two differ, a *refinement* by PSS, which divides
+a page among those that map it, closes the gap; what may have been copied since is
+bounded by the page faults since, because a copy of a shared page changes no other count.
 
-Costs, measured: one `status` through an open descriptor 30 microseconds; a refinement
-14 ms for a process of 2 GB. The list of processes is read anew only when the kernel's
-last process id has changed.
+Costs, measured: one `status` through an open descriptor 10 to 30 microseconds; a
+refinement 14 ms for a process of 2 GB. The list of processes is read anew only when the
+kernel's last process id has changed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from lowmem.memory.pages import PROC, Process, field_bytes, parent_of
+from lowmem.memory.pages import Process
+from lowmem.memory.proc import PROC, field_bytes, has_stopped, parent_of
+from lowmem.memory.shared import Bounds, SharedMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 # Quick readings for one of a root that does no work: it hardly changes, and would be
 # half of what is read where a job is one process.
 _ROOT_EVERY = 8
+# Descriptors that are kept, of the 1,024 that a process has mostly.
+_MOST_KEPT_OPEN = 256
+# Looks at the list of processes for one that takes no stranger at its word.
+_ANEW_EVERY = 256
 
 
 class TreeReading(NamedTuple):
@@ -49,12 +54,16 @@ class TreeReading(NamedTuple):
         refinement was.
     n_processes
         Live processes in the tree, its root included.
+    unmapped_bytes
+        Of it, shared memory that certainly no process of the tree maps: it may be
+        another program's.
     """
 
     ram_bytes: int
     least_bytes: int
     most_bytes: int
     n_processes: int
+    unmapped_bytes: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -86,37 +95,12 @@ def oom_kills() -> int | None:
     return None
 
 
-def tmpfs_mounts() -> list[str]:
-    """Return the mount points of memory file systems."""
-    lines = (line.split() for line in (PROC / "mounts").read_text().splitlines())
-    mounts = {
-        parts[1]
-        for parts in lines
-        if parts[2] == "tmpfs" and os.access(parts[1], os.W_OK)
-    }
-    # One file system may be mounted in several places.
-    return sorted(
-        {Path(mount).stat().st_dev: mount for mount in sorted(mounts)}.values()
-    )
-
-
-def tmpfs_used_bytes(mounts: list[str]) -> int:
-    """Return the bytes in use on memory file systems."""
-    total = 0
-    for mount in mounts:
-        try:
-            status = os.statvfs(mount)
-        except OSError:  # Unmounted meanwhile, or not ours to ask.
-            continue
-        total += (status.f_blocks - status.f_bfree) * status.f_frsize
-    return total
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Refined:
     """What the last refinement found, and the counts of each process just before it."""
 
-    true_bytes: int
+    anon_true_bytes: int
+    shared_true_bytes: int
     twice_bytes: int
     growth_bytes: int
     anon_bytes: dict[int, int]
@@ -133,9 +117,8 @@ class TreeSampler:
 
     Attributes
     ----------
-    tmpfs_base_bytes
-        What was in use on memory file systems before the job began: taken once, or what
-        one worker leaves there would be forgiven to the next.
+    shared
+        The account of shared memory since before the job began.
     apart
         Descendants that are not the job's: they count, share no pages with it, and are
         not among `pids`.
@@ -144,23 +127,24 @@ class TreeSampler:
     """
 
     root_pid: int
-    tmpfs_base_bytes: int
+    shared: SharedMemory = field(default_factory=SharedMemory)
     apart: frozenset[int] = frozenset()
     is_root_shared: bool = False
     _tree: dict[int, Process] = field(default_factory=dict)
     _members: list[Process] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
+    _strangers: set[str] = field(default_factory=set)
+    _own: set[str] = field(default_factory=set)
     _last_pid: bytes = b""
     _looks_again: bool = False
+    _n_looks: int = 0
     _refined: _Refined | None = None
     _ended_hwm_bytes: int = 0
     _n_quick: int = 0
     _loadavg: int = -1
-    _mounts: list[str] = field(default_factory=list)
+    _unmapped_bytes: int = 0
 
     def __enter__(self) -> Self:
         self._loadavg = os.open(PROC / "loadavg", os.O_RDONLY)
-        self._mounts = tmpfs_mounts()
         self._add(self.root_pid)
         return self
 
@@ -192,50 +176,79 @@ class TreeSampler:
         root = self._tree.get(self.root_pid)
         return root.data_bytes if root is not None else 0
 
+    @property
+    def unmapped_bytes(self) -> int:
+        """Shared memory that certainly no process of the tree mapped when last read."""
+        return self._unmapped_bytes
+
+    def root_shared_bytes(self) -> int:
+        """Return the shared memory that the root maps now."""
+        self._read_all()
+        return self._tree[self.root_pid].shared_bytes
+
+    def find_pids(self) -> list[int]:
+        """Return the live processes of the job now."""
+        self._find_new()
+        self._read_all()
+        return self.pids
+
     def read(self) -> TreeReading:
         """Return what is in use, and between which bounds it lies for certain."""
         self._find_new()
         self._read_all(but_root=bool(self._n_quick) and not self.is_root_shared)
         self._n_quick = (self._n_quick + 1) % _ROOT_EVERY
-        growth = self.tmpfs_growth_bytes()
+        shared, mapped = self._shared()
         job = self.members
         if self.is_root_shared and self.root_pid in self._tree:
             job.append(self._tree[self.root_pid])
-        shared = sum(p.shared_bytes for p in self._tree.values())
-        anon = sum(p.anon_bytes for p in self._tree.values())
-        most = anon + shared + growth
-        if len(job) <= 1 and not (growth and shared):
+        least = most = sum(p.anon_bytes for p in self._tree.values())
+        if len(job) > 1:
+            largest = max(p.anon_bytes for p in job)
+            least += largest - sum(p.anon_bytes for p in job)
+        least += shared.least_bytes
+        most += shared.most_bytes
+        if least == most:
             self._refined = None
             return self._reading(most, most, most)
-        largest = max((p.anon_bytes for p in job), default=0)
-        least = anon - sum(p.anon_bytes for p in job) + largest
-        least += max(growth, *(p.shared_bytes for p in self._tree.values()))
         twice = 0
         if self._refined is not None:
             twice = self._refined.twice_bytes
-            most = min(most, self._drifted(self._refined, growth))
+            most = min(most, max(least, self._drifted(self._refined, mapped)))
         return self._reading(min(max(most - twice, least), most), least, most)
 
     def refine(self) -> TreeReading:
         """Return the sum with every page counted once; slow, see the module's notes."""
         self._find_new()
         self._read_all()
-        growth = self.tmpfs_growth_bytes()
+        shared, mapped = self._shared()
         processes = list(self._tree.values())
-        plain = growth + sum(p.anon_bytes + p.shared_bytes for p in processes)
+        anon = sum(p.anon_bytes for p in processes)
         # Counted before the shares are: what happens in between counts twice, not never.
         faulted = {p.pid: p.faulted_bytes() for p in processes}
-        true = growth + sum(p.proportional_bytes(self._mounts) for p in processes)
-        true = min(plain, true)
+        shares = [p.shares() for p in processes]
+        anon_true = min(anon, sum(share.anon_bytes for share in shares))
+        once = min(mapped.most_bytes, sum(share.shared_bytes for share in shares))
+        shared_true = max(shared.least_bytes, once)
         self._refined = _Refined(
-            true_bytes=true,
-            twice_bytes=plain - true,
-            growth_bytes=growth,
+            anon_true_bytes=anon_true,
+            shared_true_bytes=shared_true,
+            twice_bytes=max(0, anon + shared.most_bytes - anon_true - shared_true),
+            growth_bytes=self.shared.growth_bytes,
             anon_bytes={p.pid: p.anon_bytes for p in processes},
             shared_bytes={p.pid: p.shared_bytes for p in processes},
             faulted_bytes=faulted,
         )
+        true = anon_true + shared_true
         return self._reading(true, true, true)
+
+    def _shared(self) -> tuple[Bounds, Bounds]:
+        """Return the shared memory in use, and what of it is mapped."""
+        sizes = [p.shared_bytes for p in self._tree.values()]
+        mapped = Bounds(max(sizes, default=0), sum(sizes))
+        self.shared.read()
+        shared = self.shared.bounds(mapped)
+        self._unmapped_bytes = max(0, shared.least_bytes - mapped.most_bytes)
+        return shared, mapped
 
     @contextlib.contextmanager
     def held(self, but: int | None = None) -> Iterator[None]:
@@ -246,31 +259,42 @@ class TreeSampler:
         but
             The process that may go on, even where it was held already.
         """
-        job = self.members
+        held: list[Process] = []
         try:
-            for process in job:
-                if process.pid == but:
-                    process.release()
-                else:
-                    process.hold()
+            # What was started while the others were being stopped is stopped too.
+            while fresh := [p for p in self._members if p not in held]:
+                for process in fresh:
+                    if process.pid == but:
+                        process.release()
+                    else:
+                        process.hold()
+                held += fresh
+                self._find_new()
             yield
         finally:
-            for process in job:
+            for process in held:
                 process.release()
 
-    def _drifted(self, then: _Refined, growth_bytes: int) -> int:
+    def is_still(self) -> bool:
+        """Return whether every process of the job, newcomers too, is stopped."""
+        self._find_new()
+        return all(has_stopped(process.pid) for process in self._members)
+
+    def _drifted(self, then: _Refined, mapped: Bounds) -> int:
         """Return the most that may be in use after a refinement, from counts alone.
 
         A page came in as anonymous, as shared, or as a copy of a shared one: the first
         two are counted by residence, the third is a minor fault.
         """
-        most = then.true_bytes + max(0, growth_bytes - then.growth_bytes)
+        anon = then.anon_true_bytes
+        growth = self.shared.growth_bytes
+        shared = then.shared_true_bytes + max(0, growth - then.growth_bytes)
         for p in self._tree.values():
-            most += max(0, p.anon_bytes - then.anon_bytes.get(p.pid, 0))
-            most += max(0, p.shared_bytes - then.shared_bytes.get(p.pid, 0))
+            anon += max(0, p.anon_bytes - then.anon_bytes.get(p.pid, 0))
+            shared += max(0, p.shared_bytes - then.shared_bytes.get(p.pid, 0))
             if p.pid in then.faulted_bytes:
-                most += max(0, p.faulted_bytes() - then.faulted_bytes[p.pid])
-        return most
+                anon += max(0, p.faulted_bytes() - then.faulted_bytes[p.pid])
+        return anon + min(shared, self.shared.bounds(mapped).most_bytes)
 
     def _reading(self, ram: int, least: int, most: int) -> TreeReading:
         return TreeReading(
@@ -278,6 +302,7 @@ class TreeSampler:
             least_bytes=least,
             most_bytes=most,
             n_processes=len(self._tree),
+            unmapped_bytes=self._unmapped_bytes,
         )
 
     def reset_peaks(self) -> None:
@@ -301,10 +326,6 @@ class TreeSampler:
         self._read_all()
         return self._tree[self.root_pid].hwm_bytes
 
-    def tmpfs_growth_bytes(self) -> int:
-        """Return what was added to memory file systems since the job began."""
-        return max(0, tmpfs_used_bytes(self._mounts) - self.tmpfs_base_bytes)
-
     def _read_all(self, *, but_root: bool = False) -> None:
         apart = self.root_pid if but_root else None
         gone_pids = [
@@ -315,6 +336,9 @@ class TreeSampler:
             self._members = [p for p in self._members if p is not gone]
             self._ended_hwm_bytes += gone.hwm_bytes
             gone.close()
+            # Its id may be another's already, who came after the last look.
+            self._own.discard(str(pid))
+            self._looks_again = True
 
     def _find_new(self) -> None:
         """Look for new processes, if any process was started since the last look."""
@@ -322,15 +346,25 @@ class TreeSampler:
         is_new = last_pid != self._last_pid
         if not (is_new or self._looks_again):
             return
-        # A process gets its id a moment before it can be seen: look once more.
-        self._last_pid, self._looks_again = last_pid, is_new
+        self._last_pid = last_pid
+        self._n_looks += 1
+        if self._n_looks % _ANEW_EVERY == 0:
+            self._strangers = set()
         # By name, since to turn them all into numbers would cost more than the list.
         present = set(os.listdir(PROC))  # noqa: PTH208 - half the cost
-        parents = {
-            int(name): parent_of(int(name))
-            for name in present - self._seen
-            if name.isdigit()
-        }
+        self._strangers &= present
+        new = present - self._strangers - self._own
+        self._strangers.update(name for name in new if not name.isdigit())
+        pids = [int(name) for name in new if name.isdigit()]
+        parents = {pid: parent_of(pid) for pid in pids}
+        self._add_descendants(parents)
+        self._note_strangers(parents)
+        # A process gets its id a moment before it can be seen, and one whose parent went
+        # before it could be seen may yet turn out to be ours: look once more.
+        self._looks_again = is_new or bool(parents)
+
+    def _add_descendants(self, parents: dict[int, int | None]) -> None:
+        """Take what descends from the tree out of ``parents``, and into it."""
         found = True
         while found:
             found = False
@@ -338,18 +372,28 @@ class TreeSampler:
                 if parent in self._tree:
                     found = self._add(pid, parent) or found
                     del parents[pid]
-        # A stranger's children are looked at anew each time; itself never again, unless
-        # its parent went before it could be seen: then it may yet turn out to be ours.
-        orphans = {
-            str(pid) for pid, ppid in parents.items() if str(ppid) not in present
-        }
-        self._seen = present - orphans
+
+    def _note_strangers(self, parents: dict[int, int | None]) -> None:
+        """Take out of ``parents`` what descends from strangers; itself it never will again.
+
+        A stranger's children are looked at anew each time.
+        """
+        found = True
+        while found:
+            found = False
+            for pid, parent in list(parents.items()):
+                if parent == 0 or str(parent) in self._strangers:
+                    self._strangers.add(str(pid))
+                    del parents[pid]
+                    found = True
 
     def _add(self, pid: int, parent: int | None = None) -> bool:
-        process = Process.find(pid, parent)
+        is_kept_open = len(self._tree) < _MOST_KEPT_OPEN
+        process = Process.find(pid, parent, is_kept_open=is_kept_open)
         if process is None:
             return False
         self._tree[pid] = process
+        self._own.add(str(pid))
         if pid != self.root_pid and pid not in self.apart:
             self._members.append(process)
         return True

@@ -1,7 +1,9 @@
 """Ask a planner: a short-lived worker that describes jobs and predicts their memory.
 
 The supervisor never imports the code of a job: a user's file may import TensorFlow at
-its top. A planner costs a tenth of a second and takes all that with it when it ends.
+its top. A planner costs a tenth of a second and takes all that with it when it ends. It
+has the budget of a run, see `planner`; time has no limit: a plan may import a framework,
+or look at every file of a slow mount.
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lowmem.base.clock import SystemClock
 from lowmem.base.errors import InternalError, ReportedError, StoppedError
+from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.protocol.messages import Describe, Described, Failed, Planned
 from lowmem.supervisor.order import is_inside
-from lowmem.supervisor.process import WorkerProcess, worker_environment
+from lowmem.supervisor.planner import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,14 +24,28 @@ if TYPE_CHECKING:
     from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import Answer, JobDescription, Plan
 
-# seconds between two looks whether the user still wants the answer. There is no limit
-# otherwise: a plan may import a framework, or look at every file of a slow mount.
-_LOOK_S = 0.2
 
+def describe(
+    references: Iterable[str] = (), *, budget_bytes: int | None = None
+) -> tuple[JobDescription, ...]:
+    """Return the descriptions of jobs; of all installed ones where none is named.
 
-def describe(references: Iterable[str] = ()) -> tuple[JobDescription, ...]:
-    """Return the descriptions of jobs; of all installed ones where none is named."""
-    answer = _ask(Describe(jobs=tuple(references)), lambda: False)
+    Parameters
+    ----------
+    budget_bytes
+        RAM that the look into their files may take; what a run has by default where None.
+
+    Raises
+    ------
+    BudgetError
+        If it takes more.
+    """
+    if budget_bytes is None:
+        budget_bytes = default_ram_budget_bytes(read_machine())
+    names = tuple(references)
+    answer = _ask(
+        Describe(jobs=names), ", ".join(names) or "list", budget_bytes, lambda: False
+    )
     if not isinstance(answer, Described):
         raise InternalError(problem=f"the planner answered {type(answer).__name__}")
     return answer.jobs
@@ -67,8 +83,10 @@ def plan(request: Plan, is_over: Callable[[], bool] = lambda: False) -> Planned:
     ------
     StoppedError
         If ``is_over`` ended it.
+    BudgetError
+        If it took more than the job's budget.
     """
-    answer = _ask(request, is_over)
+    answer = _ask(request, request.reference, request.ram_budget_bytes, is_over)
     if answer is None:
         raise StoppedError(job=request.reference, reason="while it was being planned")
     if not isinstance(answer, Planned):
@@ -76,26 +94,17 @@ def plan(request: Plan, is_over: Callable[[], bool] = lambda: False) -> Planned:
     return answer
 
 
-def _ask(request: Describe | Plan, is_over: Callable[[], bool]) -> Answer | None:
-    clock = SystemClock()
-    worker = WorkerProcess(request, environment=worker_environment("cpu"))
-    answer: Answer | None = None
-    try:
-        while answer is None and worker.is_open:
-            if is_over():
-                return None
-            for message in worker.receive(_LOOK_S):
-                if isinstance(message, Described | Planned | Failed):
-                    answer = message
-    finally:
-        worker.kill([], clock)
-        worker.wait()
+def _ask(
+    request: Describe | Plan,
+    job: str,
+    budget_bytes: int,
+    is_over: Callable[[], bool],
+) -> Answer | None:
+    answer = asked(request, job=job, budget_bytes=budget_bytes, is_over=is_over)
     if isinstance(answer, Failed):
         raise ReportedError(
             message=answer.message,
             exit_code=answer.exit_code,
             traceback=answer.traceback,
         )
-    if answer is None:
-        raise InternalError(problem="the planner ended without an answer")
     return answer

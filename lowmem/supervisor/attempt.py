@@ -35,6 +35,7 @@ from lowmem.supervisor.last_moments import await_memory, await_stacks
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.stacks import read_where
+from lowmem.supervisor.suspend import WOKEN, Suspension
 from lowmem.supervisor.urgency import stand_back, urgent
 from lowmem.supervisor.verdict import death, verdict_of_failure
 
@@ -80,6 +81,7 @@ class Attempt:
     tempo: Tempo = field(default_factory=Tempo)
     startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
+    _suspension: Suspension = field(init=False)
     _limits: AllocationLimits = field(default_factory=AllocationLimits)
     _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _is_ready: bool = False
@@ -94,6 +96,7 @@ class Attempt:
     _began: float = 0.0
 
     def __post_init__(self) -> None:
+        self._suspension = Suspension(self.tools.clock)
         self._ledger = CycleLedger(
             job=self.request.job,
             attempt=self.number,
@@ -123,13 +126,14 @@ class Attempt:
         try:
             with (
                 urgent(),
-                self.tools.journal.beside(self._doing(worker)),
+                self._suspension,
+                self.tools.journal.beside(partial(self._do, worker)),
                 self.tools.mirror.beside(self.tools.aside.do),
             ):
                 stand_back(worker.pid)
                 self._loop(worker)
         finally:
-            worker.kill(self.tools.tree.pids, self.tools.clock)
+            worker.kill(self.tools.tree.find_pids, self.tools.clock)
             exited = worker.wait()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
@@ -161,14 +165,10 @@ class Attempt:
                     self._take(answer, worker)
             self._settle(worker)
 
-    def _doing(self, worker: WorkerProcess) -> Callable[[Callable[[], None]], None]:
-        """Return what does a thing aside and returns once it is done."""
-
-        def do(work: Callable[[], None]) -> None:
-            self.tools.aside.do(work)
-            self._settle(worker)
-
-        return do
+    def _do(self, worker: WorkerProcess, work: Callable[[], None]) -> None:
+        """Do a thing aside, and return once it is done."""
+        self.tools.aside.do(work)
+        self._settle(worker)
 
     def _settle(self, worker: WorkerProcess) -> None:
         """Watch until all that was given aside is done."""
@@ -218,7 +218,7 @@ class Attempt:
             # What the worker has started must not go on while it writes its stacks.
             with self.tools.tree.held(but=worker.pid):
                 self._await_stacks(worker)
-                worker.kill(self.tools.tree.pids, self.tools.clock)
+                worker.kill(self.tools.tree.find_pids, self.tools.clock)
             self._ending = self._broke(verdict)
             await_memory(self.tools.clock)
         elif order is decide.Order.DRAIN:
@@ -265,7 +265,7 @@ class Attempt:
         if device is None:
             if self.tools.gpu.is_lost:
                 # The worker may hang in its driver for ever: it is not waited for.
-                worker.kill(self.tools.tree.pids, self.tools.clock)
+                worker.kill(self.tools.tree.find_pids, self.tools.clock)
                 self._ending = self._broke("error")
             return
         vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
@@ -282,6 +282,9 @@ class Attempt:
         """Act upon signals and the time budget."""
         if self._ending is not None:
             return
+        self._suspension.heed(self.tools.tree)
+        if self._suspension.wake(worker):
+            self._show(WOKEN)
         stops = self.tools.stops
         if stops.count > self._stops_seen:
             self._stops_seen = stops.count
@@ -291,12 +294,12 @@ class Attempt:
             self._show(f"{stops.by}: stopping at the next commit")
             worker.send(Drain())
             if stops.is_urgent:
-                worker.kill(self.tools.tree.pids, self.tools.clock)
+                worker.kill(self.tools.tree.find_pids, self.tools.clock)
                 self._ending = self._broke("signal", signal=stops.by)
             return
         if self._left_s is not None and self._left_s <= 0:
             self._await_stacks(worker)
-            worker.kill(self.tools.tree.pids, self.tools.clock)
+            worker.kill(self.tools.tree.find_pids, self.tools.clock)
             self._ending = self._broke("time")
 
     @property
@@ -391,7 +394,7 @@ class Attempt:
             signal=signal,
             ram_bytes=self._last_ram_bytes,
             vram_bytes=self._last_vram_bytes,
-            tmpfs_bytes=self.tools.tree.tmpfs_growth_bytes(),
+            unmapped_bytes=self.tools.tree.unmapped_bytes,
             where=read_where(stacks) if self._is_ready else None,
             detail=detail,
         )

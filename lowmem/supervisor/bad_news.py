@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import PlannedRung
 
 
+# Other programs add a little to the machine's shared memory all the time.
+_WORTH_TELLING_BYTES = 4 * 2**20
+
+
 def refusal(order: JobOrder, rungs: Sequence[PlannedRung]) -> BudgetError:
     """Return why no rung is tried, and the smallest budget that would do."""
     smallest = smallest_budget_bytes(rungs)
@@ -56,8 +60,9 @@ def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetErro
         return _stopped_by_the_device(order, broke)
     used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
     where = f" in {broke.where}" if broke.where else ""
-    if broke.tmpfs_bytes:
-        where += f", {format_bytes(broke.tmpfs_bytes)} of it new files in memory"
+    if broke.unmapped_bytes >= _WORTH_TELLING_BYTES:
+        size = format_bytes(broke.unmapped_bytes)
+        where += f", {size} of it new shared memory or files in memory"
     return BudgetError(
         job=order.name,
         budget=format_bytes(order.ram_budget_bytes),

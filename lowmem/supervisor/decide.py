@@ -223,8 +223,9 @@ class Broke:
         The reading that led to a kill, or the last one.
     vram_bytes
         The newest reading of the device; None if there was none.
-    tmpfs_bytes
-        The part of it that lies in memory file systems, whoever wrote it there.
+    unmapped_bytes
+        The part of it that is new shared memory which the job does not map, whoever
+        made it.
     is_device_lost
         Whether the device it ran on no longer answers.
     signal
@@ -235,7 +236,7 @@ class Broke:
     signal: str | None = None
     ram_bytes: int | None = None
     vram_bytes: int | None = None
-    tmpfs_bytes: int = 0
+    unmapped_bytes: int = 0
     where: str | None = None
     failure: Failed | None = None
     detail: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -12,23 +11,26 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lowmem.base.backends import VARIABLE, find_backend
+from lowmem.base.errors import EXIT_JOB
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.base.signals import withheld
 from lowmem.base.software import version_of
-from lowmem.protocol.messages import answer_from_line, line_from_message
+from lowmem.protocol.messages import Failed, answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
 from lowmem.supervisor.device import device_environment
+from lowmem.supervisor.lines import LONGEST_BYTES, Lines, LineTooLongError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lowmem.base.clock import Clock
     from lowmem.protocol.messages import Answer, Message
     from lowmem.protocol.mirroring import MirrorAnswer
 
-_PR_SET_CHILD_SUBREAPER = 36
 _PIPE_READ_BYTES = 2**16
 # seconds between two looks for processes that were killed.
 _REAP_INTERVAL_S = 0.005
@@ -38,14 +40,8 @@ _LAST_LOOK_S = 5.0
 _helpers: set[int] = set()
 # seconds; 2,000 cycles took 0.8.
 _REPORT_S = 120
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of descendants whose own parents end.
-
-    Without it a worker's double-forked child would leave the tree that is measured.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+# Of what is no message, this much is shown.
+_SHOWN_BYTES = 60
 
 
 def worker_environment(
@@ -118,10 +114,10 @@ class WorkerProcess:
         request: Message,
         *,
         environment: Mapping[str, str],
-        log: Path | None = None,
+        log: Path | int | None = None,
         inherited_fds: tuple[int, ...] = (),
     ) -> None:
-        self._buffer = b""
+        self._lines = Lines()
         self._is_open = True
         with _log_stream(log) as output:
             self._answers, worker_end = os.pipe()
@@ -158,7 +154,11 @@ class WorkerProcess:
             stream.flush()
 
     def receive(self, timeout_s: float | None) -> list[Answer]:
-        """Return the messages that have arrived, waiting at most ``timeout_s``."""
+        """Return the messages that have arrived, waiting at most ``timeout_s``.
+
+        What is no message ends it all with a `Failed`: a job has written to a descriptor
+        that is not its own, and what else it has spoilt nobody knows.
+        """
         if not self._is_open:
             return []
         watched = [self._answers, self._pidfd]
@@ -169,8 +169,40 @@ class WorkerProcess:
         data = os.read(self._answers, _PIPE_READ_BYTES)
         if not data:
             self._is_open = False
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [answer_from_line(line) for line in lines]
+        try:
+            lines = self._lines.take(data)
+        except LineTooLongError:
+            return [self._spoilt(self._lines.rest)]
+        answers: list[Answer] = []
+        for line in lines:
+            try:
+                answers.append(answer_from_line(line))
+            except (msgspec.DecodeError, RecursionError):
+                return [*answers, self._spoilt(line)]
+        return answers
+
+    def _spoilt(self, found: bytes) -> Failed:
+        self._is_open = False
+        shown = repr(found[:_SHOWN_BYTES]) + ("..." if found[_SHOWN_BYTES:] else "")
+        return Failed(
+            kind="MessageError",
+            exit_code=EXIT_JOB,
+            message=f"its worker sent {shown}, expected a message of lowmem's of at most "
+            f"{LONGEST_BYTES // 2**20} MiB. A job must not write to descriptors that it has "
+            "not opened, and its summary must be short",
+        )
+
+    def wake(self) -> bool:
+        """Let the worker go on if it was stopped; return whether it was.
+
+        For what is this process's own to do, see `TreeSampler.held`.
+        """
+        options = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        if os.waitid(os.P_PID, self.pid, options) is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
+        return True
 
     @property
     def is_open(self) -> bool:
@@ -202,22 +234,28 @@ class WorkerProcess:
             os.kill(self.pid, signal.SIGUSR1)
 
     def kill(
-        self, others: Iterable[int], clock: Clock, patience_s: float = 10.0
+        self,
+        find_others: Callable[[], Iterable[int]],
+        clock: Clock,
+        patience_s: float = 10.0,
     ) -> None:
-        """Kill the worker, its group and ``others``; wait until they have gone.
+        """Kill the worker, its group and what else is found, until nothing is.
 
-        SIGKILL: a Python handler of SIGTERM ran 12.7 s late during one NumPy call.
+        SIGKILL: a Python handler of SIGTERM ran 12.7 s late during one NumPy call. What
+        was started while the others were being killed is found in the next round.
         """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        remaining = {pid for pid in others if pid != self.pid} - _helpers
+        remaining: set[int] = set()
         give_up_at = clock.monotonic() + patience_s
         while True:
+            found = set(find_others()) - {self.pid} - _helpers
+            remaining |= found
             for pid in remaining:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             remaining = {pid for pid in remaining if _is_alive(pid)}
-            gone = self.has_exited() and not remaining
+            gone = self.has_exited() and not (remaining or found)
             if gone or clock.monotonic() > give_up_at:
                 return
             clock.sleep(_REAP_INTERVAL_S)
@@ -237,10 +275,10 @@ def _is_alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def _log_stream(log: Path | None) -> Iterator[int]:
+def _log_stream(log: Path | int | None) -> Iterator[int]:
     """Give a descriptor for what the worker's libraries print."""
-    if log is None:
-        yield subprocess.DEVNULL
+    if log is None or isinstance(log, int):
+        yield subprocess.DEVNULL if log is None else log
         return
     make_folder(log.parent)
     with storage_errors(log):
@@ -315,7 +353,7 @@ class HelperProcess:
     def __init__(
         self, module: str, request: Message, *, log: Path | None = None
     ) -> None:
-        self._buffer = b""
+        self._lines = Lines()
         with _log_stream(log) as output:
             self._answers, helper_end = os.pipe()
             try:
@@ -367,8 +405,7 @@ class HelperProcess:
         data = os.read(self._answers, _PIPE_READ_BYTES)
         if not data:
             self.is_open = False
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [mirror_answer_from_line(line) for line in lines]
+        return [mirror_answer_from_line(line) for line in self._lines.take(data)]
 
     def end(self, clock: Clock) -> None:
         """Kill it, and wait until it has gone, unless it hangs in the kernel."""

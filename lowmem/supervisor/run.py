@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import JobPast, Past
+    from lowmem.memory.shared import SharedMemory
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
     from lowmem.protocol.records import AnyRecord, State
@@ -72,7 +73,7 @@ class Session:
     journal: Journal
     stops: StopRequests
     lock_descriptor: int
-    tmpfs_base_bytes: int
+    shared: SharedMemory
     read_records: Callable[[], Iterable[AnyRecord]]
     mirror: Mirror
 
@@ -314,9 +315,7 @@ class SupervisedRun:
                 tools=Instruments(
                     space=session.space,
                     clock=session.clock,
-                    tree=stack.enter_context(
-                        TreeSampler(os.getpid(), session.tmpfs_base_bytes)
-                    ),
+                    tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
                     gpu=gpu,
                     journal=session.journal,
                     telemetry=stack.enter_context(telemetry),

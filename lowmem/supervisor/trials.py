@@ -17,15 +17,12 @@ from lowmem.base.files import remove
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
-from lowmem.memory.process import (
-    TreeSampler,
-    anonymous_bytes,
-    tmpfs_mounts,
-    tmpfs_used_bytes,
-)
+from lowmem.memory.process import TreeSampler, anonymous_bytes
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
+from lowmem.supervisor.suspend import Suspension
+from lowmem.supervisor.urgency import stand_back, urgent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +30,13 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
+    from lowmem.memory.process import TreeReading
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Answer, PlannedTrial
     from lowmem.supervisor.order import JobOrder
 
 # seconds between two readings: short, since a trial has few steps to show its peak in.
 _INTERVAL_S = 0.004
-# More than any memory file system holds. Others write there too, so what is added to
-# them may end a trial, but is not remembered as a need of the job.
-_NO_GROWTH = 2**62
 # No job can be called so.
 _MARK = ".trial-"
 
@@ -106,7 +101,7 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
 def _watched(
     request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench
 ) -> TrialPeak | None:
-    with TreeSampler(os.getpid(), _NO_GROWTH) as tree:
+    with TreeSampler(os.getpid()) as tree:
         worker = WorkerProcess(
             request,
             environment=_environment(order, bench.device),
@@ -114,9 +109,11 @@ def _watched(
         )
         watch = _Watch(tree, worker, RamBudget(limit_bytes=order.ram_budget_bytes))
         try:
-            is_whole = watch.to_the_end(bench, order.name)
+            with urgent(), Suspension(bench.clock) as suspension:
+                stand_back(worker.pid)
+                is_whole = watch.to_the_end(bench, order.name, suspension)
         finally:
-            worker.kill(tree.pids, bench.clock)
+            worker.kill(tree.find_pids, bench.clock)
             with contextlib.suppress(ChildProcessError):
                 worker.wait()
     if is_whole is None:
@@ -142,7 +139,11 @@ def _environment(order: JobOrder, device: Device) -> dict[str, str]:
 
 
 class _Watch:
-    """Reads a trial's memory until it has committed, or the budget is used up."""
+    """Reads a trial's memory until it has committed, or the budget is used up.
+
+    Shared memory that the job does not map may be another program's, so it may end a
+    trial, but is not remembered as a need of the job.
+    """
 
     def __init__(
         self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget
@@ -150,23 +151,24 @@ class _Watch:
         self._tree = tree
         self._worker = worker
         self._budget = budget
-        self._mounts = tmpfs_mounts()
-        self._tmpfs_base_bytes = tmpfs_used_bytes(self._mounts)
         self.peak_bytes = 0
 
-    def to_the_end(self, bench: Bench, job: str) -> bool | None:
+    def to_the_end(self, bench: Bench, job: str, suspension: Suspension) -> bool | None:
         """Return whether the trial stayed below the budget; None if it failed."""
         while self._worker.is_open:
             if bench.is_over():
                 raise StoppedError(
                     job=job, reason="while its memory was being measured"
                 )
-            used_bytes = self._read()
-            if self._is_beyond(used_bytes):
+            suspension.heed(self._tree)
+            self._worker.wake()
+            reading = self._read()
+            if self._is_beyond(reading.ram_bytes - reading.unmapped_bytes):
                 return False
-            if self._is_beyond(used_bytes + self._tmpfs_growth_bytes()):
+            if self._is_beyond(reading.ram_bytes):
                 return None
-            interval_s = min(self._budget.next_interval_s(used_bytes), _INTERVAL_S)
+            next_s = self._budget.next_interval_s(reading.most_bytes)
+            interval_s = min(next_s, _INTERVAL_S)
             for answer in self._worker.receive(interval_s):
                 if isinstance(answer, Committed):
                     self._read()
@@ -178,15 +180,13 @@ class _Watch:
     def _is_beyond(self, used_bytes: int) -> bool:
         return self._budget.pressure(used_bytes) is Pressure.HARD
 
-    def _tmpfs_growth_bytes(self) -> int:
-        return max(0, tmpfs_used_bytes(self._mounts) - self._tmpfs_base_bytes)
-
-    def _read(self) -> int:
+    def _read(self) -> TreeReading:
         reading = self._tree.read()
         if self._is_beyond(reading.ram_bytes) and not reading.is_exact:
             reading = self._tree.refine()
-        self.peak_bytes = max(self.peak_bytes, reading.ram_bytes)
-        return reading.ram_bytes
+        own_bytes = reading.ram_bytes - reading.unmapped_bytes
+        self.peak_bytes = max(self.peak_bytes, own_bytes)
+        return reading
 
 
 def _is_too_large(failure: Answer) -> bool | None:

@@ -46,7 +46,7 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
     leave_stops_to(supervisor_pid)
     _volunteer_for_the_oom_killer()
-    channel = Channel(sys.stdin.buffer, answers_fd, SystemClock())
+    channel = Channel.of_this_process(answers_fd, SystemClock())
     os.register_at_fork(after_in_child=channel.forked)
     line = channel.read_request()
     if not line:
@@ -64,7 +64,7 @@ def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
         # A forked child ends as in any program, and the job may go on; but where it was
         # refused memory, the job is to be tried again with less.
         if os.getpid() == own_pid or failure.kind == MEMORY_ERROR:
-            channel.send(failure)
+            channel.fail(failure)
         else:
             traceback.print_exception(error, file=sys.__stderr__)
         return failure.exit_code
@@ -109,9 +109,13 @@ def _volunteer_for_the_oom_killer() -> None:
 
 
 def _prepare_stacks(request: Request) -> None:
-    """Let SIGUSR1 write every thread's stack; done in C, so never late."""
+    """Let SIGUSR1 write every thread's stack; done in C, so never late.
+
+    A planner has no workspace to write it to: its supervisor reads what it prints.
+    """
     path = stacks_path(request)
     if path is None:
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
         return
     make_folder(path.parent)
     with storage_errors(path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import queue
 import sys
 import threading
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec.structs import replace
 
 from lowmem.protocol.messages import (
     Committed,
@@ -23,10 +26,15 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from lowmem.base.clock import Clock
-    from lowmem.protocol.messages import Cycle, Message, Order
+    from lowmem.protocol.messages import Cycle, Failed, Message, Order
 
 # seconds; a person cannot read more, and each message wakes the supervisor.
 _PROGRESS_INTERVAL_S = 1.0
+# What a job prints on one line, or notes, is cut here. The message is then shorter than
+# what a pipe takes whole (4,096 bytes), so that no other process's gets into its midst.
+LONGEST_LINE = 3_000
+# What it says of its failure, and each half of a traceback.
+LONGEST_ERROR = 30_000
 
 
 class Channel:
@@ -41,6 +49,19 @@ class Channel:
         self._verdicts: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._next_progress = 0.0
 
+    @classmethod
+    def of_this_process(cls, answers_fd: int, clock: Clock) -> Channel:
+        """Return the channel over standard input, which is the job's no longer.
+
+        A job that reads its input, or closes it, must not take the supervisor's orders
+        with it: it finds the input at its end.
+        """
+        own = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        return cls(os.fdopen(own, "rb"), answers_fd, clock)
+
     def read_request(self) -> bytes:
         """Return the one request, as a line; empty if the supervisor has gone."""
         return self._requests.readline()
@@ -50,12 +71,14 @@ class Channel:
         threading.Thread(target=self._listen, name="lowmem-orders", daemon=True).start()
 
     def _listen(self) -> None:
-        for line in self._requests:
-            order = order_from_line(line)
-            if isinstance(order, Drain):
-                self._drain.set()
-            else:
-                self._verdicts.put(order)
+        # A job may close what is not its own: it then leaves at its next commit.
+        with contextlib.suppress(OSError, ValueError):
+            for line in self._requests:
+                order = order_from_line(line)
+                if isinstance(order, Drain):
+                    self._drain.set()
+                else:
+                    self._verdicts.put(order)
         self._verdicts.put(None)
 
     def send(self, message: Message) -> None:
@@ -67,6 +90,12 @@ class Channel:
                     data = data[os.write(self._answers_fd, data) :]
         except BrokenPipeError:
             os._exit(1)
+
+    def fail(self, failure: Failed) -> None:
+        """Send why the job cannot go on, in a length that can be read."""
+        message = cut_middle(failure.message, LONGEST_LINE)
+        traceback = cut_middle(failure.traceback)
+        self.send(replace(failure, message=message, traceback=traceback))
 
     def forked(self) -> None:
         """Forget, in a forked child, a lock that a thread of the parent may hold."""
@@ -82,26 +111,69 @@ class Channel:
         self.send(Committed(cycle=cycle, ram_returned_bytes=returned_bytes))
         return isinstance(self._verdicts.get(), Proceed)
 
-    def show_line(self, text: str) -> None:
-        """Show one line to the user."""
-        self.send(Logged(text=text))
+    def show_line(self, text: str, *, n_dropped: int = 0) -> None:
+        """Show one line to the user, cut at `LONGEST_LINE` bytes; see `cut`."""
+        self.send(Logged(text=cut(text, n_dropped=n_dropped)))
 
     def keep_line(self, text: str) -> None:
-        """Show one line to the user, and have it kept in the report."""
-        self.send(Logged(text=text, is_kept=True))
+        """Show one line to the user, cut likewise, and have it kept in the report."""
+        self.send(Logged(text=cut(text), is_kept=True))
 
     def show_progress(self, done: int, total: int | None, note: str) -> None:
         """Show how far the job is, at most once a second and at its end."""
         now = self._clock.monotonic()
         if now >= self._next_progress or done == total:
             self._next_progress = now + _PROGRESS_INTERVAL_S
-            self.send(Progressed(done=done, total=total, note=note))
+            self.send(Progressed(done=done, total=total, note=cut(note)))
+
+
+def cut(text: str, longest: int = LONGEST_LINE, *, n_dropped: int = 0) -> str:
+    """Return a text, what is beyond ``longest`` bytes of it replaced by its length.
+
+    What no encoding can hold, a lone surrogate, becomes a question mark.
+
+    Parameters
+    ----------
+    n_dropped
+        Characters of it that were left out before.
+
+    Examples
+    --------
+    >>> cut("ab" * 10, longest=6)
+    'ababab ... [14 more characters]'
+    """
+    kept, size = [], 0
+    for character in text[: longest + 1]:
+        size += _size(character)
+        if size > longest:
+            break
+        kept.append(character)
+    whole = "".join(kept).encode(errors="replace").decode()
+    n_more = len(text) - len(kept) + n_dropped
+    return f"{whole} ... [{n_more:,} more characters]" if n_more else whole
+
+
+def cut_middle(text: str, longest: int = LONGEST_ERROR) -> str:
+    """Return the beginning and the end of a text, each of at most so many characters."""
+    text = text.encode(errors="replace").decode()
+    if len(text) <= 2 * longest:
+        return text
+    n_left = len(text) - 2 * longest
+    return f"{text[:longest]}\n... [{n_left:,} characters]\n{text[-longest:]}"
+
+
+def _size(character: str) -> int:
+    """Return the bytes that a character takes in a message."""
+    if character in '"\\':
+        return 2
+    return 6 if character < " " else len(character.encode(errors="replace"))
 
 
 class LineForwarder(io.TextIOBase):
     """A text stream that sends what a job prints to the user, line by line.
 
-    It is no terminal: progress bars are drawn by the supervisor.
+    It is no terminal: progress bars are drawn by the supervisor. Of a line that does not
+    end, no more is kept than is shown.
     """
 
     encoding = "utf-8"
@@ -111,19 +183,31 @@ class LineForwarder(io.TextIOBase):
         super().__init__()
         self._channel = channel
         self._rest = ""
+        self._n_dropped = 0
 
     def write(self, text: str) -> int:  # type: ignore[explicit-override]
         """Send every whole line of ``text``."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._channel.show_line(line)
+        place = 0
+        while (end := text.find("\n", place)) >= 0:
+            self._keep(text, place, end)
+            self._send()
+            place = end + 1
+        self._keep(text, place, len(text))
         return len(text)
 
     def flush(self) -> None:  # type: ignore[explicit-override]
         """Send what is left of a line."""
         if self._rest:
-            self._channel.show_line(self._rest)
-            self._rest = ""
+            self._send()
+
+    def _keep(self, text: str, start: int, end: int) -> None:
+        room = max(0, LONGEST_LINE - len(self._rest))
+        self._rest += text[start : min(end, start + room)]
+        self._n_dropped += max(0, end - start - room)
+
+    def _send(self) -> None:
+        self._channel.show_line(self._rest, n_dropped=self._n_dropped)
+        self._rest, self._n_dropped = "", 0
 
 
 def forward_prints(channel: Channel) -> None:

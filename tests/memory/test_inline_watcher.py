@@ -12,7 +12,7 @@ import pytest
 
 from lowmem.inline.watcher import Watcher
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.pages import field_bytes
+from lowmem.memory.proc import field_bytes
 from lowmem.memory.process import TreeSampler
 
 pytestmark = [pytest.mark.process, pytest.mark.memory]
@@ -62,7 +62,7 @@ def test_memory_given_back_during_a_reading_is_not_allowed_twice():
         assert process.stdout.readline() == "held\n"
         before_bytes = data_bytes(process.pid)
         budget = RamBudget(limit_bytes=200 * MIB)
-        with TreeSampler(process.pid, 0, is_root_shared=True) as tree:
+        with TreeSampler(process.pid, is_root_shared=True) as tree:
             sampler = GivesBackFirst(tree, process)
             watcher = Watcher(process.pid, budget, 0, tree, sampler)
             watcher._follows, watcher._most_bytes = True, 10**12

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.memory.machine import (
+    LEAST_AVAILABLE_SHARE,
     Machine,
     cgroup_limits,
     cpu_count,
@@ -18,6 +19,7 @@ from lowmem.memory.machine import (
     disk_free_bytes,
     identity_of,
     read_machine,
+    waiting_bytes,
 )
 
 # Version 1: as captured on Linux 6.18, with round figures. Version 2: in the
@@ -204,3 +206,35 @@ def test_the_machine_is_looked_at_again_before_what_is_left_can_be_filled(
     assert 0.05 <= due_s <= 2.0
     if due_s > 0.05:
         assert available - rate * due_s >= machine.least_bytes * 0.999
+
+
+ZONES = """Node 0, zone    DMA32
+  pagesets
+    cpu: 0
+              count:    1391
+              high:     1442
+    cpu: 1
+              count:    9
+Node 0, zone   Normal
+  pages free     52831
+  pagesets
+    cpu: 0
+              count:    19204
+"""
+
+
+def test_free_pages_that_wait_for_a_processor_are_available(tmp_path, monkeypatch):
+    (tmp_path / "zoneinfo").write_text(ZONES)
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert waiting_bytes(tmp_path) == (1391 + 9 + 19204) * page
+    assert waiting_bytes(tmp_path / "hidden") == 0
+    least = LEAST_AVAILABLE_SHARE * psutil.virtual_memory().total
+    short = psutil.virtual_memory()._replace(available=int(0.9 * least))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
+    monkeypatch.setattr("lowmem.memory.machine.cgroup_limits", list)
+    monkeypatch.setattr("lowmem.memory.machine.waiting_bytes", lambda: 0)
+    assert read_machine().is_exhausted
+    # No job is stopped, and no plan refused, for pages that only wait.
+    monkeypatch.setattr("lowmem.memory.machine.waiting_bytes", lambda: int(least))
+    assert not read_machine().is_exhausted
+    assert read_machine().available_bytes == short.available + int(least)

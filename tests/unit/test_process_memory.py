@@ -12,14 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.memory.proc import field_bytes
 from lowmem.memory.process import (
     TreeSampler,
     anonymous_bytes,
-    field_bytes,
     oom_kills,
     reset_peak,
-    tmpfs_mounts,
-    tmpfs_used_bytes,
 )
 
 MIB = 2**20
@@ -72,7 +70,7 @@ def test_memory_that_is_taken_and_given_back_is_seen():
 def test_the_kernels_peak_begins_anew_where_the_kernel_allows_it():
     if not reset_peak(os.getpid()):
         pytest.skip("the kernel forbids clear_refs")
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         tree.reset_peaks()
         tree.read()
         low = tree.peak_bytes()
@@ -112,7 +110,7 @@ sys.stdin.read()
 os.kill(child, 9)
 os.waitpid(child, 0)
 """
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         with child_of(setup):
             before = anonymous_bytes()
             for reading in (tree.read(), tree.refine()):
@@ -122,18 +120,10 @@ os.waitpid(child, 0)
         tree.read()
 
 
-@needs_shm
-@pytest.mark.alone
-def test_a_file_system_in_memory_is_listed_once():
-    mounts = tmpfs_mounts()
-    assert len({os.stat(mount).st_dev for mount in mounts}) == len(mounts)  # noqa: PTH116
-    assert "/dev/shm" in mounts
-
-
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_child_counts_from_its_start_to_its_end():
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         alone = tree.read()
         assert alone.n_processes == 1
         with child_of("held = b'x' * (50 * 2**20)") as process:
@@ -157,7 +147,7 @@ for _ in range(3):
         sys.stdin.read()
         os._exit(0)
 """
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         with child_of(setup):
             tree.read()
             plain = tree.read()
@@ -193,7 +183,7 @@ if child == 0:
 print("ready", flush=True)
 os.waitpid(child, 0)
 """
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         with child_of(setup) as process:
             tree.read()
             refined = tree.refine()
@@ -221,7 +211,7 @@ mapped = mmap.mmap(stream.fileno(), 0)
 for place in range(0, len(mapped), 4096):
     mapped[place] = 1
 """
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         with child_of("pass"):
             tree.read()
             bare = tree.read().ram_bytes
@@ -261,7 +251,7 @@ if os.fork() == 0:
     sys.stdin.read()
     os._exit(0)
 """
-    with TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree:
+    with TreeSampler(os.getpid()) as tree:
         with child_of(setup):
             tree.read()
             quick, before = tree.read(), anonymous_bytes()
@@ -282,7 +272,7 @@ stream.write(b"x" * (40 * 2**20))
 stream.flush()
 """
     with (
-        TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts())) as tree,
+        TreeSampler(os.getpid()) as tree,
         child_of(setup),
     ):
         tree.read()
@@ -291,13 +281,13 @@ stream.flush()
 
 
 def test_what_the_root_takes_itself_is_seen_within_eight_readings():
-    with TreeSampler(os.getpid(), 0) as tree, mmap.mmap(-1, 40 * MIB) as held:
+    with TreeSampler(os.getpid()) as tree, mmap.mmap(-1, 40 * MIB) as held:
         before = tree.read().ram_bytes
         held.write(b"x" * len(held))
         after = [tree.read().ram_bytes for _ in range(8)]
     assert after[-1] - before > 39 * MIB
     # A refinement, and a peak, read everything.
-    with TreeSampler(os.getpid(), 0) as tree, mmap.mmap(-1, 40 * MIB) as held:
+    with TreeSampler(os.getpid()) as tree, mmap.mmap(-1, 40 * MIB) as held:
         before = tree.read().ram_bytes
         held.write(b"x" * len(held))
         assert tree.refine().ram_bytes - before > 39 * MIB
