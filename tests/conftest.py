@@ -11,6 +11,8 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, settings
 
+from lowmem.base.backends import VARIABLE, find_backend
+
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile(
     "ci",
@@ -23,6 +25,11 @@ settings.register_profile(
     "nightly", max_examples=2000, deadline=None, stateful_step_count=100
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# Keras takes TensorFlow where nothing says otherwise, installed or not.
+_BACKEND = find_backend(os.environ)
+if _BACKEND.name not in {None, "tensorflow"}:
+    os.environ[VARIABLE] = _BACKEND.name
 
 # seconds; a killed process takes a moment to leave the table.
 _PATIENCE_S = 5.0

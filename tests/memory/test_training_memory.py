@@ -21,7 +21,8 @@ pytestmark = [
 
 # Runs the job, reading its anonymous memory every 3 ms; prints peak and prediction.
 MEASURE = """
-import json, sys, threading
+import json, os, sys, threading
+from lowmem.base.backends import find_backend
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
@@ -46,6 +47,7 @@ else:
 ctx = PlanContext(
     workspace=Workspace.at(folder), options=resolve_options(name, JOB.options, options),
     seed=1, device="cpu", ram_budget_bytes=2 * 10**9,
+    backend=find_backend(os.environ).require(),
 )
 settings = JOB.ladder(ctx)[0]
 drive(JOB, folder, options, settings=settings, cycle_steps=10**6)

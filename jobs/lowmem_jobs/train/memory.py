@@ -20,19 +20,67 @@ if TYPE_CHECKING:
     from lowmem.stores.images import Images
     from lowmem_jobs.train.recipe import Architecture
 
-# Fitted to the measured peaks (anonymous memory, TensorFlow 2.21 on two cores) of seven
-# trainings: 32, 64 and 96 pixels, batches of 32 and 128, whole and in micro-batches,
-# with and without batch normalisation, 338 to 1,830 MB. The fit is within 4 % of each.
-_BASE_BYTES = 330 * 10**6
-# Variables, two moments of Adam, gradients, and what updates and gradients of dense
-# layers need while they are computed.
-_WEIGHT_COPIES = 7
-# Accumulators, and both branches of the step that uses them.
-_ACCUMULATION_COPIES = 4.3
-_ACTIVATION_COPIES = 1.25
 _FLOAT_BYTES = 4
 # Steps after which a trial has allocated what later steps use again.
 _TRIAL_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What training takes with one backend.
+
+    Attributes
+    ----------
+    base_bytes
+        Of a worker that has loaded it and compiled a step.
+    weight_copies
+        Variables, two moments of Adam, gradients, and what updates and gradients of
+        dense layers need while they are computed.
+    activation_copies
+        Of what all layers put out for a micro-batch.
+    accumulation_bytes, accumulation_copies
+        What it takes beside to gather gradients: the compiled steps; accumulators, and
+        both branches of the step that uses them.
+    """
+
+    base_bytes: int
+    weight_copies: float
+    activation_copies: float
+    accumulation_bytes: int
+    accumulation_copies: float
+
+
+# Fitted to the peaks of anonymous memory that were measured on two cores, of trainings at
+# 32, 64 and 96 pixels, with batches of 32 to 128, whole and in micro-batches, with and
+# without batch normalisation. `benchmarks/plan.py train` prints peaks beside them.
+_COSTS = {
+    # 2.21, seven trainings, 338 to 1,830 MB: within 4 % of each.
+    "tensorflow": Costs(
+        base_bytes=330 * 10**6,
+        weight_copies=7,
+        activation_copies=1.25,
+        accumulation_bytes=0,
+        accumulation_copies=4.3,
+    ),
+    # 0.12, nine trainings, 319 to 980 MB: 0 to 16 % above each.
+    "jax": Costs(
+        base_bytes=345 * 10**6,
+        weight_copies=7,
+        activation_copies=1.8,
+        accumulation_bytes=130 * 10**6,
+        accumulation_copies=1.1,
+    ),
+    # 2.13, four trainings, 341 to 977 MB: 1 to 5 % above each.
+    "torch": Costs(
+        base_bytes=340 * 10**6,
+        weight_copies=4,
+        activation_copies=2.4,
+        accumulation_bytes=0,
+        accumulation_copies=5.5,
+    ),
+}
+# Of a job that is planned where nothing is known of the backend.
+_USUAL = "tensorflow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +106,22 @@ def predict(ctx: PlanContext, settings: Settings) -> Rung:
         return Rung(settings=settings)
     architecture = architecture_from_options(ctx.options, images.image_shape)
     size = size_of_model(architecture, images.image_shape)
+    costs = _COSTS.get(ctx.backend or _USUAL, _COSTS[_USUAL])
+    is_accumulating = settings["micro_batch"] < ctx.options["batch_size"]
     copies = (
-        _WEIGHT_COPIES
-        + _ACCUMULATION_COPIES * (settings["micro_batch"] < ctx.options["batch_size"])
+        costs.weight_copies
+        + costs.accumulation_copies * is_accumulating
         + keeps_best(ctx.options)
     )
     values = (
         copies * size.n_weights
-        + _ACTIVATION_COPIES * settings["micro_batch"] * size.n_activations
+        + costs.activation_copies * settings["micro_batch"] * size.n_activations
     )
     return Rung(
         settings=settings,
         ram_bytes=round(
-            _BASE_BYTES
+            costs.base_bytes
+            + costs.accumulation_bytes * is_accumulating
             + values * _FLOAT_BYTES
             + _reading_bytes(images, ctx.options["batch_size"])
         ),
