@@ -289,7 +289,8 @@ def test_timeout_which_sends_its_signal_twice_still_gets_a_commit(tmp_path, job)
         cwd=tmp_path,
     )
     assert done.returncode == 75, done
-    assert "asked to, by SIGTERM" in " ".join(done.stderr.split())
+    # Wherever it came: a loaded machine may not yet have begun the job.
+    assert "by SIGTERM" in " ".join(done.stderr.split())
     assert "killed" not in done.stderr
 
 
