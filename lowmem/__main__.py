@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from lowmem.cli.main import run
+from lowmem.cli.start import run
 
 run()

@@ -74,7 +74,12 @@ class Orders:
 
 
 def orders_of(
-    job: str, space: Workspace, options: RunOptions, command: tuple[str, ...] = ()
+    job: str,
+    space: Workspace,
+    options: RunOptions,
+    command: tuple[str, ...] = (),
+    *,
+    is_timed: bool = True,
 ) -> Orders:
     """Return what a command line orders; nothing is written yet.
 
@@ -82,6 +87,8 @@ def orders_of(
     ----------
     command
         The words after ``lowmem``, as they were typed.
+    is_timed
+        Whether it is to run now, so that what is left of a batch job matters.
 
     Raises
     ------
@@ -90,7 +97,10 @@ def orders_of(
     """
     began_s = SystemClock().monotonic()
     config = read_config(space.config)
-    options = _with_time(with_config(options, config.get("run", {})), job)
+    options = with_config(options, config.get("run", {}))
+    if is_auto(options.time_budget):
+        budget = _time_left(options, job) if is_timed else None
+        options = replace(options, time_budget=budget)
     references = PIPELINE if job == "all" else (job,)
     budgets = chosen_budgets(
         options,
@@ -120,17 +130,15 @@ def orders_of(
     return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
 
 
-def _with_time(options: RunOptions, job: str) -> RunOptions:
-    """Return the options, a time budget of ``auto`` replaced by what is left."""
-    if not is_auto(options.time_budget):
-        return options
+def _time_left(options: RunOptions, job: str) -> str | None:
+    """Return what ``auto`` stands for, None for no limit, and say so."""
     left = read_time_left()
     budget, told = auto_budget(left, job)
     # A batch system that does not tell is a problem; elsewhere nothing else is meant.
     is_problem = left.job is not None and left.left_s is None
     if is_problem or not options.quiet:
         print(told, file=sys.stderr)
-    return replace(options, time_budget=budget)
+    return budget
 
 
 def _order(

@@ -199,7 +199,8 @@ def plan_command(
         pins=set_ or (),
         extra=context.args,
     )
-    plans = plans_of(orders_of(_required(job), space, options), space)
+    orders = orders_of(_required(job), space, options, is_timed=False)
+    plans = plans_of(orders, space)
     print(json_from_plans(plans) if as_json else text_from_plans(plans))
     if not all(plan.fits for plan in plans):
         raise typer.Exit(73)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Self
 
 from lowmem.base.clock import Clock, SystemClock
-from lowmem.base.signals import STOP_SIGNALS, WARNINGS, let_through
+from lowmem.base.signals import STOP_SIGNALS, WARNINGS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -90,7 +90,6 @@ class StopRequests:
 
     def __enter__(self) -> Self:
         self._former = handle_stops(self._note)
-        let_through()
         return self
 
     def __exit__(

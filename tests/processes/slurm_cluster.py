@@ -31,7 +31,13 @@ def what_is_missing() -> str:
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     if missing:
         return f"not installed: {', '.join(missing)} (apt-get install slurm-wlm munge)"
-    return "" if os.getuid() == 0 else "SLURM's daemons are started as root here"
+    if os.getuid() != 0:
+        return "SLURM's daemons are started as root here"
+    try:
+        socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return f"this machine's name, {socket.gethostname()}, has no address"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

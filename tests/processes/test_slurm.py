@@ -94,22 +94,26 @@ def test_the_script_of_the_docs_goes_through_its_time_limit_to_the_same_result(
     assert_counted(space, 320)
 
 
+@pytest.mark.parametrize(
+    ("start", "to_whom"), [("exec", "B:"), ("srun", "")], ids=["batch", "step"]
+)
 def test_the_warning_before_a_time_limit_commits_and_the_job_ends_with_75(
-    tmp_path, slurm: Cluster, job
+    tmp_path, slurm: Cluster, job, start, to_whom
 ):
+    """The batch step's first process is told, or every process of a step."""
     space = tmp_path / "w"
-    words = ["--workspace", space, "--rows", 2_000, "--cycle-steps", 10_000]
-    line = "exec " + command(job, *words, "--pause", 0.05)
-    # The warning comes up to a minute early: soon after the start.
-    options = ["--time=1", "--signal=B:USR1@40", f"--output={tmp_path}/out"]
+    words = ["--workspace", space, "--rows", 4_000, "--cycle-steps", 10_000]
+    line = f"{start} {command(job, *words, '--pause', 0.05)}"
+    # The warning comes up to a minute early: within 30 to 90 s of the start.
+    options = ["--time=2", f"--signal={to_whom}USR1@30", f"--output={tmp_path}/out"]
     number = slurm.submit(batch(line, *options))
     ended = slurm.wait_for_end(number, patience_s=PATIENCE_S)
     assert ended["ExitCode"] == "75:0", (tmp_path / "out").read_text()
     (event,) = incidents(space)
     assert (event.verdict, event.signal) == ("signal", "SIGUSR1")
     assert_nothing_was_cut(space)
-    assert run(job, space, "--rows", 2_000, cycle_steps=None).status == 0
-    assert_counted(space, 2_000)
+    assert run(job, space, "--rows", 4_000, cycle_steps=None).status == 0
+    assert_counted(space, 4_000)
 
 
 def test_a_cancelled_job_whose_every_process_is_signalled_commits(
