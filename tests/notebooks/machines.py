@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FAKE = Path(__file__).parent / "fake_colab"
 ROOT = Path(__file__).parents[2]
 # seconds; far more than any notebook here needs, even on a loaded machine.
-PATIENCE_S = 300
+PATIENCE_S = 900
 
 # In a process of its own, so that what the client's libraries warn of stays there.
 _PROGRAM = """
