@@ -65,6 +65,12 @@ class Executed:
         texts = [o.get("text", "") for cell in self.outputs for o in cell]
         return " ".join("".join(texts).split())
 
+    @property
+    def displayed(self) -> list[str]:
+        """The text form of all that was displayed."""
+        data = [o.get("data", {}) for cell in self.outputs for o in cell]
+        return ["".join(one.get("text/plain", "")) for one in data]
+
     def of(self, words: str) -> list[dict]:
         """Return what the cell showed whose source holds these words."""
         sources = [source for _, source in self.cells]
