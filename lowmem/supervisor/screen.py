@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from dataclasses import dataclass
@@ -12,12 +13,16 @@ from tqdm import tqdm
 from lowmem.base.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 
 @dataclass(slots=True)
 class Screen:
     """A progress bar and lines above it; silent where the user wants it so.
+
+    A terminal that is gone, its window closed or its notebook's kernel ended, takes
+    nothing any more and fails no job: the hang-up's signal stops that in good order.
 
     Attributes
     ----------
@@ -46,17 +51,29 @@ class Screen:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._unless_gone():
+                self._bar.close()
+
+    @contextlib.contextmanager
+    def _unless_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self.is_quiet = True
 
     def line(self, text: str) -> None:
         """Show one line."""
         if not self.is_quiet:
-            tqdm.write(f"{self.job}: {text}", file=sys.stderr)
+            with self._unless_gone():
+                tqdm.write(f"{self.job}: {text}", file=sys.stderr)
 
     def progress(self, done: int, total: int | None, note: str) -> None:
         """Move the bar."""
-        if self.is_quiet:
-            return
+        if not self.is_quiet:
+            with self._unless_gone():
+                self._move(done, total, note)
+
+    def _move(self, done: int, total: int | None, note: str) -> None:
         if self._bar is None:
             # Without a terminal the bar would fill a log file with its movements.
             self._bar = tqdm(

@@ -120,6 +120,7 @@ def test_a_mounted_drive_is_the_folder_below_it(mounting, tmp_path):
     folder = tmp_path / "drive" / "MyDrive"
     mounting(lambda _: folder.mkdir(parents=True))
     assert colab.mount_drive(tmp_path / "drive").folder == folder
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 @pytest.mark.parametrize(

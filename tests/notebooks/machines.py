@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FAKE = Path(__file__).parent / "fake_colab"
 ROOT = Path(__file__).parents[2]
 # seconds; far more than any notebook here needs, even on a loaded machine.
-PATIENCE_S = 300
+PATIENCE_S = 900
 
 # In a process of its own, so that what the client's libraries warn of stays there.
 _PROGRAM = """
@@ -64,6 +64,12 @@ class Executed:
         """All that was printed, on one line."""
         texts = [o.get("text", "") for cell in self.outputs for o in cell]
         return " ".join("".join(texts).split())
+
+    @property
+    def displayed(self) -> list[str]:
+        """The text form of all that was displayed."""
+        data = [o.get("data", {}) for cell in self.outputs for o in cell]
+        return ["".join(one.get("text/plain", "")) for one in data]
 
     def of(self, words: str) -> list[dict]:
         """Return what the cell showed whose source holds these words."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import mirrors
-from tests.notebooks.machines import Machine
+from tests.notebooks.machines import PATIENCE_S, Machine
 from tests.processes.lowmem_runs import until
 
 pytest.importorskip("ipykernel", reason="no Jupyter kernel is installed")
@@ -38,10 +38,12 @@ def test_a_machine_lost_in_the_middle_and_the_same_cells_on_a_new_one(tmp_path):
     first = Machine(tmp_path / "vm-1", drive)
     with first.executing("disconnect", **SETTINGS) as process:
         mirror = drive / "mirror" / "lowmem-work"
+        has_ended = process.poll
         until(
             lambda: (
-                len(list(mirror.glob("train-*.ok"))) >= 2 or process.poll() is not None
-            )
+                len(list(mirror.glob("train-*.ok"))) >= 2 or has_ended() is not None
+            ),
+            patience_s=PATIENCE_S,
         )
         assert process.poll() is None, "the notebook ended before it was cut"
         first.lose(process)

@@ -1,0 +1,53 @@
+"""A notebook's kernel that is killed: its run commits, stops, and says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.records import CycleEnded, JobEnded
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    assert_counted,
+    committed_cycles,
+    job_file,
+    kill,
+    records,
+    run,
+    until,
+)
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+KERNEL = """
+import sys
+from lowmem.inline.terminal import show
+show([sys.executable, "-m", "lowmem", "run", *sys.argv[1:]])
+"""
+
+
+def ended(space):
+    found = [r for r in records(space) if isinstance(r, JobEnded | CycleEnded)]
+    return found and isinstance(found[-1], JobEnded)
+
+
+def test_a_run_whose_kernel_was_killed_stops_at_a_commit_and_goes_on_later(tmp_path):
+    job, space = job_file(tmp_path, COUNTING), tmp_path / "work"
+    words = [job, "--workspace", space, "--cycle-steps", "1", "--pause", "0.3"]
+    kernel = subprocess.Popen(
+        [sys.executable, "-c", KERNEL, *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    journal = Workspace.at(space).journal
+    until(lambda: journal.exists() and len(committed_cycles(records(space))) >= 2)
+    kill(kernel.pid)
+    kernel.wait()
+    until(lambda: ended(space))
+    assert records(space)[-1].state == "stopped"
+    assert records(space)[-1].exit_code == 75
+    assert run(job, space, cycle_steps=1).status == 0
+    assert_counted(space)
