@@ -394,3 +394,51 @@ def test_each_smaller_rung_is_predicted_to_need_less(tmp_path):
     drawn = plan(tmp_path, source="faces:1")
     assert len({JOB.predict(drawn, rung).ram_bytes for rung in JOB.ladder(drawn)}) == 1
     assert JOB.predict(drawn, JOB.ladder(drawn)[0]).ram_bytes < needed[-1]
+
+
+def jpeg(seed, size=(320, 320)):
+    smooth = np.linspace(0, 255, size[0] * size[1] * 3).reshape(*size, 3) + seed
+    stream = io.BytesIO()
+    Image.fromarray(smooth.clip(0, 255).astype(np.uint8)).save(
+        stream, "JPEG", quality=95
+    )
+    return stream.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "make"), MAKERS[:3])
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_jpeg_that_is_cut_short_is_kept_where_that_is_asked_for_and_listed(
+    tmp_path, name, make, n_processes
+):
+    whole = jpeg(0)
+    files = {f"{n:02}.jpg": jpeg(n) for n in range(20)}
+    files |= {
+        "a whole.jpg": whole,
+        "b without its mark.jpg": whole[:-2],
+        "c half.jpg": whole[: len(whole) // 2],
+        "d head.jpg": whole[:100],
+        "e cut.png": FILES["b.png"][:-30],
+    }
+    source = make(tmp_path / name, files)
+    settings = {"decode_ahead": 8, "decode_processes": n_processes}
+    request = {"source": str(source), "size": 16}
+    drive(JOB, tmp_path / "w", request, settings=settings)
+    assert {line["name"] for line in report(tmp_path / "w") if not line["row"]} == {
+        *list(files)[-4:]
+    }
+    kept = {**request, "truncated": "keep"}
+    summary = drive(JOB, tmp_path / "w2", kept, settings=settings)
+    assert (summary["images"], summary["skipped"], summary["cut_short"]) == (23, 2, 2)
+    lines = {line["name"]: line for line in report(tmp_path / "w2")}
+    images = stored(tmp_path / "w2")[1]
+    for one in ("b without its mark.jpg", "c half.jpg"):
+        assert lines[one]["status"] == "stored"
+        assert lines[one]["reason"] == "cut short: what is missing is grey"
+    right = images[int(lines["a whole.jpg"]["row"])]
+    np.testing.assert_array_equal(
+        images[int(lines["b without its mark.jpg"]["row"])], right
+    )
+    half = images[int(lines["c half.jpg"]["row"])]
+    np.testing.assert_array_equal(half[:4], right[:4])
+    assert (half[-2:].std(axis=(0, 1)) < 3).all()

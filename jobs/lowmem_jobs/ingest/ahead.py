@@ -10,9 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem_jobs.ingest.entries import UnreadableError, printable
+import numpy as np
+
+from lowmem_jobs.ingest.entries import (
+    CUT_SHORT,
+    KEPT_SHORT,
+    UnreadableError,
+    printable,
+)
 from lowmem_jobs.ingest.helpers import decoding_processes
-from lowmem_jobs.ingest.tasks import Slots
+from lowmem_jobs.ingest.tasks import Slots, image_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +48,7 @@ class Outcome:
     pixels : shape (size, size, 3)
         The finished image; None where it is unreadable.
     reason
-        Why it is unreadable; empty where it is not.
+        Why it is unreadable, or what is missing of it; else empty.
     """
 
     index: int
@@ -134,6 +141,24 @@ class _Batch:
         """Take what that process has made."""
         self._made = made
 
+    def _is_wanted(self, reason: str) -> bool:
+        """Tell whether an image that was refused is wanted without its end."""
+        decoder = self._source.decoder
+        return reason == CUT_SHORT and decoder is not None and decoder.keeps_truncated
+
+    def _short(self, index: int) -> Outcome:
+        """Read an image once more, without its end: such are few."""
+        entry = self._source.entry(index)
+        name = printable(entry.name)
+        decoder = self._source.decoder
+        assert decoder is not None  # noqa: S101 - `_is_wanted` has seen it
+        try:
+            task = self._source.fetch(entry)
+            pixels = np.asarray(image_of(task, decoder, is_cut_short=True))
+        except UnreadableError as error:
+            return Outcome(index=index, name=name, pixels=None, reason=str(error))
+        return Outcome(index=index, name=name, pixels=pixels, reason=KEPT_SHORT)
+
     def outcomes(self) -> Iterator[Outcome]:
         """Yield what became of its entries; it is done."""
         made = iter(self._made or [])
@@ -143,7 +168,11 @@ class _Batch:
             one = next(made) if problem is None else problem
             index = self._start + place
             if isinstance(one, str):
-                yield Outcome(index=index, name=name, pixels=None, reason=one)
+                yield (
+                    self._short(index)
+                    if self._is_wanted(one)
+                    else Outcome(index=index, name=name, pixels=None, reason=one)
+                )
             else:
                 yield Outcome(index=index, name=name, pixels=one)
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from lowmem.protocol.job import Job, Need, Option, Rung
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.identity import source_identity
-from lowmem_jobs.ingest.job import ARRAY_HELP, ladder, predicted_bytes
+from lowmem_jobs.ingest.job import (
+    ARRAY_HELP,
+    TRUNCATED_HELP,
+    ladder,
+    predicted_bytes,
+)
+from lowmem_jobs.ingest.recipe import TRUNCATED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +71,13 @@ JOB = Job(
             is_shared=False,
         ),
         Option(name="array", kind="str", help=ARRAY_HELP, is_shared=False),
+        Option(
+            name="truncated",
+            kind="str",
+            choices=TRUNCATED,
+            help=TRUNCATED_HELP,
+            is_shared=False,
+        ),
         Option(
             name="size",
             kind="int",

@@ -153,4 +153,5 @@ def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:
         codec=before.attributes.get("codec", "none"),
         wanted_rows=before.chunk_rows,
         array=array_option(options, kind),
+        keeps_truncated=options.get("truncated") == "keep",
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.entries import CUT_SHORT, UnreadableError
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.special import special_of
 from lowmem_jobs.ingest.turns import Turns
@@ -36,6 +36,7 @@ _LARGE_PIXELS = 2**22
 # Shrinking is done by whole factors first, down to so many times the wanted size.
 _REDUCING_GAP = 3.0
 _JPEG = ("JPEG", "MPO")
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _ORIENTATION = 0x0112  # the EXIF tag
 # What turns an image with that orientation upright, and whether it swaps the sides.
 _UPRIGHT = {
@@ -72,23 +73,39 @@ class Decoder:
     ----------
     frame
         How they are cut and scaled.
+    keeps_truncated
+        Whether a JPEG is wanted of which the end is missing.
     turns
         Of large ones one is decoded at a time, by all processes together.
     """
 
-    def __init__(self, frame: Frame, *, turns: Turns | None = None) -> None:
+    def __init__(
+        self,
+        frame: Frame,
+        *,
+        keeps_truncated: bool = False,
+        turns: Turns | None = None,
+    ) -> None:
         self.frame = frame
+        self.keeps_truncated = keeps_truncated
         self.turns = turns or Turns()
         self._formats = image_formats()
 
-    def image(self, data: bytes) -> Image.Image:
+    def image(self, data: bytes, *, is_cut_short: bool = False) -> Image.Image:
         """Return the image that ``data`` encodes.
+
+        Parameters
+        ----------
+        is_cut_short
+            Whether its end is missing, and the image is to be as if it ended there.
 
         Raises
         ------
         UnreadableError
             If it cannot be read, or the frame does not fit in.
         """
+        if is_cut_short:
+            data += _JPEG_END
         try:
             special = special_of(data, max_pixels=MAX_PIXELS)
             if special is not None:
@@ -99,6 +116,9 @@ class Decoder:
             raise
         except UnidentifiedImageError as error:
             raise UnreadableError("not an image that Pillow can read") from error
+        except OSError as error:
+            is_short = data.startswith(_JPEG_START) and "truncated" in str(error)
+            raise UnreadableError(CUT_SHORT if is_short else _reason(error)) from error
         # Decoders fed with hostile bytes raise nearly everything that there is.
         except Exception as error:
             raise UnreadableError(_reason(error)) from error

@@ -19,6 +19,11 @@ MAX_FILE_BYTES = 2**28
 # Why an image is not appended whose name the store has already.
 TAKEN = "an image of this name is in the store already"
 
+# Why a JPEG is skipped of which the end is missing.
+CUT_SHORT = "a JPEG that is cut short; --truncated keep takes what there is"
+# What is said of one that is not.
+KEPT_SHORT = "cut short: what is missing is grey"
+
 _SLASHES = ("", "/", "\\")
 _DRIVE = re.compile(r"[A-Za-z]:")
 

@@ -14,6 +14,7 @@ from lowmem_jobs.ingest.recipe import (
     DEFAULT_SOURCE,
     DEFAULT_SOURCE_SIZE,
     PRESETS,
+    TRUNCATED,
     recipe_from_options,
 )
 from lowmem_jobs.ingest.report import REPORT, entries_before
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 ARRAY_HELP = (
     "Which array of a .npz or .zarr holds the images; by default the one called images, "
     "or the only one that can be."
+)
+TRUNCATED_HELP = (
+    "What becomes of a JPEG that is cut short: skip (the default) or keep, with what is "
+    "missing in grey; it is listed either way."
 )
 # Processes that decode, one a core; more were not seen to help a disk or a memory bus.
 _MAX_PROCESSES = 8
@@ -137,6 +142,7 @@ JOB = Job(
             f"faces; by default {DEFAULT_SOURCE}, of {DEFAULT_SOURCE_SIZE} pixels.",
         ),
         Option(name="array", kind="str", help=ARRAY_HELP),
+        Option(name="truncated", kind="str", choices=TRUNCATED, help=TRUNCATED_HELP),
         Option(
             name="size",
             kind="int",

@@ -23,6 +23,7 @@ DEFAULT_SOURCE = "faces:2000"
 DEFAULT_SOURCE_SIZE = 64  # pixels
 PRESETS = ("celeba",)
 _OF_ARRAYS = ("npz", "zarr")
+TRUNCATED = ("skip", "keep")
 CODECS = ("auto", "none", "lz4", "zstd")
 
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
@@ -92,6 +93,8 @@ class Recipe:
         Images in one chunk; None for as many as suit their size.
     array
         Which array of a file with several holds the images; None where it is not said.
+    keeps_truncated
+        Whether a JPEG is taken of which the end is missing.
     """
 
     kind: Kind
@@ -102,6 +105,7 @@ class Recipe:
     codec: Codec | None
     wanted_rows: int | None = None
     array: str | None = None
+    keeps_truncated: bool = False
 
     @property
     def chunk_rows(self) -> int:
@@ -149,6 +153,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         codec=None if codec == "auto" else codec,
         wanted_rows=_wanted_rows(options["chunk_rows"], size),
         array=array_option(options, kind),
+        keeps_truncated=options.get("truncated") == "keep",
     )
 
 

@@ -36,7 +36,7 @@ def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
     """
     if recipe.path is None:
         return _faces(recipe, ctx.seed)
-    decoder = Decoder(recipe.frame)
+    decoder = Decoder(recipe.frame, keeps_truncated=recipe.keeps_truncated)
     match recipe.kind:
         case "zip":
             return _zip(recipe.path, ctx.staging, decoder)

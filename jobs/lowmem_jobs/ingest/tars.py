@@ -30,6 +30,8 @@ _BLOCK = 2**20  # bytes moved at once
 # Images hardly shrink; an archive that grows more than this is a bomb.
 _MAX_RATIO = 100
 _RATIO_FROM_BYTES = 2**28
+# All that reading hostile headers was seen to raise.
+_DAMAGE = (tarfile.TarError, ValueError, EOFError, OverflowError, LookupError)
 _RECORD = 512  # bytes; the unit of the format
 _SPARSE = 1  # in the place where other archives have the compression
 _MOST_BYTES = 2**62  # no file system has a larger file; a header may say 2^88
@@ -138,7 +140,7 @@ def list_tar(path: Path) -> Iterator[Entry]:
                     links.pass_by(member)
             if not member.isdir() and not is_ignored(member.name):
                 yield _checked(entry)
-    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+    except _DAMAGE as error:
         raise _damage(path, f"cannot be read as a tar archive ({error})") from error
     _require_end(path, end)
 
@@ -222,7 +224,7 @@ def _with_holes(entry: Entry, stream: IO[bytes]) -> bytes:
             member = archive.next()
             content = None if member is None else archive.extractfile(member)
             data = b"" if content is None else content.read(entry.n_bytes)
-    except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
+    except _DAMAGE as error:
         raise UnreadableError(f"damaged in the archive: {error}") from error
     if len(data) < entry.n_bytes:
         raise UnreadableError("cut short in the archive")

@@ -38,8 +38,15 @@ class Task(NamedTuple):
     data: bytes | memoryview
 
 
-def image_of(task: Task, decoder: Decoder) -> Image.Image:
+def image_of(
+    task: Task, decoder: Decoder, *, is_cut_short: bool = False
+) -> Image.Image:
     """Return the finished image.
+
+    Parameters
+    ----------
+    is_cut_short
+        Whether its end is missing, and is not to be waited for.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def image_of(task: Task, decoder: Decoder) -> Image.Image:
     if task.kind == "member":
         n_bytes, crc, method = task.numbers
         data = unpacked(Entry("", n_bytes=n_bytes, crc=crc, method=method), data)
-    return decoder.image(data)
+    return decoder.image(data, is_cut_short=is_cut_short)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,8 @@ class Progress:
         entries are listed as unreadable.
     n_taken
         How many of these are images whose names the store had before.
+    n_short
+        How many images are stored without their ends.
     waiting
         Numbers of the entries whose images do not fill a chunk yet.
     digest
@@ -84,6 +86,7 @@ class Progress:
     n_stored: int = 0
     n_skipped: int = 0
     n_taken: int = 0
+    n_short: int = 0
     waiting: tuple[int, ...] = ()
     digest: str = ""
     report_bytes: int = 0
@@ -190,9 +193,15 @@ def pack_source(
         if waiting:
             _store(waiting, source, pack)
     _require_images(recipe, done)
+    _say_what_is_missing(ctx, done)
+    return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
+
+
+def _say_what_is_missing(ctx: Context, done: Progress) -> None:
     if done.n_skipped and done.n_stored > done.n_before:
         ctx.log(f"{done.n_skipped} entries skipped: ingest-report.csv says why")
-    return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
+    if done.n_short:
+        ctx.log(f"{done.n_short} images are cut short: ingest-report.csv names them")
 
 
 def _end_sum(ctx: Context, whole: FileSum, done: Progress) -> None:
@@ -293,14 +302,15 @@ def _take(
     """Write what became of the entries of a step; add its images to those that wait."""
     lines: list[tuple[str, ...]] = []
     n_stored, digest, reasons = done.n_stored, done.digest, list(done.first_reasons)
-    n_taken = done.n_taken
+    n_taken, n_short = done.n_taken, done.n_short
     for outcome in step:
         if outcome.pixels is None:
             lines.append((outcome.name, "skipped", outcome.reason, ""))
             reasons.append(f"{outcome.name}: {outcome.reason}")
             n_taken += outcome.reason == TAKEN
             continue
-        lines.append((outcome.name, "stored", "", str(n_stored)))
+        lines.append((outcome.name, "stored", outcome.reason, str(n_stored)))
+        n_short += bool(outcome.reason)
         waiting.append(outcome)
         digest = _next_digest(digest, outcome.pixels)
         n_stored += 1
@@ -311,6 +321,7 @@ def _take(
         n_stored=n_stored,
         n_skipped=done.n_skipped + len(lines) - (n_stored - done.n_stored),
         n_taken=n_taken,
+        n_short=n_short,
         digest=digest,
         report_bytes=pack.report.n_bytes,
         first_reasons=tuple(reasons[:_REASONS_SHOWN]),
@@ -378,6 +389,7 @@ def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
     return {
         "images": done.n_stored,
         "skipped": done.n_skipped,
+        **({"cut_short": done.n_short} if done.n_short else {}),
         "size": recipe.frame.size,
         "source": recipe.title,
         "codec": recipe.codec,

@@ -1,0 +1,132 @@
+"""Links and holes in tar archives."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.tars import list_tar, span_reader
+
+HARD, SOFT = tarfile.LNKTYPE, tarfile.SYMTYPE
+
+
+def tar(path, members, form=tarfile.GNU_FORMAT):
+    """Write (name, content) and (name, kind, target)."""
+    with tarfile.open(path, "w", format=form) as archive:
+        for name, *rest in members:
+            member = tarfile.TarInfo(name)
+            if len(rest) == 1:
+                member.size = len(rest[0])
+                archive.addfile(member, io.BytesIO(rest[0]))
+            else:
+                member.type, member.linkname = rest
+                archive.addfile(member)
+    return path
+
+
+def read(path):
+    """Return name and content, or why it is skipped, of every member."""
+    with path.open("rb") as stream:
+        content = span_reader(stream)
+        return {entry.name: entry.problem or content(entry) for entry in list_tar(path)}
+
+
+NOT_FOLLOWED = "a link or a device, which is not followed"
+LINKS = {
+    "hard": ([("a", b"1"), ("b", HARD, "a")], b"1"),
+    "hard, in a folder": ([("x/a", b"1"), ("b", HARD, "x/a")], b"1"),
+    "hard, named from here": ([("./a", b"1"), ("./b", HARD, "./a")], b"1"),
+    "hard, of a hard one": ([("a", b"1"), ("c", HARD, "a"), ("b", HARD, "c")], b"1"),
+    "hard, to what was then": ([("a", b"1"), ("b", HARD, "a"), ("a", b"2")], b"1"),
+    "hard, to what comes later": ([("b", HARD, "a"), ("a", b"1")], NOT_FOLLOWED),
+    "hard, to nothing": ([("b", HARD, "a")], NOT_FOLLOWED),
+    "hard, outside": ([("b", HARD, "/etc/passwd")], NOT_FOLLOWED),
+    "soft": ([("a", b"1"), ("b", SOFT, "a")], b"1"),
+    "soft, to what comes later": ([("b", SOFT, "a"), ("a", b"1")], b"1"),
+    "soft, to what is there at last": (
+        [("a", b"1"), ("b", SOFT, "a"), ("a", b"2")],
+        b"2",
+    ),
+    "soft, beside": ([("x/a", b"1"), ("x/b", SOFT, "a")], b"1"),
+    "soft, up and down": ([("x/a", b"1"), ("y/b", SOFT, "../x/a")], b"1"),
+    "soft, of a soft one": ([("a", b"1"), ("c", SOFT, "a"), ("b", SOFT, "c")], b"1"),
+    "soft, of a hard one": ([("a", b"1"), ("c", HARD, "a"), ("b", SOFT, "c")], b"1"),
+    "soft, in a circle": ([("b", SOFT, "c"), ("c", SOFT, "b")], NOT_FOLLOWED),
+    "soft, to itself": ([("b", SOFT, "b")], NOT_FOLLOWED),
+    "soft, outside": ([("b", SOFT, "../../etc/passwd")], NOT_FOLLOWED),
+    "soft, from the root": ([("b", SOFT, "/etc/passwd")], NOT_FOLLOWED),
+    "soft, to a folder": ([("x/a", b"1"), ("b", SOFT, "x")], NOT_FOLLOWED),
+}
+
+
+@pytest.mark.parametrize(
+    "form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
+)
+@pytest.mark.parametrize("name", LINKS)
+def test_links_of_a_tar_are_the_files_that_they_name(tmp_path, name, form):
+    members, right = LINKS[name]
+    found = read(tar(tmp_path / "a.tar", members, form))
+    assert next(found[one] for one in found if one.rpartition("/")[2] == "b") == right
+
+
+@pytest.mark.parametrize("name", ["../b", "/b"])
+def test_a_link_whose_own_name_leads_outside_is_not_taken(tmp_path, name):
+    found = read(tar(tmp_path / "a.tar", [("a", b"1"), (name, HARD, "a")]))
+    assert found[name].startswith("unsafe name")
+
+
+def test_beyond_so_many_links_further_ones_are_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr("lowmem_jobs.ingest.tarlinks._MAX_TARGETS", 2)
+    names = "abcd"
+    files = [(name, name.encode()) for name in names]
+    links = [(f"{name}2", HARD, name) for name in names]
+    found = read(tar(tmp_path / "a.tar", files + links))
+    taken = [found[f"{name}2"] for name in names]
+    assert taken == [b"a", b"b", NOT_FOLLOWED, NOT_FOLLOWED]
+
+
+FORMATS = ["gnu", "posix", "oldgnu"]
+VERSIONS = ["0.0", "0.1", "1.0"]
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="tar is not installed")
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_holes_of_a_sparse_file_are_zeros(tmp_path, form, version):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    with (folder / "holes").open("wb") as stream:
+        for place in range(0, 40 * 2**16, 2**17):
+            stream.seek(place)
+            stream.write(b"data" * 1024)
+        stream.truncate(41 * 2**16)
+    (folder / "after").write_bytes(b"1")
+    options = ["-S", f"--format={form}"]
+    if form == "posix":
+        options.append(f"--sparse-version={version}")
+    elif version != VERSIONS[0]:
+        return
+    command = [
+        shutil.which("tar"),
+        *options,
+        "-cf",
+        tmp_path / "a.tar",
+        "holes",
+        "after",
+    ]
+    subprocess.run(command, cwd=folder, check=True)
+    size = (tmp_path / "a.tar").stat().st_size
+    assert size < 2**20
+    found = read(tmp_path / "a.tar")
+    assert found == {name: (folder / name).read_bytes() for name in ("holes", "after")}
+    data = (tmp_path / "a.tar").read_bytes()
+    # What it holds, but its headers say more.
+    with (tmp_path / "a.tar").open("rb") as stream:
+        entry = next(iter(list_tar(tmp_path / "a.tar")))
+        with pytest.raises(UnreadableError, match=r"cut short|damaged"):
+            span_reader(io.BytesIO(data[: entry.place + 700]))(entry)
