@@ -23,9 +23,17 @@ from lowmem.memory.process import (
     tmpfs_mounts,
     tmpfs_used_bytes,
 )
-from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
+from lowmem.protocol.messages import (
+    DEVICE_MEMORY_ERROR,
+    Committed,
+    Failed,
+    Run,
+    Started,
+)
+from lowmem.supervisor.last_moments import await_stacks
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
+from lowmem.supervisor.stacks import read_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +120,12 @@ def _watched(
             environment=_environment(order, bench.device),
             log=bench.space.log(request.job),
         )
-        watch = _Watch(tree, worker, RamBudget(limit_bytes=order.ram_budget_bytes))
+        watch = _Watch(
+            tree,
+            worker,
+            RamBudget(limit_bytes=order.ram_budget_bytes),
+            bench.space.stacks(request.job),
+        )
         try:
             is_whole = watch.to_the_end(bench, order.name)
         finally:
@@ -128,6 +141,7 @@ def _watched(
         ram_bytes=max(0, watch.peak_bytes - anonymous_bytes()),
         is_whole=is_whole,
         ram_budget_bytes=order.ram_budget_bytes,
+        where=watch.where,
     )
 
 
@@ -145,14 +159,17 @@ class _Watch:
     """Reads a trial's memory until it has committed, or the budget is used up."""
 
     def __init__(
-        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget
+        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget, stacks: Path
     ) -> None:
         self._tree = tree
         self._worker = worker
         self._budget = budget
         self._mounts = tmpfs_mounts()
         self._tmpfs_base_bytes = tmpfs_used_bytes(self._mounts)
+        self._stacks = stacks
+        self._is_ready = False
         self.peak_bytes = 0
+        self.where: str | None = None
 
     def to_the_end(self, bench: Bench, job: str) -> bool | None:
         """Return whether the trial stayed below the budget; None if it failed."""
@@ -163,6 +180,7 @@ class _Watch:
                 )
             used_bytes = self._read()
             if self._is_beyond(used_bytes):
+                self._find_line(bench.clock)
                 return False
             if self._is_beyond(used_bytes + self._tmpfs_growth_bytes()):
                 return None
@@ -172,8 +190,18 @@ class _Watch:
                     self._read()
                     return True
                 if isinstance(answer, Failed):
+                    self.where = answer.where
                     return _is_too_large(answer)
+                self._is_ready = self._is_ready or isinstance(answer, Started)
         return None
+
+    def _find_line(self, clock: Clock) -> None:
+        """Ask which line the worker is at; one that is not ready would die of that."""
+        if self._is_ready:
+            room_bytes = self._budget.guard_bytes // 4
+            with self._tree.held(but=self._worker.pid):
+                await_stacks(self._worker, self._stacks, self._tree, clock, room_bytes)
+            self.where = read_where(self._stacks)
 
     def _is_beyond(self, used_bytes: int) -> bool:
         return self._budget.pressure(used_bytes) is Pressure.HARD
