@@ -24,6 +24,7 @@ from lowmem.supervisor.order import (
     plan_request,
 )
 from lowmem.supervisor.prepare import prepare
+from lowmem.supervisor.remembered import TrialPeak
 from lowmem.supervisor.trials import Bench
 
 # How a prediction is known, for the user.
@@ -49,6 +50,8 @@ class JobPlan:
         Index of the rung that a run would start with; None if none fits.
     missing
         Artefacts that must be made first.
+    stop
+        A trial that was stopped at the budget: what would do is then not known.
     """
 
     job: str
@@ -58,6 +61,13 @@ class JobPlan:
     formula_bytes: tuple[int | None, ...]
     chosen: int | None
     missing: tuple[str, ...]
+    stop: TrialPeak | None = None
+
+    @property
+    def smallest_budget_bytes(self) -> int | None:
+        """The smallest budget in which any setting is tried; None if not known."""
+        is_told = self.chosen is not None or self.stop is None
+        return smallest_budget_bytes(self.rungs) if is_told else None
 
     @property
     def fits(self) -> bool:
@@ -75,7 +85,7 @@ def _plan(order: JobOrder, space: Workspace) -> JobPlan:
     device = chosen_device(order.device, uses_device=order.uses_device)
     planned = ask.plan(plan_request(order, space, device))
     missing = tuple(need.path for need in planned.missing)
-    rungs, chosen = planned.rungs, None
+    rungs, chosen, stop = planned.rungs, None, None
     if not missing:
         bench = Bench(
             space=space, clock=SystemClock(), device=device, is_over=lambda: False
@@ -89,7 +99,7 @@ def _plan(order: JobOrder, space: Workspace) -> JobPlan:
             is_thorough=True,
             say=lambda text: print(f"{order.name}: {text}", file=sys.stderr),
         )
-        rungs, chosen = prepared.rungs, prepared.start
+        rungs, chosen, stop = prepared.rungs, prepared.start, prepared.stop
     return JobPlan(
         job=order.name,
         device=device,
@@ -98,6 +108,7 @@ def _plan(order: JobOrder, space: Workspace) -> JobPlan:
         formula_bytes=tuple(rung.ram_bytes for rung in planned.rungs),
         chosen=chosen,
         missing=missing,
+        stop=stop,
     )
 
 
@@ -131,7 +142,7 @@ def _as_json(plan: JobPlan) -> dict[str, object]:
             plan.rungs[plan.chosen].vram_bytes if plan.chosen is not None else None
         ),
         "source": plan.rungs[plan.chosen].source if plan.chosen is not None else None,
-        "smallest_ram_budget_bytes": smallest_budget_bytes(plan.rungs),
+        "smallest_ram_budget_bytes": plan.smallest_budget_bytes,
         "ladder": [
             {
                 "settings": rung.settings,
@@ -159,12 +170,19 @@ def _lines(plan: JobPlan) -> list[str]:
     for index, rung in enumerate(plan.rungs):
         mark = "->" if index == plan.chosen else "  "
         lines.append(f"  {mark} {_settings_text(rung)}: {_need_text(rung)}")
-    smallest = smallest_budget_bytes(plan.rungs)
+    smallest = plan.smallest_budget_bytes
     if plan.chosen is None:
         lines.append("  does not fit")
+        lines += [_stop_text(plan.stop)] if plan.stop else []
     if smallest is not None:
         lines.append(f"  the smallest budget that would do: {format_size(smallest)}")
     return lines
+
+
+def _stop_text(stop: TrialPeak) -> str:
+    where = f", in {stop.where}" if stop.where else ""
+    size = format_bytes(stop.ram_bytes + SUPERVISOR_BYTES)
+    return f"  a trial run was stopped at {size}{where}: it needs more"
 
 
 def _settings_text(rung: PlannedRung) -> str:

@@ -19,14 +19,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.protocol.messages import PlannedRung
+    from lowmem.supervisor.remembered import TrialPeak
 
 
 # Other programs add a little to the machine's shared memory all the time.
 _WORTH_TELLING_BYTES = 4 * 2**20
 
 
-def refusal(order: JobOrder, rungs: Sequence[PlannedRung]) -> BudgetError:
-    """Return why no rung is tried, and the smallest budget that would do."""
+def refusal(
+    order: JobOrder, rungs: Sequence[PlannedRung], stop: TrialPeak | None = None
+) -> BudgetError:
+    """Return why no rung is tried, and the smallest budget that would do.
+
+    Parameters
+    ----------
+    stop
+        A trial that was stopped at the budget: then nobody knows which would do.
+    """
+    if stop is not None:
+        where = f", in {stop.where}" if stop.where else ""
+        return BudgetError(
+            job=order.name,
+            budget=format_bytes(order.ram_budget_bytes),
+            problem=f"a trial run of it was stopped at "
+            f"{format_bytes(stop.ram_bytes + SUPERVISOR_BYTES)}{where}, and it needs more",
+            needed="a larger size",
+        )
     smallest = smallest_budget_bytes(rungs)
     least = min(rung.ram_bytes or 0 for rung in rungs) + order.mirror_bytes
     return BudgetError(

@@ -41,10 +41,14 @@ class Prepared:
         Largest settings first.
     start
         Index of the rung to start with; None if none is expected to fit.
+    stop
+        The smallest trial that was stopped at the budget, so that nobody knows what the
+        job needs; None if none was.
     """
 
     rungs: tuple[PlannedRung, ...]
     start: int | None
+    stop: TrialPeak | None = None
 
 
 def prepare(
@@ -79,15 +83,16 @@ def prepare(
     if planned.trials and (is_due or is_wanted):
         say("measuring what it needs, which is remembered")
         known.measure_all()
-    return _prepared(order, planned, known.samples(), ceilings)
+    return _prepared(order, planned, known, ceilings)
 
 
 def _prepared(
-    order: JobOrder, planned: Planned, samples: list[Sample], ceilings: Ceilings
+    order: JobOrder, planned: Planned, known: _Known, ceilings: Ceilings
 ) -> Prepared:
+    samples = known.samples()
     rungs = forecast(planned, samples, ceilings)
     start = start_of(rungs, forecast(planned, samples), order.planned_budget_bytes)
-    return Prepared(rungs=rungs, start=start)
+    return Prepared(rungs=rungs, start=start, stop=known.stop())
 
 
 class _Known:
@@ -111,6 +116,11 @@ class _Known:
             for trial in self._planned.trials
             if (peak := self._find(trial)) is not None
         ]
+
+    def stop(self) -> TrialPeak | None:
+        """Return the smallest trial that was stopped at the budget."""
+        found = (self._find(trial) for trial in self._planned.trials)
+        return next((peak for peak in found if peak and not peak.is_whole), None)
 
     def measure_all(self) -> None:
         """Run what is missing, smallest first, up to the first that does not fit."""

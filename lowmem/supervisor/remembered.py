@@ -35,6 +35,8 @@ class TrialPeak(msgspec.Struct, frozen=True, kw_only=True):
         Peak of the worker, the supervisor's own memory left out.
     is_whole
         Whether it ran to its end, or was stopped at the budget.
+    where
+        The line at which it was stopped; None where that is not known.
     """
 
     settings: dict[str, int]
@@ -42,6 +44,7 @@ class TrialPeak(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int
     is_whole: bool
     ram_budget_bytes: int
+    where: str | None = None
 
 
 class _TrialFile(msgspec.Struct, frozen=True, kw_only=True):

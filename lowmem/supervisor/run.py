@@ -36,11 +36,7 @@ from lowmem.supervisor.bad_news import bad_news, refusal
 from lowmem.supervisor.incident import incident_of
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
-from lowmem.supervisor.order import (
-    JobOrder,
-    chosen_device,
-    plan_request,
-)
+from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.signals import asked_by
@@ -269,7 +265,7 @@ class SupervisedRun:
         budget = self._order.ram_budget_bytes
         rung = self._prepared.start
         if rung is None:
-            error = refusal(self._order, self._prepared.rungs)
+            error = refusal(self._order, self._prepared.rungs, self._prepared.stop)
             self._write_end("refused", error.exit_code, str(error))
             raise error
         ladder = list(self._policy.ladder)

@@ -18,9 +18,17 @@ from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
 from lowmem.memory.process import TreeSampler, anonymous_bytes
-from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
+from lowmem.protocol.messages import (
+    DEVICE_MEMORY_ERROR,
+    Committed,
+    Failed,
+    Run,
+    Started,
+)
+from lowmem.supervisor.last_moments import await_stacks
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
+from lowmem.supervisor.stacks import read_where
 from lowmem.supervisor.suspend import Suspension
 from lowmem.supervisor.urgency import stand_back, urgent
 
@@ -107,7 +115,12 @@ def _watched(
             environment=_environment(order, bench.device),
             log=bench.space.log(request.job),
         )
-        watch = _Watch(tree, worker, RamBudget(limit_bytes=order.ram_budget_bytes))
+        watch = _Watch(
+            tree,
+            worker,
+            RamBudget(limit_bytes=order.ram_budget_bytes),
+            bench.space.stacks(request.job),
+        )
         try:
             with urgent(), Suspension(bench.clock) as suspension:
                 stand_back(worker.pid)
@@ -125,6 +138,7 @@ def _watched(
         ram_bytes=max(0, watch.peak_bytes - anonymous_bytes()),
         is_whole=is_whole,
         ram_budget_bytes=order.ram_budget_bytes,
+        where=watch.where,
     )
 
 
@@ -146,12 +160,15 @@ class _Watch:
     """
 
     def __init__(
-        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget
+        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget, stacks: Path
     ) -> None:
         self._tree = tree
         self._worker = worker
         self._budget = budget
+        self._stacks = stacks
+        self._is_ready = False
         self.peak_bytes = 0
+        self.where: str | None = None
 
     def to_the_end(self, bench: Bench, job: str, suspension: Suspension) -> bool | None:
         """Return whether the trial stayed below the budget; None if it failed."""
@@ -164,6 +181,7 @@ class _Watch:
             self._worker.wake()
             reading = self._read()
             if self._is_beyond(reading.ram_bytes - reading.unmapped_bytes):
+                self._find_line(bench.clock)
                 return False
             if self._is_beyond(reading.ram_bytes):
                 return None
@@ -174,8 +192,18 @@ class _Watch:
                     self._read()
                     return True
                 if isinstance(answer, Failed):
+                    self.where = answer.where
                     return _is_too_large(answer)
+                self._is_ready = self._is_ready or isinstance(answer, Started)
         return None
+
+    def _find_line(self, clock: Clock) -> None:
+        """Ask which line the worker is at; one that is not ready would die of that."""
+        if self._is_ready:
+            room_bytes = self._budget.guard_bytes // 4
+            with self._tree.held(but=self._worker.pid):
+                await_stacks(self._worker, self._stacks, self._tree, clock, room_bytes)
+            self.where = read_where(self._stacks)
 
     def _is_beyond(self, used_bytes: int) -> bool:
         return self._budget.pressure(used_bytes) is Pressure.HARD

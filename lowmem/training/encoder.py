@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# What Keras raises of a file that is damaged or none of its own. The last comes of one
+# flipped bit, from the archive that a model file is.
+_UNREADABLE = (ValueError, TypeError, OSError, KeyError, BadZipFile)
+
 
 def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
     """Return the model in a file, cut after its layer ``z`` if it goes on behind it.
@@ -27,14 +32,7 @@ def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
         If the file cannot be read as a Keras model (code inside a file is never run),
         or takes other images.
     """
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise DataError(
-            thing=path,
-            problem=f"cannot be read ({_first_line(error)})",
-            expected="a Keras model file of standard layers",
-        ) from error
+    model = read_model(path)
     taken = model.input_shape
     if not isinstance(taken, tuple) or not _fits(taken[1:], image_shape):
         raise DataError(
@@ -54,8 +52,34 @@ def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
     )
 
 
+def read_model(path: Path, *, todo: str = "") -> keras.Model:
+    """Return the model in a file, which may hold no code of its own.
+
+    Parameters
+    ----------
+    todo
+        What the user may do where it cannot be read.
+
+    Raises
+    ------
+    DataError
+        If it is no model, or is damaged.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except _UNREADABLE as error:
+        raise DataError(
+            thing=path,
+            problem=f"cannot be read ({_first_line(error)})",
+            expected="a Keras model file of standard layers",
+            todo=todo,
+        ) from error
+
+
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """Return the first line of a message that says anything, or the error's kind."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
 
 
 class Encoder:

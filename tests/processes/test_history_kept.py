@@ -171,3 +171,36 @@ def test_words_that_an_older_lowmem_recorded_instead_of_a_command_are_not_advise
     assert words == ["run", "ingest", "--workspace", str(space.root)]
     report = json.loads(lowmem("report", space.root, "--json").out)
     assert report["jobs"]["ingest"]["command"] == []
+
+
+# --- trials -----------------------------------------------------------------------
+
+GROWS = """
+import lowmem
+
+def fill(held):
+    while True:
+        held.append(bytearray(2**22))
+
+@lowmem.job(unit="rows", settings=({"rows": 2}, {"rows": 1}), calibrate="rows")
+def grows(ctx):
+    'Take all there is.'
+    fill([])
+    yield lowmem.CommitPoint(items=1)
+"""
+
+
+def test_a_refusal_after_a_trial_that_was_stopped_says_so_and_at_which_line(tmp_path):
+    job, space = job_file(tmp_path, GROWS), tmp_path / "work"
+    refused = run(job, space, "--ram-budget", "400MB", cycle_steps=None)
+    assert refused.status == 73, refused
+    assert "a trial run of it was stopped at" in refused.paragraph
+    assert "in job.py:6 in fill, and it needs more" in refused.paragraph
+    assert "predicted" not in refused.paragraph
+    assert "to a larger size" in refused.paragraph
+    # What is remembered says the same, and no budget is promised.
+    line = ("plan", job, "--workspace", space, "--ram-budget", "400MB")
+    planned = lowmem(*line, cwd=tmp_path)
+    assert "was stopped at" in planned.out
+    assert "job.py:6 in fill" in planned.out
+    assert "smallest budget" not in planned.out

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lowmem.base.errors import DataError
 from lowmem.base.files import write_file
 from lowmem.protocol.job import CommitPoint, Context, Result
-from lowmem.training.encoder import Encoder, load_encoder
+from lowmem.training.encoder import Encoder, load_encoder, read_model
 from lowmem.training.session import keras_session
 from lowmem_jobs.generate.course import Course
 from lowmem_jobs.generate.decoder import Decoder
@@ -42,6 +41,8 @@ from lowmem_jobs.stats.samplers_free import Near
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+    import keras
 
     from lowmem_jobs.stats.frame import Frame
 
@@ -89,15 +90,7 @@ def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ..
 
 
 def _load_decoder(path: Path, dimension: int) -> keras.Model:
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise DataError(
-            thing=path,
-            problem=f"cannot be read ({str(error).splitlines()[0]})",
-            expected="a model file of Keras",
-            todo="Run `lowmem run train` again.",
-        ) from error
+    model = read_model(path, todo="Run `lowmem run train` again.")
     if model.input_shape != (None, dimension):
         raise DataError(
             thing=path,

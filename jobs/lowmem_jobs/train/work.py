@@ -165,20 +165,25 @@ def _warn_of_changes(ctx: Context) -> None:
 
 
 def _note_micro_batch(ctx: Context, model: keras.Model, plan: TrainingPlan) -> None:
-    """Say from which step on layers saw another number of images at once."""
+    """Say from which step on another number of images was computed at once.
+
+    Layers that see them all give another result. Without such layers gradients are the
+    same sums in another order: last digits differ.
+    """
     before = ctx.state.get("micro_batch", plan.batch_size)
-    kinds = sees_the_batch(model)
-    if plan.micro_batch == before or not kinds:
+    if plan.micro_batch == before:
         return
+    kinds = sees_the_batch(model)
     steps_an_epoch = -(-plan.training.n_samples // plan.batch_size)
     in_epoch = ctx.state.get("batch", 0)
     if ctx.state.get("is_validating"):
         in_epoch = steps_an_epoch
     step = ctx.state.get("epoch", 0) * steps_an_epoch + in_epoch + 1
+    what = f"{' and '.join(kinds)} saw" if kinds else "gradients were summed over"
+    how = "differs" if kinds else "may differ in its last digits"
     ctx.note(
-        f"from step {step} on, {' and '.join(kinds)} saw micro-batches of "
-        f"{plan.micro_batch} images instead of {before}, so the result differs from "
-        "that of a run with more memory"
+        f"from step {step} on, {what} micro-batches of {plan.micro_batch} images "
+        f"instead of {before}, so the result {how} from that of a run with more memory"
     )
 
 
