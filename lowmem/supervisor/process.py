@@ -353,7 +353,8 @@ class HelperProcess:
     def __init__(
         self, module: str, request: Message, *, log: Path | None = None
     ) -> None:
-        self._lines = Lines()
+        # Its messages are lowmem's own, and may list all chunks of a store.
+        self._lines = Lines(sys.maxsize)
         with _log_stream(log) as output:
             self._answers, helper_end = os.pipe()
             try:
