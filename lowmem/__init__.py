@@ -10,6 +10,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.training` is everything that touches Keras.
 - `lowmem.checkpoints`, `memory`, `stores`, `report` and `staging` are
   capabilities, independent of each other.
+- `lowmem.history` says what the journal's records mean together.
 - `lowmem.protocol` is what both processes and every job agree upon.
 - `lowmem.base` holds errors, configuration, units, the clock and durable files.
 

@@ -1,7 +1,7 @@
 """What the journal holds: one record a line, written by the supervisor alone.
 
-The journal is the history of a workspace; `lowmem.report` is a fold over it. Fields
-of memory are in bytes, and None where nothing was measured.
+The journal is the history of a workspace; `lowmem.history` says what the records mean
+together. Fields of memory are in bytes, and None where nothing was measured.
 """
 
 from __future__ import annotations

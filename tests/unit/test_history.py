@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import msgspec
@@ -168,3 +169,18 @@ def test_every_record_is_read_back_as_it_was_written(record):
 def test_a_record_of_no_known_form_is_refused():
     with pytest.raises(msgspec.ValidationError):
         record_from_body(b'{"type":"Nonsense"}')
+
+
+def test_a_brief_past_takes_less_than_a_hundred_bytes_a_cycle():
+    """The supervisor reads it before each worker, and has 2 MiB to spare."""
+    n_cycles = 5000
+    bodies = [body_from_record(cycle(index, b=8)) for index in range(n_cycles)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        past = history_of("train", map(record_from_body, bodies))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert past.last_cycle == n_cycles - 1
+    assert most - before < 100 * n_cycles

@@ -8,8 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
+from lowmem.cli.orders import given_options
 from lowmem.protocol.job import CommitPoint, Option, Result, Rung
-from lowmem.protocol.options import flag_of, resolve_options, value_of
+from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.options import flag_of, resolve_options, value_of, words_of
 from lowmem.protocol.short_form import job
 
 OPTIONS = (
@@ -166,3 +168,25 @@ def test_a_wrong_value_in_a_job_is_told_where_it_is_given(make, words):
 
 def test_items_may_be_numbers_of_numpy():
     assert CommitPoint(items=np.int64(3)).items == 3
+
+
+@given(
+    values=st.fixed_dictionaries(
+        {
+            "epochs": st.integers(1, 10**9),
+            "learning_rate": st.floats(0, 1e300),
+            "codec": st.sampled_from(["none", "lz4"]),
+            "batch_norm": st.booleans(),
+            "filters": st.lists(st.integers(1, 512), min_size=1),
+            "data": st.none() | st.just("/some where/images.zarr"),
+            "shift": st.floats(-1e300, 1e300),
+        }
+    )
+)
+def test_what_is_typed_for_a_checked_value_gives_that_value_again(values):
+    described = JobDescription(
+        name="train", summary="", unit="rows", options=OPTIONS, uses_device=False
+    )
+    line = [word for name, value in values.items() for word in words_of(name, value)]
+    typed = given_options(line, (), [described]).values
+    assert resolved(**typed) == resolved(**values)
