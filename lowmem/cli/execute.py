@@ -40,7 +40,7 @@ from lowmem.supervisor.order import (
     is_inside,
     plan_request,
 )
-from lowmem.supervisor.process import run_report
+from lowmem.supervisor.programs import run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal

@@ -1,4 +1,4 @@
-"""Worker processes: start, speak to, signal, kill, reap. The only user of subprocess."""
+"""Worker processes: start, speak to, signal, kill, reap."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lowmem.supervisor.device import device_environment
 from lowmem.supervisor.lines import LONGEST_BYTES, Lines, LineTooLongError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lowmem.base.clock import Clock
@@ -38,8 +38,6 @@ _REAP_INTERVAL_S = 0.005
 _LAST_LOOK_S = 5.0
 # Processes that serve the supervisor itself, and outlive a worker.
 _helpers: set[int] = set()
-# seconds; 2,000 cycles took 0.8.
-_REPORT_S = 120
 # Of what is no message, this much is shown.
 _SHOWN_BYTES = 60
 
@@ -295,56 +293,6 @@ def log_tail(log: Path, *, since: int = 0, n_lines: int = 15) -> str:
         stream.seek(max(since, log.stat().st_size - 8192))
         lines = stream.read().decode(errors="replace").splitlines()
     return "\n".join(lines[-n_lines:])
-
-
-def run_report(workspace: Path, page: Path) -> bool:
-    """Write the report page in a process of its own, so that this one stays small.
-
-    Returns whether it was written: a page that was not must not end a run.
-    """
-    line = [sys.executable, "-m", "lowmem", "report", str(workspace)]
-    try:
-        done = _ran([*line, "--html", str(page)], timeout_s=_REPORT_S)
-    except (subprocess.TimeoutExpired, OSError):
-        return False
-    return done.returncode == 0
-
-
-def run_module(module: str, *arguments: str) -> tuple[int, str]:
-    """Run a module that would make this process large; return its status and stderr."""
-    done = _ran([sys.executable, "-m", module, *arguments])
-    return done.returncode, done.stderr
-
-
-def run_program(line: Sequence[str], *, timeout_s: float) -> str | None:
-    """Return what a program prints; None if it is not there, fails, or takes longer."""
-    try:
-        done = _ran(line, timeout_s=timeout_s)
-    except (subprocess.TimeoutExpired, OSError):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def _ran(
-    line: Sequence[str], *, timeout_s: float | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; signals to stop do not reach it."""
-    with withheld():
-        process = subprocess.Popen(
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-    with process:
-        try:
-            out, errors = process.communicate(timeout=timeout_s)
-        except BaseException:
-            process.kill()
-            raise
-    return subprocess.CompletedProcess(line, process.returncode, out, errors)
 
 
 class HelperProcess:
