@@ -62,7 +62,7 @@ _COSTS = {
         accumulation_bytes=0,
         accumulation_copies=4.3,
     ),
-    # 0.12, nine trainings, 319 to 980 MB: 0 to 16 % above each.
+    # 0.12, nine trainings, 319 to 980 MB: 0.9 to 16.3 % above each.
     "jax": Costs(
         base_bytes=345 * 10**6,
         weight_copies=7,
@@ -70,13 +70,13 @@ _COSTS = {
         accumulation_bytes=130 * 10**6,
         accumulation_copies=1.1,
     ),
-    # 2.13, four trainings, 341 to 977 MB: 1 to 5 % above each.
+    # 2.13, eight trainings, 341 to 977 MB: 0.5 to 5.8 % above each.
     "torch": Costs(
-        base_bytes=340 * 10**6,
-        weight_copies=4,
-        activation_copies=2.4,
+        base_bytes=355 * 10**6,
+        weight_copies=6.6,
+        activation_copies=1.35,
         accumulation_bytes=0,
-        accumulation_copies=5.5,
+        accumulation_copies=3.9,
     ),
 }
 # Of a job that is planned where nothing is known of the backend.
