@@ -109,11 +109,11 @@ def lowmem_run(
 
 
 def resume_until_over(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end; a run that is stopped goes on after two seconds."""
+    """Wait for the end; a run that is stopped goes on after four seconds."""
     while process.poll() is None:
         state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         if state[0] == "T":
-            time.sleep(2)
+            time.sleep(4)
             process.send_signal(signal.SIGCONT)
         time.sleep(0.1)
 

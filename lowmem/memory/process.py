@@ -132,8 +132,7 @@ class TreeSampler:
     is_root_shared: bool = False
     _tree: dict[int, Process] = field(default_factory=dict)
     _members: list[Process] = field(default_factory=list)
-    _strangers: set[str] = field(default_factory=set)
-    _own: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
     _last_pid: bytes = b""
     _looks_again: bool = False
     _n_looks: int = 0
@@ -337,7 +336,7 @@ class TreeSampler:
             self._ended_hwm_bytes += gone.hwm_bytes
             gone.close()
             # Its id may be another's already, who came after the last look.
-            self._own.discard(str(pid))
+            self._known.discard(str(pid))
             self._looks_again = True
 
     def _find_new(self) -> None:
@@ -349,12 +348,12 @@ class TreeSampler:
         self._last_pid = last_pid
         self._n_looks += 1
         if self._n_looks % _ANEW_EVERY == 0:
-            self._strangers = set()
+            self._known = {str(pid) for pid in self._tree}
         # By name, since to turn them all into numbers would cost more than the list.
         present = set(os.listdir(PROC))  # noqa: PTH208 - half the cost
-        self._strangers &= present
-        new = present - self._strangers - self._own
-        self._strangers.update(name for name in new if not name.isdigit())
+        new = present - self._known
+        self._known &= present
+        self._known.update(name for name in new if not name.isdigit())
         pids = [int(name) for name in new if name.isdigit()]
         parents = {pid: parent_of(pid) for pid in pids}
         self._add_descendants(parents)
@@ -382,8 +381,8 @@ class TreeSampler:
         while found:
             found = False
             for pid, parent in list(parents.items()):
-                if parent == 0 or str(parent) in self._strangers:
-                    self._strangers.add(str(pid))
+                if parent == 0 or str(parent) in self._known:
+                    self._known.add(str(pid))
                     del parents[pid]
                     found = True
 
@@ -393,7 +392,7 @@ class TreeSampler:
         if process is None:
             return False
         self._tree[pid] = process
-        self._own.add(str(pid))
+        self._known.add(str(pid))
         if pid != self.root_pid and pid not in self.apart:
             self._members.append(process)
         return True

@@ -222,6 +222,7 @@ for place in range(0, len(mapped), 4096):
         assert 35 * MIB < held < 60 * MIB
 
 
+@pytest.mark.alone
 @pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["anonymous", "memfd", "System V"])
