@@ -66,7 +66,7 @@ def test_private_names_of_other_libraries_are_imported_in_one_place():
         for path in sources()
         if (names := private_imports(path.read_text()))
     }
-    assert set(found) <= PLACES, found
+    assert set(found) == PLACES, found
 
 
 def test_private_attributes_of_other_libraries_are_used_in_one_place():

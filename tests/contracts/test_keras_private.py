@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -34,14 +32,3 @@ def test_layers_inside_other_layers_are_found():
     names = {layer.name for layer in flattened_layers(model)}
     assert {"deep", "inner", "wrapped"} <= names
     assert "deep" not in {layer.name for layer in model.layers}
-
-
-def test_no_other_file_uses_private_names_of_keras():
-    root = Path(__file__).parents[2]
-    sources = [*root.glob("lowmem/**/*.py"), *root.glob("jobs/**/*.py")]
-    using = {
-        path.name
-        for path in sources
-        if "keras.src" in (text := path.read_text()) or "_flatten_layers" in text
-    }
-    assert using == {"keras_private.py"}

@@ -71,11 +71,13 @@ NAMES = st.text(
     st.characters(exclude_characters="/\\.:\0", exclude_categories=("Cs",)), min_size=1
 ).filter(lambda name: name != "__MACOSX")
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=300), st.sampled_from(METHODS)))
+# The standard library takes a mark within a comment for the end of the directory.
+COMMENTS = st.binary(max_size=40).filter(lambda comment: b"PK" not in comment)
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(MEMBERS, st.binary(max_size=40), st.binary(max_size=40), st.booleans())
+@given(MEMBERS, st.binary(max_size=40), COMMENTS, st.booleans())
 def test_any_archive_reads_as_the_standard_library_reads_it(
     tmp_path_factory, members, before, comment, large
 ):
