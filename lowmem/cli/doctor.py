@@ -12,10 +12,9 @@ from lowmem.base.backends import BACKENDS, Backend, find_backend
 from lowmem.base.errors import LowmemError
 from lowmem.base.software import backend_versions, version_of
 from lowmem.base.units import format_bytes
-from lowmem.cli.execute import default_vram_budget_bytes
 from lowmem.cli.place import Place
 from lowmem.cli.surroundings import find_place
-from lowmem.memory.gpu import GpuSampler, binding_problem
+from lowmem.memory.gpu import GpuSampler, binding_problem, default_vram_budget_bytes
 from lowmem.memory.machine import (
     cgroup_limits,
     cpu_count,

@@ -25,7 +25,7 @@ from lowmem.cli.orders import (
 )
 from lowmem.cli.time_left import auto_budget, is_auto, read_time_left
 from lowmem.history.makers import additions_to
-from lowmem.memory.gpu import GpuSampler
+from lowmem.memory.gpu import default_vram_budget_bytes
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.shared import SharedMemory
 from lowmem.report.read import read_records
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
-
-# Bytes; a free Colab GPU.
-_DEFAULT_VRAM_BYTES = 15 * 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,13 +212,6 @@ def order_of(run: DoneRun, space: Workspace) -> JobOrder:
 def _say(text: str, options: RunOptions) -> None:
     if not options.quiet:
         print(text, file=sys.stderr)
-
-
-def default_vram_budget_bytes() -> int | None:
-    """Return the VRAM budget where the user gives none; None without a GPU."""
-    with GpuSampler() as gpu:
-        device = gpu.read()
-    return None if device is None else min(_DEFAULT_VRAM_BYTES, device.total_bytes)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import ModuleType
 
+# Bytes; a free Colab GPU.
+_DEFAULT_VRAM_BYTES = 15 * 10**9
 # Of both bindings: the device fell off the bus, must be reset, or its driver has gone.
 _LOSS_CODES = frozenset(
     {15, 16, 9}  # GPU_IS_LOST, RESET_REQUIRED, DRIVER_NOT_LOADED
@@ -95,6 +97,13 @@ class GpuSampler:
         return Gpu(
             name=text, total_bytes=int(memory.total), used_bytes=int(memory.used)
         )
+
+
+def default_vram_budget_bytes() -> int | None:
+    """Return the VRAM budget where the user gives none; None without a GPU."""
+    with GpuSampler() as gpu:
+        device = gpu.read()
+    return None if device is None else min(_DEFAULT_VRAM_BYTES, device.total_bytes)
 
 
 def binding_problem() -> str | None:
