@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
+from lowmem.base.stderr import tell
 from lowmem.supervisor.signals import handle_stops
 
 
@@ -64,7 +65,7 @@ def _tell(error: LowmemError) -> int:
     """Print one paragraph, and the traceback of a job's own code; return the status."""
     traceback = getattr(error, "traceback", "")
     if traceback:
-        print(traceback, file=sys.stderr)
+        tell(traceback)
     print_paragraph(str(error))
     return error.exit_code
 
@@ -75,4 +76,4 @@ def print_paragraph(text: str) -> None:
     paragraph = textwrap.fill(
         f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
     )
-    print(paragraph, file=sys.stderr)
+    tell(paragraph)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
 from lowmem.base.errors import DataError
+from lowmem.base.stderr import tell
 from lowmem.cli.commands import derived_command, typed_value
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
@@ -134,7 +134,7 @@ def _time_left(options: RunOptions, job: str) -> str | None:
     # A batch system that does not tell is a problem; elsewhere nothing else is meant.
     is_problem = left.job is not None and left.left_s is None
     if is_problem or not options.quiet:
-        print(told, file=sys.stderr)
+        tell(told)
     return budget
 
 
@@ -211,7 +211,7 @@ def order_of(run: DoneRun, space: Workspace) -> JobOrder:
 
 def _say(text: str, options: RunOptions) -> None:
     if not options.quiet:
-        print(text, file=sys.stderr)
+        tell(text)
 
 
 @contextmanager
@@ -300,7 +300,7 @@ def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
         again = _within(order_of(run, session.space), order)
         if not order.is_quiet:
             words = f"{order.name}: what was added to it is lost too, so again"
-            print(f"{words}: {' '.join(again.command)}", file=sys.stderr)
+            tell(f"{words}: {' '.join(again.command)}")
         _run_and_report(again, session, run_needed)
 
 
@@ -323,9 +323,9 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
         news = run_job(order, session, run_needed)
     finally:
         if not run_report(session.space.root, session.space.report):
-            print(f"{session.space.report} could not be written", file=sys.stderr)
+            tell(f"{session.space.report} could not be written")
     if not order.is_quiet:
-        print(news, file=sys.stderr)
+        tell(news)
 
 
 def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
@@ -368,10 +368,7 @@ def _needed_order(
         }
     if not order.is_quiet:
         words = [need.job, *(f"--{key} {value}" for key, value in options.items())]
-        print(
-            f"{order.name}: no data in the workspace yet, so first: {' '.join(words)}",
-            file=sys.stderr,
-        )
+        tell(f"{order.name}: no data in the workspace yet, so first: {' '.join(words)}")
     needed = _order(
         description,
         need.job,

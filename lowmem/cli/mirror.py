@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 from lowmem.base.clock import SystemClock
@@ -10,6 +9,7 @@ from lowmem.base.config import read_config
 from lowmem.base.errors import EXIT_STORAGE, OptionValueError, ReportedError
 from lowmem.base.journal import whole_part
 from lowmem.base.placing import finish_placing, is_placing
+from lowmem.base.stderr import tell
 from lowmem.base.workspace import Workspace
 from lowmem.cli.orders import RunOptions, with_config
 from lowmem.protocol.mirroring import Answered, RecoveredJob
@@ -105,6 +105,6 @@ def speaker(options: RunOptions) -> Callable[[str], None]:
 
     def say(text: str) -> None:
         if not options.quiet:
-            print(text, file=sys.stderr)
+            tell(text)
 
     return say

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lowmem.base.clock import SystemClock
+from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
 from lowmem.base.workspace import Workspace
 from lowmem.cli.execute import Orders
@@ -97,7 +97,7 @@ def _plan(order: JobOrder, space: Workspace) -> JobPlan:
             bench,
             records,
             is_thorough=True,
-            say=lambda text: print(f"{order.name}: {text}", file=sys.stderr),
+            say=lambda text: tell(f"{order.name}: {text}"),
         )
         rungs, chosen, stop = prepared.rungs, prepared.start, prepared.stop
     return JobPlan(

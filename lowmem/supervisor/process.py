@@ -195,8 +195,10 @@ class WorkerProcess:
 
         For what is this process's own to do, see `TreeSampler.held`.
         """
-        options = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-        if os.waitid(os.P_PID, self.pid, options) is None:
+        # Its end is asked for too: without that, one that has ended would be an error.
+        options = os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT
+        found = os.waitid(os.P_PID, self.pid, options)
+        if found is None or found.si_code != os.CLD_STOPPED:
             return False
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGCONT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
+from lowmem.base.stderr import unless_gone
 from lowmem.base.units import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 class Screen:
     """A progress bar and lines above it; silent where the user wants it so.
 
-    A terminal that is gone, its window closed or its notebook's kernel ended, takes
-    nothing any more and fails no job: the hang-up's signal stops that in good order.
+    A terminal that is gone takes nothing any more and fails no job: the hang-up's signal
+    stops that in good order.
 
     Attributes
     ----------
@@ -51,26 +50,19 @@ class Screen:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            with self._unless_gone():
+            with unless_gone():
                 self._bar.close()
-
-    @contextlib.contextmanager
-    def _unless_gone(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError:
-            self.is_quiet = True
 
     def line(self, text: str) -> None:
         """Show one line."""
         if not self.is_quiet:
-            with self._unless_gone():
+            with unless_gone():
                 tqdm.write(f"{self.job}: {text}", file=sys.stderr)
 
     def progress(self, done: int, total: int | None, note: str) -> None:
         """Move the bar."""
         if not self.is_quiet:
-            with self._unless_gone():
+            with unless_gone():
                 self._move(done, total, note)
 
     def _move(self, done: int, total: int | None, note: str) -> None:

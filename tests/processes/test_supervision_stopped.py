@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,14 +11,19 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from lowmem.protocol.messages import Describe
+from lowmem.protocol.records import Mirrored
+from lowmem.supervisor.process import WorkerProcess, worker_environment
 from tests.processes.lowmem_runs import (
     COUNTING,
     PATIENCE_S,
     assert_counted,
     children_of,
+    committed_cycles,
     incidents,
     is_running,
     job_file,
+    records,
     run,
     until,
 )
@@ -211,3 +217,44 @@ def test_a_file_that_ends_its_process_when_it_is_imported_is_named(tmp_path, how
     assert "job.py failed" in ended.paragraph
     assert ("SIGKILL" if "kill" in how else "status 3") in ended.paragraph
     assert "a bug in lowmem" not in ended.err
+
+
+def test_a_worker_that_has_ended_is_not_taken_for_one_that_was_stopped():
+    worker = WorkerProcess(Describe(), environment=worker_environment("cpu"))
+    os.kill(worker.pid, signal.SIGKILL)
+    until(worker.has_exited)
+    assert worker.wake() is False
+    assert worker.wait().status == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("rows", [12, 10**6])
+def test_a_run_whose_terminal_is_gone_ends_with_its_own_exit_code(tmp_path, rows):
+    """With its work done, and stopped by the signal that tells of the terminal's end."""
+    job, space = job_file(tmp_path, COUNTING), tmp_path / "w"
+    terminal, its_end = os.openpty()
+    words = [
+        "run",
+        job,
+        "--workspace",
+        space,
+        "--mirror",
+        tmp_path / "m",
+        "--rows",
+        rows,
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lowmem", *map(str, [*words, "--cycle-steps", 3])],
+        stdin=subprocess.DEVNULL,
+        stdout=its_end,
+        stderr=its_end,
+        start_new_session=True,
+        cwd=tmp_path,
+    ) as process:
+        os.close(its_end)
+        until((space / ".lowmem" / "journal.jsonl").exists)
+        os.close(terminal)
+        if rows > 12:
+            until(lambda: committed_cycles(records(space)))
+            process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE_S) == (0 if rows == 12 else 75)
+    assert any(isinstance(record, Mirrored) for record in records(space))

@@ -1,0 +1,34 @@
+"""Tell the user something on stderr; a terminal that is gone ends no run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def tell(text: str) -> None:
+    """Write a line to stderr."""
+    with unless_gone():
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def unless_gone() -> Iterator[None]:
+    """Let a write to stderr fail where its terminal is gone.
+
+    With its window closed or its notebook's kernel ended nobody reads any more. What
+    comes later goes nowhere, what Python writes when it ends too, since that would
+    change the exit code.
+    """
+    try:
+        yield
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
