@@ -300,3 +300,19 @@ def test_drawn_faces_are_not_appended_to(tmp_path):
     drive(INGEST, tmp_path / "w", {"source": "faces:9", "size": SIZE})
     with pytest.raises(DataError, match="holds drawn faces"):
         append(tmp_path / "w", new)
+
+
+def test_what_was_cut_short_is_taken_when_it_is_asked_for_later(tmp_path):
+    ingest(tmp_path / "w", write_images(tmp_path / "old", named(0, 3)))
+    new = write_images(tmp_path / "new", ["a.jpg", "b.jpg"])
+    short = (new / "b.jpg").read_bytes()
+    (new / "b.jpg").write_bytes(short[:-2])
+    append(tmp_path / "w", new)
+    assert len(arrays(tmp_path / "w")[0]) == 4
+    for _ in range(2):
+        forget(tmp_path / "w")
+        append(tmp_path / "w", new, truncated="keep")
+        images, names, attributes = arrays(tmp_path / "w")
+        assert len(images) == 5
+        assert [name.split("/")[-1] for name in names[3:]] == ["a.jpg", "b.jpg"]
+    assert [s.get("truncated") for s in attributes["sources"]] == [None, None, "keep"]

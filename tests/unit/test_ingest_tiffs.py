@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.recipe import Frame
+from lowmem_jobs.ingest.wide import bytes_from_samples
 from tests.corpus.tiff import (
     BLACK_0,
     CMYK,
@@ -366,3 +368,14 @@ def test_a_deep_tiff_of_more_pixels_than_the_limit_is_not_decoded():
     entries[0], entries[1] = (256, 4, [2**17]), (257, 4, [2**17])
     with pytest.raises(UnreadableError, match="more than 67108864"):
         decode(container([([bytes(512)], entries)]))
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize(("dtype", "bits"), [("u2", 16), ("u4", 32), ("f4", 32)])
+def test_deep_samples_are_converted_within_a_few_rows_beside_their_result(dtype, bits):
+    samples = np.zeros((4000, 1000), dtype)
+    tracemalloc.start()
+    bytes_from_samples(samples, bits)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 2 * samples.size

@@ -72,7 +72,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         "source_bytes": source_bytes(recipe, ctx.workspace.root),
         "source_sha256": made.source_sha256,
         "limit": recipe.limit,
-        **({"array": recipe.array} if recipe.array else {}),
+        **recipe.listed,
         "after": before.digest,
     }
     sources = [*before.sources, added]

@@ -64,10 +64,14 @@ class Before:
 
     def appended(self, identity: str, recipe: Recipe) -> dict[str, Any] | None:
         """Return what is listed of an appended source; None if it is not there."""
-        asked = (recipe.limit, recipe.array)
+        asked = (recipe.limit, recipe.array, recipe.keeps_truncated)
         for listed in self.sources:
             known = str(listed.get("identity", ""))
-            taken = (listed.get("limit"), listed.get("array"))
+            taken = (
+                listed.get("limit"),
+                listed.get("array"),
+                listed.get("truncated") == "keep",
+            )
             if is_same_data(known, identity) and taken == asked:
                 return listed
         return None

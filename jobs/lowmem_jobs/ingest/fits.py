@@ -81,7 +81,9 @@ class FitsPicture:
         values = np.frombuffer(part, dtype).reshape(self.shape)
         if self.blank is not None and self.bits > 0 and (values == self.blank).any():
             raise UnreadableError("FITS with undefined pixels")
-        pixels = bytes_from_samples(self._samples(values), abs(self.bits))[:, ::-1]
+        rows = self._samples(values).reshape(-1, self.width)
+        planes = bytes_from_samples(rows, abs(self.bits)).reshape(self.shape)
+        pixels = planes[:, ::-1]
         return Image.fromarray(
             pixels[0]
             if len(pixels) == 1

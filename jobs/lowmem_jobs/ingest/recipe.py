@@ -124,6 +124,12 @@ class Recipe:
         """What the source is called in messages and in the store."""
         return str(self.path) if self.path else f"faces:{self.n_faces}"
 
+    @property
+    def listed(self) -> dict[str, str]:
+        """What a store says of choices that are not the usual ones: else nothing."""
+        array = {"array": self.array} if self.array else {}
+        return array | ({"truncated": "keep"} if self.keeps_truncated else {})
+
 
 def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
     """Return what the options ask for.

@@ -7,6 +7,7 @@ known, as of any signed sample of 8 or 16 bits: such pictures are refused, not g
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from lowmem_jobs.ingest.entries import UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from lowmem_jobs.ingest.entries import Pixels
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 _BITS_16 = 65535
 _MOST_BITS = 16
 _WIDE_BITS = 32
+# What is converted at once.
+_BLOCK_SAMPLES = 2**18
 
 
 def eight_bits(image: Image.Image) -> Pixels:
@@ -44,10 +49,34 @@ def eight_bits(image: Image.Image) -> Pixels:
 def _sixteen_to_bytes(values: NDArray[Any]) -> Pixels:
     if values.min() < 0 or values.max() > _BITS_16:
         raise UnreadableError("integers beyond 16 bits have no known white")
-    scaled: Pixels = ((values.astype(np.uint32) * 255 + 32767) // _BITS_16).astype(
-        np.uint8
-    )
-    return scaled
+    return _scaled(values, _BITS_16, is_inverted=False)
+
+
+def _scaled(values: NDArray[Any], white: int, *, is_inverted: bool) -> Pixels:
+    """Return samples of 0 to ``white`` as the nearest of 0 to 255."""
+
+    def scale(some: NDArray[Any]) -> NDArray[Any]:
+        wide = some.astype(np.uint32)
+        if is_inverted:
+            wide = white - wide
+        scaled: NDArray[Any] = (wide * 255 + white // 2) // white
+        return scaled
+
+    return _by_rows(values, scale)
+
+
+def _by_rows(
+    values: NDArray[Any], convert: Callable[[NDArray[Any]], NDArray[Any]]
+) -> Pixels:
+    """Return what ``convert`` makes of the samples, some rows at a time.
+
+    What it holds meanwhile, several times the samples, is then that of a few rows.
+    """
+    found: Pixels = np.empty(values.shape, np.uint8)
+    n_rows = max(1, _BLOCK_SAMPLES // max(1, prod(values.shape[1:])))
+    for start in range(0, len(values), n_rows):
+        found[start : start + n_rows] = convert(values[start : start + n_rows])
+    return found
 
 
 def unit_to_bytes(values: NDArray[Any]) -> Pixels:
@@ -60,8 +89,12 @@ def unit_to_bytes(values: NDArray[Any]) -> Pixels:
     """
     if not (values.min() >= 0 and values.max() <= 1):
         raise UnreadableError("floats outside 0 to 1 have no known white")
-    scaled: Pixels = np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    return scaled
+
+    def scale(some: NDArray[Any]) -> NDArray[Any]:
+        scaled: NDArray[Any] = np.rint(some.astype(np.float32) * 255)
+        return scaled
+
+    return _by_rows(values, scale)
 
 
 def bytes_from_samples(
@@ -89,12 +122,7 @@ def bytes_from_samples(
             raise UnreadableError(f"integers of {bits} bits have no known white")
         top = np.uint32(2**_WIDE_BITS - 1)
         return _sixteen_to_bytes(top - values if is_inverted else values)
-    white = 2**bits - 1
-    wide = values.astype(np.uint32)
-    if is_inverted:
-        wide = white - wide
-    scaled: Pixels = ((wide * 255 + white // 2) // white).astype(np.uint8)
-    return scaled
+    return _scaled(values, 2**bits - 1, is_inverted=is_inverted)
 
 
 def with_alpha(

@@ -377,7 +377,7 @@ def _provenance(ctx: Context, recipe: Recipe, made: Packed) -> dict[str, object]
         # Only where it is not the usual one, as every store before has it.
         **({} if crop == "none" else {"crop": crop}),
         "limit": recipe.limit,
-        **({"array": recipe.array} if recipe.array else {}),
+        **recipe.listed,
         "identity": source_identity(recipe, ctx.workspace.root),
         "source_bytes": source_bytes(recipe, ctx.workspace.root),
         "source_sha256": made.source_sha256,
