@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
-from lowmem.cli.execute import order_of
+from lowmem.cli.compose import order_of
 from lowmem.history.fold import past_of
 from lowmem.integrity.lines import read_lines
 from lowmem.protocol.messages import Finished, Rebuild

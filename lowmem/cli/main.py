@@ -16,7 +16,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
-from lowmem.cli.execute import orders_of
+from lowmem.cli.compose import orders_of
 from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.mirror import recover_first
 from lowmem.cli.mirror_check import remembered_mirror, verify_with

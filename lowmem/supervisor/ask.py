@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import InternalError, ReportedError, StoppedError
+from lowmem.base.errors import BudgetError, InternalError, ReportedError, StoppedError
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.protocol.messages import Describe, Described, Failed, Planned
 from lowmem.supervisor.order import is_inside
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def describe(
-    references: Iterable[str] = (), *, budget_bytes: int | None = None
+    references: Iterable[str] = (),
+    *,
+    budget_bytes: int | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[JobDescription, ...]:
     """Return the descriptions of jobs; of all installed ones where none is named.
 
@@ -34,18 +37,24 @@ def describe(
     ----------
     budget_bytes
         RAM that the look into their files may take; what a run has by default where None.
+    is_over
+        Asked again and again; the look ends once it returns True.
 
     Raises
     ------
     BudgetError
         If it takes more.
+    StoppedError
+        If ``is_over`` ended it.
     """
     if budget_bytes is None:
         budget_bytes = default_ram_budget_bytes(read_machine())
     names = tuple(references)
     answer = _ask(
-        Describe(jobs=names), ", ".join(names) or "list", budget_bytes, lambda: False
+        Describe(jobs=names), ", ".join(names) or "list", budget_bytes, is_over
     )
+    if answer is None:
+        raise StoppedError(job=", ".join(names), reason="while it was being read")
     if not isinstance(answer, Described):
         raise InternalError(problem=f"the planner answered {type(answer).__name__}")
     return answer.jobs
@@ -64,7 +73,7 @@ def adds_to_others(space: Workspace) -> Callable[[DoneRun], bool]:
             return False
         try:
             (description,) = describe([reference])
-        except ReportedError:
+        except (ReportedError, BudgetError):
             return False
         return description.is_adding
 

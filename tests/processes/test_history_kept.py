@@ -120,13 +120,13 @@ def advised(folder, space):
 
 
 def test_the_advised_command_of_a_job_that_another_needed_goes_on_with_it(tmp_path):
-    small = ("--workspace", "here", "--ram-budget", "30MB", "--seed", "3")
+    small = ("--workspace", "here", "--ram-budget", "50MB", "--seed", "3")
     refused = lowmem("run", "train", "--epochs", "1", *small, cwd=tmp_path)
     assert refused.status == 73, refused
     words = advised(tmp_path, tmp_path / "here")
     assert words == ["run", "ingest", *small]
     assert begun(tmp_path / "here") == {"ingest": tuple(words)}
-    words[words.index("30MB")] = "1GB"
+    words[words.index("50MB")] = "1GB"
     assert lowmem(*words, "--restart", cwd=tmp_path).status == 0
     assert (tmp_path / "here" / "images.zarr").is_dir()
 

@@ -17,7 +17,7 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.workspace import Workspace
-from lowmem.cli.execute import order_of
+from lowmem.cli.compose import order_of
 from lowmem.cli.orders import (
     DEFAULT_SEED,
     Budgets,
