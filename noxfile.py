@@ -54,13 +54,18 @@ SHORT = "colab-2026-08-cpu"
 def interpreter(version: str) -> str:
     """Return a Python of a version that pyenv keeps, or its name on the path."""
     home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    kept = sorted(home.glob(f"{version}.*/bin/python{version}"))
-    return str(kept[-1]) if kept else f"python{version}"
+    kept = home.glob(f"{version}.*/bin/python{version}")
+    newest = max(kept, key=lambda path: _numbers(path.parts[-3]), default=None)
+    return f"python{version}" if newest is None else str(newest)
 
 
-def wheel(session: nox.Session) -> Path:
-    """Build the wheel by this program's own Python; return it."""
-    folder = RESULTS / "dist"
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdecimal()]
+
+
+def wheel(session: nox.Session, row: Row) -> Path:
+    """Build the wheel by this program's own Python; return it. Rows may run side by side."""
+    folder = RESULTS / f"{row.name}-dist"
     shutil.rmtree(folder, ignore_errors=True)
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), "."]
     session.run(*build, external=True, silent=True)
@@ -87,7 +92,7 @@ def install(session: nox.Session, row: Row) -> None:
     limits.write_text("\n".join(_limits(row)))
     within = ("-c", str(limits)) if limits.stat().st_size else ()
     extra = f"[{row.backend}]" if row.backend else ""
-    session.install(f"{wheel(session)}{extra}", *within)
+    session.install(f"{wheel(session, row)}{extra}", *within)
     changed = before - freeze(session)
     if changed:
         session.error(f"installing lowmem changed {', '.join(sorted(changed))}")

@@ -153,13 +153,16 @@ class Watcher:
 
     def _stop(self, breached: Breached) -> None:
         if self._child is None:
-            self._kill(self._newcomers)
+            # Stopped, not killed yet: who waits for one is to hear of it at that line.
+            _signal_all(self._newcomers(), signal.SIGSTOP)
         else:
             self._kill_child(self._child)
         _say(breached)
         if self.signal_number:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, self.signal_number)
+        if self._child is None:
+            self._kill(self._newcomers)
         self._quiet_until = self._clock.monotonic() + _PATIENCE_S
 
     def _kill_child(self, child: int) -> None:
