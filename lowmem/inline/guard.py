@@ -70,7 +70,7 @@ def budget(ram: str | int) -> Guard:
     ----------
     ram
         What this process and all that it starts may have in use, as ``"10G"`` or in
-        bytes: anonymous and shared memory and growth of tmpfs, as for ``--ram-budget``.
+        bytes: anonymous memory and growth of shared memory, as for ``--ram-budget``.
         What is in use already counts.
 
     Raises
@@ -147,6 +147,7 @@ class Guard:
         self._pid = os.getpid()
         self._late, self._thread_error = None, None
         with contextlib.ExitStack() as effects:
+            effects.callback(host.leave)
             self._begin(effects)
             self._effects = effects.pop_all()
         self._host = host

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Host:
     """Where a block runs.
 
@@ -31,6 +31,7 @@ class Host:
 
     frame: FrameType
     task: asyncio.Task[object] | None
+    _asked: asyncio.Handle | None = None
 
     @classmethod
     def of(cls, frame: FrameType) -> Host:
@@ -50,7 +51,13 @@ class Host:
         """Cancel the task, from a signal's handler."""
         if self.task is not None:
             # `cancel` alone would not wake a loop that waits for its descriptors.
-            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
+            loop = self.task.get_loop()
+            self._asked = loop.call_soon_threadsafe(self.task.cancel)
+
+    def leave(self) -> None:
+        """Take back what `cancel` asked for and did not come to: the block has ended."""
+        if self._asked is not None:
+            self._asked.cancel()
 
     def is_cancelled(self, error: BaseException) -> bool:
         """Return whether the block ends with what `cancel` raised; then forget it."""

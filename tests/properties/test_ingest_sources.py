@@ -70,8 +70,7 @@ def described(workspace):
 def trees(draw):
     """Draw files, and links to some of them."""
     names = draw(st.lists(NAMES, min_size=2, max_size=7, unique=True))
-    # A file is no folder of another.
-    files = {name + "/" * 0 + ".png": encoded(draw(SEEDS)) for name in names}
+    files = {f"{name}.png": encoded(draw(SEEDS)) for name in names}
     links = []
     for number, target in enumerate(list(files)):
         kind = draw(st.sampled_from(["none", "hard", "soft"]))
