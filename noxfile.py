@@ -117,7 +117,7 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     install(session, row)
     place = Path(session.create_tmp()).resolve()
-    for name in ("tests", "pyproject.toml"):
+    for name in ("tests", "docs", "pyproject.toml"):
         item = ROOT / name
         copy = shutil.copytree if item.is_dir() else shutil.copy
         copy(item, place / name, **({"dirs_exist_ok": True} if item.is_dir() else {}))
