@@ -57,7 +57,8 @@ def test_the_page_says_what_was_run_what_differs_and_what_is_missing(tmp_path):
     names = (REFERENCE, "python-3.13")
     for name, shift in zip(names, (0.0, 0.25), strict=True):
         (tmp_path / name).mkdir()
-        facts = {"versions": {"python": "3.x"}, "seconds": 1.0, "minutes": 2.0}
+        facts = {"versions": {"python": "3.x"}, "seconds": 1.0}
+        facts |= {"tests": 10, "minutes": 2.0}
         (tmp_path / name / "facts.json").write_text(json.dumps(facts))
         same, other = np.ones(3), np.array([1.0, 1.0 + shift])
         np.savez(tmp_path / name / "numbers.npz", **{"z:": same, "w:": other})
