@@ -125,7 +125,9 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     session.chdir(place)
     session.run("python", "-m", "tests.matrix.whole_path", "run", str(folder))
-    session.run("python", "-m", "pytest", "-q", "--durations=3", *tests)
+    # As `make test` does it: those that fork a program do so from one without Keras.
+    for marks in ("not alone", "alone"):
+        session.run("python", "-m", "pytest", "-q", "-m", marks, *tests)
     facts = json.loads((folder / "facts.json").read_text())
     facts |= {"minutes": round((time.monotonic() - began) / 60, 1), "tests": len(tests)}
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))

@@ -64,9 +64,13 @@ def write(results: Path, page: Path, *, reference: str) -> None:
             [
                 _HEAD,
                 *_rows(found),
-                *([f"\nNot run: {', '.join(missing)}."] if missing else []),
-                _BESIDE.format(reference=reference),
-                *_distances(apart),
+                *(
+                    [f"\nNot run to their end: {', '.join(missing)}."]
+                    if missing
+                    else []
+                ),
+                *([_BESIDE.format(reference=reference)] if apart else []),
+                *(_distances(apart) if apart else []),
                 *_moved(results / "across.json", reference),
                 "",
             ]

@@ -72,4 +72,4 @@ def test_the_page_says_what_was_run_what_differs_and_what_is_missing(tmp_path):
     page = (tmp_path / "page.md").read_text()
     assert f"| {REFERENCE} | python-3.13 | equal | x |" in page
     assert "| python-3.13 | 2e-01 | equal |" in page
-    assert "Not run: oldest," in page
+    assert "Not run to their end: oldest," in page
