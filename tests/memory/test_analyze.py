@@ -96,9 +96,10 @@ def test_ten_times_the_rows_take_the_same_memory(tmp_path):
 def test_the_peak_is_within_what_was_predicted_and_near_it(tmp_path, n, d, figures):
     rows = np.random.default_rng(2).normal(size=(n, d)).astype(np.float32)
     peak, predicted = peak_and_prediction(tmp_path, rows, pairs="100", figures=figures)
-    # Of some 150 MB, a hundredth is what the libraries take now and then. One formula is
-    # for all their releases: with Colab's, 600 components take a tenth less.
-    assert 0.83 * predicted < peak < 1.01 * predicted
+    # Of some 150 MB, a hundredth is what the libraries take now and then. The formula was
+    # fitted on Python 3.11; with Colab's releases 600 components take a tenth less.
+    least = 0.9 if sys.version_info < (3, 12) else 0.83
+    assert least * predicted < peak < 1.01 * predicted
 
 
 def test_a_table_of_pairs_is_written_in_the_memory_of_a_few_rows(tmp_path):

@@ -27,8 +27,9 @@ _BLOCK_COPIES = 3.6
 _BYTES_PER_FEATURE = 50_000
 _MATRICES = 5
 # The same with Matplotlib, and what figures and tables hold of each component. On Python
-# 3.13 the libraries take 9 MB more of this than on 3.11, with Colab's releases 14.
-_DRAWING_BYTES = 161 * 10**6
+# 3.13 the libraries take 9 MB more of this than on 3.11, where it was fitted; with Colab's
+# releases 14.
+_DRAWING_BYTES = (152 if sys.version_info < (3, 12) else 161) * 10**6
 _DRAWN_BYTES_PER_FEATURE = 130_000
 # The pair of axes (2, 3) is followed from cut to cut where there are such axes, and few
 # enough for the d x d moments of every cut. Its figure has a density for each.
