@@ -47,6 +47,9 @@ TESTS = (
     "tests/processes/test_inline.py",
     "tests/processes/test_inline_notebook.py",
 )
+# What releases of others deprecate among each other, an old list with a new one, is no
+# fault; `make test`, on the newest, takes it for one.
+WARNINGS = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning")
 SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
 SHORT = "colab-2026-08-cpu"
 
@@ -127,7 +130,7 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
     session.run("python", "-m", "tests.matrix.whole_path", "run", str(folder))
     # As `make test` does it: those that fork a program do so from one without Keras.
     for marks in ("not alone", "alone"):
-        session.run("python", "-m", "pytest", "-q", "-m", marks, *tests)
+        session.run("python", "-m", "pytest", "-q", *WARNINGS, "-m", marks, *tests)
     facts = json.loads((folder / "facts.json").read_text())
     facts |= {"minutes": round((time.monotonic() - began) / 60, 1), "tests": len(tests)}
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
