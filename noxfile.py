@@ -50,6 +50,7 @@ TESTS = (
 # What releases of others deprecate among each other, an old list with a new one, is no
 # fault; `make test`, on the newest, takes it for one.
 WARNINGS = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning")
+NOTEBOOKS = ("tests/notebooks", "tests/docs/test_colab.py")
 SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
 SHORT = "colab-2026-08-cpu"
 
@@ -101,7 +102,7 @@ def install(session: nox.Session, row: Row) -> None:
         session.error(f"installing lowmem changed {', '.join(sorted(changed))}")
     there = RESULTS / f"{row.name}-freeze.txt"
     there.write_text("\n".join(sorted(freeze(session))))
-    session.install("-c", str(there), *TOOLS)
+    session.install("-c", str(there), *TOOLS, *row.tools)
 
 
 def _limits(row: Row) -> list[str]:
@@ -120,7 +121,7 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     install(session, row)
     place = Path(session.create_tmp()).resolve()
-    for name in ("tests", "docs", "pyproject.toml"):
+    for name in ("tests", "docs", "colab", "pyproject.toml"):
         item = ROOT / name
         copy = shutil.copytree if item.is_dir() else shutil.copy
         copy(item, place / name, **({"dirs_exist_ok": True} if item.is_dir() else {}))
@@ -138,7 +139,7 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
 
 def _declare(row: Row) -> None:
     def matrix(session: nox.Session) -> None:
-        run(session, row, TESTS)
+        run(session, row, (*TESTS, *(NOTEBOOKS if row.has_notebooks else ())))
 
     matrix.__doc__ = f"{row.name}: Python {row.python}."
     nox.session(matrix, python=interpreter(row.python), name=f"matrix-{row.name}")
