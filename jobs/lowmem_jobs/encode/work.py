@@ -11,9 +11,9 @@ from lowmem.protocol.job import CommitPoint, Result
 from lowmem.stores.images import images_to_use
 from lowmem.stores.read import RowReader
 from lowmem.stores.write import RowWriter
-from lowmem.training.encoder import Encoder, load_encoder
 from lowmem.training.session import keras_session
 from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of, model_file
+from lowmem_jobs.model.encoder import Encoder, load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Generator

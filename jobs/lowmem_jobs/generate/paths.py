@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.protocol.job import Context
-    from lowmem.training.encoder import Encoder
+    from lowmem_jobs.model.encoder import Encoder
     from lowmem_jobs.stats.frame import Frame
 
     Floats = NDArray[np.float64]

@@ -12,10 +12,7 @@ from lowmem.protocol.job import Result
 from lowmem.stores.images import images_to_use
 from lowmem.stores.split import Split, split_rows
 from lowmem.training import backend
-from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
-from lowmem.training.custom import build_custom_model
 from lowmem.training.loop import Training, TrainingPlan
-from lowmem.training.parts import cut_at_latent, write_parts
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
@@ -24,6 +21,9 @@ from lowmem.training.steps import (
     sees_the_batch,
     set_accumulation,
 )
+from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem_jobs.model.custom import build_custom_model
+from lowmem_jobs.model.parts import cut_at_latent, write_parts
 from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.recipe import (
     REDUCTION,
