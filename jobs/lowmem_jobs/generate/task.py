@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.generate.decoder import Decoder
     from lowmem_jobs.generate.real import RealImages
     from lowmem_jobs.generate.sources import Source

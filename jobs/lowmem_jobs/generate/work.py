@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import write_file
-from lowmem.protocol.job import CommitPoint, Context, Result
-from lowmem.training.session import keras_session
+from lowmem import CommitPoint, Context, Result
+from lowmem.base import DataError, write_file
+from lowmem.training import keras_session
 from lowmem_jobs.generate.course import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
-from lowmem.stores.images import PIXEL_MAX
+from lowmem.stores import PIXEL_MAX
 from lowmem_jobs.model.loss import PixelLoss, PixelLossName
 
 if TYPE_CHECKING:

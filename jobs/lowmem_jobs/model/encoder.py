@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from lowmem.base.errors import DataError
+from lowmem.base import DataError
 from lowmem_jobs.model.autoencoder import LATENT_LAYER
 from lowmem_jobs.model.parts import latent_output
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from lowmem.stores.images import PIXEL_MAX
+from lowmem.stores import PIXEL_MAX
 
 PixelLossName = Literal["mse", "mae", "bce"]
 

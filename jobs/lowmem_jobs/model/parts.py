@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from lowmem.base.errors import ModelError
-from lowmem.base.files import make_folder, remove, storage_errors
+from lowmem.base import ModelError, make_folder, remove, storage_errors
 from lowmem_jobs.model.autoencoder import LATENT_LAYER
 
 if TYPE_CHECKING:
