@@ -119,7 +119,7 @@ def model(folder: Path, options: argparse.Namespace) -> None:
     import keras
 
     from lowmem.stores.reading import Reading, plan_reading
-    from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
+    from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
     from lowmem_jobs.train.recipe import architecture_from_options
 
     n = options.n or N_MODEL

@@ -20,8 +20,9 @@ stays cheap: the supervisor imports this package too.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
     from lowmem.base.inline_errors import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         PlanContext,
         Result,
         Rung,
+        Settings,
+        Standing,
     )
     from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
@@ -60,6 +63,8 @@ __all__ = [
     "PlanContext",
     "Result",
     "Rung",
+    "Settings",
+    "Standing",
     "TimeExceededError",
     "Trial",
     "Workspace",
@@ -69,33 +74,33 @@ __all__ = [
     "supervised",
 ]
 
-_HOMES = {
-    "Calibration": "lowmem.protocol.calibration",
-    "BudgetExceededError": "lowmem.base.inline_errors",
-    "CommitPoint": "lowmem.protocol.job",
-    "Context": "lowmem.protocol.job",
-    "FunctionError": "lowmem.base.inline_errors",
-    "Job": "lowmem.protocol.job",
-    "Need": "lowmem.protocol.job",
-    "Option": "lowmem.protocol.job",
-    "PlanContext": "lowmem.protocol.job",
-    "Result": "lowmem.protocol.job",
-    "Rung": "lowmem.protocol.job",
-    "Trial": "lowmem.protocol.calibration",
-    "Workspace": "lowmem.base.workspace",
-    "ZarrSequence": "lowmem.training.sequence",
-    "TimeExceededError": "lowmem.base.inline_errors",
-    "budget": "lowmem.inline.guard",
-    "job": "lowmem.protocol.short_form",
-    # IPython asks for it by this name, for ``%load_ext lowmem``.
-    "load_ipython_extension": "lowmem.inline.magic",
-    "supervised": "lowmem.inline.supervised",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import the module that defines a public name, when it is first asked for."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'lowmem' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+__getattr__ = names_of(
+    __name__,
+    {
+        "lowmem.base.inline_errors": [
+            "BudgetExceededError",
+            "FunctionError",
+            "TimeExceededError",
+        ],
+        "lowmem.base.workspace": ["Workspace"],
+        "lowmem.inline.guard": ["budget"],
+        # IPython asks for it by this name, for ``%load_ext lowmem``.
+        "lowmem.inline.magic": ["load_ipython_extension"],
+        "lowmem.inline.supervised": ["supervised"],
+        "lowmem.protocol.calibration": ["Calibration", "Trial"],
+        "lowmem.protocol.job": [
+            "CommitPoint",
+            "Context",
+            "Job",
+            "Need",
+            "Option",
+            "PlanContext",
+            "Result",
+            "Rung",
+            "Settings",
+            "Standing",
+        ],
+        "lowmem.protocol.short_form": ["job"],
+        "lowmem.training.sequence": ["ZarrSequence"],
+    },
+)

@@ -1,1 +1,99 @@
-"""Zarr stores: what they hold, and reading and writing rows of them in bounded memory."""
+"""Zarr stores: what they hold, and reading and writing rows of them in bounded memory.
+
+Public, for authors of jobs, each loaded on first use:
+
+- `RowWriter`, `write_group_attributes`: a store in the making, durable up
+  to each commit.
+- `RowReader`, `CachedReader`: rows of any Zarr array. `Reading`, `plan_reading`: what a
+  budget gives to a shuffled reader.
+- `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
+  without Zarr or NumPy, so that a job's description may ask.
+- `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
+- `find_images`, `images_to_use`, `images_at_once`, `Images`, `PIXEL_MAX`: images, and how
+  many of them a model is to compute at once.
+- `split_rows`, `Split`: which rows are held out. `LABELS`, `CLASS_NAMES`: where a store
+  keeps the class of each image.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.lazy import names_of
+
+if TYPE_CHECKING:
+    from lowmem.protocol.recipe import is_same_data
+    from lowmem.stores.cache import CachedReader
+    from lowmem.stores.foreign import packing_at
+    from lowmem.stores.images import (
+        PIXEL_MAX,
+        Images,
+        find_images,
+        images_at_once,
+        images_to_use,
+    )
+    from lowmem.stores.labels import CLASS_NAMES, LABELS
+    from lowmem.stores.metadata import (
+        ArrayInfo,
+        array_names,
+        fingerprint,
+        read_array_info,
+        two_part,
+    )
+    from lowmem.stores.read import RowReader
+    from lowmem.stores.reading import Reading, plan_reading
+    from lowmem.stores.split import Split, split_rows
+    from lowmem.stores.write import RowWriter, write_group_attributes
+
+__all__ = [
+    "CLASS_NAMES",
+    "LABELS",
+    "PIXEL_MAX",
+    "ArrayInfo",
+    "CachedReader",
+    "Images",
+    "Reading",
+    "RowReader",
+    "RowWriter",
+    "Split",
+    "array_names",
+    "find_images",
+    "fingerprint",
+    "images_at_once",
+    "images_to_use",
+    "is_same_data",
+    "packing_at",
+    "plan_reading",
+    "read_array_info",
+    "split_rows",
+    "two_part",
+    "write_group_attributes",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "lowmem.protocol.recipe": ["is_same_data"],
+        "lowmem.stores.cache": ["CachedReader"],
+        "lowmem.stores.foreign": ["packing_at"],
+        "lowmem.stores.images": [
+            "PIXEL_MAX",
+            "Images",
+            "find_images",
+            "images_at_once",
+            "images_to_use",
+        ],
+        "lowmem.stores.labels": ["CLASS_NAMES", "LABELS"],
+        "lowmem.stores.metadata": [
+            "ArrayInfo",
+            "array_names",
+            "fingerprint",
+            "read_array_info",
+            "two_part",
+        ],
+        "lowmem.stores.read": ["RowReader"],
+        "lowmem.stores.reading": ["Reading", "plan_reading"],
+        "lowmem.stores.split": ["Split", "split_rows"],
+        "lowmem.stores.write": ["RowWriter", "write_group_attributes"],
+    },
+)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
 
+# The brightest value of a channel: what a model that takes floats divides images by.
+PIXEL_MAX = 255.0
 _ARRAY = "images"
 _N_AXES = 4
 _USUAL_BYTES = 96 * 96 * 3

@@ -4,11 +4,57 @@
 - `keras_private`: the only file that uses names that Keras keeps to itself.
 - `backend`: the only file that calls TensorFlow, JAX or PyTorch by name.
 - `sequence`: the batch source, which any Keras user can take alone.
-- `autoencoder`, `loss`: the default model.
-- `custom`: the user's own model.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
 - `stopping`: early stopping, as a value.
 - `loop`: epochs, validation and history, cut anywhere.
-- `parts`: encoder and decoder out of the autoencoder, and files of them.
+
+Public, for authors of jobs, each loaded on first use: `keras_session`; `Training` and
+`TrainingPlan`, a training that may be cut at any step; `Plateau`; `set_accumulation`,
+`accumulation_steps` and `sees_the_batch`, for batches that are computed in parts;
+`environment`, the versions that last digits depend on. `lowmem.ZarrSequence` is the batch
+source.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.lazy import names_of
+
+if TYPE_CHECKING:
+    from lowmem.training.backend import environment
+    from lowmem.training.loop import Training, TrainingPlan
+    from lowmem.training.plateau import Plateau
+    from lowmem.training.session import keras_session
+    from lowmem.training.steps import (
+        accumulation_steps,
+        sees_the_batch,
+        set_accumulation,
+    )
+
+__all__ = [
+    "Plateau",
+    "Training",
+    "TrainingPlan",
+    "accumulation_steps",
+    "environment",
+    "keras_session",
+    "sees_the_batch",
+    "set_accumulation",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "lowmem.training.backend": ["environment"],
+        "lowmem.training.loop": ["Training", "TrainingPlan"],
+        "lowmem.training.plateau": ["Plateau"],
+        "lowmem.training.session": ["keras_session"],
+        "lowmem.training.steps": [
+            "accumulation_steps",
+            "sees_the_batch",
+            "set_accumulation",
+        ],
+    },
+)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from lowmem.stores.images import PIXEL_MAX
 from lowmem.training.keras_private import flattened_layers
-from lowmem.training.loss import PIXEL_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,4 +3,31 @@
 Started as ``python -m lowmem.worker`` with one request on its standard input; answers
 go to the descriptor named in its argument. `__main__` is the order of starting up,
 `dispatch` turns requests into answers, `cycles` runs a job, `registry` finds jobs.
+
+Public, for authors of jobs, each loaded on first use: `Helper` and `serve`, a process of
+the job's own that answers bytes with bytes; `started` and `Process`, one that it speaks to
+in its own way.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.lazy import names_of
+
+if TYPE_CHECKING:
+    from lowmem.worker.helper import Helper, Process, serve, started
+
+__all__ = [
+    "Helper",
+    "Process",
+    "serve",
+    "started",
+]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "lowmem.worker.helper": ["Helper", "Process", "serve", "started"],
+    },
+)

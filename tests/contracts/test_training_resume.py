@@ -14,13 +14,13 @@ from lowmem.stores import direct, scrub
 from lowmem.stores import order as orders
 from lowmem.stores.write import RowWriter
 from lowmem.training import state
-from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem.training.loop import Training, TrainingPlan
-from lowmem.training.loss import PixelLoss
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
 from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
+from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem_jobs.model.loss import PixelLoss
 
 pytestmark = [
     pytest.mark.keras,

@@ -17,8 +17,8 @@ MAKE = """
 import sys
 from pathlib import Path
 import keras, numpy as np, zarr
-from lowmem.training.autoencoder import build_autoencoder
-from lowmem.training.parts import cut_at_latent, write_parts
+from lowmem_jobs.model.autoencoder import build_autoencoder
+from lowmem_jobs.model.parts import cut_at_latent, write_parts
 
 root, d = Path(sys.argv[1]), 64
 model = build_autoencoder(

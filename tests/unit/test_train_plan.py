@@ -169,7 +169,7 @@ def test_the_preset_for_96_pixels_is_the_study_s_model(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(9, 17, 1), (32, 32, 3)])
 def test_the_size_of_a_model_agrees_with_keras(shape):
-    from lowmem.training.autoencoder import build_autoencoder
+    from lowmem_jobs.model.autoencoder import build_autoencoder
 
     for batch_norm in (False, True):
         architecture = Architecture(

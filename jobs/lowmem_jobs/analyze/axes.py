@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint
+    from lowmem import CommitPoint
     from lowmem_jobs.analyze.course import Arrays, Course
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lowmem.base.files import make_folder, storage_errors
+from lowmem.base import make_folder, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.files import storage_errors, sync_file
+from lowmem.base import storage_errors, sync_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from lowmem.memory.cleanup import clean_up
-from lowmem.worker.helper import Helper, serve
+from lowmem.memory import clean_up
+from lowmem.worker import Helper, serve
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.stats.density import Smoother
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter

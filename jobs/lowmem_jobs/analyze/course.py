@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lowmem.base.files import make_folder, storage_errors, sync_file
-from lowmem.protocol.job import CommitPoint
+from lowmem import CommitPoint
+from lowmem.base import make_folder, storage_errors, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.analyze.source import Latents
 
     Arrays = Mapping[str, NDArray[Any]]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.base.workspace import Workspace
-from lowmem.stores.read import RowReader
+from lowmem import Workspace
+from lowmem.base import DataError
+from lowmem.stores import RowReader
 from lowmem_jobs.analyze.job import refuse_unless_analyzed, summary_path
 
 if TYPE_CHECKING:

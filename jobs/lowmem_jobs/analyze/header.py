@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
-from lowmem.stores.metadata import array_names, read_array_info
+from lowmem.base import DataError
+from lowmem.stores import array_names, read_array_info
 
 if TYPE_CHECKING:
     from pathlib import Path

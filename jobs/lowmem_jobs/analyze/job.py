@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError, OptionValueError
-from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import Job, Need, Option, PlanContext, Rung
-from lowmem.stores.metadata import fingerprint, read_array_info
+from lowmem import Job, Need, Option, PlanContext, Rung, Workspace
+from lowmem.base import DataError, OptionValueError
+from lowmem.stores import fingerprint, read_array_info
 from lowmem_jobs.analyze.header import latents_array, read_npy_shape
 
 if TYPE_CHECKING:

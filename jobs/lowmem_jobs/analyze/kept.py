@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import DataError
+from lowmem.base import DataError
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.course import CORE_STAGES
 from lowmem_jobs.analyze.frames import raw_frame
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from typing import Any
 
-    from lowmem.protocol.job import CommitPoint
+    from lowmem import CommitPoint
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.source import Latents

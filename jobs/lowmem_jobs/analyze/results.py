@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.base.files import make_folder, sync_tree, write_file
-from lowmem.protocol.job import Result
+from lowmem import Result
+from lowmem.base import make_folder, sync_tree, write_file
 from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.comparison import Comparison
 from lowmem_jobs.analyze.digest import Portrait, digest_of
@@ -22,7 +22,7 @@ from lowmem_jobs.analyze.tables import write_csv
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem import CommitPoint, Context
     from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.shown import Pair

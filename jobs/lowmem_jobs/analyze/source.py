@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lowmem.base.errors import DataError, MissingArtefactError
-from lowmem.stores.read import RowReader
+from lowmem.base import DataError, MissingArtefactError
+from lowmem.stores import RowReader
 from lowmem_jobs.analyze.header import latents_array
 from lowmem_jobs.analyze.job import BLOCK_VALUES
 

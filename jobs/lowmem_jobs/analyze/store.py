@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.base.files import remove
-from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem.base import remove
+from lowmem.stores import RowWriter, write_group_attributes
 from lowmem_jobs.analyze.counting import SCORES
 
 if TYPE_CHECKING:

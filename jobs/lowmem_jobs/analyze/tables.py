@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from lowmem.base.files import storage_errors, sync_file
+from lowmem.base import storage_errors, sync_file
 from lowmem_jobs.analyze.summary import plain
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.stats.regression import LinearFit
 
 if TYPE_CHECKING:

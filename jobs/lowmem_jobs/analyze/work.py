@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context, Result
+    from lowmem import CommitPoint, Context, Result
     from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
-from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Job, Need, Option, Rung
-from lowmem.stores.images import images_at_once, images_to_use
-from lowmem.stores.metadata import fingerprint
+from lowmem import Calibration, Job, Need, Option, Rung, Trial
+from lowmem.base import DataError
+from lowmem.stores import fingerprint, images_at_once, images_to_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lowmem.protocol.job import Context, PlanContext, Settings
+    from lowmem import Context, PlanContext, Settings
 
 _OPTIONS = (
     Option(

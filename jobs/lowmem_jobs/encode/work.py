@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.protocol.job import CommitPoint, Result
-from lowmem.stores.images import images_to_use
-from lowmem.stores.read import RowReader
-from lowmem.stores.write import RowWriter
-from lowmem.training.encoder import Encoder, load_encoder
-from lowmem.training.session import keras_session
+from lowmem import CommitPoint, Result
+from lowmem.base import DataError
+from lowmem.stores import RowReader, RowWriter, images_to_use
+from lowmem.training import keras_session
 from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of, model_file
+from lowmem_jobs.model.encoder import Encoder, load_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
 
 _STORE = "latents.zarr"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.files import sync_file
-from lowmem.protocol.job import CommitPoint
+from lowmem import CommitPoint
+from lowmem.base import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.generate.task import Task
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lowmem.base.errors import DataError
+from lowmem.base import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from lowmem_jobs.generate.task import EIGENVALUE_FLOOR
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.generate.task import Task
 
     Scores = Mapping[str, dict[str, Any]]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.stores.read import RowReader
+from lowmem.base import DataError
+from lowmem.stores import RowReader
 from lowmem_jobs.stats.frame import Frame
 
 if TYPE_CHECKING:

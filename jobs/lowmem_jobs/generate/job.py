@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.job import Job, Need
-from lowmem.stores.metadata import fingerprint
+from lowmem import Job, Need
+from lowmem.stores import fingerprint
 from lowmem_jobs.generate.memory import calibrate, ladder, models, predict
 from lowmem_jobs.generate.options import OPTIONS, check
 from lowmem_jobs.generate.recipe import rows_named
@@ -14,7 +14,7 @@ from lowmem_jobs.generate.recipe import rows_named
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lowmem.protocol.job import PlanContext
+    from lowmem import PlanContext
 
 
 def needs(plan: PlanContext) -> Sequence[Need]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Rung
-from lowmem.stores.metadata import read_array_info
+from lowmem import Calibration, Rung, Trial
+from lowmem.stores import read_array_info
 from lowmem_jobs.generate.recipe import (
     SCORED_ROWS,
     STEP_ROWS,
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lowmem.protocol.job import PlanContext, Settings
+    from lowmem import PlanContext, Settings
 
 _TRIAL_COUNT = 64
 

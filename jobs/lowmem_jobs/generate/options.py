@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import DataError, OptionValueError
-from lowmem.protocol.job import Option
-from lowmem.stores.metadata import read_array_info
+from lowmem import Option
+from lowmem.base import DataError, OptionValueError
+from lowmem.stores import read_array_info
 from lowmem_jobs.generate.recipe import (
     ALL,
     METHODS,
@@ -21,7 +21,7 @@ from lowmem_jobs.generate.recipe import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import PlanContext
+    from lowmem import PlanContext
 
 OPTIONS = (
     Option(

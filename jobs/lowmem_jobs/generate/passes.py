@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stores.cache import CachedReader
-from lowmem.stores.read import RowReader
-from lowmem.stores.write import RowWriter
+from lowmem.stores import CachedReader, RowReader, RowWriter
 from lowmem_jobs.generate.recipe import STEP_ROWS
 from lowmem_jobs.stats.samplers import BLOCK_ROWS
 from lowmem_jobs.stats.scores_images import squared_errors, structural_similarity
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem import CommitPoint, Context
     from lowmem_jobs.generate.course import Course
     from lowmem_jobs.generate.task import Drawn, Task
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import DataError, OptionValueError
-from lowmem.stores.cache import CachedReader
-from lowmem.stores.read import RowReader
+from lowmem.base import DataError, OptionValueError
+from lowmem.stores import CachedReader, RowReader
 from lowmem_jobs.generate.recipe import PATH_KINDS, path_kind_of, rows_named
 from lowmem_jobs.stats.paths import constant_radius, straight
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
-    from lowmem.training.encoder import Encoder
+    from lowmem import Context
+    from lowmem_jobs.model.encoder import Encoder
     from lowmem_jobs.stats.frame import Frame
 
     Floats = NDArray[np.float64]

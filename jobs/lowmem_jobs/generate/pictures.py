@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.files import write_file
-from lowmem.stores.cache import CachedReader
-from lowmem.stores.read import RowReader
+from lowmem.base import write_file
+from lowmem.stores import CachedReader, RowReader
 from lowmem_jobs.generate.recipe import ALL, PATH, method_of
 from lowmem_jobs.generate.search import N_NEAREST, nearest_images
 from lowmem_jobs.generate.sheets import GRID_IMAGES, Sheet, grid
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.generate.course import Course
     from lowmem_jobs.generate.paths import Ends
     from lowmem_jobs.generate.task import Drawn, Task

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.split import split_rows
+from lowmem.base import DataError
+from lowmem.stores import read_array_info, split_rows
 from lowmem_jobs.generate.recipe import n_scored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
 
     RowNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from lowmem.stores.images import images_at_once
+from lowmem.stores import images_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

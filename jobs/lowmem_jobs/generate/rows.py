@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from lowmem.base.files import make_folder, storage_errors, sync_file
+from lowmem.base import make_folder, storage_errors, sync_file
 
 if TYPE_CHECKING:
     from pathlib import Path

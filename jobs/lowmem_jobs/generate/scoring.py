@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem import CommitPoint, Context
     from lowmem_jobs.generate.course import Course
     from lowmem_jobs.generate.task import Drawn, Task
 

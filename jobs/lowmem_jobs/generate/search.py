@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.generate.memory import SEARCH_BYTES
 from lowmem_jobs.generate.recipe import SCORED_ROWS
 from lowmem_jobs.stats.neighbours import Neighbours
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem import CommitPoint, Context
     from lowmem_jobs.generate.course import Course
     from lowmem_jobs.generate.task import Task
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
-    from lowmem.protocol.job import Context
-    from lowmem.training.encoder import Encoder
+    from lowmem import Context
     from lowmem_jobs.generate.decoder import Decoder
     from lowmem_jobs.generate.real import RealImages
     from lowmem_jobs.generate.sources import Source
+    from lowmem_jobs.model.encoder import Encoder
     from lowmem_jobs.stats.frame import Frame
 
     MakeFile = Callable[[Path, tuple[int, int], DTypeLike], RowFile]

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import write_file
-from lowmem.protocol.job import CommitPoint, Context, Result
-from lowmem.training.encoder import Encoder, load_encoder, read_model
-from lowmem.training.session import keras_session
+from lowmem import CommitPoint, Context, Result
+from lowmem.base import DataError, write_file
+from lowmem.training import keras_session
 from lowmem_jobs.generate.course import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
@@ -35,6 +33,7 @@ from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
 from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
+from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
 from lowmem_jobs.stats.samplers import sampler
 from lowmem_jobs.stats.samplers_free import Near
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.job import Job, Need, Option, Rung
+from lowmem import Job, Need, Option, Rung
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.job import (
@@ -18,7 +18,7 @@ from lowmem_jobs.ingest.recipe import TRUNCATED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import PlanContext, Settings, Standing
+    from lowmem import PlanContext, Settings, Standing
 
 # Of every image that is there, eight bytes of its name's hash, twice while they are
 # sorted.

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.base.files import make_folder, storage_errors, sync_file
-from lowmem.protocol.job import Result
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.read import RowReader
+from lowmem import Result
+from lowmem.base import make_folder, storage_errors, sync_file
+from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.entries import TAKEN, Entry, UnreadableError, printable
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint, Context
+    from lowmem import CommitPoint, Context
     from lowmem_jobs.ingest.before import Before
     from lowmem_jobs.ingest.entries import Pixels, Source
 

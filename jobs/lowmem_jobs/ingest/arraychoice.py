@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
-from lowmem.stores.foreign import packing_at
-from lowmem.stores.metadata import array_names, read_array_info
+from lowmem.base import DataError
+from lowmem.stores import array_names, packing_at, read_array_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lowmem.stores.metadata import ArrayInfo
+    from lowmem.stores import ArrayInfo
 
 NAME = "images"
 CHANNELS = (1, 3, 4)

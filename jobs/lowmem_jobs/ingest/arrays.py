@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from lowmem.base.errors import DataError
-from lowmem.stores.read import RowReader
+from lowmem.base import DataError
+from lowmem.stores import RowReader
 from lowmem_jobs.ingest.arraychoice import (
     Found,
     choose,

@@ -6,10 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import DataError, OptionValueError, UsageError
-from lowmem.protocol.recipe import is_same_data
-from lowmem.stores.images import find_images
-from lowmem.stores.metadata import read_array_info
+from lowmem.base import DataError, OptionValueError, UsageError
+from lowmem.stores import find_images, is_same_data, read_array_info
 from lowmem_jobs.ingest.recipe import (
     Frame,
     Recipe,

@@ -15,7 +15,7 @@ from operator import itemgetter
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from lowmem.base.files import storage_errors
+from lowmem.base import storage_errors
 from lowmem_jobs.ingest.entries import Entry, name_bytes
 
 if TYPE_CHECKING:

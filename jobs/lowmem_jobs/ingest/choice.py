@@ -11,10 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem.base.clock import SystemClock
-from lowmem.base.files import remove, storage_errors, sync_file
-from lowmem.base.units import format_bytes
-from lowmem.memory.machine import read_machine
+from lowmem.base import SystemClock, format_bytes, remove, storage_errors, sync_file
+from lowmem.memory import read_machine
 
 if TYPE_CHECKING:
     from pathlib import Path

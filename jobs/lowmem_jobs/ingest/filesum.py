@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.files import storage_errors
+from lowmem.base import storage_errors
 from lowmem_jobs.ingest.identity import HASHED_BYTES
 
 if TYPE_CHECKING:

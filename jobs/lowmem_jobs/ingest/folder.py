@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError, StorageError
+from lowmem.base import DataError, StorageError
 from lowmem_jobs.ingest.entries import (
     MAX_FILE_BYTES,
     Entry,

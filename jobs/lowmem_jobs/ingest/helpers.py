@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.worker.helper import started
+from lowmem.worker import started
 from lowmem_jobs.ingest.decoding import NO_MEMORY, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lowmem.worker.helper import Process
+    from lowmem.worker import Process
     from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Pixels
     from lowmem_jobs.ingest.tasks import Slots, Task

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from lowmem.stores.metadata import fingerprint, two_part
+from lowmem.stores import fingerprint, two_part
 from lowmem_jobs.ingest.entries import name_bytes
 from lowmem_jobs.ingest.folder import list_folder
 from lowmem_jobs.ingest.zipdirectory import ZipDamageError, directory_bytes

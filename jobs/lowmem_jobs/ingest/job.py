@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Job, Option, Rung
+from lowmem import Calibration, Job, Option, Rung, Trial
 from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.recipe import (
     CODECS,
@@ -22,7 +21,7 @@ from lowmem_jobs.ingest.report import REPORT, entries_before
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import PlanContext, Settings
+    from lowmem import PlanContext, Settings
     from lowmem_jobs.ingest.recipe import Recipe
 
 ARRAY_HELP = (

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.files import remove
-from lowmem.stores.labels import CLASS_NAMES, LABELS
-from lowmem.stores.metadata import read_array_info
-from lowmem.stores.write import RowWriter
+from lowmem.base import remove
+from lowmem.stores import CLASS_NAMES, LABELS, RowWriter, read_array_info
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -150,7 +148,7 @@ def _has_all_names(store: Path) -> bool:
 
 def _names(store: Path) -> Iterator[str]:
     # Zarr: a third of a second, and memory, that packing itself has no use for.
-    from lowmem.stores.read import RowReader  # noqa: PLC0415
+    from lowmem.stores import RowReader  # noqa: PLC0415
 
     with RowReader.open(store, "names") as reader:
         n_rows = reader.shape[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem.stores import RowWriter, write_group_attributes
 from lowmem_jobs.ingest.faces import (
     FEATURES,
     N_FEATURES,

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from lowmem.base.errors import DataError, OptionValueError
-from lowmem.base.workspace import path_from_text
+from lowmem.base import DataError, OptionValueError, path_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from lowmem.base.files import storage_errors, sync_file
+from lowmem.base import storage_errors, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import remove
+from lowmem.base import DataError, remove
 from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.faces import FaceSource
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.ingest.arrays import ArraySource
     from lowmem_jobs.ingest.entries import Source
     from lowmem_jobs.ingest.recipe import Recipe

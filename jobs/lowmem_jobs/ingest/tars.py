@@ -17,8 +17,7 @@ from contextlib import contextmanager
 from gzip import GzipFile
 from typing import IO, TYPE_CHECKING
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import remove, rename, storage_errors, sync_file
+from lowmem.base import DataError, remove, rename, storage_errors, sync_file
 from lowmem_jobs.ingest.entries import Entry, UnreadableError, is_ignored, name_problem
 from lowmem_jobs.ingest.tarlinks import Links, is_link
 

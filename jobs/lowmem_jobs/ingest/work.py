@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.base.files import sync_file
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem import CommitPoint, Result
+from lowmem.base import DataError, sync_file
 from lowmem_jobs.ingest.ahead import N_PROCESSES, Outcome, outcomes
 from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.entries import TAKEN, printable
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Context
+    from lowmem import Context
     from lowmem_jobs.ingest.entries import Pixels, Source
     from lowmem_jobs.ingest.filesum import FileSum
     from lowmem_jobs.ingest.recipe import Codec, Recipe

@@ -12,7 +12,7 @@ from bz2 import BZ2Decompressor
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from lowmem.base.errors import DataError, StorageError
+from lowmem.base import DataError, StorageError
 from lowmem_jobs.ingest.entries import (
     Entry,
     UnreadableError,

@@ -6,7 +6,7 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from lowmem.base.errors import OptionValueError
+from lowmem.base import OptionValueError
 
 
 def find_source(reference: str) -> Path:

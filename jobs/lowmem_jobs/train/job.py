@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import OptionValueError
-from lowmem.protocol.job import Job, Need, Option
-from lowmem.stores.images import images_to_use
-from lowmem.stores.metadata import fingerprint
+from lowmem import Job, Need, Option
+from lowmem.base import OptionValueError
+from lowmem.stores import fingerprint, images_to_use
 from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.memory import calibrate, predict
 from lowmem_jobs.train.recipe import REDUCTION
@@ -15,7 +14,7 @@ from lowmem_jobs.train.recipe import REDUCTION
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lowmem.protocol.job import PlanContext, Settings
+    from lowmem import PlanContext, Settings
 
 OPTIONS = (
     Option(

@@ -7,17 +7,14 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Rung
-from lowmem.stores.images import images_to_use
-from lowmem.stores.metadata import fingerprint
-from lowmem.stores.reading import Reading, plan_reading
+from lowmem import Calibration, Rung, Trial
+from lowmem.stores import Reading, fingerprint, images_to_use, plan_reading
 from lowmem_jobs.train.custom import find_source
 from lowmem_jobs.train.recipe import architecture_from_options, keeps_best
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import PlanContext, Settings
-    from lowmem.stores.images import Images
+    from lowmem import PlanContext, Settings
+    from lowmem.stores import Images
     from lowmem_jobs.train.recipe import Architecture
 
 _FLOAT_BYTES = 4

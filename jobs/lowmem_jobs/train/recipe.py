@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import OptionValueError
+from lowmem.base import OptionValueError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,23 +7,22 @@ import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.files import storage_errors
-from lowmem.protocol.job import Result
-from lowmem.stores.images import images_to_use
-from lowmem.stores.split import Split, split_rows
-from lowmem.training import backend
-from lowmem.training.autoencoder import build_autoencoder, compile_autoencoder
-from lowmem.training.custom import build_custom_model
-from lowmem.training.loop import Training, TrainingPlan
-from lowmem.training.parts import cut_at_latent, write_parts
-from lowmem.training.plateau import Plateau
-from lowmem.training.sequence import ZarrSequence
-from lowmem.training.session import keras_session
-from lowmem.training.steps import (
+from lowmem import Result, ZarrSequence
+from lowmem.base import storage_errors
+from lowmem.stores import Split, images_to_use, split_rows
+from lowmem.training import (
+    Plateau,
+    Training,
+    TrainingPlan,
     accumulation_steps,
+    environment,
+    keras_session,
     sees_the_batch,
     set_accumulation,
 )
+from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem_jobs.model.custom import build_custom_model
+from lowmem_jobs.model.parts import cut_at_latent, write_parts
 from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.recipe import (
     REDUCTION,
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 
     import keras
 
-    from lowmem.protocol.job import CommitPoint, Context
-    from lowmem.stores.images import Images
+    from lowmem import CommitPoint, Context
+    from lowmem.stores import Images
 
 # Options that a model of the user's own leaves without effect: always, and if compiled.
 _OF_BUILDING = ("filters", "batch_norm")
@@ -155,7 +154,7 @@ def _warn_of_ignored(ctx: Context, *, is_compiled: bool) -> None:
 def _warn_of_changes(ctx: Context) -> None:
     """Say what differs from the last attempt, since results may then differ too."""
     before: Mapping[str, str] = ctx.state.get("environment", {})
-    now = backend.environment()
+    now = environment()
     for key, old in before.items():
         if now.get(key) != old:
             ctx.log(

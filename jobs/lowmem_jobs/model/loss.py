@@ -7,8 +7,9 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from lowmem.stores import PIXEL_MAX
+
 PixelLossName = Literal["mse", "mae", "bce"]
-PIXEL_MAX = 255.0
 
 
 class PixelLoss(keras.losses.Loss):

@@ -9,9 +9,9 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from lowmem.base.errors import DataError
-from lowmem.training.autoencoder import LATENT_LAYER
-from lowmem.training.parts import latent_output
+from lowmem.base import DataError
+from lowmem_jobs.model.autoencoder import LATENT_LAYER
+from lowmem_jobs.model.parts import latent_output
 
 if TYPE_CHECKING:
     from pathlib import Path

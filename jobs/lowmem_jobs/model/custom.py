@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from lowmem.base.errors import ModelError, OptionValueError
+from lowmem.base import ModelError, OptionValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from lowmem.base.errors import ModelError
-from lowmem.base.files import make_folder, remove, storage_errors
-from lowmem.training.autoencoder import LATENT_LAYER
+from lowmem.base import ModelError, make_folder, remove, storage_errors
+from lowmem_jobs.model.autoencoder import LATENT_LAYER
 
 if TYPE_CHECKING:
     from pathlib import Path

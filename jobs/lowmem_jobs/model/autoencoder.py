@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
-from lowmem.training.loss import PIXEL_MAX, PixelLoss, PixelLossName
+from lowmem.stores import PIXEL_MAX
+from lowmem_jobs.model.loss import PixelLoss, PixelLossName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

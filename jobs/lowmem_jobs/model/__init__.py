@@ -1,0 +1,9 @@
+"""The study's autoencoder: the default model, its loss, its parts and their files.
+
+- `autoencoder`, `loss`: the model that `train` builds, and its loss on bytes.
+- `custom`: the user's own model.
+- `parts`: encoder and decoder out of an autoencoder, and files of them.
+- `encoder`: a model file as an encoder, in batches of one fixed size.
+
+Imported in the worker alone, since all of it loads Keras.
+"""
