@@ -133,7 +133,7 @@ class Attempt:
                 stand_back(worker.pid)
                 self._loop(worker)
         finally:
-            worker.kill(self.tools.tree.find_pids, self.tools.clock)
+            worker.kill_with(self.tools.tree.find_pids)
             exited = worker.wait()
         if self._ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
@@ -218,13 +218,13 @@ class Attempt:
             # What the worker has started must not go on while it writes its stacks.
             with self.tools.tree.held(but=worker.pid):
                 self._await_stacks(worker)
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
+                worker.kill_with(self.tools.tree.find_pids)
             self._ending = self._broke(verdict)
             await_memory(self.tools.clock)
         elif order is decide.Order.DRAIN:
             # Now, since the kill may find no time to wait for them.
             self._write_stacks(worker)
-            worker.send(Drain())
+            worker.tell(Drain())
 
     def _write_stacks(self, worker: WorkerProcess) -> None:
         """Ask for the stacks; a worker that is not ready would die of the signal."""
@@ -265,7 +265,7 @@ class Attempt:
         if device is None:
             if self.tools.gpu.is_lost:
                 # The worker may hang in its driver for ever: it is not waited for.
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
+                worker.kill_with(self.tools.tree.find_pids)
                 self._ending = self._broke("error")
             return
         vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
@@ -292,14 +292,14 @@ class Attempt:
                 self.course, decide.Leaving.STOP, stops.by
             )
             self._show(f"{stops.by}: stopping at the next commit")
-            worker.send(Drain())
+            worker.tell(Drain())
             if stops.is_urgent:
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
+                worker.kill_with(self.tools.tree.find_pids)
                 self._ending = self._broke("signal", signal=stops.by)
             return
         if self._left_s is not None and self._left_s <= 0:
             self._await_stacks(worker)
-            worker.kill(self.tools.tree.find_pids, self.tools.clock)
+            worker.kill_with(self.tools.tree.find_pids)
             self._ending = self._broke("time")
 
     @property
@@ -371,10 +371,10 @@ class Attempt:
             is_last_chance=self.tempo.is_last_chance(self._left_s),
         )
         if goes_on:
-            worker.send(Proceed())
+            worker.tell(Proceed())
         else:
             self._ending = decide.Left()
-            worker.send(Leave())
+            worker.tell(Leave())
 
     def _failed(self, failure: Failed) -> decide.Broke:
         return decide.Broke(

@@ -145,5 +145,5 @@ def _asked(request: Message, kind: type[_T], clock: Clock) -> _T:
                     message=f"no answer for {_PATIENCE_S:.0f} s", exit_code=EXIT_STORAGE
                 )
     finally:
-        helper.end(clock)
+        helper.end()
     raise InternalError(problem="the mirror's process ended without an answer")

@@ -171,7 +171,7 @@ class Mirror:
     def _running(self) -> HelperProcess | None:
         """Return the process, started if there is none; None if it is too early."""
         if self._helper is not None and not self._helper.is_open:
-            self._helper.end(self.clock)
+            self._helper.end()
             self._helper = None
             self._untold = dict(self._open)
         if self._helper is None and self.plan is not None:
@@ -254,7 +254,7 @@ class Mirror:
                 self._wait()
         finally:
             if self._helper is not None:
-                self._helper.end(self.clock)
+                self._helper.end()
                 self._helper = None
 
     def _wait(self) -> None:
@@ -347,5 +347,5 @@ def ask_mirror(
                 if isinstance(answer, Answered):
                     return answer
     finally:
-        helper.end(clock)
+        helper.end()
     raise InternalError(problem="the mirror's process ended without an answer")

@@ -71,7 +71,7 @@ def asked(
                 stand_back(worker.pid)
                 answer = planner.to_the_end(is_over, suspension)
         finally:
-            worker.kill(planner.newcomers, clock)
+            worker.kill_with(planner.newcomers)
             ended = worker.wait()
         if answer is None and not planner.was_cut:
             raise _silent(job, ended.status, log_tail(path))
@@ -154,7 +154,7 @@ class _Planner:
         with self.tree.held(but=self.worker.pid):
             room_bytes = self.budget.guard_bytes // 4
             await_stacks(self.worker, self.path, self.tree, self.clock, room_bytes)
-            self.worker.kill(self.newcomers, self.clock)
+            self.worker.kill_with(self.newcomers)
         await_memory(self.clock)
         where = read_where(self.path)
         place = f" in {where}" if where else ""

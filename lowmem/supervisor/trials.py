@@ -7,7 +7,6 @@ worker is, and killed at the budget: then that size does not fit.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -126,9 +125,8 @@ def _watched(
                 stand_back(worker.pid)
                 is_whole = watch.to_the_end(bench, order.name, suspension)
         finally:
-            worker.kill(tree.find_pids, bench.clock)
-            with contextlib.suppress(ChildProcessError):
-                worker.wait()
+            worker.kill_with(tree.find_pids)
+            worker.wait()
     if is_whole is None:
         return None
     return TrialPeak(

@@ -64,7 +64,7 @@ def test_memory_given_back_during_a_reading_is_not_allowed_twice():
         budget = RamBudget(limit_bytes=200 * MIB)
         with TreeSampler(process.pid, is_root_shared=True) as tree:
             sampler = GivesBackFirst(tree, process)
-            watcher = Watcher(process.pid, budget, 0, tree, sampler)
+            watcher = Watcher(process.pid, budget, 0, tree, sampler, 1)
             watcher._follows, watcher._most_bytes = True, 10**12
             watcher._look()
             left_bytes = budget.limit_bytes - tree.read().ram_bytes
