@@ -204,7 +204,7 @@ class Child:
         """What has arrived of a line that has not ended."""
         return self._lines.rest
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send it a signal; nothing happens if it has gone."""
         if self._exit is None:
             signal_all([self.pid], number)
@@ -325,7 +325,7 @@ def ran(line: Sequence[str], *, timeout_s: float | None = None) -> Ran:
     )
 
 
-def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+def signal_all(pids: Iterable[int], number: int) -> None:
     """Send a signal to processes, some of which may have gone."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import functools
 import os
-import resource
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused
 from lowmem.inline.places import place_of_error
 from lowmem.inline.values import encode
+from lowmem.memory.allocation import set_limit
 from lowmem.memory.proc import field_bytes
 from lowmem.supervisor.adopt import adopt_orphans
 
@@ -124,8 +124,7 @@ def _limit_allocations(ram_bytes: int) -> None:
     if Path("/dev/nvidiactl").exists():
         return
     reserved = field_bytes(Path("/proc/self/status").read_bytes(), b"VmData:")
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (reserved + ram_bytes, most))
+    set_limit(os.getpid(), reserved + ram_bytes)
 
 
 def _outcome(call: Callable[[], object], folder: Path) -> Outcome:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import signal
 import sys
@@ -31,6 +30,7 @@ from lowmem.base.parent import begin, say
 from lowmem.inline.descendants import descendants
 from lowmem.inline.messages import (
     Breached,
+    End,
     Ended,
     Follow,
     Pause,
@@ -39,24 +39,25 @@ from lowmem.inline.messages import (
     line_from_word,
     order_from_line,
 )
-from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.allocation import set_limit
+from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
-from lowmem.memory.machine import read_machine
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process import TreeSampler
 from lowmem.memory.shared import SharedMemory
-from lowmem.memory.watch import look
+from lowmem.memory.watch import Watch
+from lowmem.supervisor import decide
 from lowmem.supervisor.urgency import urgent
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from lowmem.inline.messages import AnyWord
+    from lowmem.inline.messages import AnyOrder, AnyWord
     from lowmem.memory.process import TreeReading
     from lowmem.memory.watch import Look
 
-# seconds between two looks at the machine: each costs 0.2 ms.
-_MACHINE_INTERVAL_S = 0.25
+# Nothing is expected of it but its readings: there is nobody to make room.
+_COURSE = decide.Course(is_soft_spent=True)
 # seconds between two signals, where the first was caught and nothing was given back.
 _PATIENCE_S = 0.25
 # seconds at most for the stacks of a killed process to reach their file: they are written
@@ -113,19 +114,20 @@ class Watcher:
     tree: TreeSampler
     sampler: GrowthSampler
     answers_fd: int
+    _watch: Watch = field(init=False)
     _lines: Lines = field(default_factory=Lines)
     _clock: SystemClock = field(default_factory=SystemClock)
-    _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _former_pids: frozenset[int] = frozenset()
     _child: int | None = None
     _stacks: Path | None = None
-    _follows: bool = False
     _is_over: bool = False
     _peak_bytes: int = 0
     _limit_bytes: int = 0
     _most_bytes: int = 0
-    _next_machine_look: float = 0.0
     _quiet_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(tree=self.sampler, budget=self.budget, clock=self._clock)
 
     def run(self) -> None:
         """Watch until told to end."""
@@ -134,31 +136,17 @@ class Watcher:
         self._former_pids = frozenset(self.tree.pids)
         self._say(Ready(ram_bytes=used_bytes))
         while not self._is_over:
-            self._obey(self._look())
+            self._watch.look(self._act)
+            self._obey(self._watch.left_s)
         self._say(Ended(peak_bytes=self._peak_bytes, hwm_bytes=self.tree.peak_bytes()))
-
-    def _look(self) -> float:
-        """Take a reading, act upon it, and return when the next one is due."""
-        found = look(self.sampler, self.budget, self._holding, minds_soft=False)
-        self._act(found)
-        self._holding.close()
-        return found.next_in_s
 
     def _act(self, found: Look) -> None:
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
-        if self._follows:
-            left_bytes = max(0, self.budget.limit_bytes - found.ram_bytes)
-            self._limit(min(self._most_bytes, self._reserved_bytes() + left_bytes))
-        now = self._clock.monotonic()
-        is_exhausted = False
-        if now >= self._next_machine_look:
-            self._next_machine_look = now + _MACHINE_INTERVAL_S
-            is_exhausted = read_machine().is_exhausted
-        if now >= self._quiet_until:
-            if found.pressure is Pressure.HARD:
-                self._stop(Breached(verdict="ram_limit", ram_bytes=found.ram_bytes))
-            elif is_exhausted:
-                self._stop(Breached(verdict="machine_limit", ram_bytes=found.ram_bytes))
+        event = decide.Reading(found.pressure, found.verdict)
+        _, order = decide.on_event(_COURSE, event)
+        is_quiet = self._clock.monotonic() < self._quiet_until
+        if isinstance(order, decide.Kill) and not is_quiet:
+            self._stop(Breached(verdict=found.verdict, ram_bytes=found.ram_bytes))
 
     def _stop(self, breached: Breached) -> None:
         if self._child is None:
@@ -168,8 +156,7 @@ class Watcher:
             self._kill_child(self._child)
         self._say(breached)
         if self.signal_number:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, self.signal_number)
+            signal_all([self.pid], self.signal_number)
         if self._child is None:
             kill_all(self._newcomers)
         self._quiet_until = self._clock.monotonic() + _PATIENCE_S
@@ -215,18 +202,17 @@ class Watcher:
         status = Path(f"/proc/{self.pid}/status").read_bytes()
         return min(self.tree.root_data_bytes, field_bytes(status, b"VmData:"))
 
-    def _limit(self, limit: int) -> None:
+    def _limit(self, used_bytes: int) -> None:
         """Let the process reserve no more than the budget has left.
 
         Private writable memory counts as it is reserved, so that one allocation too many
         fails at its line before a page of it is touched.
         """
-        if abs(limit - self._limit_bytes) <= _STEP_BYTES:
-            return
-        self._limit_bytes = limit
-        _, most = resource.prlimit(self.pid, resource.RLIMIT_DATA)
-        soft = limit if most < 0 else min(limit, most)
-        resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, most))
+        left_bytes = max(0, self.budget.limit_bytes - used_bytes)
+        limit = min(self._most_bytes, self._reserved_bytes() + left_bytes)
+        if abs(limit - self._limit_bytes) > _STEP_BYTES:
+            self._limit_bytes = limit
+            set_limit(self.pid, limit)
 
     def _obey(self, wait_s: float) -> None:
         ready, _, _ = select.select([0], [], [], wait_s)
@@ -235,16 +221,19 @@ class Watcher:
         said = os.read(0, _PIPE_READ_BYTES)
         self._is_over = not said
         for order in map(order_from_line, self._lines.take(said)):
-            match order:
-                case Pause():
-                    self._follows = False
-                case Follow():
-                    self._follows, self._limit_bytes = True, 0
-                    self._most_bytes = order.most_bytes
-                case WatchChild():
-                    self._child, self._stacks = order.pid, Path(order.stacks)
-                case _:
-                    self._is_over = True
+            self._take(order)
+
+    def _take(self, order: AnyOrder) -> None:
+        match order:
+            case Pause():
+                self._watch.limit = None
+            case Follow(most_bytes=most_bytes):
+                self._watch.limit = self._limit
+                self._most_bytes, self._limit_bytes = most_bytes, 0
+            case WatchChild(pid=pid, stacks=stacks):
+                self._child, self._stacks = pid, Path(stacks)
+            case End():
+                self._is_over = True
 
 
 def main(
