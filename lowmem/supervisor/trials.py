@@ -127,7 +127,7 @@ def _watched(
         )
         trying = OneAnswer(watched, bench.is_over, Committed | Failed)
         watched.to_the_end(trying)
-    stop = _stop(trying, order.name)
+    stop = stop_of(trying, order.name)
     if not isinstance(trying.answer, Committed) and stop is None:
         return None
     # What was refused was never in use: it needs more than the budget all the same.
@@ -153,7 +153,7 @@ def _environment(order: JobOrder, device: Device) -> dict[str, str]:
     )
 
 
-def _stop(trying: OneAnswer, job: str) -> Broke | Failed | None:
+def stop_of(trying: OneAnswer, job: str) -> Broke | Failed | None:
     """Return what ended a trial for lack of RAM; None for one that did not.
 
     Shared memory that the job does not map may be another program's, and what the machine
