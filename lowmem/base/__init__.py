@@ -1,4 +1,4 @@
-"""What every other part stands on: errors, configuration, units, clock, files.
+"""What every other part stands on: errors, configuration, units, clock, files, children.
 
-Nothing here knows of jobs, processes or arrays; only the standard library is used.
+Nothing here knows of jobs or arrays; only the standard library is used.
 """

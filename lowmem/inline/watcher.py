@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from lowmem.memory.process import TreeReading
     from lowmem.memory.watch import Look
 
-# Nothing is expected of it but its readings: there is nobody to make room.
-_COURSE = decide.Course(is_soft_spent=True)
 # seconds between two signals, where the first was caught and nothing was given back.
 _PATIENCE_S = 0.25
 # seconds at most for the stacks of a killed process to reach their file: they are written
@@ -143,7 +141,7 @@ class Watcher:
     def _act(self, found: Look) -> None:
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
         event = decide.Reading(found.pressure, found.verdict)
-        _, order = decide.on_event(_COURSE, event)
+        _, order = decide.on_event(decide.LONE, event)
         is_quiet = self._clock.monotonic() < self._quiet_until
         if isinstance(order, decide.Kill) and not is_quiet:
             self._stop(Breached(verdict=found.verdict, ram_bytes=found.ram_bytes))

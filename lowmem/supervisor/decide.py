@@ -89,6 +89,11 @@ class Course:
     first_end_bytes: int | None = None
 
 
+# Of a process that is not replaced, since another would do no better: it has to give one
+# answer, or is somebody else's.
+LONE = Course(is_soft_spent=True)
+
+
 def begin_attempt(course: Course) -> Course:
     """Return the state in which a fresh worker starts."""
     return replace(course, cycles=0, leaving=None, first_end_bytes=None)

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from lowmem.supervisor.endings import Ending
     from lowmem.supervisor.process import WorkerProcess
 
-# The state of a worker that nothing is expected of but its answer: no other would do
-# better, so it is not replaced.
-LONE = decide.Course(is_soft_spent=True)
-
 
 class Client(Protocol):
     """What one kind of worker is watched for."""
@@ -88,7 +84,7 @@ class Watched:
     stacks: Path
     find_others: Callable[[], Iterable[int]]
     is_limited: bool
-    course: decide.Course = LONE
+    course: decide.Course = decide.LONE
     is_ready: bool = False
     is_over: bool = False
     ending: Ending | None = None
