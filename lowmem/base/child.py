@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 Process = subprocess.Popen[bytes]
+Ended = subprocess.CompletedProcess[str]
 PIPE, NOTHING = subprocess.PIPE, subprocess.DEVNULL
 # What is printed to it may be seen by a person.
 STANDARD_ERROR = 2
@@ -62,15 +63,6 @@ class Exit:
 
     status: int
     peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """How a program ended, and what it printed."""
-
-    status: int
-    out: str
-    errors: str
 
 
 class Child:
@@ -301,7 +293,7 @@ def started(
         )
 
 
-def ran(line: Sequence[str], *, timeout_s: float | None = None) -> Ran:
+def ran(line: Sequence[str], *, timeout_s: float | None = None) -> Ended:
     """Run a program to its end.
 
     Raises
@@ -318,11 +310,8 @@ def ran(line: Sequence[str], *, timeout_s: float | None = None) -> Ran:
         except BaseException:
             process.kill()
             raise
-    return Ran(
-        status=process.returncode,
-        out=out.decode(errors="replace"),
-        errors=errors.decode(errors="replace"),
-    )
+    printed = (text.decode(errors="replace") for text in (out, errors))
+    return subprocess.CompletedProcess(line, process.returncode, *printed)
 
 
 def signal_all(pids: Iterable[int], number: int) -> None:

@@ -27,7 +27,7 @@ def run_report(workspace: Path, page: Path) -> bool:
 def run_module(module: str, *arguments: str) -> tuple[int, str]:
     """Run a module that would make this process large; return its status and stderr."""
     done = ran([sys.executable, "-m", module, *arguments])
-    return done.status, done.errors
+    return done.returncode, done.stderr
 
 
 def run_program(line: Sequence[str], *, timeout_s: float) -> str | None:
@@ -36,4 +36,4 @@ def run_program(line: Sequence[str], *, timeout_s: float) -> str | None:
         done = ran(line, timeout_s=timeout_s)
     except OSError:
         return None
-    return done.out if done.status == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -62,4 +62,4 @@ def test_a_program_that_is_late_is_killed_and_one_that_is_not_there_is_no_other_
     with pytest.raises(OSError, match="nowhere"):
         ran(["/nowhere/at-all"])
     done = ran(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"])
-    assert (done.status, done.out, done.errors) == (3, "out\n", "err\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
