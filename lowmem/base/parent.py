@@ -5,7 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,6 +36,21 @@ def say(answers_fd: int, line: bytes) -> None:
             line = line[os.write(answers_fd, line) :]
     except BrokenPipeError:
         os._exit(1)
+
+
+def answer_lines(make: Callable[[Sequence[str]], Callable[[bytes], bytes]]) -> None:
+    """Answer each line of the parent by one, until there are no more.
+
+    Parameters
+    ----------
+    make
+        Given the program's own arguments, returns what answers; its lines have no end.
+    """
+    answers_fd, parent_pid = map(int, sys.argv[1:3])
+    begin(answers_fd, parent_pid)
+    answer = make(sys.argv[3:])
+    for line in sys.stdin.buffer:
+        say(answers_fd, answer(line) + b"\n")
 
 
 def volunteer_for_oom_killer(score: bytes) -> None:

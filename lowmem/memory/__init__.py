@@ -1,5 +1,5 @@
 """What memory is used, what there is, and what to do about it.
 
 `process` and `machine` are the only readers of /proc and psutil, `gpu` of NVML;
-`budget` judges a reading, purely; `watch` takes each when it is due.
+`budget` decides, purely.
 """

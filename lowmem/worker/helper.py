@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from lowmem.base.child import STANDARD_ERROR, Child
-from lowmem.base.parent import begin, say
+from lowmem.base.parent import answer_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,20 +89,22 @@ class Helper:
         self._child.end()
 
 
-def serve(make: Callable[..., Callable[[bytes], bytes]]) -> None:
+def serve(make: Callable[[Sequence[str]], Callable[[bytes], bytes]]) -> None:
     """Answer the requests of the worker until there are no more.
 
     Parameters
     ----------
     make
-        Given the arguments of the command line, as texts, returns what answers.
+        Given the arguments of the command line, returns what answers.
     """
-    answers_fd, parent_pid = map(int, sys.argv[1:3])
-    begin(answers_fd, parent_pid)
+
+    def with_bytes(arguments: Sequence[str]) -> Callable[[bytes], bytes]:
+        answer = make(arguments)
+        return lambda line: msgspec.json.encode(
+            answer(msgspec.json.decode(line, type=bytes))
+        )
+
     try:
-        answer = make(*sys.argv[3:])
-        for line in sys.stdin.buffer:
-            found = answer(msgspec.json.decode(line, type=bytes))
-            say(answers_fd, msgspec.json.encode(found) + b"\n")
+        answer_lines(with_bytes)
     except MemoryError:
         os._exit(_NO_MEMORY)

@@ -23,4 +23,4 @@ def answer(times: str, request: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(lambda times: partial(answer, times))
+    serve(lambda arguments: partial(answer, *arguments))

@@ -16,7 +16,7 @@ from lowmem_jobs.stats.density import Smoother
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -124,9 +124,8 @@ class Counters:
         return np.frombuffer(answer, dtype=_FOUND).reshape(len(run), _N_FOUND)
 
 
-def _answers(
-    path: str, n_rows: str, n_columns: str, block_rows: str
-) -> Callable[[bytes], bytes]:
+def _answers(arguments: Sequence[str]) -> Callable[[bytes], bytes]:
+    path, n_rows, n_columns, block_rows = arguments
     shape = {"n_rows": int(n_rows), "n_columns": int(n_columns)}
     columns = Columns(Path(path), **shape, is_written=False)
     counter = Counter(columns, int(block_rows))

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import warnings
 from dataclasses import asdict, dataclass
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Self
 
-from lowmem.base.parent import begin, say
+from lowmem.base.parent import answer_lines
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.recipe import Frame
@@ -23,7 +22,7 @@ from lowmem_jobs.ingest.tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # The answer where memory was refused.
 NO_MEMORY = "no memory"
@@ -60,19 +59,23 @@ class Work:
         return cls(frame=Frame(**frame), slots=Slots(**slots), **fields)
 
 
-def main(answers_fd: int, parent_pid: int, work: Work) -> None:
-    """Decode until there is nothing more to do."""
-    begin(answers_fd, parent_pid)
+def answers(arguments: Sequence[str]) -> Callable[[bytes], bytes]:
+    """Return what answers each line of the process that packs."""
+    (text,) = arguments
+    work = Work.from_text(text)
     warnings.filterwarnings("ignore", module=r"PIL\.")
     decoder = Decoder(work.frame, turns=Turns(work.turns))
-    with mmap(work.memory, work.slots.n_bytes) as memory:
-        for line in sys.stdin.buffer:
-            slot, tasks = json.loads(line)
-            try:
-                answer: object = _decode(decoder, memory, work.slots, slot, tasks)
-            except MemoryError:
-                answer = NO_MEMORY
-            say(answers_fd, json.dumps(answer).encode() + b"\n")
+    memory = mmap(work.memory, work.slots.n_bytes)
+
+    def answer(line: bytes) -> bytes:
+        slot, tasks = json.loads(line)
+        try:
+            found: object = _decode(decoder, memory, work.slots, slot, tasks)
+        except MemoryError:
+            found = NO_MEMORY
+        return json.dumps(found).encode()
+
+    return answer
 
 
 def _decode(
@@ -100,5 +103,5 @@ def _decode(
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Work.from_text(sys.argv[3]))
+    answer_lines(answers)
     os._exit(0)
