@@ -7,7 +7,8 @@ A `Child` is a Python module that runs beside this process:
 - It takes lines from its standard input, and answers by lines through a pipe that
   nothing else is written to. Pixels alone cross otherwise, in shared memory.
 - It gets no signal that asks a run to stop, see `signals`.
-- It dies with the thread that started it, see `parent`.
+- It dies with the thread that started it, see `parent`; or where that must not be,
+  ends with its input.
 - It is ended by SIGKILL, and reaped here.
 
 Not chosen: `multiprocessing`, which sends pickles.

@@ -23,9 +23,10 @@ def die_with(parent_pid: int) -> None:
         os._exit(1)
 
 
-def begin(answers_fd: int, parent_pid: int) -> None:
-    """Die with the parent, and keep its pipe from what this process starts."""
-    die_with(parent_pid)
+def begin(answers_fd: int, parent_pid: int | None) -> None:
+    """Die with the parent, if given, and keep its pipe from what this process starts."""
+    if parent_pid is not None:
+        die_with(parent_pid)
     os.set_inheritable(answers_fd, False)  # noqa: FBT003 - the call's own form
 
 
@@ -38,16 +39,21 @@ def say(answers_fd: int, line: bytes) -> None:
         os._exit(1)
 
 
-def answer_lines(make: Callable[[Sequence[str]], Callable[[bytes], bytes]]) -> None:
+def answer_lines(
+    make: Callable[[Sequence[str]], Callable[[bytes], bytes]], *, is_tied: bool = True
+) -> None:
     """Answer each line of the parent by one, until there are no more.
 
     Parameters
     ----------
     make
         Given the program's own arguments, returns what answers; its lines have no end.
+    is_tied
+        Whether to die with the thread that started this process; it ends with its input
+        in any case.
     """
     answers_fd, parent_pid = map(int, sys.argv[1:3])
-    begin(answers_fd, parent_pid)
+    begin(answers_fd, parent_pid if is_tied else None)
     answer = make(sys.argv[3:])
     for line in sys.stdin.buffer:
         say(answers_fd, answer(line) + b"\n")

@@ -2,7 +2,7 @@
 
 A helper runs one module, which answers request after request: bytes in, bytes out, each
 a line of JSON. It belongs to the job's tree: counted in the budget, killed with the
-worker's group. It ends with the thread that started it, however that ends.
+worker's group. It ends when its input does, so with the worker, however that ends.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def serve(make: Callable[[Sequence[str]], Callable[[bytes], bytes]]) -> None:
         )
 
     try:
-        answer_lines(with_bytes)
+        # A job may start it from a thread that does not last.
+        answer_lines(with_bytes, is_tied=False)
     except MemoryError:
         os._exit(_NO_MEMORY)
