@@ -1,6 +1,6 @@
-"""What every other part stands on: errors, configuration, units, clock, files.
+"""What every other part stands on: errors, configuration, units, clock, files, children.
 
-Nothing here knows of jobs, processes or arrays; only the standard library is used.
+Nothing here knows of jobs or arrays; only the standard library is used.
 
 Public, for authors of jobs: the errors that end a job with an exit code of its own, files
 that are durable once they are written, sizes as text, the clock, and paths as a user

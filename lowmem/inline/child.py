@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import faulthandler
 import functools
 import os
-import resource
 import signal
 import sys
 import threading
@@ -17,21 +14,21 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from lowmem.base.clock import SystemClock
+from lowmem.base.child import kill_all
 from lowmem.base.errors import LowmemError
 from lowmem.base.inline_errors import ReturnValueError
+from lowmem.base.parent import die_with, volunteer_for_oom_killer
 from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused
 from lowmem.inline.places import place_of_error
 from lowmem.inline.values import encode
+from lowmem.memory.allocation import set_limit
 from lowmem.memory.proc import field_bytes
+from lowmem.supervisor.adopt import adopt_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-# seconds between two looks for processes that were killed.
-_REAP_S = 0.001
 _ending = threading.Lock()
 # The kernel's own killer is to take this one, not the notebook.
 _OOM_SCORE = b"800"
@@ -99,11 +96,7 @@ def _end(outcome: Outcome, folder: Path) -> NoReturn:
     (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
     sys.stdout.flush()
     sys.stderr.flush()
-    while left := descendants(os.getpid()):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        SystemClock().sleep(_REAP_S)
+    kill_all(lambda: descendants(os.getpid()))
     os._exit(0)
 
 
@@ -117,19 +110,13 @@ def _hear_thread(args: threading.ExceptHookArgs, folder: Path) -> None:
 def _detach(parent: int, folder: Path) -> None:
     """Be in a session of its own, adopt what is started in it, and die with the parent."""
     os.setsid()
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
+    adopt_orphans()
+    die_with(parent)
     threading.excepthook = functools.partial(_hear_thread, folder=folder)
     stream = (folder / STACKS).open("wb")
     faulthandler.enable(stream)
     faulthandler.register(signal.SIGUSR1, stream, all_threads=True)
-    try:
-        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
-    except OSError:
-        return  # Not allowed: the other guards remain.
+    volunteer_for_oom_killer(_OOM_SCORE)
 
 
 def _limit_allocations(ram_bytes: int) -> None:
@@ -137,8 +124,7 @@ def _limit_allocations(ram_bytes: int) -> None:
     if Path("/dev/nvidiactl").exists():
         return
     reserved = field_bytes(Path("/proc/self/status").read_bytes(), b"VmData:")
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (reserved + ram_bytes, most))
+    set_limit(os.getpid(), reserved + ram_bytes)
 
 
 def _outcome(call: Callable[[], object], folder: Path) -> Outcome:

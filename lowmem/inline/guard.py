@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Self
 from lowmem.base.errors import LowmemError, UsageError
 from lowmem.base.inline_errors import BudgetExceededError
 from lowmem.base.units import bytes_from_size, format_bytes
+from lowmem.inline.messages import Follow, Pause
 from lowmem.inline.places import place_now, place_of_error, place_of_frame
 from lowmem.inline.tasks import Host
 from lowmem.inline.watch import Watch
@@ -170,7 +171,7 @@ class Guard:
         threading.excepthook = self._hear_thread
         effects.callback(setattr, threading, "excepthook", self._former_hook)
         if self._outer is not None:
-            self._outer._watch.order("pause")  # noqa: SLF001 - another of the same class
+            self._outer._watch.order(Pause())  # noqa: SLF001 - another of the same class
             effects.callback(self._outer._order_limits)  # noqa: SLF001
         self._watch = Watch(
             budget_bytes=self.ram_budget_bytes, mode="total", signal_number=_SIGNAL
@@ -205,7 +206,7 @@ class Guard:
 
     def _order_limits(self) -> None:
         if self._most_bytes:
-            self._watch.order(f"follow {self._most_bytes}")
+            self._watch.order(Follow(most_bytes=self._most_bytes))
 
     def _restore_limits(self) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, self._limits)

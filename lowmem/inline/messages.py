@@ -1,4 +1,4 @@
-"""What the watcher says to the process that it watches: one JSON line a message."""
+"""What crosses between the watcher and the process that it watches: JSON lines."""
 
 from __future__ import annotations
 
@@ -46,16 +46,44 @@ class Ended(Word, frozen=True, kw_only=True):
     hwm_bytes: int
 
 
+class Follow(Word, frozen=True, kw_only=True):
+    """Limit allocations to so many bytes, or the less that other processes leave."""
+
+    most_bytes: int
+
+
+class Pause(Word, frozen=True, kw_only=True):
+    """Leave the limit of allocations alone."""
+
+
+class WatchChild(Word, frozen=True, kw_only=True):
+    """Of what is watched, this process is to be killed; its stacks go to a file."""
+
+    pid: int
+    stacks: str
+
+
+class End(Word, frozen=True, kw_only=True):
+    """End the watch."""
+
+
 AnyWord = Ready | Breached | Ended
+AnyOrder = Follow | Pause | WatchChild | End
 
-_decoder: msgspec.json.Decoder[AnyWord] = msgspec.json.Decoder(AnyWord)
+_words: msgspec.json.Decoder[AnyWord] = msgspec.json.Decoder(AnyWord)
+_orders: msgspec.json.Decoder[AnyOrder] = msgspec.json.Decoder(AnyOrder)
 
 
-def line_from_word(word: AnyWord) -> bytes:
+def line_from_word(word: AnyWord | AnyOrder) -> bytes:
     """Return a message as one line of JSON, newline included."""
     return msgspec.json.encode(word) + b"\n"
 
 
 def word_from_line(line: bytes) -> AnyWord:
-    """Return the message on one line."""
-    return _decoder.decode(line)
+    """Return what the watcher says on one line."""
+    return _words.decode(line)
+
+
+def order_from_line(line: bytes) -> AnyOrder:
+    """Return what the watcher is told on one line."""
+    return _orders.decode(line)

@@ -10,7 +10,6 @@ have computed something. Load them within the function.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import select
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from lowmem.base.child import kill_all, signal_all
 from lowmem.base.clock import SystemClock
 from lowmem.base.inline_errors import (
     BudgetExceededError,
@@ -40,6 +40,7 @@ from lowmem.inline.child import (
     serve,
 )
 from lowmem.inline.descendants import descendants
+from lowmem.inline.messages import WatchChild
 from lowmem.inline.values import decode
 from lowmem.inline.watch import Watch
 from lowmem.supervisor.stacks import read_where
@@ -53,7 +54,6 @@ R = TypeVar("R")
 _REFUSED = "the allocation was refused"
 # seconds for the stacks of a process that is about to be killed.
 _STACKS_S = 0.02
-_REAP_S = 0.001
 # What a call takes is told by the growth of the whole process tree, so two calls at a
 # time would be taken for one. In the child the same thread holds it, and may call again.
 _taking_turns = threading.RLock()
@@ -138,7 +138,7 @@ def _call(function: Callable[[], R], name: str, terms: Terms) -> R:
         folder = Path(scratch)
         (folder / STACKS).touch()
         child = _fork(function, folder, terms)
-        watch.order(f"child {child} {folder / STACKS}")
+        watch.order(WatchChild(pid=child, stacks=str(folder / STACKS)))
         try:
             is_late = not _wait(child, watch, terms)
             if is_late:
@@ -193,23 +193,15 @@ def _wait(child: int, watch: Watch, terms: Terms) -> bool:
 
 
 def _write_stacks(child: int) -> None:
-    _kill(child, signal.SIGUSR1)
+    signal_all([child], signal.SIGUSR1)
     SystemClock().sleep(_STACKS_S)
-
-
-def _kill(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
 
 
 def _end(child: int) -> int:
     """Kill the process, if it has not ended, with all it started; return its status."""
-    _kill(child, signal.SIGSTOP)
-    while left := descendants(child):
-        for pid in left:
-            _kill(pid, signal.SIGKILL)
-        SystemClock().sleep(_REAP_S)
-    _kill(child, signal.SIGKILL)
+    signal_all([child], signal.SIGSTOP)
+    kill_all(lambda: descendants(child))
+    signal_all([child], signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 

@@ -18,15 +18,18 @@ import pty
 import select
 import signal
 import struct
-import subprocess  # noqa: TID251 - a notebook has no supervisor to own it
 import sys
 import termios
 from typing import TYPE_CHECKING
+
+from lowmem.base.child import started
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from IPython.display import DisplayHandle
+
+    from lowmem.base.child import Process
 
 # lines and columns; about what a notebook shows without folding.
 _WINDOW = (24, 100)
@@ -54,7 +57,7 @@ def show(command: Sequence[str]) -> int:
     try:
         _prepare(its)
         line = [sys.executable, "-I", "-S", "-c", _LOGIN, *command]
-        process = subprocess.Popen(line, stdin=its, stdout=its, stderr=its)  # noqa: S603
+        process = started(line, stdin=its, stdout=its, stderr=its, hears_stops=True)
         os.close(its)
         shown = Lines()
         while not _is_ended(process, ours, shown):
@@ -73,7 +76,7 @@ def _prepare(terminal: int) -> None:
     termios.tcsetattr(terminal, termios.TCSANOW, settings)
 
 
-def _is_ended(process: subprocess.Popen[bytes], terminal: int, shown: Lines) -> bool:
+def _is_ended(process: Process, terminal: int, shown: Lines) -> bool:
     """Show what there is; return whether there will be no more."""
     try:
         if not select.select([terminal], [], [], _LOOK_S)[0]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Literal, Self
 
+from lowmem.base.child import Child
 from lowmem.base.errors import InternalError
-from lowmem.inline.messages import Breached, Ended, Ready, word_from_line
+from lowmem.inline.messages import (
+    Breached,
+    End,
+    Ended,
+    Ready,
+    line_from_word,
+    word_from_line,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from lowmem.inline.messages import AnyWord
+    from lowmem.inline.messages import AnyOrder
 
-_PIPE_READ_BYTES = 2**16
 # seconds; starting it took 0.15, on a busy machine 1.
 _START_S = 60.0
 # seconds; ending it took 0.01, with processes to kill 0.1.
@@ -25,7 +27,7 @@ _END_S = 20.0
 
 
 class Watch:
-    """One watching process; a context manager that owns it and the pipes to it.
+    """One watching process; a context manager that owns it.
 
     Attributes
     ----------
@@ -47,20 +49,8 @@ class Watch:
         self.start_bytes = 0
         self.breached: Breached | None = None
         self.ended: Ended | None = None
-        self._buffer = b""
         self._has_begun = False
-        arguments = [os.getpid(), budget_bytes, signal_number, mode]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "lowmem.inline.watcher", *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            # Ctrl-C in a terminal, and Jupyter's interrupt, reach the whole group.
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker
-        self._output = self._process.stdout
+        self._child = Child("lowmem.inline.watcher", budget_bytes, signal_number, mode)
 
     def __enter__(self) -> Self:
         try:
@@ -69,7 +59,7 @@ class Watch:
                 pass
         finally:
             if not self._has_begun:
-                self._reap()
+                self._child.end()
         if not self._has_begun:
             raise InternalError(problem="the watching process did not begin")
         return self
@@ -84,13 +74,11 @@ class Watch:
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when there is something to `take`."""
-        return self._output.fileno()
+        return self._child.fileno()
 
-    def order(self, words: str) -> None:
-        """Give an order; see `watcher`."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(words.encode() + b"\n")
+    def order(self, order: AnyOrder) -> None:
+        """Give an order; nothing happens if the watcher has gone."""
+        self._child.send(line_from_word(order))
 
     def take(self) -> Breached | None:
         """Return a breach that was not taken yet, without waiting."""
@@ -101,42 +89,22 @@ class Watch:
 
     def end(self) -> Ended | None:
         """End the watch and return its peaks; None if the watcher was killed."""
-        if self._process.returncode is None:
-            self.order("end")
-            try:
-                while self.ended is None and self._take_in(_END_S):
-                    pass
-            finally:
-                self._reap()
+        self.order(End())
+        try:
+            while self.ended is None and self._take_in(_END_S):
+                pass
+        finally:
+            self._child.end()
         return self.ended
 
-    def _next(self, timeout_s: float) -> AnyWord | None:
-        while b"\n" not in self._buffer:
-            if not self._fill(timeout_s):
-                return None
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return word_from_line(line)
-
     def _take_in(self, timeout_s: float) -> bool:
-        """Take in one message; return whether there was one."""
-        word = self._next(timeout_s)
-        if isinstance(word, Ready):
-            self.start_bytes, self._has_begun = word.ram_bytes, True
-        elif isinstance(word, Breached):
-            self.breached = word
-        elif isinstance(word, Ended):
-            self.ended = word
-        return word is not None
-
-    def _fill(self, timeout_s: float) -> bool:
-        ready, _, _ = select.select([self._output], [], [], timeout_s)
-        data = os.read(self._output.fileno(), _PIPE_READ_BYTES) if ready else b""
-        self._buffer += data
-        return bool(data)
-
-    def _reap(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._process.kill()
-        self._process.wait()
+        """Take in what has come; return whether there was anything."""
+        lines = self._child.lines(timeout_s)
+        for word in map(word_from_line, lines):
+            if isinstance(word, Ready):
+                self.start_bytes, self._has_begun = word.ram_bytes, True
+            elif isinstance(word, Breached):
+                self.breached = word
+            else:
+                self.ended = word
+        return bool(lines)

@@ -1,23 +1,21 @@
 """Watch another process from outside: the program of the watching process.
 
-``python -m lowmem.inline.watcher PID BUDGET_BYTES SIGNAL MODE``. It samples the tree of
-PID as the supervisor samples a job, by headroom. MODE says what counts:
+``python -m lowmem.inline.watcher ANSWERS_FD PID BUDGET_BYTES SIGNAL MODE``. It samples
+the tree of PID, its parent, as the supervisor samples a job, by headroom. MODE says what
+counts:
 
 - ``total``: all that the tree has in use. When the budget is used up, what was started
   since is killed, that is reported, and SIGNAL sent to PID, which itself is never killed.
 - ``growth``: what came on top of what was in use at the start. When the budget is used
   up, one child is killed with its descendants, and that is reported.
 
-It reads orders, one a line, from its standard input: ``pause`` and ``follow N``, limit
-allocations to N bytes or the less that other processes leave, ``child N FILE`` names that child and where its stacks go, ``end`` and the end of the input end the watch.
+It takes orders from its standard input, see `messages`; the end of that ends the watch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import resource
 import select
 import signal
 import sys
@@ -25,37 +23,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowmem.base.child import kill_all, signal_all
 from lowmem.base.clock import SystemClock
+from lowmem.base.lines import Lines
+from lowmem.base.parent import begin, say
 from lowmem.inline.descendants import descendants
-from lowmem.inline.messages import Breached, Ended, Ready, line_from_word
-from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.inline.messages import (
+    Breached,
+    End,
+    Ended,
+    Follow,
+    Pause,
+    Ready,
+    WatchChild,
+    line_from_word,
+    order_from_line,
+)
+from lowmem.memory.allocation import set_limit
+from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
-from lowmem.memory.machine import read_machine
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process import TreeSampler
 from lowmem.memory.shared import SharedMemory
-from lowmem.memory.watch import look
+from lowmem.memory.watch import Watch
+from lowmem.supervisor import decide
 from lowmem.supervisor.urgency import urgent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from lowmem.inline.messages import AnyWord
+    from lowmem.inline.messages import AnyOrder, AnyWord
     from lowmem.memory.process import TreeReading
     from lowmem.memory.watch import Look
 
-_PR_SET_PDEATHSIG = 1
-# seconds between two looks at the machine: each costs 0.2 ms.
-_MACHINE_INTERVAL_S = 0.25
 # seconds between two signals, where the first was caught and nothing was given back.
 _PATIENCE_S = 0.25
 # seconds at most for the stacks of a killed process to reach their file: they are written
 # in C, within 0.2 ms when measured, but only once its turn has come.
 _STACKS_S = 0.5
 _STACKS_LOOK_S = 0.005
-_REAP_S = 0.001
-_ROUNDS = 100
 _PIPE_READ_BYTES = 2**12
 # An allocation limit is set anew when it is off by more than this.
 _STEP_BYTES = 2**20
@@ -105,64 +111,52 @@ class Watcher:
     signal_number: int
     tree: TreeSampler
     sampler: GrowthSampler
+    answers_fd: int
+    _watch: Watch = field(init=False)
+    _lines: Lines = field(default_factory=Lines)
     _clock: SystemClock = field(default_factory=SystemClock)
-    _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _former_pids: frozenset[int] = frozenset()
     _child: int | None = None
     _stacks: Path | None = None
-    _follows: bool = False
     _is_over: bool = False
     _peak_bytes: int = 0
     _limit_bytes: int = 0
     _most_bytes: int = 0
-    _next_machine_look: float = 0.0
     _quiet_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(tree=self.sampler, budget=self.budget, clock=self._clock)
 
     def run(self) -> None:
         """Watch until told to end."""
         self.tree.reset_peaks()
         used_bytes = self.sampler.read().ram_bytes
         self._former_pids = frozenset(self.tree.pids)
-        _say(Ready(ram_bytes=used_bytes))
+        self._say(Ready(ram_bytes=used_bytes))
         while not self._is_over:
-            self._obey(self._look())
-        _say(Ended(peak_bytes=self._peak_bytes, hwm_bytes=self.tree.peak_bytes()))
-
-    def _look(self) -> float:
-        """Take a reading, act upon it, and return when the next one is due."""
-        found = look(self.sampler, self.budget, self._holding, minds_soft=False)
-        self._act(found)
-        self._holding.close()
-        return found.next_in_s
+            self._watch.look(self._act)
+            self._obey(self._watch.left_s)
+        self._say(Ended(peak_bytes=self._peak_bytes, hwm_bytes=self.tree.peak_bytes()))
 
     def _act(self, found: Look) -> None:
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
-        if self._follows:
-            left_bytes = max(0, self.budget.limit_bytes - found.ram_bytes)
-            self._limit(min(self._most_bytes, self._reserved_bytes() + left_bytes))
-        now = self._clock.monotonic()
-        is_exhausted = False
-        if now >= self._next_machine_look:
-            self._next_machine_look = now + _MACHINE_INTERVAL_S
-            is_exhausted = read_machine().is_exhausted
-        if now >= self._quiet_until:
-            if found.pressure is Pressure.HARD:
-                self._stop(Breached(verdict="ram_limit", ram_bytes=found.ram_bytes))
-            elif is_exhausted:
-                self._stop(Breached(verdict="machine_limit", ram_bytes=found.ram_bytes))
+        event = decide.Reading(found.pressure, found.verdict)
+        _, order = decide.on_event(decide.LONE, event)
+        is_quiet = self._clock.monotonic() < self._quiet_until
+        if isinstance(order, decide.Kill) and not is_quiet:
+            self._stop(Breached(verdict=found.verdict, ram_bytes=found.ram_bytes))
 
     def _stop(self, breached: Breached) -> None:
         if self._child is None:
             # Stopped, not killed yet: who waits for one is to hear of it at that line.
-            _signal_all(self._newcomers(), signal.SIGSTOP)
+            signal_all(self._newcomers(), signal.SIGSTOP)
         else:
             self._kill_child(self._child)
-        _say(breached)
+        self._say(breached)
         if self.signal_number:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, self.signal_number)
+            signal_all([self.pid], self.signal_number)
         if self._child is None:
-            self._kill(self._newcomers)
+            kill_all(self._newcomers)
         self._quiet_until = self._clock.monotonic() + _PATIENCE_S
 
     def _kill_child(self, child: int) -> None:
@@ -171,13 +165,13 @@ class Watcher:
         What it has started stands still while it writes its stacks; itself it can reserve
         no more than the budget.
         """
-        _signal_all(descendants(child), signal.SIGSTOP)
+        signal_all(descendants(child), signal.SIGSTOP)
         with self.tree.held(but=child):
-            _signal_all([child], signal.SIGUSR1)
+            signal_all([child], signal.SIGUSR1)
             self._await_stacks()
-            _signal_all([child], signal.SIGSTOP)
-            self._kill(lambda: descendants(child))
-            _signal_all([child], signal.SIGKILL)
+            signal_all([child], signal.SIGSTOP)
+            kill_all(lambda: descendants(child))
+            signal_all([child], signal.SIGKILL)
 
     def _await_stacks(self) -> None:
         """Wait until the stacks are there and grow no more."""
@@ -189,14 +183,8 @@ class Watcher:
                 return
             former = size
 
-    def _kill(self, find: Callable[[], list[int]]) -> None:
-        """Kill what is found, until nothing is."""
-        for _ in range(_ROUNDS):
-            found = find()
-            if not found:
-                return
-            _signal_all(found, signal.SIGKILL)
-            self._clock.sleep(_REAP_S)
+    def _say(self, word: AnyWord) -> None:
+        say(self.answers_fd, line_from_word(word))
 
     def _newcomers(self) -> list[int]:
         """Return what was started since the watch began."""
@@ -212,56 +200,45 @@ class Watcher:
         status = Path(f"/proc/{self.pid}/status").read_bytes()
         return min(self.tree.root_data_bytes, field_bytes(status, b"VmData:"))
 
-    def _limit(self, limit: int) -> None:
+    def _limit(self, used_bytes: int) -> None:
         """Let the process reserve no more than the budget has left.
 
         Private writable memory counts as it is reserved, so that one allocation too many
         fails at its line before a page of it is touched.
         """
-        if abs(limit - self._limit_bytes) <= _STEP_BYTES:
-            return
-        self._limit_bytes = limit
-        _, most = resource.prlimit(self.pid, resource.RLIMIT_DATA)
-        soft = limit if most < 0 else min(limit, most)
-        resource.prlimit(self.pid, resource.RLIMIT_DATA, (soft, most))
+        left_bytes = max(0, self.budget.limit_bytes - used_bytes)
+        limit = min(self._most_bytes, self._reserved_bytes() + left_bytes)
+        if abs(limit - self._limit_bytes) > _STEP_BYTES:
+            self._limit_bytes = limit
+            set_limit(self.pid, limit)
 
     def _obey(self, wait_s: float) -> None:
         ready, _, _ = select.select([0], [], [], wait_s)
         if not ready:
             return
-        orders = os.read(0, _PIPE_READ_BYTES) or b"end"
-        for order in orders.decode().splitlines():
-            match order.split():
-                case ["pause"]:
-                    self._follows = False
-                case ["follow", number]:
-                    self._follows, self._limit_bytes = True, 0
-                    self._most_bytes = int(number)
-                case ["child", number, stacks]:
-                    self._child, self._stacks = int(number), Path(stacks)
-                case _:
-                    self._is_over = True
+        said = os.read(0, _PIPE_READ_BYTES)
+        self._is_over = not said
+        for order in map(order_from_line, self._lines.take(said)):
+            self._take(order)
+
+    def _take(self, order: AnyOrder) -> None:
+        match order:
+            case Pause():
+                self._watch.limit = None
+            case Follow(most_bytes=most_bytes):
+                self._watch.limit = self._limit
+                self._most_bytes, self._limit_bytes = most_bytes, 0
+            case WatchChild(pid=pid, stacks=stacks):
+                self._child, self._stacks = pid, Path(stacks)
+            case End():
+                self._is_over = True
 
 
-def _signal_all(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-def _say(word: AnyWord) -> None:
-    try:
-        os.write(1, line_from_word(word))
-    except BrokenPipeError:
-        os._exit(1)
-
-
-def main(pid: int, budget_bytes: int, signal_number: int, mode: str) -> None:
+def main(
+    answers_fd: int, pid: int, budget_bytes: int, signal_number: int, mode: str
+) -> None:
     """Watch ``pid``; see the module."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != pid:
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin(answers_fd, pid)
     shared = SharedMemory()
     budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
     apart = frozenset({os.getpid()})
@@ -273,10 +250,11 @@ def main(pid: int, budget_bytes: int, signal_number: int, mode: str) -> None:
         shared.own(tree.root_shared_bytes())
         held = tree.refine().ram_bytes if mode == "growth" else 0
         sampler = GrowthSampler(tree, held)
-        Watcher(pid, budget, signal_number, tree, sampler).run()
+        Watcher(pid, budget, signal_number, tree, sampler, answers_fd).run()
 
 
 if __name__ == "__main__":
+    answers_fd, pid, budget_bytes, number = map(int, sys.argv[1:5])
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         # The watched process has gone: there is nobody to tell.
-        main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+        main(answers_fd, pid, budget_bytes, number, sys.argv[5])

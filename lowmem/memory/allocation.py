@@ -48,7 +48,7 @@ class AllocationLimits:
             if abs(limit - self._limits.get(process.pid, 0)) > _STEP_BYTES:
                 self._limits[process.pid] = limit
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    _set(process.pid, limit)
+                    set_limit(process.pid, limit)
 
 
 def limit_itself(budget_bytes: int) -> None:
@@ -59,14 +59,15 @@ def limit_itself(budget_bytes: int) -> None:
     status = (PROC / "self" / "status").read_bytes()
     used_bytes = field_bytes(status, b"RssAnon:") + field_bytes(status, b"RssShmem:")
     limit = _limit(field_bytes(status, b"VmData:"), budget_bytes - used_bytes)
-    _set(os.getpid(), limit)
+    set_limit(os.getpid(), limit)
 
 
 def _limit(data_bytes: int, left_bytes: int) -> int:
     return data_bytes + max(0, left_bytes) + _UNTOUCHED_BYTES
 
 
-def _set(pid: int, limit: int) -> None:
+def set_limit(pid: int, limit: int) -> None:
+    """Let a process reserve so many bytes of private memory, if it may; see RLIMIT_DATA."""
     # The hard limit stays: this one must be able to rise again.
     _, most = resource.prlimit(pid, resource.RLIMIT_DATA)
     soft = limit if most < 0 else min(limit, most)

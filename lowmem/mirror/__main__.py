@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import sys
 import threading
 from dataclasses import replace
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_STORAGE, LowmemError
 from lowmem.base.errors_mirror import MirrorUnreachableError, MirrorUnreadableError
+from lowmem.base.parent import begin, say, volunteer_for_oom_killer
 from lowmem.base.workspace import Workspace
 from lowmem.mirror.inbox import Inbox
 from lowmem.mirror.inspect import discard, fetch, inspect
@@ -33,7 +32,6 @@ from lowmem.protocol.mirroring import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PR_SET_PDEATHSIG = 1
 _NICEST = 19
 _OOM_SCORE = b"900"
 # seconds between two signs of life.
@@ -42,17 +40,14 @@ _SAID_S = 1.0
 
 def main(answers_fd: int, supervisor_pid: int) -> int:
     """Serve one request; return the exit status."""
-    _die_with(supervisor_pid)
-    os.set_inheritable(answers_fd, False)  # noqa: FBT003 - the call's own form
-    _stand_back()
+    begin(answers_fd, supervisor_pid)
+    # Processor and memory are the job's.
+    with contextlib.suppress(OSError):
+        os.nice(_NICEST)
+    volunteer_for_oom_killer(_OOM_SCORE)
 
     def send(message: Message) -> None:
-        data = line_from_message(message)
-        try:
-            while data:
-                data = data[os.write(answers_fd, data) :]
-        except BrokenPipeError:
-            os._exit(1)
+        say(answers_fd, line_from_message(message))
 
     line = sys.stdin.buffer.readline()
     if not line:
@@ -140,22 +135,6 @@ def _listen(inbox: Inbox) -> None:
     for line in sys.stdin.buffer:
         inbox.put(mirror_order_from_line(line))
     os._exit(0)
-
-
-def _die_with(supervisor_pid: int) -> None:
-    """Be killed when the supervisor's main thread ends, however it ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != supervisor_pid:
-        os._exit(1)
-
-
-def _stand_back() -> None:
-    """Leave processor and memory to the job."""
-    with contextlib.suppress(OSError):
-        os.nice(_NICEST)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
 
 
 if __name__ == "__main__":

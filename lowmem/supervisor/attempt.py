@@ -1,25 +1,20 @@
-"""One worker's lifetime: start it, watch it, record its cycles, say how it ended.
+"""One worker's lifetime in a run: its cycles recorded, its end told.
 
-The loop waits for a message or for the time of the next reading, whichever is first.
-Whatever may wait for a disk or a terminal is done aside: the readings go on meanwhile.
-Every decision is taken by `decide`; here are its effects.
+What watches it is `watched`. Whatever may wait for a disk or a terminal is done aside:
+the readings go on meanwhile.
 """
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lowmem.memory.allocation import AllocationLimits
 from lowmem.memory.budget import Pressure
-from lowmem.memory.machine import read_machine
 from lowmem.memory.process import oom_kills
-from lowmem.memory.watch import look
+from lowmem.memory.watch import Watch
 from lowmem.protocol.messages import (
     Committed,
-    Drain,
     Failed,
     Leave,
     Logged,
@@ -30,38 +25,33 @@ from lowmem.protocol.messages import (
 from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
-from lowmem.supervisor.device import await_device
-from lowmem.supervisor.last_moments import await_memory, await_stacks
+from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
-from lowmem.supervisor.stacks import read_where
-from lowmem.supervisor.suspend import WOKEN, Suspension
-from lowmem.supervisor.urgency import stand_back, urgent
+from lowmem.supervisor.suspend import WOKEN
 from lowmem.supervisor.verdict import death, verdict_of_failure
+from lowmem.supervisor.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lowmem.memory.watch import Look
     from lowmem.protocol.messages import Answer, Run
-    from lowmem.protocol.records import Verdict
+    from lowmem.supervisor.device import JobDevice
     from lowmem.supervisor.instruments import Instruments
 
-# seconds between two looks at the device and at the mirror: each costs 0.2 ms.
-_DEVICE_INTERVAL_S = 0.25
+# seconds between two looks at the mirror: each costs 0.2 ms.
+_POLL_INTERVAL_S = 0.25
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One worker and the watch over it.
+    """One worker of a run.
 
     Attributes
     ----------
     deadline
         Monotonic time at which the time budget ends; None for no limit.
-    vram_base_bytes
-        Device memory in use before the worker started, by others.
-    vram_total_bytes, device_name
-        Of the device; None where there is none.
     tempo
         What the job's steps and commits have been seen to take.
     startup_s
@@ -70,33 +60,20 @@ class Attempt:
 
     number: int
     request: Run
-    course: decide.Course
     policy: decide.Policy
+    device: JobDevice
     tools: Instruments
+    last_journaled_cycle: int
     deadline: float | None = None
-    vram_base_bytes: int = 0
-    vram_total_bytes: int | None = None
-    device_name: str | None = None
-    last_journaled_cycle: int = -1
     tempo: Tempo = field(default_factory=Tempo)
     startup_s: float = 0.0
     _ledger: CycleLedger = field(init=False)
-    _suspension: Suspension = field(init=False)
-    _limits: AllocationLimits = field(default_factory=AllocationLimits)
-    _holding: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    _is_ready: bool = False
-    _ending: decide.Ending | None = None
-    _last_ram_bytes: int | None = None
-    _last_vram_bytes: int | None = None
+    _watched: Watched = field(init=False)
     _stops_seen: int = 0
-    _next_look: float = 0.0
-    _next_device_look: float = 0.0
     _next_poll: float = 0.0
-    _machine_due: float = 0.0
     _began: float = 0.0
 
     def __post_init__(self) -> None:
-        self._suspension = Suspension(self.tools.clock)
         self._ledger = CycleLedger(
             job=self.request.job,
             attempt=self.number,
@@ -106,201 +83,80 @@ class Attempt:
             clock=self.tools.clock,
         )
 
-    def watch(self) -> decide.Ending:
-        """Run the worker to its end and return how it ended."""
-        self._began = self.tools.clock.monotonic()
-        self.course = decide.begin_attempt(self.course)
+    def run(self, course: decide.Course) -> tuple[Ending, decide.Course]:
+        """Run the worker to its end; return how it ended, and where that leaves the job."""
+        tools, request = self.tools, self.request
+        self._began = tools.clock.monotonic()
         kills_before = oom_kills()
-        log = self.tools.space.log(self.request.job)
+        log = tools.space.log(request.job)
         log_began = log.stat().st_size if log.exists() else 0
         worker = WorkerProcess(
-            self.request,
+            request,
             environment=worker_environment(
-                self.request.device,
-                vram_budget_bytes=self.request.vram_budget_bytes,
-                vram_total_bytes=self.vram_total_bytes,
+                request.device,
+                vram_budget_bytes=request.vram_budget_bytes,
+                vram_total_bytes=self.device.total_bytes,
             ),
             log=log,
-            inherited_fds=(self.tools.lock_descriptor,),
+            inherited_fds=(tools.lock_descriptor,),
         )
-        try:
-            with (
-                urgent(),
-                self._suspension,
-                self.tools.journal.beside(partial(self._do, worker)),
-                self.tools.mirror.beside(self.tools.aside.do),
-            ):
-                stand_back(worker.pid)
-                self._loop(worker)
-        finally:
-            worker.kill(self.tools.tree.find_pids, self.tools.clock)
-            exited = worker.wait()
-        if self._ending is None:
+        self._watched = Watched(
+            worker=worker,
+            watch=Watch(tree=tools.tree, budget=self.policy.budget, clock=tools.clock),
+            tree=tools.tree,
+            stacks=tools.space.stacks(request.job),
+            find_others=tools.tree.find_pids,
+            is_limited=request.is_followed,
+            course=decide.begin_attempt(course),
+        )
+        with tools.journal.beside(self._do), tools.mirror.beside(tools.aside.do):
+            exited = self._watched.to_the_end(self)
+        ending = self._watched.ending
+        if ending is None:
             is_oom = kills_before is not None and (oom_kills() or 0) > kills_before
             tail = log_tail(log, since=log_began)
             verdict, signal = death(exited.status, is_oom_kill=is_oom, last=tail)
-            self._ending = self._broke(verdict, signal=signal, detail=tail)
-        if self.request.device == "gpu":
-            tools, base = self.tools, self.vram_base_bytes
-            is_there = await_device(tools.gpu, tools.clock, base)
-            self._ending = decide.seen_from_device(self._ending, is_there=is_there)
-        if not isinstance(self._ending, decide.Finished | decide.Left):
+            ending = self._watched.broke(verdict, signal=signal, detail=tail)
+        if request.device == "gpu":
+            is_there = self.device.is_back(tools.clock)
+            ending = seen_from_device(
+                ending, is_there=is_there, vram_bytes=self.device.used_bytes
+            )
+        if not isinstance(ending, Finished | Left):
             self._ledger.cut(exited.peak_bytes)
-        return self._ending
+        return ending, self._watched.course
 
-    def _loop(self, worker: WorkerProcess) -> None:
-        monotonic = self.tools.clock.monotonic
-        while worker.is_open and not self._is_over():
-            # A message may come before the next reading is due: it needs none.
-            if monotonic() >= self._next_look:
-                self._look(worker)
-            self._poll_mirror()
-            self._look_at_requests(worker)
-            if self._is_over():
-                # What a killed worker still had in the pipe does not change the verdict;
-                # a commit among it is found again on the disk.
-                return
-            for answer in worker.receive(max(0.0, self._next_look - monotonic())):
-                if not self._is_over():
-                    self._take(answer, worker)
-            self._settle(worker)
+    # --- while it runs ------------------------------------------------------------
 
-    def _do(self, worker: WorkerProcess, work: Callable[[], None]) -> None:
-        """Do a thing aside, and return once it is done."""
-        self.tools.aside.do(work)
-        self._settle(worker)
-
-    def _settle(self, worker: WorkerProcess) -> None:
-        """Watch until all that was given aside is done."""
-        monotonic = self.tools.clock.monotonic
-        aside = self.tools.aside
-        while not (self._is_over() or aside.wait(self._next_look - monotonic())):
-            self._look(worker)
-            self._look_at_requests(worker)
-        aside.wait()
-
-    def _is_over(self) -> bool:
-        return self._ending is not None
-
-    # --- readings -----------------------------------------------------------------
-
-    def _look(self, worker: WorkerProcess) -> None:
-        """Take all readings that are due."""
-        now = self.tools.clock.monotonic()
-        self._next_look = now + self._look_at_memory(worker)
-        self._look_at_machine(worker)
-
-    def _look_at_memory(self, worker: WorkerProcess) -> float:
-        """Take a reading, act upon it, and return when the next one is due."""
-        found = look(
-            self.tools.tree,
-            self.policy.budget,
-            self._holding,
-            minds_soft=decide.minds_soft(self.course),
-        )
-        self._last_ram_bytes = found.ram_bytes
+    def noted(self, found: Look) -> None:
+        """Keep a reading."""
         self._ledger.note(found.ram_bytes)
         self.tools.telemetry.add(found.ram_bytes, None)
         self.tools.screen.memory(found.ram_bytes)
-        if self._is_ready and self.request.is_followed:
-            left_bytes = self.policy.budget.hard_bytes - found.ram_bytes
-            self._limits.follow(self.tools.tree.members, left_bytes)
-        if found.pressure is not Pressure.NORMAL:
-            self._apply(found.pressure, "ram_limit", worker)
-        self._holding.close()
-        return found.next_in_s
 
-    def _apply(
-        self, pressure: Pressure, verdict: Verdict, worker: WorkerProcess
-    ) -> None:
-        self.course, order = decide.on_pressure(self.course, pressure)
-        if order is decide.Order.KILL:
-            # What the worker has started must not go on while it writes its stacks.
-            with self.tools.tree.held(but=worker.pid):
-                self._await_stacks(worker)
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
-            self._ending = self._broke(verdict)
-            await_memory(self.tools.clock)
-        elif order is decide.Order.DRAIN:
-            # Now, since the kill may find no time to wait for them.
-            self._write_stacks(worker)
-            worker.send(Drain())
-
-    def _write_stacks(self, worker: WorkerProcess) -> None:
-        """Ask for the stacks; a worker that is not ready would die of the signal."""
-        if self._is_ready:
-            worker.write_stacks()
-
-    def _await_stacks(self, worker: WorkerProcess) -> None:
-        """Wait for the stacks, for as long as the guard band allows."""
-        if not self._is_ready:
-            return
-        tools, room_bytes = self.tools, self.policy.budget.guard_bytes // 4
-        path = tools.space.stacks(self.request.job)
-        await_stacks(worker, path, tools.tree, tools.clock, room_bytes)
-
-    def _look_at_machine(self, worker: WorkerProcess) -> None:
-        """Watch what lies outside the job: the whole machine and the device."""
-        now = self.tools.clock.monotonic()
-        if self._ending is None and now >= self._machine_due:
-            machine = read_machine()
-            self._machine_due = now + machine.next_look_s(self.policy.budget.fill_rate)
-            if machine.is_exhausted:
-                self._apply(Pressure.HARD, "machine_limit", worker)
-        if now < self._next_device_look or self._ending is not None:
-            return
-        self._next_device_look = now + _DEVICE_INTERVAL_S
-        if self.request.device == "gpu":
-            self._look_at_device(worker)
-
-    def _poll_mirror(self) -> None:
-        """Hear of the mirror; not among the readings, since it writes records itself."""
-        now = self.tools.clock.monotonic()
-        if now >= self._next_poll:
-            self._next_poll = now + _DEVICE_INTERVAL_S
-            self.tools.mirror.poll()
-
-    def _look_at_device(self, worker: WorkerProcess) -> None:
-        device = self.tools.gpu.read()
-        if device is None:
-            if self.tools.gpu.is_lost:
-                # The worker may hang in its driver for ever: it is not waited for.
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
-                self._ending = self._broke("error")
-            return
-        vram_bytes = max(0, device.used_bytes - self.vram_base_bytes)
-        self._last_vram_bytes = vram_bytes
-        self._ledger.note_vram(vram_bytes)
-        self.tools.telemetry.add(self._last_ram_bytes or 0, vram_bytes)
-        limit = self.request.vram_budget_bytes
-        if limit is not None and vram_bytes > limit:
-            self._apply(Pressure.HARD, "vram_limit", worker)
-
-    # --- requests from outside ----------------------------------------------------
-
-    def _look_at_requests(self, worker: WorkerProcess) -> None:
-        """Act upon signals and the time budget."""
-        if self._ending is not None:
-            return
-        self._suspension.heed(self.tools.tree)
-        if self._suspension.wake(worker):
-            self._show(WOKEN)
+    def happened(self) -> decide.Event | None:
+        """Return what the user, the clock or the device wants, if anything."""
         stops = self.tools.stops
         if stops.count > self._stops_seen:
             self._stops_seen = stops.count
-            self.course, _ = decide.on_leave_request(
-                self.course, decide.Leaving.STOP, stops.by
-            )
             self._show(f"{stops.by}: stopping at the next commit")
-            worker.send(Drain())
-            if stops.is_urgent:
-                worker.kill(self.tools.tree.find_pids, self.tools.clock)
-                self._ending = self._broke("signal", signal=stops.by)
-            return
+            return decide.Signalled(stops.by, is_urgent=stops.is_urgent)
         if self._left_s is not None and self._left_s <= 0:
-            self._await_stacks(worker)
-            worker.kill(self.tools.tree.find_pids, self.tools.clock)
-            self._ending = self._broke("time")
+            return decide.TimeUp()
+        return self._look_at_device() if self.request.device == "gpu" else None
+
+    def _look_at_device(self) -> decide.Event | None:
+        used_bytes = self.device.read(self.tools.clock)
+        if self.device.is_lost:
+            return decide.DeviceLost()
+        if used_bytes is None:
+            return None
+        self._ledger.note_vram(used_bytes)
+        self.tools.telemetry.add(self._watched.ram_bytes or 0, used_bytes)
+        limit = self.request.vram_budget_bytes
+        if limit is None or used_bytes <= limit:
+            return None
+        return decide.Reading(Pressure.HARD, "vram_limit")
 
     @property
     def _left_s(self) -> float | None:
@@ -309,9 +165,36 @@ class Attempt:
             return None
         return self.deadline - self.tools.clock.monotonic()
 
+    def settle(self) -> None:
+        """Hear of the mirror, and watch until all that was given aside is done."""
+        now = self.tools.clock.monotonic()
+        if now >= self._next_poll:
+            self._next_poll = now + _POLL_INTERVAL_S
+            self.tools.mirror.poll()
+        self._wait()
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Do a thing aside, and return once it is done."""
+        self.tools.aside.do(work)
+        self._wait()
+
+    def _wait(self) -> None:
+        watched, aside = self._watched, self.tools.aside
+        while not (watched.is_over or aside.wait(watched.watch.left_s)):
+            watched.step(self)
+        aside.wait()
+
+    def woken(self) -> None:
+        """Tell the user."""
+        self._show(WOKEN)
+
+    def _show(self, text: str) -> None:
+        self.tools.aside.do(partial(self.tools.screen.line, text))
+
     # --- messages -----------------------------------------------------------------
 
-    def _take(self, answer: Answer, worker: WorkerProcess) -> None:
+    def take(self, answer: Answer) -> None:
+        """Take one message of the worker."""
         match answer:
             case Logged():
                 self._show(answer.text)
@@ -325,35 +208,43 @@ class Attempt:
             case Started():
                 self._started(answer)
             case Committed():
-                self._committed(answer, worker)
+                self._committed(answer)
             case FinishedMessage():
-                self._ending = decide.Finished(
-                    published=answer.published,
-                    summary=answer.summary,
-                    results_sha256=answer.results_sha256,
+                self._watched.over(
+                    Finished(
+                        published=answer.published,
+                        summary=answer.summary,
+                        results_sha256=answer.results_sha256,
+                    )
                 )
             case Failed():
-                self._ending = self._failed(answer)
+                self._failed(answer)
             case _:
                 return
 
-    def _show(self, text: str) -> None:
-        self.tools.aside.do(partial(self.tools.screen.line, text))
+    def _failed(self, failure: Failed) -> None:
+        ending = Broke(
+            verdict=verdict_of_failure(failure),
+            ram_bytes=self._watched.ram_bytes,
+            where=failure.where,
+            failure=failure,
+        )
+        self._watched.over(ending)
 
     def _started(self, answer: Started) -> None:
         if answer.note:
             self._show(answer.note)
         last = answer.last_cycle
         # The job does not wait for what is written here: its cycle has begun.
-        self._is_ready = True
         self.startup_s = self.tools.clock.monotonic() - self._began
         self._ledger.begin(answer.next_cycle)
         if last is not None and last.index > self.last_journaled_cycle:
             # Committed, then the supervisor was killed before it could write it down.
             self._ledger.recovered(last)
-        self._ledger.started(answer, self.device_name)
+        self._ledger.started(answer, self.device.name)
 
-    def _committed(self, answer: Committed, worker: WorkerProcess) -> None:
+    def _committed(self, answer: Committed) -> None:
+        watched = self._watched
         used_bytes = self.tools.tree.read().ram_bytes
         self._ledger.committed(answer, used_bytes)
         self.tools.mirror.committed(self.request.job, answer.cycle.index)
@@ -361,40 +252,17 @@ class Attempt:
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
         self._ledger.begin(answer.cycle.index + 1)
-        if self._is_over():
+        if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return
-        self.course, goes_on = decide.on_commit(
-            self.course,
+        watched.course, goes_on = decide.on_commit(
+            watched.course,
             self.policy,
             used_bytes,
             is_last_chance=self.tempo.is_last_chance(self._left_s),
         )
         if goes_on:
-            worker.send(Proceed())
+            watched.worker.tell(Proceed())
         else:
-            self._ending = decide.Left()
-            worker.send(Leave())
-
-    def _failed(self, failure: Failed) -> decide.Broke:
-        return decide.Broke(
-            verdict=verdict_of_failure(failure),
-            ram_bytes=self._last_ram_bytes,
-            vram_bytes=self._last_vram_bytes,
-            where=failure.where,
-            failure=failure,
-        )
-
-    def _broke(
-        self, verdict: Verdict, *, signal: str | None = None, detail: str = ""
-    ) -> decide.Broke:
-        stacks = self.tools.space.stacks(self.request.job)
-        return decide.Broke(
-            verdict=verdict,
-            signal=signal,
-            ram_bytes=self._last_ram_bytes,
-            vram_bytes=self._last_vram_bytes,
-            unmapped_bytes=self.tools.tree.unmapped_bytes,
-            where=read_where(stacks) if self._is_ready else None,
-            detail=detail,
-        )
+            watched.over(Left())
+            watched.worker.tell(Leave())

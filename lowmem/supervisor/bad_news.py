@@ -11,7 +11,7 @@ from lowmem.base.errors import (
     StoppedError,
 )
 from lowmem.base.units import format_bytes
-from lowmem.supervisor import decide
+from lowmem.supervisor import endings
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
 
@@ -57,12 +57,12 @@ def refusal(
 
 
 def bad_news(
-    order: JobOrder, verdict: decide.End, ending: decide.Ending
+    order: JobOrder, verdict: endings.End, ending: endings.Ending
 ) -> LowmemError:
     """Return what the user is told of an end that is not a good one."""
     if verdict.state == "stopped":
         return StoppedError(job=order.name, reason=verdict.message)
-    broke = ending if isinstance(ending, decide.Broke) else None
+    broke = ending if isinstance(ending, endings.Broke) else None
     if verdict.state == "refused" and broke is not None:
         return _stopped_at_the_smallest(order, broke)
     failure = broke.failure if broke else None
@@ -73,7 +73,7 @@ def bad_news(
     )
 
 
-def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetError:
+def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> BudgetError:
     if broke.verdict == "vram_limit":
         return _stopped_by_the_device(order, broke)
     used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
@@ -89,7 +89,7 @@ def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetErro
     )
 
 
-def _stopped_by_the_device(order: JobOrder, broke: decide.Broke) -> BudgetError:
+def _stopped_by_the_device(order: JobOrder, broke: endings.Broke) -> BudgetError:
     used = f" at {format_bytes(broke.vram_bytes)}" if broke.vram_bytes else ""
     where = f" in {broke.where}" if broke.where else ""
     return BudgetError(

@@ -6,7 +6,8 @@ algorithms; none of it can be set later. On the CPU every device is hidden inste
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from lowmem.base.backends import VARIABLE
 from lowmem.memory.vram import JAX_SHARE_VARIABLES, jax_share_variable, pool_bytes
@@ -28,6 +29,8 @@ _DEVICE_BACK_S = 10.0
 _DEVICE_LOOK_S = 0.05
 # bytes by which a device that was given back may differ from before: tables of pages.
 _DEVICE_SLACK_BYTES = 64 * 2**20
+# seconds between two looks while a worker runs: each costs 0.2 ms.
+_READ_INTERVAL_S = 0.25
 
 
 def device_environment(
@@ -90,3 +93,59 @@ def await_device(gpu: GpuSampler, clock: Clock, base_bytes: int) -> bool:
         if gpu.is_lost or clock.monotonic() > give_up_at:
             return device is not None
         clock.sleep(_DEVICE_LOOK_S)
+
+
+@dataclass(slots=True, kw_only=True)
+class JobDevice:
+    """The device beside one worker, and what is in use of it.
+
+    Attributes
+    ----------
+    name, total_bytes
+        Of the device; None where there is none.
+    base_bytes
+        What was in use before the worker started, by others.
+    used_bytes
+        What was in use beyond that by the newest reading; None before the first.
+    """
+
+    gpu: GpuSampler
+    name: str | None = None
+    total_bytes: int | None = None
+    base_bytes: int = 0
+    used_bytes: int | None = None
+    _due: float = 0.0
+
+    @classmethod
+    def before_a_worker(cls, gpu: GpuSampler) -> Self:
+        """Return the device as it is before a worker starts."""
+        found = gpu.read()
+        if found is None:
+            return cls(gpu=gpu)
+        return cls(
+            gpu=gpu,
+            name=found.name,
+            total_bytes=found.total_bytes,
+            base_bytes=found.used_bytes,
+        )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a device that was there has gone, by the newest reading."""
+        return self.gpu.is_lost
+
+    def read(self, clock: Clock) -> int | None:
+        """Return what is in use beyond the base; None if no reading is due, or it fails."""
+        now = clock.monotonic()
+        if now < self._due:
+            return None
+        self._due = now + _READ_INTERVAL_S
+        found = self.gpu.read()
+        if found is None:
+            return None
+        self.used_bytes = max(0, found.used_bytes - self.base_bytes)
+        return self.used_bytes
+
+    def is_back(self, clock: Clock) -> bool:
+        """Wait for the memory of the ended worker; return whether the device is there."""
+        return await_device(self.gpu, clock, self.base_bytes)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.memory.gpu import GpuSampler
     from lowmem.memory.process import TreeSampler
     from lowmem.supervisor.aside import Aside
     from lowmem.supervisor.mirroring import Mirror
@@ -24,7 +23,6 @@ class Instruments:
     space: Workspace
     clock: Clock
     tree: TreeSampler
-    gpu: GpuSampler
     journal: Journal
     telemetry: Telemetry
     screen: Screen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, TypeVar
 
-from lowmem.base.errors import EXIT_STORAGE, InternalError, ReportedError
+from lowmem.base.errors import EXIT_STORAGE, ReportedError
 from lowmem.base.files import make_folder, remove, rename, storage_errors, sync_file
 from lowmem.protocol.inspecting import (
     REQUEST_BYTES,
@@ -16,8 +16,7 @@ from lowmem.protocol.inspecting import (
     Inspect,
     Inspected,
 )
-from lowmem.protocol.messages import Failed
-from lowmem.supervisor.process import HelperProcess
+from lowmem.supervisor.mirroring import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 # seconds without a byte from the mirror after which it counts as gone.
 _PATIENCE_S = 60.0
-_LOOK_S = 0.05
 # bytes of a message for each file, beside its path: the SHA-256 and punctuation.
 _OVERHEAD_BYTES = 120
 
@@ -125,25 +123,10 @@ def _place(source: Path, target: Path, sha256: str) -> bool:
 
 
 def _asked(request: Message, kind: type[_T], clock: Clock) -> _T:
-    """Return the answer to a request; the process has gone by then."""
-    helper = HelperProcess("lowmem.mirror", request)
-    heard_s = clock.monotonic()
-    try:
-        while helper.is_open:
-            answers = helper.receive(_LOOK_S)
-            if answers:
-                heard_s = clock.monotonic()
-            for answer in answers:
-                if isinstance(answer, Failed):
-                    raise ReportedError(
-                        message=answer.message, exit_code=answer.exit_code
-                    )
-                if isinstance(answer, kind):
-                    return answer
-            if clock.monotonic() - heard_s > _PATIENCE_S:
-                raise ReportedError(
-                    message=f"no answer for {_PATIENCE_S:.0f} s", exit_code=EXIT_STORAGE
-                )
-    finally:
-        helper.end(clock)
-    raise InternalError(problem="the mirror's process ended without an answer")
+    """Return the answer to a request."""
+    answer = answer_of(request, kind, clock, patience_s=_PATIENCE_S)
+    if answer is None:
+        raise ReportedError(
+            message=f"no answer for {_PATIENCE_S:.0f} s", exit_code=EXIT_STORAGE
+        )
+    return answer

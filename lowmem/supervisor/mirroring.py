@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
+from lowmem.base.child import NOTHING
 from lowmem.base.errors import InternalError, ReportedError
 from lowmem.base.units import format_bytes
 from lowmem.history.fold import history_of, past_of
@@ -36,6 +37,7 @@ from lowmem.supervisor.process import HelperProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from lowmem.base.clock import Clock
@@ -56,6 +58,8 @@ _SAID_S = 1.0
 _LOOK_S = 0.05
 # seconds before a mirror's process that ended is started again.
 _START_AGAIN_S = 10.0
+
+_T = TypeVar("_T", bound="MirrorAnswer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,7 @@ class Mirror:
     def _running(self) -> HelperProcess | None:
         """Return the process, started if there is none; None if it is too early."""
         if self._helper is not None and not self._helper.is_open:
-            self._helper.end(self.clock)
+            self._helper.end()
             self._helper = None
             self._untold = dict(self._open)
         if self._helper is None and self.plan is not None:
@@ -254,7 +258,7 @@ class Mirror:
                 self._wait()
         finally:
             if self._helper is not None:
-                self._helper.end(self.clock)
+                self._helper.end()
                 self._helper = None
 
     def _wait(self) -> None:
@@ -329,23 +333,48 @@ def ask_mirror(
     LowmemError
         If the workspace is empty and the mirror holds nothing whole, or cannot be read.
     """
-    request: Message = Recover(
-        url=plan.url, workspace=str(space.root), is_repair=is_repair
-    )
-    helper = HelperProcess("lowmem.mirror", request, log=space.private / "mirror.log")
+    request = Recover(url=plan.url, workspace=str(space.root), is_repair=is_repair)
+    log = space.private / "mirror.log"
+    answer = answer_of(request, Answered, clock, patience_s=patience_s, log=log)
+    if answer is None:
+        return Answered(notes=("does not answer; the run goes on without it",))
+    return answer
+
+
+def answer_of(
+    request: Message,
+    kind: type[_T],
+    clock: Clock,
+    *,
+    patience_s: float | None,
+    log: Path | int = NOTHING,
+) -> _T | None:
+    """Return the answer of a mirror's process, which has gone by then.
+
+    Parameters
+    ----------
+    patience_s
+        How long to wait without a sign of life, and then return None; None waits for ever.
+
+    Raises
+    ------
+    ReportedError
+        If it says that it failed.
+    """
+    helper = HelperProcess("lowmem.mirror", request, log=log)
     heard_s = clock.monotonic()
     try:
         while helper.is_open:
             if patience_s is not None and clock.monotonic() > heard_s + patience_s:
-                return Answered(notes=("does not answer; the run goes on without it",))
+                return None
             for answer in helper.receive(_LOOK_S):
                 heard_s = clock.monotonic()
                 if isinstance(answer, Failed):
                     raise ReportedError(
-                        message=answer.message, exit_code=answer.exit_code, traceback=""
+                        message=answer.message, exit_code=answer.exit_code
                     )
-                if isinstance(answer, Answered):
+                if isinstance(answer, kind):
                     return answer
     finally:
-        helper.end(clock)
+        helper.end()
     raise InternalError(problem="the mirror's process ended without an answer")

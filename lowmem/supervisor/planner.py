@@ -11,31 +11,25 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_JOB, BudgetError, ReportedError
 from lowmem.base.units import format_bytes
-from lowmem.memory.allocation import AllocationLimits
-from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
-from lowmem.memory.machine import read_machine
 from lowmem.memory.process import TreeSampler
-from lowmem.memory.watch import look
+from lowmem.memory.watch import Watch
 from lowmem.protocol.messages import MEMORY_ERROR, Described, Failed, Planned
 from lowmem.supervisor.adopt import adopting
-from lowmem.supervisor.last_moments import await_memory, await_stacks
+from lowmem.supervisor.endings import Broke
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
-from lowmem.supervisor.stacks import read_where
-from lowmem.supervisor.suspend import Suspension
-from lowmem.supervisor.urgency import stand_back, urgent
+from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lowmem.base.clock import Clock
     from lowmem.protocol.messages import Answer, Describe, Plan
 
 
@@ -60,20 +54,32 @@ def asked(
     ReportedError
         If the job's code failed, or ended it.
     """
-    clock = SystemClock()
+    budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
     with adopting(), TreeSampler(os.getpid()) as tree, _printed() as (log, path):
-        budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
         former = frozenset(tree.find_pids())
-        worker = WorkerProcess(request, environment=worker_environment("cpu"), log=log)
-        planner = _Planner(worker, tree, budget, clock, job, path, former)
-        try:
-            with urgent(), Suspension(clock) as suspension:
-                stand_back(worker.pid)
-                answer = planner.to_the_end(is_over, suspension)
-        finally:
-            worker.kill(planner.newcomers, clock)
-            ended = worker.wait()
-        if answer is None and not planner.was_cut:
+        watched = Watched(
+            worker=WorkerProcess(
+                request, environment=worker_environment("cpu"), log=log
+            ),
+            watch=Watch(tree=tree, budget=budget, clock=SystemClock()),
+            tree=tree,
+            stacks=path,
+            find_others=lambda: set(tree.find_pids()) - former,
+            is_limited=True,
+        )
+        # The user's file is the first that it imports.
+        watched.ready()
+        planning = OneAnswer(watched, is_over, Described | Planned | Failed)
+        ended = watched.to_the_end(planning)
+        stop, answer = watched.ending, planning.answer
+        if isinstance(stop, Broke) and stop.verdict == "signal":
+            return None
+        if isinstance(stop, Broke):
+            raise _refusal(job, budget_bytes, _how(stop), stop.where)
+        if isinstance(answer, Failed) and answer.kind == MEMORY_ERROR:
+            how = f" ({answer.message})"
+            raise _refusal(job, budget_bytes, "refused more", answer.where, how)
+        if answer is None:
             raise _silent(job, ended.status, log_tail(path))
     return answer
 
@@ -91,86 +97,24 @@ def _printed() -> Iterator[tuple[int, Path]]:
         os.close(descriptor)
 
 
-@dataclass(slots=True)
-class _Planner:
-    """Reads a planner's memory until it has answered, or the budget is used up."""
+def _how(stop: Broke) -> str:
+    is_machine = stop.verdict == "machine_limit"
+    cause = ", since the machine had no memory left," if is_machine else ""
+    return f"stopped{cause} at {format_bytes(stop.ram_bytes or 0)}"
 
-    worker: WorkerProcess
-    tree: TreeSampler
-    budget: RamBudget
-    clock: Clock
-    job: str
-    path: Path
-    former: frozenset[int]
-    was_cut: bool = False
-    _limits: AllocationLimits = field(default_factory=AllocationLimits)
-    _machine_due: float = 0.0
 
-    def to_the_end(
-        self, is_over: Callable[[], bool], suspension: Suspension
-    ) -> Answer | None:
-        """Return the answer; None if it gave none."""
-        while self.worker.is_open:
-            if is_over():
-                self.was_cut = True
-                return None
-            suspension.heed(self.tree)
-            self.worker.wake()
-            for message in self.worker.receive(self._look()):
-                if isinstance(message, Failed) and message.kind == MEMORY_ERROR:
-                    raise self._refused(message)
-                if isinstance(message, Described | Planned | Failed):
-                    return message
-        return None
-
-    def newcomers(self) -> set[int]:
-        """Return what runs now that did not before it was asked."""
-        return set(self.tree.find_pids()) - self.former
-
-    def _look(self) -> float:
-        """Take a reading, act upon it, and return when the next one is due."""
-        with contextlib.ExitStack() as holding:
-            found = look(self.tree, self.budget, holding, minds_soft=False)
-            left_bytes = self.budget.hard_bytes - found.ram_bytes
-            self._limits.follow(self.tree.members, left_bytes)
-            if found.pressure is Pressure.HARD:
-                raise self._stopped(found.ram_bytes, "stopped")
-            if self._is_machine_exhausted():
-                raise self._stopped(
-                    found.ram_bytes, "stopped, since the machine had no memory left,"
-                )
-        return found.next_in_s
-
-    def _is_machine_exhausted(self) -> bool:
-        now = self.clock.monotonic()
-        if now < self._machine_due:
-            return False
-        machine = read_machine()
-        self._machine_due = now + machine.next_look_s(self.budget.fill_rate)
-        return machine.is_exhausted
-
-    def _stopped(self, ram_bytes: int, how: str) -> BudgetError:
-        """Kill it, and return what the user is told."""
-        with self.tree.held(but=self.worker.pid):
-            room_bytes = self.budget.guard_bytes // 4
-            await_stacks(self.worker, self.path, self.tree, self.clock, room_bytes)
-            self.worker.kill(self.newcomers, self.clock)
-        await_memory(self.clock)
-        where = read_where(self.path)
-        place = f" in {where}" if where else ""
-        return self._error(f"{how} at {format_bytes(ram_bytes)}{place}")
-
-    def _refused(self, failure: Failed) -> BudgetError:
-        place = f" in {failure.where}" if failure.where else ""
-        return self._error(f"refused more{place} ({failure.message})")
-
-    def _error(self, what: str) -> BudgetError:
-        return BudgetError(
-            job=self.job,
-            budget=format_bytes(self.budget.limit_bytes),
-            problem=f"before it began, while it was read and planned, it was {what}",
-            needed="a larger size",
-        )
+def _refusal(
+    job: str, budget_bytes: int, how: str, where: str | None, words: str = ""
+) -> BudgetError:
+    """Return what the user is told of a planner that needs too much."""
+    place = f" in {where}" if where else ""
+    return BudgetError(
+        job=job,
+        budget=format_bytes(budget_bytes),
+        problem="before it began, while it was read and planned, it was "
+        f"{how}{place}{words}",
+        needed="a larger size",
+    )
 
 
 def _silent(job: str, status: int, tail: str) -> ReportedError:

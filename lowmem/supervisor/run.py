@@ -29,11 +29,11 @@ from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
-from lowmem.supervisor import ask, decide
+from lowmem.supervisor import ask, decide, endings
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
-from lowmem.supervisor.incident import incident_of
+from lowmem.supervisor.device import JobDevice
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
@@ -163,7 +163,7 @@ def _in_time(order: JobOrder, session: Session) -> Iterator[Callable[[], bool]]:
         yield lambda: session.stops.count > 0 or is_late()
     except StoppedError as error:
         asked = f"{asked_by(session.stops.by)}, {error.reason}"
-        reason = decide.IN_TIME if is_late() else asked
+        reason = endings.IN_TIME if is_late() else asked
         raise StoppedError(job=order.name, reason=reason) from error
 
 
@@ -252,11 +252,11 @@ class SupervisedRun:
         while True:
             self._refuse_if_stopped()
             ending, course = self._attempt(course)
-            verdict = decide.on_ending(course, self._policy, ending)
-            incident = incident_of(course, ending)
+            verdict = endings.on_ending(course, self._policy, ending)
+            incident = endings.incident_of(course, ending)
             if incident is not None:
-                self._record_incident(incident, decide.action_of(verdict))
-            if isinstance(verdict, decide.End):
+                self._record_incident(incident, endings.action_of(verdict))
+            if isinstance(verdict, endings.End):
                 return self._end(verdict, ending)
             course = verdict.course
 
@@ -282,17 +282,17 @@ class SupervisedRun:
         if has_time and not self._session.stops.count:
             return
         asked = asked_by(self._session.stops.by)
-        reason = decide.IN_TIME if not has_time else asked
+        reason = endings.IN_TIME if not has_time else asked
         error = StoppedError(job=self._order.name, reason=reason)
         self._write_end("stopped", error.exit_code, str(error))
         raise error
 
-    def _attempt(self, course: decide.Course) -> tuple[decide.Ending, decide.Course]:
+    def _attempt(self, course: decide.Course) -> tuple[endings.Ending, decide.Course]:
         self._attempts += 1
         order, session = self._order, self._session
         with contextlib.ExitStack() as stack:
             gpu = stack.enter_context(GpuSampler())
-            device = gpu.read()
+            device = JobDevice.before_a_worker(gpu)
             aside = Aside()
             telemetry = Telemetry(
                 session.space, order.name, self._attempts, session.clock, aside
@@ -300,19 +300,15 @@ class SupervisedRun:
             attempt = Attempt(
                 number=self._attempts,
                 request=self._request(course),
-                course=course,
                 policy=self._policy,
                 deadline=order.deadline,
                 tempo=self._tempo,
-                vram_base_bytes=device.used_bytes if device else 0,
-                vram_total_bytes=device.total_bytes if device else None,
-                device_name=device.name if device else None,
+                device=device,
                 last_journaled_cycle=session.past().of(order.name).last_cycle,
                 tools=Instruments(
                     space=session.space,
                     clock=session.clock,
                     tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
-                    gpu=gpu,
                     journal=session.journal,
                     telemetry=stack.enter_context(telemetry),
                     screen=stack.enter_context(_screen(order)),
@@ -323,9 +319,9 @@ class SupervisedRun:
                     mirror=session.mirror,
                 ),
             )
-            ending = attempt.watch()
+            ending, course = attempt.run(course)
         self._tempo, self._startup_s = attempt.tempo, attempt.startup_s
-        return ending, attempt.course
+        return ending, course
 
     def _request(self, course: decide.Course) -> Run:
         order = self._order
@@ -349,7 +345,7 @@ class SupervisedRun:
             rebuild=self._rebuild,
         )
 
-    def _record_incident(self, broke: decide.Broke, action: str) -> None:
+    def _record_incident(self, broke: endings.Broke, action: str) -> None:
         self._session.journal.write(
             Incident(
                 job=self._order.name,
@@ -369,7 +365,7 @@ class SupervisedRun:
         state: State,
         exit_code: int,
         message: str = "",
-        finished: decide.Finished | None = None,
+        finished: endings.Finished | None = None,
     ) -> None:
         self._session.journal.write(
             JobEnded(
@@ -384,10 +380,10 @@ class SupervisedRun:
             )
         )
 
-    def _end(self, verdict: decide.End, ending: decide.Ending) -> str:
+    def _end(self, verdict: endings.End, ending: endings.Ending) -> str:
         """Record the end; return the good news or raise the bad."""
         name = self._order.name
-        finished = ending if isinstance(ending, decide.Finished) else None
+        finished = ending if isinstance(ending, endings.Finished) else None
         if verdict.state == "done":
             self._write_end("done", verdict.exit_code, finished=finished)
             tell_done(self._session.mirror, self._session.past(), name)

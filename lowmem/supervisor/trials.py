@@ -7,30 +7,28 @@ worker is, and killed at the budget: then that size does not fit.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, StoppedError
 from lowmem.base.files import remove
-from lowmem.memory.budget import Pressure, RamBudget
+from lowmem.memory.budget import RamBudget
+from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
 from lowmem.memory.process import TreeSampler, anonymous_bytes
+from lowmem.memory.watch import Watch
 from lowmem.protocol.messages import (
     DEVICE_MEMORY_ERROR,
     Committed,
     Failed,
     Run,
-    Started,
 )
-from lowmem.supervisor.last_moments import await_stacks
+from lowmem.supervisor.endings import Broke
 from lowmem.supervisor.process import WorkerProcess, worker_environment
 from lowmem.supervisor.remembered import TrialPeak
-from lowmem.supervisor.stacks import read_where
-from lowmem.supervisor.suspend import Suspension
-from lowmem.supervisor.urgency import stand_back, urgent
+from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +36,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.memory.process import TreeReading
     from lowmem.protocol.job import Device
-    from lowmem.protocol.messages import Answer, PlannedTrial
+    from lowmem.protocol.messages import PlannedTrial
     from lowmem.supervisor.order import JobOrder
 
 # seconds between two readings: short, since a trial has few steps to show its peak in.
@@ -103,42 +100,46 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
         ram_budget_bytes=order.ram_budget_bytes,
         vram_budget_bytes=order.vram_budget_bytes,
         cycle_steps=trial.points,
+        is_followed=bench.device == "cpu",
     )
 
 
 def _watched(
     request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench
 ) -> TrialPeak | None:
+    budget = RamBudget(
+        limit_bytes=order.ram_budget_bytes, fill_rate=measured_fill_rate()
+    )
     with TreeSampler(os.getpid()) as tree:
-        worker = WorkerProcess(
-            request,
-            environment=_environment(order, bench.device),
-            log=bench.space.log(request.job),
+        watched = Watched(
+            worker=WorkerProcess(
+                request,
+                environment=_environment(order, bench.device),
+                log=bench.space.log(request.job),
+            ),
+            watch=Watch(
+                tree=tree, budget=budget, clock=bench.clock, longest_s=_INTERVAL_S
+            ),
+            tree=tree,
+            stacks=bench.space.stacks(request.job),
+            find_others=tree.find_pids,
+            is_limited=request.is_followed,
         )
-        watch = _Watch(
-            tree,
-            worker,
-            RamBudget(limit_bytes=order.ram_budget_bytes),
-            bench.space.stacks(request.job),
-        )
-        try:
-            with urgent(), Suspension(bench.clock) as suspension:
-                stand_back(worker.pid)
-                is_whole = watch.to_the_end(bench, order.name, suspension)
-        finally:
-            worker.kill(tree.find_pids, bench.clock)
-            with contextlib.suppress(ChildProcessError):
-                worker.wait()
-    if is_whole is None:
+        trying = OneAnswer(watched, bench.is_over, Committed | Failed)
+        watched.to_the_end(trying)
+    stop = stop_of(trying, order.name)
+    if not isinstance(trying.answer, Committed) and stop is None:
         return None
+    # What was refused was never in use: it needs more than the budget all the same.
+    least_bytes = budget.hard_bytes if stop is not None else 0
     return TrialPeak(
         settings=trial.settings,
         options=trial.options,
         # This process may be the command line, larger than what supervises a run.
-        ram_bytes=max(0, watch.peak_bytes - anonymous_bytes()),
-        is_whole=is_whole,
+        ram_bytes=max(0, max(trying.peak_bytes, least_bytes) - anonymous_bytes()),
+        is_whole=stop is None,
         ram_budget_bytes=order.ram_budget_bytes,
-        where=watch.where,
+        where=stop.where if stop is not None else None,
     )
 
 
@@ -152,77 +153,26 @@ def _environment(order: JobOrder, device: Device) -> dict[str, str]:
     )
 
 
-class _Watch:
-    """Reads a trial's memory until it has committed, or the budget is used up.
+def stop_of(trying: OneAnswer, job: str) -> Broke | Failed | None:
+    """Return what ended a trial for lack of RAM; None for one that did not.
 
-    Shared memory that the job does not map may be another program's, so it may end a
-    trial, but is not remembered as a need of the job.
+    Shared memory that the job does not map may be another program's, and what the machine
+    lacks others have taken: either may end a trial, but is not remembered as a need of
+    the job. What a device lacks is left to the run: its peak in RAM would be remembered
+    as one that was too large.
+
+    Raises
+    ------
+    StoppedError
+        If an end was wanted.
     """
-
-    def __init__(
-        self, tree: TreeSampler, worker: WorkerProcess, budget: RamBudget, stacks: Path
-    ) -> None:
-        self._tree = tree
-        self._worker = worker
-        self._budget = budget
-        self._stacks = stacks
-        self._is_ready = False
-        self.peak_bytes = 0
-        self.where: str | None = None
-
-    def to_the_end(self, bench: Bench, job: str, suspension: Suspension) -> bool | None:
-        """Return whether the trial stayed below the budget; None if it failed."""
-        while self._worker.is_open:
-            if bench.is_over():
-                raise StoppedError(
-                    job=job, reason="while its memory was being measured"
-                )
-            suspension.heed(self._tree)
-            self._worker.wake()
-            reading = self._read()
-            if self._is_beyond(reading.ram_bytes - reading.unmapped_bytes):
-                self._find_line(bench.clock)
-                return False
-            if self._is_beyond(reading.ram_bytes):
-                return None
-            next_s = self._budget.next_interval_s(reading.most_bytes)
-            interval_s = min(next_s, _INTERVAL_S)
-            for answer in self._worker.receive(interval_s):
-                if isinstance(answer, Committed):
-                    self._read()
-                    return True
-                if isinstance(answer, Failed):
-                    self.where = answer.where
-                    return _is_too_large(answer)
-                self._is_ready = self._is_ready or isinstance(answer, Started)
+    watched, answer = trying.watched, trying.answer
+    stop = watched.ending
+    if isinstance(stop, Broke) and stop.verdict == "signal":
+        raise StoppedError(job=job, reason="while its memory was being measured")
+    if isinstance(stop, Broke) and stop.verdict == "ram_limit":
+        own_bytes = (stop.ram_bytes or 0) - stop.unmapped_bytes
+        return stop if own_bytes > watched.watch.budget.hard_bytes else None
+    if not isinstance(answer, Failed) or answer.exit_code != EXIT_BUDGET:
         return None
-
-    def _find_line(self, clock: Clock) -> None:
-        """Ask which line the worker is at; one that is not ready would die of that."""
-        if self._is_ready:
-            room_bytes = self._budget.guard_bytes // 4
-            with self._tree.held(but=self._worker.pid):
-                await_stacks(self._worker, self._stacks, self._tree, clock, room_bytes)
-            self.where = read_where(self._stacks)
-
-    def _is_beyond(self, used_bytes: int) -> bool:
-        return self._budget.pressure(used_bytes) is Pressure.HARD
-
-    def _read(self) -> TreeReading:
-        reading = self._tree.read()
-        if self._is_beyond(reading.ram_bytes) and not reading.is_exact:
-            reading = self._tree.refine()
-        own_bytes = reading.ram_bytes - reading.unmapped_bytes
-        self.peak_bytes = max(self.peak_bytes, own_bytes)
-        return reading
-
-
-def _is_too_large(failure: Answer) -> bool | None:
-    """Return False for a trial that asked for too much RAM; None for another failure.
-
-    What a device lacks is left to the run: its peak in RAM would be remembered as one
-    that was too large.
-    """
-    if not isinstance(failure, Failed) or failure.exit_code != EXIT_BUDGET:
-        return None
-    return None if failure.kind == DEVICE_MEMORY_ERROR else False
+    return None if answer.kind == DEVICE_MEMORY_ERROR else answer

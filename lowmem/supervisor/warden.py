@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from lowmem.base.signals import withheld
+from lowmem.base.child import started
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,17 +61,15 @@ class Warden:
         mark = os.urandom(8).hex()
         shell_end, self._pipe = os.pipe()
         # A signal to all processes of a job must not take it first.
-        with contextlib.suppress(OSError), withheld():
-            subprocess.run(
+        with contextlib.suppress(OSError):
+            shell = started(
                 ["/bin/sh", "-c", _SCRIPT, "lowmem-warden", f"{_VARIABLE}={mark}"],
                 stdin=shell_end,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                environment={"PATH": os.environ.get("PATH", os.defpath)},
                 # Nor must a kill of the whole group.
-                start_new_session=True,
-                check=False,
+                is_apart=True,
             )
+            shell.wait()
         os.close(shell_end)
         # What this process was started with stays as it is: it carries no mark itself.
         os.environ[_VARIABLE] = mark

@@ -5,8 +5,8 @@ go to the descriptor named in its argument. `__main__` is the order of starting 
 `dispatch` turns requests into answers, `cycles` runs a job, `registry` finds jobs.
 
 Public, for authors of jobs, each loaded on first use: `Helper` and `serve`, a process of
-the job's own that answers bytes with bytes; `started` and `Process`, one that it speaks to
-in its own way.
+the job's own that answers bytes with bytes; `beside` and `Child`, one that it speaks to in
+its own way.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
-    from lowmem.worker.helper import Helper, Process, serve, started
+    from lowmem.base.child import Child
+    from lowmem.worker.helper import Helper, beside, serve
 
 __all__ = [
+    "Child",
     "Helper",
-    "Process",
+    "beside",
     "serve",
-    "started",
 ]
 
 __getattr__ = names_of(
     __name__,
     {
-        "lowmem.worker.helper": ["Helper", "Process", "serve", "started"],
+        "lowmem.base.child": ["Child"],
+        "lowmem.worker.helper": ["Helper", "beside", "serve"],
     },
 )

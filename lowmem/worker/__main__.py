@@ -7,18 +7,17 @@ anything of the job imported.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import signal
 import sys
 import traceback
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.files import make_folder, storage_errors
+from lowmem.base.parent import begin, volunteer_for_oom_killer
 from lowmem.protocol.messages import MEMORY_ERROR, Run, request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     _Identity = tuple[int, int]
 
-_PR_SET_PDEATHSIG = 1
 # The kernel's own killer is to take the worker, not the notebook beside it.
 _OOM_SCORE = b"800"
 
@@ -38,14 +36,14 @@ _OOM_SCORE = b"800"
 def main(answers_fd: int, supervisor_pid: int, *inherited_fds: int) -> int:
     """Serve one request; return the exit status."""
     own_pid = os.getpid()
-    _die_with(supervisor_pid)
+    begin(answers_fd, supervisor_pid)
     # A forked child that outlives this process must not keep the workspace locked.
     inherited = {descriptor: _identity(descriptor) for descriptor in inherited_fds}
     os.register_at_fork(after_in_child=partial(_close, inherited))
-    for descriptor in (answers_fd, *inherited_fds):
+    for descriptor in inherited_fds:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call's own form
     leave_stops_to(supervisor_pid)
-    _volunteer_for_the_oom_killer()
+    volunteer_for_oom_killer(_OOM_SCORE)
     channel = Channel.of_this_process(answers_fd, SystemClock())
     os.register_at_fork(after_in_child=channel.forked)
     line = channel.read_request()
@@ -90,22 +88,6 @@ def _identity(descriptor: int) -> _Identity | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _die_with(supervisor_pid: int) -> None:
-    """Be killed when the supervisor's main thread ends, however it ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # It may have ended before the line above.
-    if os.getppid() != supervisor_pid:
-        os._exit(1)
-
-
-def _volunteer_for_the_oom_killer() -> None:
-    try:
-        Path("/proc/self/oom_score_adj").write_bytes(_OOM_SCORE)
-    except OSError:
-        return  # Not Linux, or not allowed: the other guards remain.
 
 
 def _prepare_stacks(request: Request) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from msgspec.structs import replace
 
+from lowmem.base.parent import say
 from lowmem.protocol.messages import (
     Committed,
     Drain,
@@ -83,13 +84,8 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send one message; the process ends if the supervisor has gone."""
-        data = line_from_message(message)
-        try:
-            with self._sending:
-                while data:
-                    data = data[os.write(self._answers_fd, data) :]
-        except BrokenPipeError:
-            os._exit(1)
+        with self._sending:
+            say(self._answers_fd, line_from_message(message))
 
     def fail(self, failure: Failed) -> None:
         """Send why the job cannot go on, in a length that can be read."""

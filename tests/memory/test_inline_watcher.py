@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lowmem.inline.messages import Follow
 from lowmem.inline.watcher import Watcher
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.proc import field_bytes
@@ -64,9 +65,9 @@ def test_memory_given_back_during_a_reading_is_not_allowed_twice():
         budget = RamBudget(limit_bytes=200 * MIB)
         with TreeSampler(process.pid, is_root_shared=True) as tree:
             sampler = GivesBackFirst(tree, process)
-            watcher = Watcher(process.pid, budget, 0, tree, sampler)
-            watcher._follows, watcher._most_bytes = True, 10**12
-            watcher._look()
+            watcher = Watcher(process.pid, budget, 0, tree, sampler, 1)
+            watcher._take(Follow(most_bytes=10**12))
+            watcher._watch.look(watcher._act)
             left_bytes = budget.limit_bytes - tree.read().ram_bytes
         limit, _ = resource.prlimit(process.pid, resource.RLIMIT_DATA)
         after_bytes = data_bytes(process.pid)

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
 from lowmem.memory.process import anonymous_bytes
 from lowmem.protocol.mirroring import Durable, JobCommitted, Keep
@@ -38,6 +37,6 @@ def test_the_mirror_takes_less_than_it_is_planned_to_while_it_sends(tmp_path):
                 answers = helper.receive(0.01)
                 n_durable += sum(isinstance(answer, Durable) for answer in answers)
     finally:
-        helper.end(SystemClock())
+        helper.end()
     assert n_durable == 2
     assert 5 * MIB < most < MIRROR_BYTES, f"{most / MIB:.1f} MiB"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 from lowmem.worker.helper import serve
 
 
-def answer(request: bytes) -> bytes:
+def answer(times: str, request: bytes) -> bytes:
     word, _, rest = request.partition(b" ")
     if word == b"no-memory":
         raise MemoryError
@@ -18,8 +19,8 @@ def answer(request: bytes) -> bytes:
         sys.stdout.write(f"{rest.decode()}\n")
         sys.stdout.flush()
         os.write(1, b"straight\n")
-    return rest[::-1] * int(sys.argv[1])
+    return rest[::-1] * int(times)
 
 
 if __name__ == "__main__":
-    serve(answer)
+    serve(lambda arguments: partial(answer, *arguments))

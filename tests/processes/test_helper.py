@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from lowmem.base.signals import STOP_SIGNALS
 from lowmem.worker.helper import Helper
+from tests.processes.lowmem_runs import until
 
 pytestmark = pytest.mark.process
 
@@ -88,6 +90,23 @@ def test_a_helper_is_gone_once_its_block_ends(monkeypatch):
         pid = helper.pid
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid)
+
+
+def test_a_helper_outlives_the_thread_that_started_it(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    started = []
+
+    def start():
+        helper = Helper(MODULE, "1")
+        started.append(helper)
+        helper.ask(b"turn it is there")
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    until(lambda: not Path(f"/proc/self/task/{thread.native_id}").exists())
+    with started[0] as helper:
+        assert helper.ask(b"turn abc") == b"cba"
 
 
 def test_a_helper_ends_with_a_worker_that_is_killed():

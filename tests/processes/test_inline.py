@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -174,6 +176,22 @@ def test_after_a_stop_for_memory_the_next_arguments_are_tried():
     assert block(mib=200) == 10
     with pytest.raises(lowmem.BudgetExceededError):
         lowmem.supervised(ram="100MiB")(lambda: tried.append(fill(200)))()
+
+
+def test_a_call_is_watched_wherever_its_temporary_files_are(tmp_path, monkeypatch):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    @lowmem.supervised(ram="100MiB")
+    def shares():
+        # No limit of the kernel's stops it, only the watch.
+        held = mmap.mmap(-1, 200 * MIB)
+        for place in range(0, len(held), mmap.PAGESIZE):
+            held[place] = 1
+
+    with pytest.raises(lowmem.BudgetExceededError, match="in shares"):
+        shares()
 
 
 def test_an_exception_comes_back_with_its_name_traceback_and_line():

@@ -122,6 +122,21 @@ def test_a_trial_that_passes_the_budget_is_stopped_and_the_job_refused(job, tmp_
     assert not trial["is_whole"]
 
 
+def test_a_trial_is_refused_at_its_line_what_a_run_would_be_refused(tmp_path):
+    # Reserved and hardly touched: what is in use never comes near the budget.
+    reserving = GREEDY.replace("import time", "import time, numpy").replace(
+        "fresh = [", "fresh = numpy.empty(2**32, 'u1') is None or ["
+    )
+    space = tmp_path / "w"
+    ended = run(job_file(tmp_path, reserving), space, "1G")
+    assert ended.status == 73, ended
+    assert not attempts(space)
+    assert "a trial run of it was stopped" in ended.paragraph
+    assert "in job.py:12 in greedy" in ended.paragraph
+    # What was refused is no measurement of what would do.
+    assert not plan_of(tmp_path / "job.py", space, "1G")["fits"]
+
+
 def test_where_a_run_was_stopped_the_next_one_starts_below(tmp_path):
     # Its trials cannot know: the memory comes after them.
     late = GREEDY.replace('10 * ctx.settings["block"]', LATE).replace(

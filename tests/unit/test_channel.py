@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.base.lines import Lines, LineTooLongError
 from lowmem.protocol.messages import Logged, Progressed, line_from_message
-from lowmem.supervisor.lines import Lines, LineTooLongError
 from lowmem.worker.channel import LONGEST_LINE, LineForwarder, cut, cut_middle
 
 # Lone surrogates too, which no encoding can hold.

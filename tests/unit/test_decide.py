@@ -13,27 +13,34 @@ from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor.decide import (
-    CRASH_LIMIT,
-    DEATH_LIMIT,
     GROWTH_SHARE,
-    Broke,
     Course,
-    End,
-    Finished,
+    DeviceLost,
+    Drain,
+    Kill,
     Leaving,
-    Left,
-    Order,
     Policy,
-    Restart,
-    action_of,
+    Reading,
+    Signalled,
+    TimeUp,
     begin_attempt,
     has_time,
     on_commit,
-    on_ending,
-    on_leave_request,
-    on_pressure,
+    on_event,
 )
-from lowmem.supervisor.incident import incident_of
+from lowmem.supervisor.endings import (
+    CRASH_LIMIT,
+    DEATH_LIMIT,
+    Broke,
+    End,
+    Finished,
+    Left,
+    Restart,
+    action_of,
+    incident_of,
+    on_ending,
+    seen_from_device,
+)
 from lowmem.supervisor.verdict import verdict_of_failure
 
 BUDGET = 1000
@@ -41,6 +48,7 @@ POLICY = Policy(
     ladder=({"block": 8}, {"block": 4}, {"block": 2}),
     budget=RamBudget(limit_bytes=BUDGET),
 )
+KILL, DRAIN = Kill(verdict="ram_limit", has_stacks=True), Drain(has_stacks=True)
 MEMORY = ("ram_limit", "vram_limit", "machine_limit", "kernel_oom")
 
 
@@ -48,30 +56,41 @@ def failed(exit_code, kind="Error"):
     return Failed(kind=kind, exit_code=exit_code, message="what it said")
 
 
+def on_pressure(course, pressure):
+    return on_event(course, Reading(pressure))
+
+
+def asked_to_leave(course, reason):
+    """By a signal; or as it is from the last commit in time on."""
+    if reason is Leaving.STOP:
+        return on_event(course, Signalled())
+    return on_commit(course, POLICY, 10, is_last_chance=True)[0], Drain()
+
+
 # --- pressure ---------------------------------------------------------------------
 
 
 def test_no_pressure_changes_nothing():
-    assert on_pressure(Course(), Pressure.NORMAL) == (Course(), Order.NOTHING)
+    assert on_pressure(Course(), Pressure.NORMAL) == (Course(), None)
 
 
 def test_soft_pressure_asks_once_for_a_commit():
     course, order = on_pressure(Course(), Pressure.SOFT)
-    assert (course.leaving, order) == (Leaving.RECYCLE, Order.DRAIN)
-    assert on_pressure(course, Pressure.SOFT) == (course, Order.NOTHING)
+    assert (course.leaving, order) == (Leaving.RECYCLE, DRAIN)
+    assert on_pressure(course, Pressure.SOFT) == (course, None)
 
 
 @pytest.mark.parametrize("leaving", [None, *Leaving])
 @pytest.mark.parametrize("is_soft_spent", [False, True])
 def test_hard_pressure_kills_in_every_state(leaving, is_soft_spent):
     course = Course(leaving=leaving, is_soft_spent=is_soft_spent)
-    assert on_pressure(course, Pressure.HARD) == (course, Order.KILL)
+    assert on_pressure(course, Pressure.HARD) == (course, KILL)
 
 
 def test_soft_then_hard_is_a_kill_and_the_next_worker_has_less():
     course, _ = on_pressure(Course(), Pressure.SOFT)
     course, order = on_pressure(course, Pressure.HARD)
-    assert order is Order.KILL
+    assert order == KILL
     verdict = on_ending(course, POLICY, Broke(verdict="ram_limit"))
     assert verdict.course.rung == 1
 
@@ -83,7 +102,7 @@ def test_a_fresh_worker_under_soft_pressure_is_replaced_only_once():
     verdict = on_ending(course, POLICY, Left())
     assert isinstance(verdict, Restart)
     course = begin_attempt(verdict.course)
-    assert on_pressure(course, Pressure.SOFT) == (course, Order.NOTHING)
+    assert on_pressure(course, Pressure.SOFT) == (course, None)
     assert on_commit(course, POLICY, 960)[1]
 
 
@@ -93,7 +112,41 @@ def test_soft_pressure_after_a_good_first_cycle_may_be_replaced_again_and_again(
     course, goes_on = on_commit(course, POLICY, 960)
     assert not goes_on
     assert not course.is_soft_spent
-    assert on_pressure(begin_attempt(course), Pressure.SOFT)[1] is Order.DRAIN
+    assert on_pressure(begin_attempt(course), Pressure.SOFT)[1] == DRAIN
+
+
+@pytest.mark.parametrize("verdict", ["ram_limit", "vram_limit", "machine_limit"])
+@pytest.mark.parametrize("leaving", [None, *Leaving])
+def test_whatever_memory_is_used_up_the_worker_is_killed_for_that(verdict, leaving):
+    course = Course(leaving=leaving)
+    order = Kill(verdict=verdict, has_stacks=True)
+    assert on_event(course, Reading(Pressure.HARD, verdict)) == (course, order)
+
+
+@pytest.mark.parametrize("leaving", [None, *Leaving])
+def test_the_end_of_the_time_kills_a_worker_and_asks_where_it_is(leaving):
+    course = Course(leaving=leaving)
+    order = Kill(verdict="time", has_stacks=True)
+    assert on_event(course, TimeUp()) == (course, order)
+
+
+@pytest.mark.parametrize("leaving", [None, *Leaving])
+def test_a_worker_whose_device_is_gone_is_killed_and_not_waited_for(leaving):
+    course = Course(device="gpu", leaving=leaving)
+    assert on_event(course, DeviceLost()) == (course, Kill(verdict="error"))
+    broke = seen_from_device(Broke(verdict="error"), is_there=False, vram_bytes=5)
+    assert (broke.is_device_lost, broke.vram_bytes) == (True, 5)
+    if leaving is not Leaving.STOP:
+        assert on_ending(course, POLICY, broke).course.device == "cpu"
+
+
+@pytest.mark.parametrize("leaving", [None, *Leaving])
+def test_who_will_not_wait_for_a_commit_has_the_worker_killed(leaving):
+    event = Signalled("SIGINT", is_urgent=True)
+    course, order = on_event(Course(leaving=leaving), event)
+    assert order == Kill(verdict="signal", signal="SIGINT")
+    end = on_ending(course, POLICY, Broke(verdict="signal", signal="SIGINT"))
+    assert (end.state, end.message) == ("stopped", "killed, asked to, by SIGINT")
 
 
 # --- leaving ----------------------------------------------------------------------
@@ -103,8 +156,8 @@ def test_soft_pressure_after_a_good_first_cycle_may_be_replaced_again_and_again(
     ("reason", "words"), [(Leaving.STOP, "asked to"), (Leaving.TIME, "time budget")]
 )
 def test_a_worker_asked_to_leave_does_so_at_its_next_commit(reason, words):
-    course, order = on_leave_request(Course(), reason)
-    assert order is Order.DRAIN
+    course, order = asked_to_leave(Course(), reason)
+    assert order == Drain()
     course, goes_on = on_commit(course, POLICY, 10)
     assert not goes_on
     end = on_ending(course, POLICY, Left())
@@ -113,7 +166,7 @@ def test_a_worker_asked_to_leave_does_so_at_its_next_commit(reason, words):
 
 
 def test_what_the_user_and_the_journal_are_told_of_a_stop_names_its_signal():
-    course, _ = on_leave_request(Course(), Leaving.STOP, "SIGUSR1")
+    course, _ = on_event(Course(), Signalled("SIGUSR1"))
     course, _ = on_commit(course, POLICY, 10)
     assert on_ending(course, POLICY, Left()).message == "asked to, by SIGUSR1"
     assert incident_of(course, Left()) == Broke(verdict="signal", signal="SIGUSR1")
@@ -128,15 +181,15 @@ def test_what_the_user_and_the_journal_are_told_of_a_stop_names_its_signal():
 
 def test_a_stop_while_a_worker_is_being_replaced_stops():
     course, _ = on_pressure(Course(), Pressure.SOFT)
-    course, _ = on_leave_request(course, Leaving.STOP)
+    course, _ = on_event(course, Signalled())
     course, _ = on_commit(course, POLICY, 10)
     assert on_ending(course, POLICY, Left()).exit_code == 75
 
 
 def test_pressure_after_a_stop_does_not_turn_it_into_a_replacement():
-    course, _ = on_leave_request(Course(), Leaving.STOP)
+    course, _ = on_event(Course(), Signalled())
     course, order = on_pressure(course, Pressure.SOFT)
-    assert (course.leaving, order) == (Leaving.STOP, Order.NOTHING)
+    assert (course.leaving, order) == (Leaving.STOP, None)
 
 
 @pytest.mark.parametrize("verdict", ["signal", "crash", *MEMORY])
@@ -186,7 +239,7 @@ def test_a_worker_is_started_only_where_there_is_time_for_it_to_get_to_a_commit(
 
 
 def test_a_job_that_finishes_while_it_is_asked_to_stop_is_done():
-    course, _ = on_leave_request(Course(), Leaving.STOP)
+    course, _ = on_event(Course(), Signalled())
     end = on_ending(course, POLICY, Finished(published=(), summary={}))
     assert (end.state, end.exit_code) == ("done", 0)
 
@@ -366,10 +419,10 @@ def test_every_course_of_events_gives_an_allowed_decision(events):
     for kind, fact in events:
         if kind == "pressure":
             course, order = on_pressure(course, fact)
-            assert (order is Order.KILL) == (fact is Pressure.HARD)
+            assert (order == KILL) == (fact is Pressure.HARD)
             continue
         if kind == "leave":
-            course, _ = on_leave_request(course, fact)
+            course, _ = asked_to_leave(course, fact)
             continue
         if kind == "commit":
             was_leaving = course.leaving

@@ -166,7 +166,7 @@ def test_a_process_that_is_refused_memory_says_so():
 def test_whoever_packs_ends_as_a_process_that_decodes_for_it_ended(monkeypatch):
     ended = []
     with decoding_processes(1, decoder(), SLOTS) as (helper,):
-        helper._process.send_signal(signal.SIGSEGV)
+        helper._process.signal(signal.SIGSEGV)
         monkeypatch.setattr(os, "kill", lambda *words: ended.append(words))
         with pytest.raises(RuntimeError):
             helper.take()

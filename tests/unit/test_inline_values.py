@@ -12,9 +12,14 @@ from lowmem.base.frames import is_library
 from lowmem.base.inline_errors import ReturnValueError
 from lowmem.inline.messages import (
     Breached,
+    End,
     Ended,
+    Follow,
+    Pause,
     Ready,
+    WatchChild,
     line_from_word,
+    order_from_line,
     word_from_line,
 )
 from lowmem.inline.values import decode, encode
@@ -82,6 +87,21 @@ def test_every_word_of_the_watcher_is_one_line_and_reads_back_the_same(word):
     line = line_from_word(word)
     assert line.count(b"\n") == 1
     assert word_from_line(line) == word
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Follow(most_bytes=1),
+        Pause(),
+        WatchChild(pid=2, stacks="/tmp/a folder\n/stacks"),
+        End(),
+    ],
+)
+def test_every_order_to_the_watcher_is_one_line_and_reads_back_the_same(order):
+    line = line_from_word(order)
+    assert line.count(b"\n") == 1
+    assert order_from_line(line) == order
 
 
 @pytest.mark.parametrize(

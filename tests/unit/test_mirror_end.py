@@ -49,7 +49,7 @@ class Silent:
     def receive(self, *_):
         return []
 
-    def end(self, _):
+    def end(self):
         self.is_ended = True
 
 

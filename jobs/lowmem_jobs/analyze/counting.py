@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ from lowmem_jobs.stats.density import Smoother
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -124,12 +124,13 @@ class Counters:
         return np.frombuffer(answer, dtype=_FOUND).reshape(len(run), _N_FOUND)
 
 
-def _main(path: str, n_rows: str, n_columns: str, block_rows: str) -> None:
+def _answers(arguments: Sequence[str]) -> Callable[[bytes], bytes]:
+    path, n_rows, n_columns, block_rows = arguments
     shape = {"n_rows": int(n_rows), "n_columns": int(n_columns)}
     columns = Columns(Path(path), **shape, is_written=False)
     counter = Counter(columns, int(block_rows))
-    serve(lambda run: counter.count(np.frombuffer(run, dtype=PAIR)).tobytes())
+    return lambda run: counter.count(np.frombuffer(run, dtype=PAIR)).tobytes()
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    serve(_answers)

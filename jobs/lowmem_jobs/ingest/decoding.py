@@ -1,22 +1,20 @@
 """A process that does nothing but decode: ``python -m lowmem_jobs.ingest.decoding``.
 
-Its one argument is a `Work` in JSON. Each line of its input, a slot and the tasks in
+Its own argument is a `Work` in JSON. Each line of its input, a slot and the tasks in
 it, is answered by a line: for each image why it is unreadable, or null where its pixels
 are in the slot. It ends with its input, and with the thread that started it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
-import sys
 import warnings
 from dataclasses import asdict, dataclass
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Self
 
+from lowmem.base.parent import answer_lines
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.recipe import Frame
@@ -24,9 +22,8 @@ from lowmem_jobs.ingest.tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_PR_SET_PDEATHSIG = 1
 # The answer where memory was refused.
 NO_MEMORY = "no memory"
 
@@ -37,15 +34,12 @@ class Work:
 
     Attributes
     ----------
-    parent
-        The process that started it.
     memory, turns
         Descriptors of the shared memory, and of the file of `Turns`.
     slots, frame
         How that memory is divided, and how images are cut and scaled.
     """
 
-    parent: int
     memory: int
     turns: int
     slots: Slots
@@ -65,23 +59,23 @@ class Work:
         return cls(frame=Frame(**frame), slots=Slots(**slots), **fields)
 
 
-def main(work: Work) -> None:
-    """Decode until there is nothing more to do."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # It may have ended before the line above.
-    if os.getppid() != work.parent:
-        return
+def answers(arguments: Sequence[str]) -> Callable[[bytes], bytes]:
+    """Return what answers each line of the process that packs."""
+    (text,) = arguments
+    work = Work.from_text(text)
     warnings.filterwarnings("ignore", module=r"PIL\.")
     decoder = Decoder(work.frame, turns=Turns(work.turns))
-    with mmap(work.memory, work.slots.n_bytes) as memory:
-        for line in sys.stdin.buffer:
-            slot, tasks = json.loads(line)
-            try:
-                answer: object = _decode(decoder, memory, work.slots, slot, tasks)
-            except MemoryError:
-                answer = NO_MEMORY
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+    memory = mmap(work.memory, work.slots.n_bytes)
+
+    def answer(line: bytes) -> bytes:
+        slot, tasks = json.loads(line)
+        try:
+            found: object = _decode(decoder, memory, work.slots, slot, tasks)
+        except MemoryError:
+            found = NO_MEMORY
+        return json.dumps(found).encode()
+
+    return answer
 
 
 def _decode(
@@ -109,6 +103,5 @@ def _decode(
 
 
 if __name__ == "__main__":
-    main(Work.from_text(sys.argv[1]))
-    sys.stdout.flush()
+    answer_lines(answers)
     os._exit(0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 from collections import deque
 from contextlib import ExitStack, contextmanager
 from io import FileIO
@@ -17,18 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.worker import started
+from lowmem.worker import beside
 from lowmem_jobs.ingest.decoding import NO_MEMORY, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lowmem.worker import Process
+    from lowmem.worker import Child
     from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Pixels
     from lowmem_jobs.ingest.tasks import Slots, Task
-
-_READ_BYTES = 2**16
 
 
 @contextmanager
@@ -47,17 +44,15 @@ def _started(decoder: Decoder, slots: Slots) -> Iterator[DecodingProcess]:
     with FileIO(os.memfd_create("lowmem-decode"), "r+") as file:
         file.truncate(slots.n_bytes)
         work = Work(
-            parent=os.getpid(),
             memory=file.fileno(),
             turns=decoder.turns.fileno(),
             slots=slots,
             frame=decoder.frame,
         )
-        process = started(
+        process = beside(
             "lowmem_jobs.ingest.decoding",
             work.text(),
             pass_fds=(work.memory, work.turns),
-            buffering=0,
         )
         with process as running, mmap(file.fileno(), slots.n_bytes) as memory:
             yield DecodingProcess(running, memory, slots)
@@ -66,16 +61,13 @@ def _started(decoder: Decoder, slots: Slots) -> Iterator[DecodingProcess]:
 class DecodingProcess:
     """One such process; batches come back in the order in which they were given."""
 
-    def __init__(self, process: Process, memory: mmap, slots: Slots) -> None:
-        assert process.stdin is not None  # noqa: S101 - for the type checker
-        assert process.stdout is not None  # noqa: S101 - as above
+    def __init__(self, process: Child, memory: mmap, slots: Slots) -> None:
         self._process = process
         self._memory = memory
         self._slots = slots
-        self._orders, self._answers = process.stdin, process.stdout
         self._given: deque[tuple[int, int]] = deque()
         self._next_slot = 0
-        self._heard = b""
+        self._heard: deque[bytes] = deque()
 
     def takes(self, tasks: Sequence[Task]) -> bool:
         """Return whether there is a slot, and these tasks fit into it."""
@@ -100,16 +92,14 @@ class DecodingProcess:
             at += len(task.data)
         heads = [(task.kind, task.numbers, len(task.data)) for task in tasks]
         self._given.append((slot, len(tasks)))
-        try:
-            self._orders.write(json.dumps([slot, heads]).encode() + b"\n")
-        except BrokenPipeError:
+        if not self._process.send(json.dumps([slot, heads]).encode() + b"\n"):
             self._end()
 
     def is_ready(self) -> bool:
         """Return whether the first batch is done."""
-        if b"\n" not in self._heard and select.select([self._answers], [], [], 0)[0]:
-            self._hear()
-        return b"\n" in self._heard
+        if not self._heard:
+            self._hear(0.0)
+        return bool(self._heard)
 
     def take(self) -> list[Pixels | str]:
         """Wait for the first batch: its images, or why they are unreadable.
@@ -119,10 +109,9 @@ class DecodingProcess:
         MemoryError
             If it was refused memory.
         """
-        while b"\n" not in self._heard:
-            self._hear()
-        line, _, self._heard = self._heard.partition(b"\n")
-        reasons = json.loads(line)
+        while not self._heard:
+            self._hear(None)
+        reasons = json.loads(self._heard.popleft())
         if reasons == NO_MEMORY:
             raise MemoryError
         slot, n_images = self._given.popleft()
@@ -138,15 +127,14 @@ class DecodingProcess:
             for image, reason in zip(images, reasons, strict=True)
         ]
 
-    def _hear(self) -> None:
-        heard = os.read(self._answers.fileno(), _READ_BYTES)
-        if not heard:
+    def _hear(self, timeout_s: float | None) -> None:
+        self._heard += self._process.lines(timeout_s)
+        if not self._process.is_open:
             self._end()
-        self._heard += heard
 
     def _end(self) -> None:
         """End as it ended: whoever watches judges a crash by how a process died."""
-        status = self._process.wait()
+        status = self._process.wait().status
         if status < 0:
             os.kill(os.getpid(), -status)
         raise RuntimeError(f"a decoding process ended by itself, with status {status}")
