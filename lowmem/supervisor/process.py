@@ -11,11 +11,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lowmem.base.backends import VARIABLE, find_backend
 from lowmem.base.errors import EXIT_JOB
 from lowmem.base.files import make_folder, storage_errors
+from lowmem.base.outside import BAD_JSON
 from lowmem.base.signals import withheld
 from lowmem.base.software import version_of
 from lowmem.protocol.messages import Failed, answer_from_line, line_from_message
@@ -175,7 +174,7 @@ class WorkerProcess:
         for line in lines:
             try:
                 answers.append(answer_from_line(line))
-            except (msgspec.DecodeError, RecursionError):
+            except BAD_JSON:
                 return [*answers, self._spoilt(line)]
         return answers
 
