@@ -5,12 +5,16 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import ConfigError
+from lowmem.base.errors import ConfigError, DataError
+from lowmem.base.outside import read_text_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Scalar = str | int | float | bool | list[int] | list[str]
+
+# All options of all jobs take some kilobytes.
+_MOST_BYTES = 2**20
 
 
 def read_config(path: Path) -> dict[str, dict[str, Scalar]]:
@@ -24,10 +28,16 @@ def read_config(path: Path) -> dict[str, dict[str, Scalar]]:
     if not path.exists():
         return {}
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        tables = tomllib.loads(read_text_bytes(path, _MOST_BYTES).decode())
+    except (ValueError, OSError, DataError) as error:
         raise ConfigError(
             path=path, problem=f"cannot be read ({error})", expected="TOML"
+        ) from error
+    except RecursionError as error:
+        raise ConfigError(
+            path=path,
+            problem="cannot be read (it is nested too deeply)",
+            expected="tables of plain values",
         ) from error
     for key, table in tables.items():
         if not isinstance(table, dict):

@@ -38,7 +38,8 @@ def storage_errors(path: Path) -> Iterator[None]:
 def sync_file(path: Path) -> None:
     """Force the bytes of one file, or the entries of one folder, to the disk."""
     with storage_errors(path):
-        descriptor = os.open(path, os.O_RDONLY)
+        # A pipe among the files of a job is not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             os.fsync(descriptor)
         except OSError as error:
@@ -83,7 +84,7 @@ def write_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with storage_errors(path):
         try:
-            with temporary.open("wb") as stream:
+            with os.fdopen(_own_file(temporary), "wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -94,6 +95,15 @@ def write_file(path: Path, data: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
     sync_file(path.parent)
+
+
+def _own_file(path: Path) -> int:
+    """Open a file for writing whose name is this module's own; no link is followed."""
+    if path.is_symlink():
+        path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    # Neither a link that came meanwhile nor a pipe is what was meant.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def rename(source: Path, target: Path) -> None:

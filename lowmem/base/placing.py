@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lowmem.base.errors import CorruptFileError
 from lowmem.base.files import (
     make_folder,
     remove,
     rename,
-    storage_errors,
     sync_tree,
     write_file,
 )
+from lowmem.base.inside import place_in
+from lowmem.base.outside import BAD_JSON, read_text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,10 +60,14 @@ def finish_placing(folder: Path, root: Path) -> bool:
     if not is_placing(folder):
         remove(folder)
         return False
-    with storage_errors(folder):
-        units = msgspec.json.decode((folder / _LIST).read_bytes(), type=list[str])
-    for number, unit in enumerate(units):
-        source, target = tree_in(folder) / unit, root / unit
+    path = folder / _LIST
+    try:
+        units = msgspec.json.decode(read_text_bytes(path), type=list[str])
+    except BAD_JSON as error:
+        raise CorruptFileError(path=path, problem="cannot be read") from error
+    places = [place_in(root, unit) for unit in units]
+    for number, (unit, target) in enumerate(zip(units, places, strict=True)):
+        source = tree_in(folder) / unit
         if not source.exists():
             continue
         make_folder(target.parent)

@@ -14,14 +14,35 @@ def path_from_text(text: Path | str) -> Path:
     Raises
     ------
     UsageError
-        If ``name`` is no user of this machine.
+        If ``name`` is no user of this machine, or the locale cannot read the path.
     """
+    require_text(str(text))
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
         raise UsageError(
             f"{text} begins with the home of a user whom this machine does not know, "
             "expected the path of a file or folder."
+        ) from error
+
+
+def require_text(word: str) -> None:
+    """Refuse bytes of the command line that the locale does not read as text.
+
+    What crosses to another process, and what is kept, is text.
+
+    Raises
+    ------
+    UsageError
+        Showing them.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        shown = word.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise UsageError(
+            f"{shown} holds bytes that are no text here, expected text. Set a locale that "
+            "reads them, such as LC_ALL=C.UTF-8, or take another name."
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lowmem.base.errors import NewerFormatError, StateError
+from lowmem.base.outside import BAD_JSON
 from lowmem.protocol.messages import Cycle
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def manifest_from_bytes(data: bytes) -> Manifest | None:
         return None
     try:
         manifest = _decoder.decode(body)
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return None
     return manifest if manifest.format == FORMAT else None
 
@@ -108,7 +109,7 @@ def refuse_newer(data: bytes, path: Path) -> None:
         return
     try:
         found = msgspec.json.decode(body, type=_Versioned).format
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return
     if found > FORMAT:
         raise NewerFormatError(path=path, found=found, known=FORMAT)
@@ -116,9 +117,10 @@ def refuse_newer(data: bytes, path: Path) -> None:
 
 def _whole_body(data: bytes) -> bytes | None:
     """Return what follows the checksum in the first line, if it matches."""
-    head, _, body = data.partition(b"\n")
-    body = body.removesuffix(b"\n")
-    return body if head == b"lowmem-manifest " + _digest(body) else None
+    head, _, rest = data.partition(b"\n")
+    body = rest[:-1]
+    is_whole = head == b"lowmem-manifest " + _digest(body) and rest[-1:] == b"\n"
+    return body if is_whole else None
 
 
 def refuse_unfaithful(manifest: Manifest) -> None:

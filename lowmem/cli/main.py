@@ -12,6 +12,7 @@ import typer
 import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
+from lowmem.base.inside import refuse_foreign
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
@@ -151,7 +152,7 @@ def run_command(
     if show_help:
         print(job_help(context, job))
         return
-    space = Workspace.at(workspace)
+    space = _own(workspace)
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -190,7 +191,7 @@ def plan_command(
     if show_help:
         print(job_help(context, job))
         return
-    space = Workspace.at(workspace)
+    space = _own(workspace)
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -282,6 +283,12 @@ def verify_command(
         raise damage_error(found)
 
 
+def _own(workspace: str) -> Workspace:
+    space = Workspace.at(workspace)
+    refuse_foreign(space)
+    return space
+
+
 def _existing(workspace: str) -> Workspace:
     space = Workspace.at(workspace)
     if not space.root.is_dir():
@@ -289,6 +296,7 @@ def _existing(workspace: str) -> Workspace:
             f"workspace {space.root} is not there, expected a folder that `lowmem run` "
             "made."
         )
+    refuse_foreign(space)
     return space
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from lowmem.base.config import read_config
 from lowmem.base.signals import let_through, withhold
-from lowmem.base.workspace import Workspace
+from lowmem.base.workspace import Workspace, require_text
 from lowmem.cli.boundary import leave_with
 from lowmem.cli.compose import Orders
 from lowmem.cli.execute import execute
@@ -36,6 +36,8 @@ class _Handover:
 
 def supervise(orders: Orders, space: Workspace) -> NoReturn:
     """Replace this process by one that runs ``orders``, and only that."""
+    for word in sys.argv:
+        require_text(word)
     handover = _Handover(
         workspace=str(space.root),
         jobs=orders.jobs,

@@ -15,11 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lowmem.base.errors import NewerFormatError
 from lowmem.base.files import storage_errors
 from lowmem.base.journal import body_from_line
+from lowmem.base.outside import BAD_JSON
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _record(line: bytes) -> AnyRecord | None:
         return None
     try:
         return record_from_body(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return None
 
 

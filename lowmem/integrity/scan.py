@@ -22,6 +22,7 @@ from lowmem.history.fold import past_of
 from lowmem.history.makers import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.integrity.findings import Finding, Tally, Verification
+from lowmem.integrity.foreign import foreign_problem
 from lowmem.integrity.journal import lost_measurements
 from lowmem.integrity.lines import read_lines
 
@@ -148,6 +149,12 @@ class _Scan:
             for name, problem in found.problems.items():
                 path = generation_path(folder, n) / name
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
+        for n, manifest in list(whole.items()):
+            problem = foreign_problem(manifest, past)
+            if problem:
+                path = generation_path(folder, n) / MANIFEST
+                self._find("checkpoint", path, problem, job=job, remedy=remedy)
+                del whole[n]
         return [whole[n] for n in sorted(whole)]
 
     def _progress(self, job: str, past: JobPast, newest: Manifest | None) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from lowmem.base.errors import StorageError
 from lowmem.base.files import remove, storage_errors, write_file
+from lowmem.base.outside import BAD_JSON
 from lowmem.mirror.names import archive_name
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Leftovers:
         try:
             with storage_errors(path):
                 texts = msgspec.json.decode(path.read_bytes(), type=list[str])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, *BAD_JSON):
             texts = []
         found = (archive_name(text) for text in texts)
         return cls(path, [name for name in found if name is not None])

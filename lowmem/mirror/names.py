@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from lowmem.base.outside import BAD_JSON
+
 FORMAT = 1
 ABOUT = "about.json"
 CONTENTS = "contents.json"
@@ -156,7 +158,7 @@ def decoded(data: bytes, kind: type[_T]) -> _T | None:
     """Return a description; None if it is damaged or of another format."""
     try:
         value = msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return None
     return value if value.format == FORMAT else None
 
@@ -172,7 +174,7 @@ def contents_from_bytes(data: bytes) -> Contents | None:
     """Return the contents; None if they are damaged or of another format."""
     try:
         sealed = msgspec.json.decode(data, type=_Sealed)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return None
     body = bytes(sealed.contents)
     is_whole = hashlib.sha256(body).hexdigest() == sealed.sha256

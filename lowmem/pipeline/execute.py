@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.stderr import tell
+from lowmem.base.units import format_bytes
 from lowmem.cli.compose import Orders, needed_order, order_of
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
@@ -23,6 +24,7 @@ from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
 from lowmem.supervisor.order import (
+    SUPERVISOR_BYTES,
     JobOrder,
     chosen_device,
     plan_request,
@@ -32,6 +34,11 @@ from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal
 from lowmem.supervisor.warden import Warden
+
+# What the page's process takes: 30 MiB, some more for thousands of cycles.
+_PAGE_BYTES = 40 * 2**20
+# Other programs add a little to the machine's shared memory all the time.
+_WORTH_COUNTING_BYTES = 4 * 2**20
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
@@ -152,10 +159,41 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
     try:
         news = run_job(order, session, run_needed)
     finally:
-        if not run_report(session.space.root, session.space.report):
-            tell(f"{session.space.report} could not be written")
+        _write_page(order, session)
     if not order.is_quiet:
         tell(news)
+
+
+def _write_page(order: JobOrder, session: Session) -> None:
+    """Write the report page, if there is room for its process; say so if not."""
+    page, shared = session.space.report, session.shared
+    shared.read()
+    if not has_room_for_page(order.planned_budget_bytes, shared.growth_bytes):
+        left = format_bytes(shared.growth_bytes)
+        tell(
+            f"{page} was not written: since the run began the machine has {left} more of "
+            "shared memory, and the budget leaves no room beside it. Remove what was left "
+            f"behind (see `ipcs -m`, /dev/shm), then: lowmem report {session.space.root} "
+            f"--html {page}"
+        )
+    elif not run_report(session.space.root, page):
+        tell(f"{page} could not be written")
+
+
+def has_room_for_page(budget_bytes: int, left_bytes: int) -> bool:
+    """Return whether the page's process fits beside what a job has left in shared memory.
+
+    The job has ended by then, so only what nobody maps is still there: segments, files in
+    memory. Where it is little, the page is written whatever the budget.
+
+    Examples
+    --------
+    >>> has_room_for_page(400 * 2**20, 350 * 2**20), has_room_for_page(50 * 2**20, 0)
+    (False, True)
+    """
+    if left_bytes < _WORTH_COUNTING_BYTES:
+        return True
+    return left_bytes + SUPERVISOR_BYTES + _PAGE_BYTES <= budget_bytes
 
 
 def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:

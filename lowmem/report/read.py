@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lowmem.base.errors import CorruptFileError, NewerFormatError
 from lowmem.base.journal import read_bodies
+from lowmem.base.outside import BAD_JSON
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
 from lowmem.report.view import report_from_records
 
@@ -33,7 +32,7 @@ def read_records(path: Path) -> Iterator[AnyRecord]:
     for number, body in enumerate(read_bodies(path), start=1):
         try:
             record = record_from_body(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             raise CorruptFileError(
                 path=path, problem=f"line {number} is no known record ({error})"
             ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from lowmem.base.files import storage_errors
+from lowmem.base.outside import BAD_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +61,7 @@ def read_telemetry(path: Path) -> Iterator[Reading]:
         return
     with storage_errors(path), path.open("rb") as stream:
         for line in stream:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with suppress(*BAD_JSON):
                 yield _decoder.decode(line)
 
 

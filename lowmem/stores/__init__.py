@@ -7,7 +7,8 @@ Public, for authors of jobs, each loaded on first use:
 - `RowReader`, `CachedReader`: rows of any Zarr array. `Reading`, `plan_reading`: what a
   budget gives to a shuffled reader.
 - `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
-  without Zarr or NumPy, so that a job's description may ask.
+  without Zarr or NumPy, so that a job's description may ask; `read_header`, `header_text`
+  and `NoHeaderError` the same of a `.npy` file.
 - `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
 - `find_images`, `images_to_use`, `images_at_once`, `Images`, `PIXEL_MAX`: images, and how
   many of them a model is to compute at once.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         read_array_info,
         two_part,
     )
+    from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
     from lowmem.stores.read import RowReader
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.split import Split, split_rows
@@ -52,6 +54,7 @@ __all__ = [
     "ArrayInfo",
     "CachedReader",
     "Images",
+    "NoHeaderError",
     "Reading",
     "RowReader",
     "RowWriter",
@@ -59,12 +62,14 @@ __all__ = [
     "array_names",
     "find_images",
     "fingerprint",
+    "header_text",
     "images_at_once",
     "images_to_use",
     "is_same_data",
     "packing_at",
     "plan_reading",
     "read_array_info",
+    "read_header",
     "split_rows",
     "two_part",
     "write_group_attributes",
@@ -91,6 +96,7 @@ __getattr__ = names_of(
             "read_array_info",
             "two_part",
         ],
+        "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
         "lowmem.stores.read": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],

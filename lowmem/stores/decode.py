@@ -20,8 +20,10 @@ from numcodecs import blosc, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from lowmem.base.files import storage_errors
+from lowmem.base.outside import stream_of
 from lowmem.stores.buffers import BufferPool
-from lowmem.stores.layout import CHECKSUM_BYTES, are_plain, has_plain_rows
+from lowmem.stores.layout import are_plain, has_plain_rows
+from lowmem.stores.shards import CHECKSUM_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.read import RowReader, ZarrArray
+    from lowmem.stores.opening import ZarrArray
+    from lowmem.stores.read import RowReader
 
     Decompress = Callable[[NDArray[np.uint8], NDArray[np.uint8]], object]
 
@@ -85,7 +88,7 @@ class ChunkDecoder:
 
     def _stored(self, file: Path) -> NDArray[np.uint8]:
         """Return a chunk as stored, without its checksum, once that was verified."""
-        with storage_errors(file), file.open("rb", buffering=0) as stream:
+        with storage_errors(file), stream_of(file) as stream:
             data = self._room.take(os.fstat(stream.fileno()).st_size)
             rest = data.data
             while rest and (got := stream.readinto(rest)):

@@ -12,34 +12,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import google_crc32c
 import numpy as np
-import zarr
-from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.codecs import BytesCodec, Crc32cCodec
 
 from lowmem.base.errors import DataError
+from lowmem.base.outside import refuse_unless_regular
+from lowmem.stores.opening import open_array
+from lowmem.stores.shards import ABSENT, REMEDY, setting, shard_of, shard_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from zarr.abc.codec import Codec
-    from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
+    from zarr.codecs import ShardingCodec
+
+    from lowmem.stores.opening import ZarrArray
 
     Offsets = np.ndarray[tuple[int], np.dtype[np.int64]]
-    ZarrArray = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
-
-CHECKSUM_BYTES = 4
-_INDEX_WORD = np.dtype("<u8")
-# What a shard's index says of an inner chunk that holds only the fill value.
-_ABSENT = 2**64 - 1
-_REMEDY = "Restore the file, or run the job that made the store with --restart."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,7 +102,7 @@ class RowLayout:
             thing=self.file_of(chunk),
             problem=problem + part * (self.chunks_per_file > 1),
             expected=f"the chunk of samples {first} to {last} as it was written",
-            todo=_REMEDY,
+            todo=REMEDY,
         )
 
 
@@ -120,7 +114,7 @@ def find_layout(path: Path) -> RowLayout | None:
     DataError
         If the index of a shard is damaged.
     """
-    array = zarr.open_array(path, mode="r")
+    array = open_array(path)
     if not has_plain_rows(array):
         return None
     metadata = array.metadata
@@ -129,7 +123,7 @@ def find_layout(path: Path) -> RowLayout | None:
         coded = metadata.compressor or metadata.filters
         is_plain, has_checksum = not coded and metadata.order == "C", False
     else:
-        shard, codecs = _shard_of(metadata.codecs)
+        shard, codecs = shard_of(metadata.codecs)
         is_plain, has_checksum = are_plain(codecs), len(codecs) > 1
     if not is_plain:
         return None
@@ -143,36 +137,16 @@ def has_plain_rows(array: ZarrArray) -> bool:
     return is_number and all(array.shape) and array.chunks[1:] == array.shape[1:]
 
 
-def _shard_of(
-    codecs: tuple[Codec, ...],
-) -> tuple[ShardingCodec | None, tuple[Codec, ...]]:
-    """Return the sharding of an array, if any, and the codecs of its chunks."""
-    first, *others = codecs
-    if isinstance(first, ShardingCodec) and not others:
-        return first, tuple(first.codecs)
-    return None, codecs
-
-
 def are_plain(codecs: tuple[Codec, ...]) -> bool:
     """Tell whether rows lie in a chunk as they lie in memory."""
     head, *tail = codecs
     # A checksum follows the rows, so it moves none of them.
     return (
         isinstance(head, BytesCodec)
-        and _setting(head, "endian") in {None, sys.byteorder}
+        and setting(head, "endian") in {None, sys.byteorder}
         and len(tail) <= 1
         and all(isinstance(codec, Crc32cCodec) for codec in tail)
     )
-
-
-def _setting(codec: Codec, name: str) -> object:
-    """Return a codec's setting as the metadata of a store write it; None if absent.
-
-    The codec's own attributes differ between releases of Zarr: enumerations up to 3.2,
-    text since 3.3. What stands in a store does not.
-    """
-    settings = codec.to_dict().get("configuration", {})
-    return settings.get(name) if isinstance(settings, Mapping) else None
 
 
 def _located(
@@ -188,16 +162,18 @@ def _located(
 
     n_files = -(-array.shape[0] // file_rows)
     # What a missing chunk means (zeros or damage) is for the general reader to say.
-    if not all(os.path.exists(path_of(index)) for index in range(n_files)):  # noqa: PTH110 - as above
-        return None
+    for index in range(n_files):
+        if not os.path.exists(path_of(index)):  # noqa: PTH110 - as above
+            return None
+        refuse_unless_regular(path_of(index))
     chunks_per_file = file_rows // array.chunks[0]
     n_chunks = -(-array.shape[0] // array.chunks[0])
     if shard is None:
         offsets = np.zeros(n_chunks, np.int64)
     else:
         files = (Path(path_of(index)) for index in range(n_files))
-        found = _shard_offsets(files, shard, chunks_per_file)
-        if found is None or (found[:n_chunks] == _ABSENT).any():
+        found = shard_offsets(files, shard, chunks_per_file)
+        if found is None or (found[:n_chunks] == ABSENT).any():
             return None
         offsets = found[:n_chunks].astype(np.int64)
     return RowLayout(
@@ -209,40 +185,3 @@ def _located(
         offsets=offsets,
         has_checksum=has_checksum,
     )
-
-
-def _shard_offsets(
-    files: Iterable[Path], shard: ShardingCodec, chunks_per_file: int
-) -> NDArray[np.uint64] | None:
-    """Return where the inner chunks begin; None where the index has another form.
-
-    Notes
-    -----
-    An index holds offset and length of each inner chunk, as little-endian uint64, and
-    their CRC-32C (Zarr's `sharding_indexed` codec, version 1.0).
-    """
-    head, *tail = shard.index_codecs
-    is_usual = isinstance(head, BytesCodec) and _setting(head, "endian") == "little"
-    if not is_usual or [type(codec) for codec in tail] != [Crc32cCodec]:
-        return None
-    is_first = _setting(shard, "index_location") == "start"
-    n_bytes = chunks_per_file * 2 * _INDEX_WORD.itemsize
-    parts = [_read_index(file, n_bytes, is_first=is_first) for file in files]
-    return np.concatenate(parts)
-
-
-def _read_index(file: Path, n_bytes: int, *, is_first: bool) -> NDArray[np.uint64]:
-    with file.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        stored = n_bytes + CHECKSUM_BYTES
-        stream.seek(0 if is_first else max(size - stored, 0))
-        data = stream.read(stored)
-    crc = google_crc32c.value(data[:n_bytes]).to_bytes(CHECKSUM_BYTES, "little")
-    if len(data) != stored or crc != data[n_bytes:]:
-        raise DataError(
-            thing=file,
-            problem=f"({size} bytes) has no valid index",
-            expected="a whole shard as it was written",
-            todo=_REMEDY,
-        )
-    return np.frombuffer(data[:n_bytes], _INDEX_WORD)[::2].copy()

@@ -8,13 +8,14 @@ reader is used wherever data are read.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError
+from lowmem.base.outside import read_json, refuse_unless_regular
+from lowmem.stores.hollow import refuse_hollow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,21 +77,60 @@ def read_array_info(path: Path) -> ArrayInfo | None:
     DataError
         If there is metadata that cannot be understood.
     """
-    v3, v2 = path / "zarr.json", path / ".zarray"
+    # Zarr itself opens whichever of them is there.
+    for name in _METADATA:
+        refuse_unless_regular(path / name)
     try:
-        if v3.exists():
-            return _info_from_v3(json.loads(v3.read_bytes()))
-        if v2.exists():
-            attributes = path / ".zattrs"
-            extra = json.loads(attributes.read_bytes()) if attributes.exists() else {}
-            return _info_from_v2(json.loads(v2.read_bytes()), extra)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        info = _info(path)
+    except DataError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             thing=path,
             problem=f"has metadata that cannot be read ({error!r})",
             expected="a Zarr array of format 2 or 3",
         ) from error
-    return None
+    if info is not None:
+        refuse_hollow(path, info.shape, info.chunk_shape, item_bytes=info.item_bytes)
+    return info
+
+
+def _info(path: Path) -> ArrayInfo | None:
+    v3, v2 = path / "zarr.json", path / ".zarray"
+    if v3.exists():
+        return _info_from_v3(_mapping(read_json(v3)))
+    if not v2.exists():
+        return None
+    attributes = path / ".zattrs"
+    extra = read_json(attributes) if attributes.exists() else {}
+    return _info_from_v2(_mapping(read_json(v2)), _mapping(extra))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} in place of a mapping")
+    return value
+
+
+def _lengths(value: object, *, least: int) -> tuple[int, ...]:
+    """Return lengths along all axes, each a whole number from ``least`` on."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} in place of lengths")
+    for length in value:
+        if type(length) is not int or length < least:
+            raise ValueError(f"the length {length!r}")
+    return tuple(value)
+
+
+def _grid(
+    document: Mapping[str, Any], chunk_shape: object
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the lengths of an array and of its chunks, which fit each other."""
+    shape = _lengths(document["shape"], least=0)
+    chunks = _lengths(chunk_shape, least=1)
+    if len(shape) != len(chunks):
+        raise ValueError(f"chunks of {len(chunks)} axes in an array of {len(shape)}")
+    return shape, chunks
 
 
 def array_names(group: Path) -> list[str]:
@@ -102,16 +142,19 @@ def array_names(group: Path) -> list[str]:
 def _info_from_v3(document: dict[str, Any]) -> ArrayInfo | None:
     if document["node_type"] != "array":
         return None
-    chunk_shape = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    shape, chunk_shape = _grid(
+        document, document["chunk_grid"]["configuration"]["chunk_shape"]
+    )
     codecs, decoded = document.get("codecs", ()), chunk_shape
     if codecs and _name(codecs[0]) == _SHARDING:
         inner = codecs[0]["configuration"]
-        codecs, decoded = inner["codecs"], inner["chunk_shape"]
+        codecs = inner["codecs"]
+        _, decoded = _grid(document, inner["chunk_shape"])
     return ArrayInfo(
-        shape=tuple(document["shape"]),
+        shape=shape,
         dtype=str(document["data_type"]),
         chunk_shape=chunk_shape,
-        attributes=document.get("attributes", {}),
+        attributes=_mapping(document.get("attributes", {})),
         rows_at_once=decoded[0] if decoded else 1,
         is_compressed=any(_name(codec) not in _PLAIN for codec in codecs),
         fill_value=document.get("fill_value"),
@@ -125,12 +168,13 @@ def _name(codec: str | Mapping[str, Any]) -> str:
 def _info_from_v2(
     document: dict[str, Any], attributes: Mapping[str, object]
 ) -> ArrayInfo:
+    shape, chunk_shape = _grid(document, document["chunks"])
     return ArrayInfo(
-        shape=tuple(document["shape"]),
+        shape=shape,
         dtype=str(document["dtype"]),
-        chunk_shape=tuple(document["chunks"]),
+        chunk_shape=chunk_shape,
         attributes=attributes,
-        rows_at_once=document["chunks"][0] if document["chunks"] else 1,
+        rows_at_once=chunk_shape[0] if chunk_shape else 1,
         is_compressed=bool(document.get("compressor") or document.get("filters")),
         fill_value=document.get("fill_value"),
     )
@@ -176,6 +220,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, bytes]]:
             file = inside / name
             told = str(file.relative_to(path)).encode()
             yield told, told
+            refuse_unless_regular(file)
             former = told = file.read_bytes() if name in _METADATA else _size(file)
             if has_sums[inside] and name not in _METADATA:
                 told = _size_and_crc(file)
@@ -183,6 +228,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parts_of_file(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    refuse_unless_regular(path)
     status = path.stat()
     is_small = status.st_size <= _FORMERLY_WHOLE_BYTES
     with path.open("rb") as stream:
@@ -195,7 +241,7 @@ def _parts_of_file(path: Path) -> Iterator[tuple[bytes, bytes]]:
 def _ends_in_crc(metadata: Path) -> bool:
     """Return whether the chunks of these metadata end in a CRC-32C of their own."""
     try:
-        document = json.loads(metadata.read_bytes())
+        document = _mapping(read_json(metadata))
         return bool(document["codecs"][-1]["name"] == "crc32c")
     except (OSError, ValueError, LookupError, TypeError):
         return False

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem.base.outside import open_regular
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -53,7 +55,7 @@ class OpenFiles:
         OSError
             If it cannot be opened.
         """
-        descriptor = os.open(self._path_of(index), os.O_RDONLY)
+        descriptor = open_regular(self._path_of(index))
         # Readahead would fetch neighbours that a shuffle does not want.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         self._close(int(self._ring[self._next]))

@@ -8,19 +8,20 @@ that holds only the fill value; in an array that lowmem wrote every chunk exists
 # NumPy's own array types are generic in Any.
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import zarr
 
 from lowmem.base.errors import DataError
-from lowmem.base.files import storage_errors
+from lowmem.stores.fitness import refuse_unfit
 from lowmem.stores.foreign import (
     packing_at,
     require_chunks_in_place,
     require_plain,
 )
 from lowmem.stores.metadata import read_array_info
+from lowmem.stores.opening import content_errors, open_array
 from lowmem.stores.write import WHOLE_ATTRIBUTE
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
-    from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 
+    from lowmem.stores.opening import ZarrArray
     from lowmem.stores.packing import Packing
-
-    ZarrArray = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
 
 
 class RowReader:
@@ -50,6 +49,7 @@ class RowReader:
         self._path = path
         self._array = array
         self._packing = packing
+        self._seen: Path | None = None
 
     @classmethod
     def open(
@@ -83,14 +83,7 @@ class RowReader:
         packing = packing_at(path, info)
         if not unpack:
             require_plain(path, packing)
-        try:
-            array = zarr.open_array(path, mode="r")
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                thing=path,
-                problem=f"cannot be opened ({error})",
-                expected="a Zarr array of format 2 or 3",
-            ) from error
+        array = open_array(path)
         if not array.attrs.get(WHOLE_ATTRIBUTE):
             first_key = array.metadata.encode_chunk_key((0,) * array.ndim)
             require_chunks_in_place(path, first_key)
@@ -164,13 +157,32 @@ class RowReader:
         file = self.file_of(start // self.chunk_rows)
         if self._array.attrs.get(WHOLE_ATTRIBUTE) and not file.exists():
             raise self.damage(file, start, stop, "is missing")
-        try:
-            with storage_errors(file):
-                rows = np.asarray(self._array[start:stop])
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
-            problem = f"is damaged ({error})"
-            raise self.damage(file, start, stop, problem) from error
+        self._refuse_misshapen(start // self.chunk_rows)
+
+        def damage(error: Exception) -> DataError:
+            return self.damage(file, start, stop, f"is damaged ({error})")
+
+        with content_errors(file, damage):
+            rows = np.asarray(self._array[start:stop])
         return self._packing.unpacked(rows) if self._packing else rows
+
+    def _refuse_misshapen(self, chunk: int) -> None:
+        """Refuse files of a chunk that Zarr would wait for, or take for what they are not.
+
+        Once for each file, while it is read row by row.
+        """
+        first = self.file_of(chunk)
+        if first == self._seen:
+            return
+        ways = (self._array.shards or self._array.chunks)[1:]
+        grid = [
+            range(-(-n // way)) for n, way in zip(self.shape[1:], ways, strict=True)
+        ]
+        row = chunk * self.chunk_rows // (self._array.shards or self._array.chunks)[0]
+        for rest in product(*grid):
+            key = self._array.metadata.encode_chunk_key((row, *rest))
+            refuse_unfit(self._path / key, self._array)
+        self._seen = first
 
     def damage(self, file: Path, start: int, stop: int, problem: str) -> DataError:
         """Return the error that names a chunk's file and its samples."""

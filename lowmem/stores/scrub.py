@@ -18,7 +18,8 @@ import google_crc32c
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import LowmemError, StorageError
-from lowmem.stores.layout import CHECKSUM_BYTES
+from lowmem.base.outside import open_regular
+from lowmem.stores.shards import CHECKSUM_BYTES
 
 if TYPE_CHECKING:
     from lowmem.stores.layout import RowLayout
@@ -143,7 +144,7 @@ class Scrub:
         layout = self._layout
         try:
             path = layout.path_of(chunks[0] // layout.chunks_per_file)
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = open_regular(path)
         except FileNotFoundError:
             self._error = layout.damage(chunks[0], "is missing")
             return

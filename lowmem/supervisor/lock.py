@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import WorkspaceLockedError
 from lowmem.base.files import make_folder, storage_errors
+from lowmem.base.inside import refuse_foreign
+from lowmem.base.outside import parsed_json, read_text_bytes
 from lowmem.memory.machine import ProcessIdentity, identity_of
 
 if TYPE_CHECKING:
@@ -42,11 +44,11 @@ class WorkspaceLock:
 
     def __enter__(self) -> Self:
         path = self._space.lock
+        refuse_foreign(self._space)
         make_folder(path.parent)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with storage_errors(path):
-            self.descriptor = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            self.descriptor = os.open(path, flags, 0o644)
         try:
             self._acquire()
         except BaseException:
@@ -94,8 +96,11 @@ def _try_lock(descriptor: int, path: Path) -> bool:
 def _live_holder(path: Path) -> ProcessIdentity | None:
     """Return the process named in the lock file, if that very process still lives."""
     try:
-        named = ProcessIdentity(**json.loads(path.read_bytes()))
+        found = parsed_json(read_text_bytes(path), path)
+        named = ProcessIdentity(**found) if isinstance(found, dict) else None
     except (OSError, ValueError, TypeError):
+        return None
+    if named is None or not isinstance(named.pid, int):
         return None
     return named if identity_of(named.pid) == named else None
 

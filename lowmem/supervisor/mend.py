@@ -18,6 +18,7 @@ from lowmem.checkpoints.generations import (
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import past_of
+from lowmem.integrity.foreign import foreign_problem
 from lowmem.integrity.journal import mended_journal, roll_back
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.published import sums_of_results
@@ -43,8 +44,9 @@ def mend(space: Workspace, findings: Iterable[Finding], *, now: str) -> list[str
     findings = list(findings)
     told = []
     jobs = {f.job for f in findings if f.kind == "checkpoint" and f.remedy == "drop"}
+    pasts = past_of(read_lines(space.journal).records).jobs
     for job in sorted(jobs):
-        told += _drop_damaged(space, job)
+        told += _drop_damaged(space, job, pasts.get(job))
     kinds = {"journal", "disagreement"}
     if any(f.kind in kinds and f.remedy == "mend" for f in findings):
         told += _mend_journal(space)
@@ -57,13 +59,15 @@ def mend(space: Workspace, findings: Iterable[Finding], *, now: str) -> list[str
 # --- checkpoints ------------------------------------------------------------------
 
 
-def _drop_damaged(space: Workspace, job: str) -> list[str]:
-    """Delete the generations that are not whole."""
+def _drop_damaged(space: Workspace, job: str, past: JobPast | None) -> list[str]:
+    """Delete the generations that are not whole, or are of another run."""
     folder = space.checkpoints(job)
     told = []
     for generation in generations(folder):
         path = generation_path(folder, generation)
-        if examine(path).problems:
+        found = examine(path)
+        is_foreign = found.manifest and foreign_problem(found.manifest, past)
+        if found.problems or is_foreign:
             remove(path)
             told.append(f"{job}: damaged checkpoint {path.name} removed")
     return told

@@ -8,13 +8,12 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from lowmem.base.backends import VARIABLE, find_backend
 from lowmem.base.child import NOTHING, Child, kill_all
 from lowmem.base.errors import EXIT_JOB
 from lowmem.base.files import storage_errors
 from lowmem.base.lines import LONGEST_BYTES, LineTooLongError
+from lowmem.base.outside import BAD_JSON
 from lowmem.base.software import version_of
 from lowmem.protocol.messages import Failed, answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
@@ -116,7 +115,7 @@ class WorkerProcess(Child):
         for line in lines:
             try:
                 answers.append(answer_from_line(line))
-            except (msgspec.DecodeError, RecursionError):
+            except BAD_JSON:
                 return [*answers, self._spoilt(line)]
         return answers
 

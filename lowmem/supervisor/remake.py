@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import MissingArtefactError, RecipeChangedError
 from lowmem.base.files import publish, remove
+from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import not_as_published, sums_of_results
@@ -77,7 +78,7 @@ def remake_results(
                 run_job(step.order, inner, _refuse_need)
         _refuse_other(steps[-1].run, space, wanted)
         for name in wanted:
-            publish(space.root / name, session.space.root / name)
+            publish(space.root / name, place_in(session.space.root, name))
     finally:
         remove(folder)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lowmem.base.files import make_folder, write_file
+from lowmem.base.outside import BAD_JSON
 from lowmem.history.fold import history_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_trials(space: Workspace, key: str) -> tuple[TrialPeak, ...]:
     """Return the trials that are remembered; what cannot be read is forgotten."""
     try:
         found = msgspec.json.decode(_path(space, key).read_bytes(), type=_TrialFile)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *BAD_JSON):
         return ()
     return found.trials if found.format == _FORMAT else ()
 

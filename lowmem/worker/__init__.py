@@ -6,7 +6,7 @@ go to the descriptor named in its argument. `__main__` is the order of starting 
 
 Public, for authors of jobs, each loaded on first use: `Helper` and `serve`, a process of
 the job's own that answers bytes with bytes; `beside` and `Child`, one that it speaks to in
-its own way.
+its own way, and `answer_lines`, the other side of those lines.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
     from lowmem.base.child import Child
+    from lowmem.base.parent import answer_lines
     from lowmem.worker.helper import Helper, beside, serve
 
 __all__ = [
     "Child",
     "Helper",
+    "answer_lines",
     "beside",
     "serve",
 ]
@@ -30,6 +32,7 @@ __getattr__ = names_of(
     __name__,
     {
         "lowmem.base.child": ["Child"],
+        "lowmem.base.parent": ["answer_lines"],
         "lowmem.worker.helper": ["Helper", "beside", "serve"],
     },
 )

@@ -25,6 +25,7 @@ from lowmem.base.errors import (
     UnwrittenResultError,
 )
 from lowmem.base.files import make_folder, publish, remove, sync_file, sync_tree
+from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
@@ -135,8 +136,9 @@ def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
 
 def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:
     staging = space.staging(job)
-    for name in manifest.publish:
-        publish(staging / name, space.root / name)
+    places = {name: place_in(space.root, name) for name in manifest.publish}
+    for name, place in places.items():
+        publish(staging / name, place)
     remove(staging)
     digest = digest_of_entries(manifest.results) if manifest.results else ""
     return Completed(

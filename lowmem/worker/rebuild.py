@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lowmem.base.files import make_folder, publish, remove
+from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.checkpoints.restore import open_arrays
@@ -56,7 +57,7 @@ def rebuild(job: Job, request: Run, wanted: Rebuild, overseer: Overseer) -> None
     for name, sha256 in wanted.files.items():
         _refuse_other(scratch / name, name, sha256)
     for name in wanted.files:
-        publish(scratch / name, space.root / name)
+        publish(scratch / name, place_in(space.root, name))
     remove(scratch)
 
 

@@ -79,6 +79,15 @@ def test_a_file_cut_or_lengthened_makes_the_former_generation_count(
     restored.arrays.close()
 
 
+def test_a_manifest_without_its_last_byte_does_not_count(whole, tmp_path_factory):
+    folder = damaged_copy(
+        whole, tmp_path_factory, MANIFEST, lambda content: content[:-1]
+    )
+    restored = restore(folder)
+    assert restored.manifest.generation == 0
+    restored.arrays.close()
+
+
 @pytest.mark.parametrize("name", [ARRAYS, MANIFEST])
 def test_a_missing_file_makes_the_former_generation_count(
     whole, tmp_path_factory, name

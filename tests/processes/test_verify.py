@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -69,6 +70,24 @@ def test_an_undamaged_workspace_is_whole(whole):
     assert (found.tally.results, found.tally.chunks) == (8, 5)
     assert found.tally.unrecorded == 0
     assert found.tally.checkpoints == 2
+
+
+def test_a_whole_checkpoint_of_another_run_vouches_for_nothing(space):
+    newest = max((space / ".lowmem/jobs/squares/checkpoints").glob("gen-*")) / MANIFEST
+    manifest = manifest_from_bytes(newest.read_bytes())
+    other = {"other.txt": manifest.results["squares.txt"]}
+    foreign = msgspec.structs.replace(manifest, publish=("other.txt",), results=other)
+    newest.write_bytes(bytes_from_manifest(foreign))
+    (space / "squares.txt").write_text("altered")
+    found = findings(space)
+    assert [f.kind for f in found] == ["checkpoint"] * len(found)
+    assert "it is of another run" in found[0].problem
+    assert found[0].path.endswith(f"{newest.parent.name}/{MANIFEST}")
+    assert lowmem("verify", space).status == 65
+    # A result that is as it was is listed anew from the journal's checksum of all.
+    (space / "squares.txt").write_text("18 squares\n")
+    assert lowmem("verify", space, "--repair").status == 0
+    assert findings(space) == ()
 
 
 def test_one_flipped_bit_in_any_file_is_found_and_the_file_named(space):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from lowmem.base import DataError
-from lowmem.stores import array_names, read_array_info
+from lowmem.base import DataError, refuse_unless_regular
+from lowmem.stores import (
+    NoHeaderError,
+    array_names,
+    header_text,
+    read_array_info,
+    read_header,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_MAGIC = b"\x93NUMPY"
-_MAX_HEADER_BYTES = 2**16
-
 
 _LATENTS = "z"
 
@@ -44,19 +46,21 @@ def latents_array(store: Path) -> str | None:
 def read_npy_shape(path: Path) -> tuple[int, ...] | None:
     """Return the shape that the header of ``path`` gives; None if it is no .npy file.
 
-    References
-    ----------
-    NumPy Enhancement Proposal 1: magic string, version, length of the header in two
-    bytes (version 1) or four, and a Python literal.
+    Raises
+    ------
+    NotRegularError
+        If it is no file.
     """
+    refuse_unless_regular(path)
     with path.open("rb") as stream:
-        start = stream.read(8)
-        if len(start) < 8 or not start.startswith(_MAGIC):  # noqa: PLR2004
+        try:
+            text = header_text(read_header(stream))
+        except NoHeaderError:
             return None
-        length = int.from_bytes(stream.read(2 if start[6] == 1 else 4), "little")
-        text = stream.read(min(length, _MAX_HEADER_BYTES))
     try:
-        shape = ast.literal_eval(text.decode("latin1").strip())["shape"]
+        shape = ast.literal_eval(text)["shape"]
         return tuple(int(side) for side in shape)
-    except (ValueError, SyntaxError, KeyError, TypeError):
+    except (ValueError, SyntaxError, LookupError, TypeError, MemoryError):
+        return None
+    except RecursionError:
         return None

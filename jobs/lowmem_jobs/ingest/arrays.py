@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from math import prod
 from typing import IO, TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lowmem.base import DataError
-from lowmem.stores import RowReader
+from lowmem.stores import RowReader, read_header
 from lowmem_jobs.ingest.arraychoice import (
     Found,
     choose,
@@ -202,10 +203,15 @@ def _header(
     title: str, stream: IO[bytes]
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        version = npy.read_magic(stream)
-        return _HEADERS[version](stream)
-    except (*DAMAGE, KeyError, OSError, SyntaxError, TypeError) as error:
+        whole = BytesIO(read_header(stream))
+    except (*DAMAGE, OSError) as error:
         raise _damage(title, str(error)) from error
+    try:
+        return _HEADERS[npy.read_magic(whole)](whole)
+    except Exception as error:
+        # A literal of some bytes, in which the interpreter's parser comes upon whatever
+        # there is: it may say so by MemoryError, RecursionError or TokenError.
+        raise _damage(title, f"{type(error).__name__}: {error}") from error
 
 
 def _damage(thing: str, problem: str) -> DataError:

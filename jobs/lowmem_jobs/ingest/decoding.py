@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Self
 
-from lowmem.base.parent import answer_lines
+from lowmem.worker import answer_lines
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.recipe import Frame

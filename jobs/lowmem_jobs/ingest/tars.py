@@ -15,6 +15,7 @@ import zlib
 from bz2 import BZ2File
 from contextlib import contextmanager
 from gzip import GzipFile
+from io import FileIO
 from typing import IO, TYPE_CHECKING
 
 from lowmem.base import DataError, remove, rename, storage_errors, sync_file
@@ -30,7 +31,17 @@ _BLOCK = 2**20  # bytes moved at once
 _MAX_RATIO = 100
 _RATIO_FROM_BYTES = 2**28
 # All that reading hostile headers was seen to raise.
-_DAMAGE = (tarfile.TarError, ValueError, EOFError, OverflowError, LookupError)
+_DAMAGE = (
+    tarfile.TarError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    LookupError,
+    # A chain of headers, each of which says that it belongs to the next.
+    RecursionError,
+)
+# Bytes of a long name, or of all that is noted of a member beside its header.
+_MOST_HEADER_BYTES = 2**20
 _RECORD = 512  # bytes; the unit of the format
 _SPARSE = 1  # in the place where other archives have the compression
 _MOST_BYTES = 2**62  # no file system has a larger file; a header may say 2^88
@@ -146,7 +157,7 @@ def list_tar(path: Path) -> Iterator[Entry]:
 
 def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """Yield each member of a plain archive, and where the next one begins."""
-    with tarfile.open(path, "r:") as archive:
+    with _Headers(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         while (member := archive.next()) is not None:
             # Each remembered header is a kilobyte; an archive may have millions.
             archive.members = []  # type: ignore[attr-defined]
@@ -154,6 +165,27 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
             # As `tar -C FOLDER .` names them: the same files as the folder's.
             member.name = member.name.removeprefix("./")
             yield member, archive.offset
+
+
+class _Headers(FileIO):
+    """An archive of which headers are read, and nothing as large as content.
+
+    The library takes the size that a header of its own kind states, and reads so much at
+    once: 200 MB of a name.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:  # type: ignore[explicit-override]
+        """Return so many bytes; refuse more than headers have.
+
+        Raises
+        ------
+        tarfile.ReadError
+            If there are more.
+        """
+        n_bytes = -1 if size is None else size
+        if not 0 <= n_bytes <= _MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {n_bytes} bytes")
+        return super().read(n_bytes) or b""
 
 
 def _links_before(path: Path, first: tarfile.TarInfo) -> Links:
