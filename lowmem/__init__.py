@@ -5,6 +5,8 @@ A map of the package, from what a person types down to the base:
 - `lowmem.cli` parses the command line and chooses the exit code.
 - `lowmem.inline` holds a cell, a block or a function of a running program to a budget,
   and runs the jobs from a notebook.
+- `lowmem.pipeline` composes and runs what a command orders; `lowmem.places` knows where
+  it runs.
 - `lowmem.supervisor` is process 1: it plans, starts, watches, limits and records.
 - `lowmem.worker` is process 2: it alone loads NumPy, Zarr and Keras, and runs a job.
 - `lowmem.training` is everything that touches Keras.

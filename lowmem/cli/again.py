@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
-from lowmem.cli.compose import order_of
 from lowmem.history.fold import past_of
 from lowmem.integrity.lines import read_lines
+from lowmem.pipeline.compose import order_of
 from lowmem.protocol.messages import Finished, Rebuild
 from lowmem.supervisor.rebuild import rebuild_results
 from lowmem.supervisor.remake import Step, remake_results

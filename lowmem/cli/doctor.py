@@ -12,8 +12,6 @@ from lowmem.base.backends import BACKENDS, Backend, find_backend
 from lowmem.base.errors import LowmemError
 from lowmem.base.software import backend_versions, version_of
 from lowmem.base.units import format_bytes
-from lowmem.cli.place import Place
-from lowmem.cli.surroundings import find_place
 from lowmem.memory.gpu import GpuSampler, binding_problem, default_vram_budget_bytes
 from lowmem.memory.machine import (
     cgroup_limits,
@@ -23,6 +21,8 @@ from lowmem.memory.machine import (
     read_machine,
 )
 from lowmem.memory.process import oom_kills
+from lowmem.places.place import Place
+from lowmem.places.surroundings import find_place
 
 _PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "zarr")
 # Bytes: the study's images, models and latents take about 7 GB.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from lowmem.cli.orders import PIPELINE
+from lowmem.pipeline.orders import PIPELINE
 from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.options import flag_of

@@ -17,11 +17,8 @@ from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
-from lowmem.cli.compose import orders_of
 from lowmem.cli.help import job_help, jobs_list
-from lowmem.cli.mirror import recover_first
 from lowmem.cli.mirror_check import remembered_mirror, verify_with
-from lowmem.cli.orders import RunOptions
 from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
 from lowmem.cli.repair import Repair, repair
 from lowmem.cli.supervise import supervise
@@ -30,6 +27,9 @@ from lowmem.cli.verify import (
     json_from_verification,
     text_from_verification,
 )
+from lowmem.pipeline.compose import orders_of
+from lowmem.pipeline.mirror import recover_first
+from lowmem.pipeline.orders import RunOptions
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.status import json_from_statuses, text_from_statuses

@@ -10,13 +10,13 @@ from lowmem.base.config import read_config
 from lowmem.base.errors import ReportedError, StorageError
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
-from lowmem.cli.commands import typed_value
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owners_of
 from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.mirrored import with_mirror, without
 from lowmem.integrity.scan import verify
+from lowmem.pipeline.commands import typed_value
 from lowmem.supervisor.mirror_check import (
     discard_archives,
     inspect_mirror,

@@ -10,7 +10,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
 from lowmem.base.workspace import Workspace
-from lowmem.cli.compose import Orders
+from lowmem.pipeline.compose import Orders
 from lowmem.protocol.messages import PlannedRung
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask

@@ -9,8 +9,6 @@ from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import LowmemError, ReportedError, StoppedError
 from lowmem.base.placing import finish_placing
 from lowmem.cli.again import make_again, recorded_results
-from lowmem.cli.execute import open_session
-from lowmem.cli.mirror import lines_of
 from lowmem.cli.mirror_check import (
     inspected_with,
     restore_checkpoints,
@@ -18,12 +16,14 @@ from lowmem.cli.mirror_check import (
     tidied,
     told_with,
 )
-from lowmem.cli.orders import RunOptions
 from lowmem.history.fold import past_of
 from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.making import makings
 from lowmem.integrity.scan import verify
+from lowmem.pipeline.execute import open_session
+from lowmem.pipeline.mirror import lines_of
+from lowmem.pipeline.orders import RunOptions
 from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mend import mend, mend_flipped_lines

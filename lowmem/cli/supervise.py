@@ -20,9 +20,9 @@ from lowmem.base.config import read_config
 from lowmem.base.signals import let_through, withhold
 from lowmem.base.workspace import Workspace, require_text
 from lowmem.cli.boundary import leave_with
-from lowmem.cli.compose import Orders
-from lowmem.cli.execute import execute
-from lowmem.cli.orders import RunOptions
+from lowmem.pipeline.compose import Orders
+from lowmem.pipeline.execute import execute
+from lowmem.pipeline.orders import RunOptions
 from lowmem.supervisor.order import JobOrder
 
 

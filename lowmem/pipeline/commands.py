@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from lowmem.cli.orders import RunOptions
 from lowmem.protocol.options import flag_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lowmem.pipeline.orders import RunOptions
 
 # Those that say how to run; what is to be done (`restart`, `pins`, `extra`) was said of
 # another job.

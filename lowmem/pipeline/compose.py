@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,10 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
 from lowmem.base.errors import DataError
 from lowmem.base.stderr import tell
-from lowmem.cli.commands import derived_command, typed_value
-from lowmem.cli.orders import (
+from lowmem.memory.gpu import default_vram_budget_bytes
+from lowmem.memory.machine import default_ram_budget_bytes, read_machine
+from lowmem.pipeline.commands import derived_command, typed_value
+from lowmem.pipeline.orders import (
     PIPELINE,
     GivenOptions,
     RunOptions,
@@ -21,9 +22,7 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
-from lowmem.cli.time_left import auto_budget, is_auto, read_time_left
-from lowmem.memory.gpu import default_vram_budget_bytes
-from lowmem.memory.machine import default_ram_budget_bytes, read_machine
+from lowmem.places.time_left import auto_budget, is_auto, read_time_left
 from lowmem.supervisor import ask
 from lowmem.supervisor.order import (
     JobOrder,
@@ -31,6 +30,8 @@ from lowmem.supervisor.order import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,13 +9,10 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
-from lowmem.cli.compose import Orders, needed_order, order_of
-from lowmem.cli.mirror import mirror_plan, speaker, tell_results
-from lowmem.cli.orders import (
-    RunOptions,
-)
 from lowmem.history.makers import additions_to
 from lowmem.memory.shared import SharedMemory
+from lowmem.pipeline.compose import Orders, needed_order, order_of
+from lowmem.pipeline.mirror import mirror_plan, speaker, tell_results
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.adopt import adopt_orphans
@@ -35,15 +31,20 @@ from lowmem.supervisor.signals import StopRequests
 from lowmem.supervisor.telemetry import Journal
 from lowmem.supervisor.warden import Warden
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.history.past import DoneRun
+    from lowmem.pipeline.orders import (
+        RunOptions,
+    )
+    from lowmem.protocol.messages import PlannedNeed
+
 # What the page's process takes: 30 MiB, some more for thousands of cycles.
 _PAGE_BYTES = 40 * 2**20
 # Other programs add a little to the machine's shared memory all the time.
 _WORTH_COUNTING_BYTES = 4 * 2**20
-
-if TYPE_CHECKING:
-    from lowmem.base.workspace import Workspace
-    from lowmem.history.past import DoneRun
-    from lowmem.protocol.messages import PlannedNeed
 
 
 @contextmanager

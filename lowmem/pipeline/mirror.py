@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
@@ -10,12 +10,16 @@ from lowmem.base.errors import EXIT_STORAGE, OptionValueError, ReportedError
 from lowmem.base.journal import whole_part
 from lowmem.base.placing import finish_placing, is_placing
 from lowmem.base.stderr import tell
-from lowmem.base.workspace import Workspace
-from lowmem.cli.orders import RunOptions, with_config
-from lowmem.protocol.mirroring import Answered, RecoveredJob
+from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror, tell_done
-from lowmem.supervisor.run import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.mirroring import Answered, RecoveredJob
+    from lowmem.supervisor.run import Session
 
 # seconds that a run with progress of its own waits for the mirror before it begins.
 _PATIENCE_S = 60.0

@@ -8,12 +8,15 @@ cannot be measured from inside, and is marked as documented.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lowmem.base.units import format_bytes, format_seconds
-from lowmem.cli.time_left import TimeLeft
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lowmem.places.time_left import TimeLeft
 
 Kind = Literal["colab", "kaggle", "slurm", "container", "wsl", "plain"]
 # "told" by the machine or its batch system now; "documented" by whoever runs the place.
@@ -32,7 +35,7 @@ class Surroundings:
     environment
         Its environment variables.
     files
-        Those of `lowmem.cli.surroundings.TELLING` that exist.
+        Those of `lowmem.places.surroundings.TELLING` that exist.
     mounts
         Folders on which something is mounted.
     cgroup

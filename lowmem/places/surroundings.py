@@ -1,4 +1,4 @@
-"""Look at what tells which place this is; `lowmem.cli.place` decides what it means."""
+"""Look at what tells which place this is; `lowmem.places.place` decides what it means."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import platform
 from pathlib import Path
 
-from lowmem.cli.place import Place, Surroundings, place_of
-from lowmem.cli.time_left import read_time_left
+from lowmem.places.place import Place, Surroundings, place_of
+from lowmem.places.time_left import read_time_left
 
 # Files that only some places have.
 TELLING = ("/.dockerenv", "/run/.containerenv")

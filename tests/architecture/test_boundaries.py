@@ -76,7 +76,7 @@ def loaded_by(code):
 @pytest.mark.parametrize(
     "code",
     [
-        "import lowmem.cli.main, lowmem.cli.execute",
+        "import lowmem.cli.main, lowmem.pipeline.execute",
         "import lowmem.report.read, lowmem.report.text, lowmem.report.status",
         "from lowmem.worker.registry import installed_jobs\ninstalled_jobs()",
     ],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lowmem.base.signals import STOP_SIGNALS
 from lowmem.base.units import format_seconds
-from lowmem.cli.place import PAGE, Surroundings, place_of
-from lowmem.cli.time_left import MARGIN_S, MARGIN_SHARE, TimeLeft
+from lowmem.places.place import PAGE, Surroundings, place_of
+from lowmem.places.time_left import MARGIN_S, MARGIN_SHARE, TimeLeft
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / PAGE).read_text()

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
-from lowmem.cli.orders import given_options
+from lowmem.pipeline.orders import given_options
 from lowmem.protocol.job import CommitPoint, Option, Result, Rung
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.options import flag_of, resolve_options, value_of, words_of

@@ -17,8 +17,10 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.workspace import Workspace
-from lowmem.cli.compose import order_of
-from lowmem.cli.orders import (
+from lowmem.history.past import DoneRun
+from lowmem.memory.budget import SOFT_SHARE
+from lowmem.pipeline.compose import order_of
+from lowmem.pipeline.orders import (
     DEFAULT_SEED,
     Budgets,
     RunOptions,
@@ -28,8 +30,6 @@ from lowmem.cli.orders import (
     misspelt_tables,
     with_config,
 )
-from lowmem.history.past import DoneRun
-from lowmem.memory.budget import SOFT_SHARE
 from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
 from lowmem.protocol.records import JobBegun, JobEnded

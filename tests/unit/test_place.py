@@ -10,9 +10,9 @@ import pytest
 
 from lowmem.base.units import bytes_from_size, seconds_from_duration
 from lowmem.cli import doctor
-from lowmem.cli.place import Place, Surroundings, place_of
-from lowmem.cli.surroundings import look_around
-from lowmem.cli.time_left import TimeLeft
+from lowmem.places.place import Place, Surroundings, place_of
+from lowmem.places.surroundings import look_around
+from lowmem.places.time_left import TimeLeft
 
 COLAB = {"COLAB_RELEASE_TAG": "release-colab-external-images_20260820", "COLAB_GPU": ""}
 KAGGLE = {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "KAGGLE_URL_BASE": "https://kaggle"}

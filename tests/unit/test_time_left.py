@@ -8,7 +8,7 @@ import pytest
 
 from lowmem.base.errors import StoppedError
 from lowmem.base.units import seconds_from_duration
-from lowmem.cli.time_left import (
+from lowmem.places.time_left import (
     TimeLeft,
     auto_budget,
     is_auto,

@@ -1,0 +1,7 @@
+"""What a command orders, composed and run in order, within one lock and one journal.
+
+- `orders`: texts and lowmem.toml become orders; `commands`: an order becomes a line again.
+- `compose`: the jobs of one command, those that they need, one that is made again.
+- `mirror`: what to keep elsewhere, and what to take back first.
+- `execute`: runs what was ordered, in the process that supervises.
+"""

@@ -1,0 +1,4 @@
+"""Where lowmem runs: which place this is, what ends a run there, and when.
+
+`surroundings` looks, `place` decides, purely; `time_left` asks the batch system.
+"""
