@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError, OptionValueError, UsageError
+from lowmem.base.outside import read_json
 from lowmem.protocol.recipe import is_same_data
 from lowmem.stores.images import find_images
 from lowmem.stores.metadata import read_array_info
@@ -110,11 +110,11 @@ def read_before(store: Path) -> Before:
 
 def _attributes(store: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads((store / "zarr.json").read_bytes())
-        found: Mapping[str, Any] = document.get("attributes", {})
-    except (OSError, ValueError, AttributeError):
+        document = read_json(store / "zarr.json")
+    except (OSError, ValueError):
         return {}
-    return found
+    found = document.get("attributes") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:
