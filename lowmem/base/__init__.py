@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         sync_tree,
         write_file,
     )
-    from lowmem.base.outside import refuse_unless_regular
+    from lowmem.base.outside import read_json, refuse_unless_regular
     from lowmem.base.units import format_bytes
     from lowmem.base.workspace import path_from_text
 
@@ -47,6 +47,7 @@ __all__ = [
     "format_bytes",
     "make_folder",
     "path_from_text",
+    "read_json",
     "refuse_unless_regular",
     "remove",
     "rename",
@@ -77,7 +78,7 @@ __getattr__ = names_of(
             "sync_tree",
             "write_file",
         ],
-        "lowmem.base.outside": ["refuse_unless_regular"],
+        "lowmem.base.outside": ["read_json", "refuse_unless_regular"],
         "lowmem.base.units": ["format_bytes"],
         "lowmem.base.workspace": ["path_from_text"],
     },

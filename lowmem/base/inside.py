@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # A job may link within what it makes.
 _IN_THE_MAKING = frozenset({"staging", "rebuild", "remaking"})
+_SHOWN = 60  # characters of a name
 _KINDS = (stat.S_IFREG, stat.S_IFDIR)
 
 
@@ -114,7 +115,14 @@ def place_in(root: Path, name: str) -> Path:
             path=root, problem=f"lists the result {name!r}, which lies outside it"
         )
     path = root / name
-    folder = os.path.realpath(path.parent)
+    try:
+        folder = os.path.realpath(path.parent)
+        path.exists()
+    except OSError as error:
+        problem = (
+            f"lists the result {name[:_SHOWN]!r}, which is no name ({error.strerror})"
+        )
+        raise ForeignWorkspaceError(path=root, problem=problem) from error
     if not _is_below(folder, os.path.realpath(root)):
         raise ForeignWorkspaceError(
             path=path.parent, problem=f"leads to {folder}, outside the workspace"

@@ -18,6 +18,28 @@ def tell(text: str) -> None:
         sys.stderr.flush()
 
 
+def without_controls(text: str) -> str:
+    r"""Return a text whose control characters a terminal shows and does not obey.
+
+    Names of files and the words of a workspace may be anybody's.
+
+    Examples
+    --------
+    >>> print(without_controls("a\x1b[31mb\tc"))
+    a\x1b[31mb	c
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    # C0 and C1, with which a terminal is told what to do.
+    is_control = character < " " or "\x7f" <= character < "\xa0"
+    is_shown = is_control and character not in "\n\t"
+    return repr(character)[1:-1] if is_shown else character
+
+
 @contextlib.contextmanager
 def unless_gone() -> Iterator[None]:
     """Let a write to stderr fail where its terminal is gone.

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
-from lowmem.base.stderr import tell
+from lowmem.base.stderr import tell, without_controls
 from lowmem.supervisor.signals import handle_stops
 
 
@@ -72,7 +72,7 @@ def _tell(error: LowmemError) -> int:
 
 def print_paragraph(text: str) -> None:
     """Print what the user is told, on stderr."""
-    words = " ".join(text.split())
+    words = without_controls(" ".join(text.split()))
     paragraph = textwrap.fill(
         f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
     )

@@ -13,6 +13,7 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
 from lowmem.base.inside import refuse_foreign
+from lowmem.base.stderr import without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
@@ -222,7 +223,11 @@ def status_command(
     """Say where each job stands."""
     space = _existing(as_option or workspace)
     report = read_report(space, is_live=is_held(space))
-    print(json_from_statuses(report) if as_json else text_from_statuses(report))
+    print(
+        json_from_statuses(report)
+        if as_json
+        else without_controls(text_from_statuses(report))
+    )
 
 
 @app.command(name="report")
@@ -256,7 +261,7 @@ def report_command(
     if as_json:
         print(json_from_report(report))
     else:
-        print(text_from_report(report, has_all_cycles=every_cycle))
+        print(without_controls(text_from_report(report, has_all_cycles=every_cycle)))
 
 
 @app.command(name="verify")
@@ -278,7 +283,7 @@ def verify_command(
     url = mirror or remembered_mirror(space)
     found, told = repair(space, url) if mend else (verify_with(space, url), Repair())
     as_text = json_from_verification if as_json else text_from_verification
-    print(as_text(found, told))
+    print(without_controls(as_text(found, told)))
     if not found.is_whole:
         raise damage_error(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from lowmem.base.files import storage_errors
+from lowmem.base.outside import stream_of
+from lowmem.stores.metadata import read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,15 +86,14 @@ def layouts_in(store: Path) -> Iterator[Layout]:
     for file in sorted(store.rglob(_METADATA)):
         try:
             layout = _layout(file)
-        except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
             continue
         if layout is not None:
             yield layout
 
 
 def _layout(file: Path) -> Layout | None:
-    with storage_errors(file):
-        document = json.loads(file.read_bytes())
+    document = read_mapping(file)
     if document["node_type"] != "array" or document["codecs"][-1]["name"] != "crc32c":
         return None
     encoding = document["chunk_key_encoding"]
@@ -121,7 +121,7 @@ def sums_of(path: Path) -> Sums:
     """
     digest, crc, size = hashlib.sha256(), 0, 0
     tail = b""
-    with storage_errors(path), path.open("rb") as stream:
+    with storage_errors(path), stream_of(path) as stream:
         while block := stream.read(_BLOCK_BYTES):
             digest.update(block)
             size += len(block)

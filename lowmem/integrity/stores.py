@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
-from lowmem.base.files import storage_errors
 from lowmem.integrity.chunks import layouts_in, sums_of
-from lowmem.stores.metadata import read_array_info
+from lowmem.stores.metadata import read_array_info, read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -143,27 +141,26 @@ def _codecs(folder: Path) -> list[str]:
     """Return the names of the codecs of an array; those of blosc with their own."""
     v3, v2 = folder / "zarr.json", folder / ".zarray"
     if v3.exists():
-        return [_codec(entry) for entry in _document(v3).get("codecs", ())]
-    compressor = _document(v2).get("compressor")
-    return [] if compressor is None else [str(compressor.get("id"))]
+        codecs = read_mapping(v3).get("codecs")
+        return [_codec(entry) for entry in codecs] if isinstance(codecs, list) else []
+    compressor = read_mapping(v2).get("compressor")
+    return [str(compressor.get("id"))] if isinstance(compressor, dict) else []
 
 
-def _codec(entry: Mapping[str, object]) -> str:
+def _codec(entry: object) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
     inner = entry.get("configuration")
     cname = inner.get("cname") if isinstance(inner, dict) else None
-    return f"{entry['name']}-{cname}" if cname else str(entry["name"])
+    return f"{entry.get('name')}-{cname}" if cname else str(entry.get("name"))
 
 
 def _attributes(store: Path) -> Mapping[str, object]:
     v3, v2 = store / "zarr.json", store / ".zattrs"
     if v3.exists():
-        return dict(_document(v3).get("attributes", {}))
-    return _document(v2) if v2.exists() else {}
-
-
-def _document(file: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - JSON
-    with storage_errors(file):
-        return json.loads(file.read_bytes())
+        found = read_mapping(v3).get("attributes", {})
+        return found if isinstance(found, dict) else {}
+    return read_mapping(v2) if v2.exists() else {}
 
 
 def check_store(store: Path) -> StoreCheck:

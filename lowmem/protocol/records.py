@@ -6,6 +6,7 @@ together. Fields of memory are in bytes, and None where nothing was measured.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -178,6 +179,9 @@ AnyRecord = (
     | Mirrored
 )
 
+# Counts of bytes and items stay below; what reads them computes in floats.
+_NO_COUNT = 2**63
+_LONG = re.compile(rb"\d{19}")
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 
 
@@ -187,5 +191,25 @@ def body_from_record(record: AnyRecord) -> bytes:
 
 
 def record_from_body(body: bytes) -> AnyRecord:
-    """Return the record in a JSON body."""
-    return _decoder.decode(body)
+    """Return the record in a JSON body.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If it holds none, or a number that nothing here can be.
+    """
+    record = _decoder.decode(body)
+    # Most have no number so long, and need not be looked at.
+    if _LONG.search(body) and _has_too_large(record):
+        raise msgspec.ValidationError("a number of more than 63 bits")
+    return record
+
+
+def _has_too_large(record: msgspec.Struct) -> bool:
+    values = [getattr(record, name) for name in record.__struct_fields__]
+    parts = [value for value in values if isinstance(value, msgspec.Struct)]
+    # Not those of its recipe and summary, which are the job's own.
+    settings = getattr(record, "settings", {})
+    counts = [*values, *settings.values()]
+    is_large = any(isinstance(n, int) and abs(n) >= _NO_COUNT for n in counts)
+    return is_large or any(map(_has_too_large, parts))

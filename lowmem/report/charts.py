@@ -7,14 +7,13 @@ sets every label over it as text of the page, so that a phone shows readable wor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_bytes
 from lowmem.report.scales import HEIGHT, WIDTH, MemoryScale, Tick, time_ticks
 from lowmem.report.telemetry import Point, by_stretch, thin
 from lowmem.report.timeline import timeline_from_readings
-from lowmem.report.words import mebibytes
+from lowmem.report.words import mebibytes, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,10 +98,10 @@ def curve_charts(
     name: str, job: JobReport, readings: Sequence[Reading]
 ) -> list[CurveChart]:
     """Return the curves of RAM and, where it was measured, of VRAM."""
-    begun = datetime.fromisoformat(job.begun_at)
+    begun = moment_of(job.begun_at)
     own = sorted(
         # Readings from before a restart from nothing belong to history.
-        (reading for reading in readings if reading.at >= begun),
+        (reading for reading in readings if begun is None or reading.at >= begun),
         key=lambda reading: reading.at,
     )
     line = timeline_from_readings(own)
@@ -204,24 +203,23 @@ def _area(points: Sequence[Point], scale: MemoryScale, line: Timeline) -> str:
 def _boundaries(job: JobReport, line: Timeline) -> str:
     if len(job.cycles) > _MOST_BOUNDARIES:
         return ""
-    ends = (
-        datetime.fromisoformat(cycle.started_at) + timedelta(seconds=cycle.seconds)
-        for cycle in job.cycles
+    ends = (moment_of(c.started_at, after_s=c.seconds) for c in job.cycles)
+    return " ".join(
+        f"M {_x(line.elapsed_at(end), line)} 0 V {HEIGHT}"
+        for end in ends
+        if end is not None
     )
-    return " ".join(f"M {_x(line.elapsed_at(end), line)} 0 V {HEIGHT}" for end in ends)
 
 
 def _markers(job: JobReport, line: Timeline) -> tuple[Marker, ...]:
     return tuple(
         Marker(
-            percent=round(
-                100 * line.elapsed_at(datetime.fromisoformat(event.at)) / line.total_s,
-                3,
-            ),
+            percent=round(100 * line.elapsed_at(at) / line.total_s, 3),
             number=number,
             title=f"{event.verdict}: {event.action}",
         )
         for number, event in enumerate(job.events, start=1)
+        if (at := moment_of(event.at)) is not None
     )
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import TYPE_CHECKING
+
+from lowmem.base.errors_outside import NotRegularError
+from lowmem.base.outside import stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,12 +80,15 @@ def _read_png(path: Path, at_most: int) -> bytes | None:
     """Return the bytes of a picture; None if it is too large or not one.
 
     A figure that cannot be read must not cost the user the report: whatever the reason,
-    its path is named on the page instead.
+    its path is named on the page instead. A link may lead to a picture that is not the
+    workspace's, and the page is given to others.
     """
     try:
-        with path.open("rb") as stream:
+        if path.is_symlink():
+            return None
+        with BufferedReader(stream_of(path)) as stream:
             data = stream.read(at_most + 1)
-    except OSError:
+    except (OSError, NotRegularError):
         return None
     is_png = data.startswith(_SIGNATURE) and data[12:16] == b"IHDR" and len(data) > 24  # noqa: PLR2004 - end of the size in IHDR
     return data if is_png and len(data) <= at_most else None

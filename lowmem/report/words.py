@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,8 +81,24 @@ def day_and_time(at: str) -> str:
     >>> day_and_time("2026-11-22T10:00:00.123Z")
     '2026-11-22 10:00:00'
     """
-    moment = datetime.fromisoformat(at).astimezone(UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+    moment = moment_of(at)
+    return at if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_of(at: str, *, after_s: float = 0.0) -> datetime | None:
+    """Return the time of a time stamp, or some seconds later; None where it is no such.
+
+    A journal may be anybody's, and one that was mended may lack some.
+
+    Examples
+    --------
+    >>> moment_of("soon"), moment_of("2026-11-22T10:00:00Z", after_s=1e300)
+    (None, None)
+    """
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC) + timedelta(seconds=after_s)
+    except (ValueError, OverflowError):
+        return None
 
 
 def pairs(values: Mapping[str, object]) -> str:

@@ -8,7 +8,8 @@ Public, for authors of jobs, each loaded on first use:
   budget gives to a shuffled reader.
 - `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
   without Zarr or NumPy, so that a job's description may ask; `read_header`, `header_text`
-  and `NoHeaderError` the same of a `.npy` file.
+  and `NoHeaderError` the same of a `.npy` file; `content_errors`, what a broken store
+  raises as bad data.
 - `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
 - `find_images`, `images_to_use`, `images_at_once`, `Images`, `PIXEL_MAX`: images, and how
   many of them a model is to compute at once.
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         two_part,
     )
     from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
+    from lowmem.stores.opening import content_errors
     from lowmem.stores.read import RowReader
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.split import Split, split_rows
@@ -60,6 +62,7 @@ __all__ = [
     "RowWriter",
     "Split",
     "array_names",
+    "content_errors",
     "find_images",
     "fingerprint",
     "header_text",
@@ -97,6 +100,7 @@ __getattr__ = names_of(
             "two_part",
         ],
         "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
+        "lowmem.stores.opening": ["content_errors"],
         "lowmem.stores.read": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],

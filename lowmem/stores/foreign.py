@@ -30,7 +30,7 @@ def packing_at(path: Path, info: ArrayInfo) -> Packing:
     """
     try:
         return packing_of(info)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(
             thing=path,
             problem=f"has attributes of packing that cannot be read ({error})",

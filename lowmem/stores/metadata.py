@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError
+from lowmem.base.errors_outside import UnreadableTextError
 from lowmem.base.outside import read_json, refuse_unless_regular
 from lowmem.stores.hollow import refuse_hollow
 
@@ -95,15 +96,29 @@ def read_array_info(path: Path) -> ArrayInfo | None:
     return info
 
 
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Return the JSON mapping in a file.
+
+    Raises
+    ------
+    DataError
+        If it holds none.
+    """
+    found = read_json(file)
+    if not isinstance(found, dict):
+        raise UnreadableTextError(path=file, problem="it holds no mapping")
+    return found
+
+
 def _info(path: Path) -> ArrayInfo | None:
     v3, v2 = path / "zarr.json", path / ".zarray"
     if v3.exists():
-        return _info_from_v3(_mapping(read_json(v3)))
+        return _info_from_v3(read_mapping(v3))
     if not v2.exists():
         return None
     attributes = path / ".zattrs"
-    extra = read_json(attributes) if attributes.exists() else {}
-    return _info_from_v2(_mapping(read_json(v2)), _mapping(extra))
+    extra = read_mapping(attributes) if attributes.exists() else {}
+    return _info_from_v2(read_mapping(v2), extra)
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -241,7 +256,7 @@ def _parts_of_file(path: Path) -> Iterator[tuple[bytes, bytes]]:
 def _ends_in_crc(metadata: Path) -> bool:
     """Return whether the chunks of these metadata end in a CRC-32C of their own."""
     try:
-        document = _mapping(read_json(metadata))
+        document = read_mapping(metadata)
         return bool(document["codecs"][-1]["name"] == "crc32c")
     except (OSError, ValueError, LookupError, TypeError):
         return False

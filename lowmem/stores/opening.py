@@ -66,7 +66,7 @@ def open_array(path: Path) -> ZarrArray:
 
 @contextmanager
 def content_errors(
-    path: Path, refusal: Callable[[Exception], DataError]
+    path: Path | str, refusal: Callable[[Exception], DataError]
 ) -> Iterator[None]:
     """Turn what a library raises for the content of a file into bad data.
 

@@ -81,10 +81,14 @@ def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> BudgetErr
     if broke.unmapped_bytes >= _WORTH_TELLING_BYTES:
         size = format_bytes(broke.unmapped_bytes)
         where += f", {size} of it new shared memory or files in memory"
+    how = f"stopped ({broke.verdict}){used}"
+    if broke.failure is not None:
+        # What was asked for and not given is in no reading.
+        how = f"one allocation asked for more than is left{used.replace(' at', ' beside')}"
     return BudgetError(
         job=order.name,
         budget=format_bytes(order.ram_budget_bytes),
-        problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
+        problem=f"{how}{where}, at its smallest setting",
         needed="a larger size",
     )
 

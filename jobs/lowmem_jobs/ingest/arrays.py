@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from math import prod
 from typing import IO, TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lowmem.base import DataError
-from lowmem.stores import RowReader, read_header
+from lowmem.stores import RowReader, content_errors, read_header
 from lowmem_jobs.ingest.arraychoice import (
     Found,
     choose,
@@ -23,7 +24,7 @@ from lowmem_jobs.ingest.decode import MAX_PIXELS
 from lowmem_jobs.ingest.entries import Entry, UnreadableError
 from lowmem_jobs.ingest.tasks import Task, image_of
 from lowmem_jobs.ingest.wide import unit_to_bytes
-from lowmem_jobs.ingest.zips import DAMAGE, open_zip
+from lowmem_jobs.ingest.zips import open_zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,17 +137,15 @@ def open_npy(
 def open_npz(path: Path, decoder: Decoder, wanted: str | None) -> Iterator[ArraySource]:
     """Open the array of a .npz file that is asked for, or that must be meant."""
     with open_zip(path) as archive:
-        name = choose(path, list(_members(archive, wanted)), wanted) + _MEMBER
+        name = choose(path, list(_members(path, archive, wanted)), wanted) + _MEMBER
         title = f"{path.name}/{name}"
-        try:
+        with content_errors(path, partial(_damaged, title)):
             stream = archive.open(name)
-        except DAMAGE as error:
-            raise _damage(title, str(error)) from error
         with stream:
             yield _stream_source(title, stream, decoder)
 
 
-def _members(archive: ZipFile, wanted: str | None) -> Iterator[Found]:
+def _members(path: Path, archive: ZipFile, wanted: str | None) -> Iterator[Found]:
     """Yield the arrays of an archive; of one that is asked for no header is read."""
     for member in archive.namelist():
         name = member.removesuffix(_MEMBER)
@@ -156,7 +155,12 @@ def _members(archive: ZipFile, wanted: str | None) -> Iterator[Found]:
         dtype: np.dtype[Any] | None = None
         if wanted is None:
             # One that cannot be read is no candidate; the one that is taken says why.
-            with suppress(DataError, *DAMAGE), archive.open(member) as stream:
+            damaged = partial(_damaged, member)
+            with (
+                suppress(DataError),
+                content_errors(path, damaged),
+                archive.open(member) as stream,
+            ):
                 shape, _, dtype = _header(member, stream)
         is_able = dtype is not None and (dtype == np.uint8 or dtype.kind == "f")
         yield Found(
@@ -187,11 +191,9 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
     row_bytes = prod(row_shape) * dtype.itemsize
 
     def read(index: int) -> NDArray[Any]:
-        try:
+        with content_errors(title, partial(_damaged, f"{title}[{index}]")):
             stream.seek(start + index * row_bytes)
             data = stream.read(row_bytes)
-        except DAMAGE as error:
-            raise _damage(f"{title}[{index}]", str(error)) from error
         if len(data) < row_bytes:
             raise _damage(f"{title}[{index}]", "cut short")
         return np.frombuffer(data, dtype).reshape(row_shape)
@@ -202,16 +204,18 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
 def _header(
     title: str, stream: IO[bytes]
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    try:
+    with content_errors(title, partial(_damaged, title)):
         whole = BytesIO(read_header(stream))
-    except (*DAMAGE, OSError) as error:
-        raise _damage(title, str(error)) from error
     try:
         return _HEADERS[npy.read_magic(whole)](whole)
     except Exception as error:
         # A literal of some bytes, in which the interpreter's parser comes upon whatever
         # there is: it may say so by MemoryError, RecursionError or TokenError.
         raise _damage(title, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(thing: str, error: Exception) -> DataError:
+    return _damage(thing, str(error))
 
 
 def _damage(thing: str, problem: str) -> DataError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base import DataError, OptionValueError, UsageError
+from lowmem.base import DataError, OptionValueError, UsageError, read_json
 from lowmem.stores import find_images, is_same_data, read_array_info
 from lowmem_jobs.ingest.recipe import (
     Frame,
@@ -108,11 +107,11 @@ def read_before(store: Path) -> Before:
 
 def _attributes(store: Path) -> Mapping[str, Any]:
     try:
-        document = json.loads((store / "zarr.json").read_bytes())
-        found: Mapping[str, Any] = document.get("attributes", {})
-    except (OSError, ValueError, AttributeError):
+        document = read_json(store / "zarr.json")
+    except (OSError, ValueError):
         return {}
-    return found
+    found = document.get("attributes") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("name", "status", "reason", "row")
 REPORT = "ingest-report.csv"
+_FORMULA = ("=", "+", "-", "@", "\t")
 
 
 def entries_before(path: Path, row: int) -> int | None:
@@ -31,6 +32,22 @@ def entries_before(path: Path, row: int) -> int | None:
         except (UnicodeDecodeError, csv.Error, KeyError):
             return None
     return None
+
+
+def harmless(text: str) -> str:
+    """Return a text with an apostrophe before it where a spreadsheet would compute it.
+
+    Names come from archives that anybody may have made; spreadsheets run what begins
+    with one of these characters as a formula, and take the apostrophe for "this is text".
+
+    Examples
+    --------
+    >>> harmless("=1+1.png"), harmless("a=1.png")
+    ("'=1+1.png", 'a=1.png')
+    """
+    # Readers take a bare carriage return for the end of a line; the writer does not.
+    text = text.replace("\r", "\\r")
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class Report:
@@ -53,7 +70,8 @@ class Report:
     def append(self, lines: Iterable[tuple[str, ...]]) -> None:
         """Write lines at the end."""
         text = StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
+        safe = (tuple(map(harmless, line)) for line in lines)
+        csv.writer(text, lineterminator="\n").writerows(safe)
         data = text.getvalue().encode()
         with storage_errors(self._path), self._path.open("ab") as stream:
             stream.write(data)

@@ -1,0 +1,72 @@
+"""Names and texts of anybody: what a terminal, a spreadsheet or a page makes of them."""
+
+from __future__ import annotations
+
+import csv
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from lowmem.base.stderr import without_controls
+from lowmem.base.workspace import Workspace
+from lowmem.cli.boundary import print_paragraph
+from lowmem.protocol.messages import Failed
+from lowmem.report.figures import read_gallery
+from lowmem.supervisor import decide
+from lowmem.supervisor.bad_news import bad_news
+from lowmem_jobs.ingest.report import Report, entries_before
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+2.png", "@SUM(A1)", "\t=1"])
+def test_no_name_in_the_list_of_entries_is_a_formula(tmp_path, name):
+    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report.append([(name, "skipped", name, ""), ("a=1.png", "stored", "", "0")])
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as stream:
+        first, second = csv.DictReader(stream)
+    assert first["name"] == first["reason"] == f"'{name}"
+    assert second == {"name": "a=1.png", "status": "stored", "reason": "", "row": "0"}
+
+
+def test_a_carriage_return_in_a_name_ends_no_line_of_the_list(tmp_path):
+    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report.append([("\r=1\r.png", "stored", "", "0"), ("b.png", "stored", "", "1")])
+    assert entries_before(tmp_path / "r.csv", 1) == 1
+    assert "\\r=1\\r.png" in (tmp_path / "r.csv").read_text()
+
+
+def test_a_terminal_is_shown_control_characters_and_does_not_obey_them(capsys):
+    print_paragraph("a\x1b]0;title\x07b\x9bc \u00e4 \U0001f600")
+    said = capsys.readouterr().err
+    assert said == "lowmem: a\\x1b]0;title\\x07b\\x9bc \u00e4 \U0001f600\n"
+    assert without_controls("a\tb\nc") == "a\tb\nc"
+
+
+def test_the_page_embeds_no_picture_through_a_link_and_waits_for_no_pipe(tmp_path):
+    space = Workspace(tmp_path / "w")
+    space.generated.mkdir(parents=True)
+    picture = tmp_path / "private.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(4) + b"IHDR" + bytes(20))
+    (space.generated / "a.png").write_bytes(picture.read_bytes())
+    (space.generated / "b.png").symlink_to(picture)
+    os.mkfifo(space.generated / "c.png")
+    found = read_gallery(space)
+    assert [figure.place for figure in found.figures] == ["generated/a.png"]
+    assert found.left_out == ("generated/b.png", "generated/c.png")
+
+
+def test_an_allocation_that_failed_is_not_called_a_stop_at_what_was_in_use():
+    order = SimpleNamespace(name="hog", ram_budget_bytes=572 * MIB)
+    verdict = SimpleNamespace(state="refused", message="", exit_code=73)
+    failure = Failed(kind="MemoryError", exit_code=73, message="m", where="a.py:1")
+    asked = decide.Broke(
+        verdict="ram_limit", ram_bytes=36 * MIB, where="a.py:1 in f", failure=failure
+    )
+    said = str(bad_news(order, verdict, asked))
+    assert (
+        "one allocation asked for more than is left beside 36.0 MiB in a.py:1" in said
+    )
+    killed = decide.Broke(verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f")
+    assert "stopped (ram_limit) at 560.0 MiB" in str(bad_news(order, verdict, killed))
