@@ -33,7 +33,7 @@ from lowmem.base.placing import finish_placing, tree_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import examine, generation_path
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
-from lowmem.cli.orders import RunOptions, with_config
+from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.history.fold import past_of
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.scan import verify

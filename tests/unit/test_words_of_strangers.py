@@ -13,7 +13,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import print_paragraph
 from lowmem.protocol.messages import Failed
 from lowmem.report.figures import read_gallery
-from lowmem.supervisor import decide
+from lowmem.supervisor import endings
 from lowmem.supervisor.bad_news import bad_news
 from lowmem_jobs.ingest.report import Report, entries_before
 
@@ -61,12 +61,12 @@ def test_an_allocation_that_failed_is_not_called_a_stop_at_what_was_in_use():
     order = SimpleNamespace(name="hog", ram_budget_bytes=572 * MIB)
     verdict = SimpleNamespace(state="refused", message="", exit_code=73)
     failure = Failed(kind="MemoryError", exit_code=73, message="m", where="a.py:1")
-    asked = decide.Broke(
+    asked = endings.Broke(
         verdict="ram_limit", ram_bytes=36 * MIB, where="a.py:1 in f", failure=failure
     )
     said = str(bad_news(order, verdict, asked))
     assert (
         "one allocation asked for more than is left beside 36.0 MiB in a.py:1" in said
     )
-    killed = decide.Broke(verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f")
+    killed = endings.Broke(verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f")
     assert "stopped (ram_limit) at 560.0 MiB" in str(bad_news(order, verdict, killed))
