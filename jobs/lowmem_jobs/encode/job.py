@@ -10,6 +10,7 @@ from lowmem.protocol.calibration import Calibration, Trial
 from lowmem.protocol.job import Job, Need, Option, Rung
 from lowmem.stores.images import images_at_once, images_to_use
 from lowmem.stores.metadata import fingerprint
+from lowmem_jobs.train.custom import code_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +133,8 @@ def inputs(ctx: PlanContext) -> Mapping[str, str]:
         raise DataError(
             thing=model, problem="is missing or no file", expected="a .keras file"
         )
-    return {"images": fingerprint(images.store), "model": fingerprint(model)}
+    found = {"images": fingerprint(images.store), "model": fingerprint(model)}
+    return found | code_inputs(model)
 
 
 def resume_at(_: PlanContext, row: int) -> Mapping[str, object]:
