@@ -33,7 +33,6 @@ from lowmem.base.placing import finish_placing, tree_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import examine, generation_path
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
-from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.history.fold import past_of
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.scan import verify
@@ -51,6 +50,7 @@ from lowmem.mirror.names import (
     decoded,
     is_safe,
 )
+from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.protocol import messages
 from lowmem.protocol.mirroring import Durable, mirror_answer_from_line
 from lowmem.report.read import read_records, read_report

@@ -10,6 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
 LADDER = "one or more mappings of names to whole numbers, such as [{'block': 4}]"
+# Options of every run, and keys of every recipe: a job's own of such a name would be lost.
+RESERVED = (
+    "workspace", "ram_budget", "vram_budget", "time_budget", "device", "seed",
+    "cycle_steps", "recycle_every", "mirror", "mirror_data", "restart", "set", "quiet",
+    "help", "json", "version",
+)  # fmt: skip
 # What a default may be, exactly: NumPy's numbers do not cross to the supervisor.
 _DEFAULTS: dict[str, tuple[type, ...]] = {
     "int": (int,),

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.checks import (
+    RESERVED,
     is_default,
     is_list,
     is_settings,
@@ -34,6 +35,7 @@ from lowmem.protocol.checks import (
     require,
     whole,
 )
+from lowmem.protocol.defaults import alone, nowhere, unnamed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +74,8 @@ class Option:
         Whether the result depends on it. Changing it in mid-job is then refused.
     is_shared
         Whether ``run all`` passes it to this job.
+    is_input
+        Of a path: whether the job reads what is there, see `Job.inputs`.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Option:
     minimum: float | None = None
     is_recipe: bool = True
     is_shared: bool = True
+    is_input: bool = True
 
     def __post_init__(self) -> None:
         rule = "lower-case letters, digits and _"
@@ -301,15 +306,6 @@ Work = Callable[[Context], Generator[CommitPoint, None, Result | None]]
 Settings = Mapping[str, int]
 
 
-def _nowhere(*_: object) -> None:
-    """Tell that a job cannot go on at a row."""
-
-
-def _alone(_: PlanContext) -> Standing:
-    """Tell that only the recipe counts."""
-    return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """The description of a job.
@@ -343,7 +339,7 @@ class Job:
         Returns what must exist first.
     inputs
         Returns the fingerprints of all that it reads, by name. A change of any between
-        two runs of an unfinished job is refused.
+        two runs is refused. By default what its path options and its needs name.
     resume_at
         Returns the state to go on at a row with nothing in staging; None: it cannot.
     standing
@@ -372,9 +368,9 @@ class Job:
     calibrate: Callable[[PlanContext], Calibration | None] = lambda _: None
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
-    inputs: Callable[[PlanContext], Mapping[str, str]] = lambda _: {}
-    resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = _nowhere
-    standing: Callable[[PlanContext], Standing] = _alone
+    inputs: Callable[[PlanContext], Mapping[str, str]] = unnamed
+    resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = nowhere
+    standing: Callable[[PlanContext], Standing] = alone
     is_bare: bool = False
     uses_device: bool = True
     uses_keras: bool = False
@@ -392,8 +388,11 @@ class Job:
             require(name, "True or False", value, holds=isinstance(value, bool))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
+        rule = "other names than those that every run has"
+        taken = [option.name for option in self.options if option.name in RESERVED]
+        require("options", rule, taken, holds=not taken)
 
     @property
     def is_adding(self) -> bool:
         """Whether it adds to what other runs made: it has a ``standing``."""
-        return self.standing is not _alone
+        return self.standing is not alone

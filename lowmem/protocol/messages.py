@@ -230,6 +230,8 @@ class Planned(Message, frozen=True, kw_only=True):
         A hash of all that the memory of a run depends on beside its settings.
     standing
         See `lowmem.protocol.job.Job`.
+    source
+        A hash of the file that defines the job; empty for an installed one.
     """
 
     rungs: tuple[PlannedRung, ...] = ()
@@ -238,6 +240,7 @@ class Planned(Message, frozen=True, kw_only=True):
     trials: tuple[PlannedTrial, ...] = ()
     memory_key: str = ""
     standing: Standing = ""
+    source: str = ""
 
 
 # --- reports of a run -------------------------------------------------------------

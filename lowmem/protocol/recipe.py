@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What ends the key of an input's fingerprint.
-DATA = " (data)"
+# What ends the key of an input's fingerprint: of one that the job names, and of one that
+# is taken as an input because an option or a need names it. Recipes of before there was
+# the second have none of those: nothing is known of such an input then.
+DATA, CONTENT = " (data)", " (content)"
 
 
 def recipe_changes(
@@ -22,14 +24,19 @@ def recipe_changes(
     {'epochs': (3, 4)}
     """
     keys = [*old, *(key for key in new if key not in old)]
+    keys = [key for key in keys if _is_known(key, old)]
     pairs = {key: (old.get(key), new.get(key)) for key in keys}
     return {
         k: (one, two) for k, (one, two) in pairs.items() if not _is_same(k, one, two)
     }
 
 
+def _is_known(key: str, old: Mapping[str, object]) -> bool:
+    return key in old or not key.endswith(CONTENT)
+
+
 def _is_same(key: str, old: object, new: object) -> bool:
-    if isinstance(old, str) and isinstance(new, str) and key.endswith(DATA):
+    if isinstance(old, str) and isinstance(new, str) and key.endswith((DATA, CONTENT)):
         return is_same_data(old, new)
     return old == new
 
@@ -50,3 +57,20 @@ def is_same_data(old: str, new: str) -> bool:
     first, _, former = new.partition(".")
     recorded, dot, _ = old.partition(".")
     return recorded == first or (not dot and bool(former) and old == former)
+
+
+def told_done(job: str, was: str, now: str) -> str:
+    """Return the line that says that a job is done, and whether its file changed since.
+
+    Parameters
+    ----------
+    was, now
+        Hashes of the file that defines it; empty where it is unknown.
+
+    Examples
+    --------
+    >>> told_done("count", "", "1")
+    'count is done already; --restart runs it again'
+    """
+    how = ", by another state of its file" if was not in {"", now} else ""
+    return f"{job} is done already{how}; --restart runs it again"

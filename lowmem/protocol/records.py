@@ -63,6 +63,8 @@ class RunBegun(Record, frozen=True, kw_only=True):
     memory_key
         A hash of all that its memory depends on beside its settings: what this run
         shows holds for others of the same key.
+    source
+        A hash of the file that defines the job; empty for an installed one.
     """
 
     seed: int
@@ -70,6 +72,7 @@ class RunBegun(Record, frozen=True, kw_only=True):
     vram_budget_bytes: int | None
     time_budget_s: float | None
     memory_key: str = ""
+    source: str = ""
 
 
 class AttemptBegun(Record, frozen=True, kw_only=True):

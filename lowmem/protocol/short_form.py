@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lowmem.protocol.calibration import calibration_along
 from lowmem.protocol.checks import LADDER, is_ladder, require
-from lowmem.protocol.job import Job, Option, Settings, Work
+from lowmem.protocol.job import Job, Need, Option, PlanContext, Settings, Work
 
 
 def job(
@@ -19,6 +19,7 @@ def job(
     version: int = 1,
     uses_device: bool = True,
     uses_keras: bool = False,
+    needs: Callable[[PlanContext], Sequence[Need]] = lambda _: (),
 ) -> Callable[[Work], Job]:
     """Make a job of a generator function; the short form of `Job`.
 
@@ -41,6 +42,8 @@ def job(
         Whether it computes on a GPU where there is one.
     uses_keras
         Whether it computes with Keras: refused where no backend is installed.
+    needs
+        Returns what must exist first; it is part of the recipe, as what path options name.
     """
     require("settings", LADDER, settings, holds=is_ladder(settings))
     calibration = None if calibrate is None else calibration_along(calibrate, settings)
@@ -56,6 +59,7 @@ def job(
             version=version,
             uses_device=uses_device,
             uses_keras=uses_keras,
+            needs=needs,
             ladder=lambda _: settings,
             calibrate=lambda _: calibration,
         )

@@ -26,7 +26,7 @@ from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
-from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.recipe import recipe_changes, told_done
 from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide, endings
@@ -107,7 +107,8 @@ def run_job(
     history = _begin(order, session, history, planned)
     if history.is_done:
         tell_done(session.mirror, session.past(), order.name)
-        return f"{order.name} is done already; --restart runs it again"
+        was = history.run.source if history.run else ""
+        return told_done(order.name, was, planned.source)
     prepared = prepare_job(order, session, planned, device)
     session.journal.write(
         RunBegun(
@@ -118,6 +119,7 @@ def run_job(
             vram_budget_bytes=order.vram_budget_bytes,
             time_budget_s=order.time_budget_s,
             memory_key=planned.memory_key,
+            source=planned.source,
         )
     )
     run = SupervisedRun(order, session, prepared, planned.recipe, history, device)

@@ -10,10 +10,11 @@
 - `loop`: epochs, validation and history, cut anywhere.
 
 Public, for authors of jobs, each loaded on first use: `keras_session`; `Training` and
-`TrainingPlan`, a training that may be cut at any step; `Plateau`; `set_accumulation`,
-`accumulation_steps` and `sees_the_batch`, for batches that are computed in parts;
-`environment`, the versions that last digits depend on. `lowmem.ZarrSequence` is the batch
-source.
+`TrainingPlan`, a training that may be cut at any step; `Plateau`; `set_accumulation` and
+`sees_the_batch`, for batches that are computed in parts; `kept_generators`, for work that
+draws beside a training; `environment`, the versions that last digits depend on;
+`flattened_layers`, `global_seed_state`, `is_functional` and `run_through`, what Keras'
+releases keep to themselves. `lowmem.ZarrSequence` is the batch source.
 """
 
 from __future__ import annotations
@@ -24,22 +25,29 @@ from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
     from lowmem.training.backend import environment
+    from lowmem.training.keras_private import (
+        flattened_layers,
+        global_seed_state,
+        is_functional,
+        run_through,
+    )
     from lowmem.training.loop import Training, TrainingPlan
     from lowmem.training.plateau import Plateau
     from lowmem.training.session import keras_session
-    from lowmem.training.steps import (
-        accumulation_steps,
-        sees_the_batch,
-        set_accumulation,
-    )
+    from lowmem.training.state import kept_generators
+    from lowmem.training.steps import sees_the_batch, set_accumulation
 
 __all__ = [
     "Plateau",
     "Training",
     "TrainingPlan",
-    "accumulation_steps",
     "environment",
+    "flattened_layers",
+    "global_seed_state",
+    "is_functional",
+    "kept_generators",
     "keras_session",
+    "run_through",
     "sees_the_batch",
     "set_accumulation",
 ]
@@ -48,13 +56,16 @@ __getattr__ = names_of(
     __name__,
     {
         "lowmem.training.backend": ["environment"],
+        "lowmem.training.keras_private": [
+            "flattened_layers",
+            "global_seed_state",
+            "is_functional",
+            "run_through",
+        ],
         "lowmem.training.loop": ["Training", "TrainingPlan"],
         "lowmem.training.plateau": ["Plateau"],
         "lowmem.training.session": ["keras_session"],
-        "lowmem.training.steps": [
-            "accumulation_steps",
-            "sees_the_batch",
-            "set_accumulation",
-        ],
+        "lowmem.training.state": ["kept_generators"],
+        "lowmem.training.steps": ["sees_the_batch", "set_accumulation"],
     },
 )

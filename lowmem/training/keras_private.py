@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keras.src.random.seed_generator import global_seed_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import keras
 
@@ -31,3 +31,21 @@ def flattened_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     `keras.Model.layers` holds the outermost ones.
     """
     yield from model._flatten_layers()  # noqa: SLF001 - the purpose of this file
+
+
+def run_through(
+    model: keras.Model,
+    inputs: list[keras.KerasTensor],
+    call: Callable[..., object],
+) -> object:
+    """Return what a functional model makes of ``inputs``, each layer called by ``call``.
+
+    `keras.models.clone_model` takes such a function too, but makes a model of the result,
+    with other tensors.
+    """
+    return model._run_through_graph(inputs, call_fn=call)  # noqa: SLF001 - likewise
+
+
+def is_functional(layer: object) -> bool:
+    """Return whether a layer is a model with a graph that can be run through."""
+    return hasattr(layer, "_run_through_graph")

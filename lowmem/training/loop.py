@@ -25,6 +25,7 @@ from lowmem.base.errors import DivergedError, ModelError
 from lowmem.protocol.job import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
+from lowmem.training.divisible import refuse_indivisible
 from lowmem.training.exact import numbers_from_texts, texts_from_numbers
 from lowmem.training.plateau import Plateau
 from lowmem.training.steps import Stepper
@@ -64,6 +65,9 @@ class TrainingPlan:
         ``patience`` in any case.
     plateau
         When the learning rate is reduced.
+    is_doubtful
+        Whether it is to be found out, before parts of a batch are trained on, that they
+        make the same step: see `divisible`.
     """
 
     training: ZarrSequence
@@ -75,6 +79,7 @@ class TrainingPlan:
     takes_bytes: bool
     keeps_best: bool = False
     plateau: Plateau = field(default_factory=Plateau)
+    is_doubtful: bool = False
 
 
 class Training:
@@ -100,7 +105,10 @@ class Training:
         self._plan = plan
         self._show = show
         self._stepper = Stepper(
-            model, micro_batch=plan.micro_batch, takes_bytes=plan.takes_bytes
+            model,
+            batch_size=plan.batch_size,
+            micro_batch=plan.micro_batch,
+            takes_bytes=plan.takes_bytes,
         )
         self._epoch = 0
         self._is_validating = False
@@ -152,6 +160,9 @@ class Training:
         if self._best:
             for variable, value in zip(self._model.weights, self._best, strict=True):
                 variable.assign(value)
+            return
+        # As `fit` ends: an optimiser that averages weights puts the averages in.
+        self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
 
     # --- the phases of an epoch ---------------------------------------------------
 
@@ -248,11 +259,13 @@ class Training:
         self._prepare_optimizers()
         if not saved:
             initial = dict(state.capture(self._model))
+            self._check_parts()
             self._warm_up()
             # Metrics may have been built by the first step; they have been reset.
             metrics = state.metrics_of(self._model)
             state.restore(self._model, initial | metrics)
             return
+        self._check_parts()
         self._warm_up()
         best = [name for name in arrays if name.startswith(_BEST)]
         state.restore(self._model, arrays)
@@ -273,6 +286,8 @@ class Training:
         self._plan.training.order_version = saved.get("order_version", 1)
 
     def _prepare_optimizers(self) -> None:
+        if self._plan.plateau.patience:
+            _refuse_schedule(self._model)
         if not self._model.optimizer.built:
             self._model.optimizer.build(self._model.trainable_variables)
         if not all(one.built for one in state.optimizers_of(self._model)):
@@ -282,6 +297,11 @@ class Training:
                 expected="every further optimiser built, so that it can be saved",
                 todo="Call its build(variables) in the function of --model.",
             )
+
+    def _check_parts(self) -> None:
+        plan = self._plan
+        if plan.is_doubtful and plan.micro_batch < plan.batch_size:
+            refuse_indivisible(self._model, self._stepper)
 
     def _warm_up(self) -> None:
         """Compile each step for each shape, always in the same order."""
@@ -293,6 +313,21 @@ class Training:
 
     def _blank(self, n_rows: int) -> NDArray[Any]:
         return np.zeros((n_rows, *self._model.input_shape[1:]), np.uint8)
+
+
+def _refuse_schedule(model: keras.Model) -> None:
+    """Refuse to reduce a learning rate that cannot be set: that of a schedule."""
+    optimizer = model.optimizer
+    rate = float(keras.ops.convert_to_tensor(optimizer.learning_rate))
+    try:
+        optimizer.learning_rate = rate
+    except (TypeError, AttributeError) as error:
+        raise ModelError(
+            model=model.name,
+            problem="has a learning rate that follows a schedule",
+            expected="a fixed one, beside --reduce-lr",
+            todo="Leave --reduce-lr out, or compile with a number.",
+        ) from error
 
 
 def _distinct_batches(data: ZarrSequence, batch_size: int) -> list[int]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from lowmem.stores.batches import open_batches
@@ -26,6 +25,7 @@ from lowmem.stores.labels import read_labels
 from lowmem.stores.metadata import read_array_info
 from lowmem.stores.order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.training import backend
+from lowmem.training.asked import Asked, InOrder
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _ORDERS_KEPT = 2
 
 
-class ZarrSequence(keras.utils.Sequence):
+class ZarrSequence(InOrder):
     """Batches of rows of a Zarr array, as they are stored: uint8 stays uint8.
 
     Only the byte order may change: batches have the machine's own.
@@ -58,7 +58,7 @@ class ZarrSequence(keras.utils.Sequence):
     epoch, start_batch
         Where to begin: batch ``start_batch`` of epoch ``epoch``. Finish such an epoch
         with a `fit` of its own: within one call Keras takes all epochs to be as long as
-        the first.
+        the first, and is told if they are not.
     is_autoencoding
         Whether a batch is ``(x, x)``, or ``x`` alone.
     labels
@@ -95,8 +95,8 @@ class ZarrSequence(keras.utils.Sequence):
     threads, codec, chunks nor the place where a run was resumed change it. Memory: 4
     batches, at most 2 MiB for orders, 4 bytes for each of the ``rows``, and all labels; of
     a compressed store 4 chunks more. A batch is the
-    caller's for as long as anything refers to it. One reading thread is enough, so leave
-    ``workers`` at 1.
+    caller's for as long as anything refers to it. One thread reads, which is enough:
+    ``workers`` of Keras' own are taken as 1, and its ``shuffle`` changes nothing.
 
     Checksums of an uncompressed store are verified beside the reading; what was found is
     raised with one of the next batches, and `verify` waits for the rest.
@@ -175,7 +175,7 @@ class ZarrSequence(keras.utils.Sequence):
             )
         self._epoch = epoch
         self._start_batch = start_batch
-        self._is_begun = self._is_read_through = False
+        self._asked.forget()
 
     @property
     def epoch(self) -> int:
@@ -208,7 +208,12 @@ class ZarrSequence(keras.utils.Sequence):
     def __getitem__(
         self, index: int
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
-        """Return batch ``index``, counted from where the epoch was begun."""
+        """Return batch ``index``, counted from where the epoch was begun.
+
+        Within an epoch of Keras' the next batch, whatever number it shuffled them to.
+        """
+        with self._lock:
+            index = self._asked.place(index)
         x = self.batch(index)
         if self._labels is not None:
             return x, self._read_labels(self._epoch, self._start_batch + index)
@@ -216,7 +221,6 @@ class ZarrSequence(keras.utils.Sequence):
 
     def batch(self, index: int) -> NDArray[Any]:
         """Return the samples of batch ``index``, without targets."""
-        self._is_read_through |= index == len(self) - 1
         return self._read(self._epoch, self._start_batch + index)
 
     def of_rows(self, rows: ArrayLike, *, is_shuffled: bool = False) -> ZarrSequence:
@@ -236,6 +240,8 @@ class ZarrSequence(keras.utils.Sequence):
             self._rows, self._n_samples = chosen, len(chosen)
         self._is_shuffled = is_shuffled
         self._orders = {}
+        # Its own, of a sequence that shares another's files.
+        self._asked = Asked()
 
     def tf_dataset(self, *, epochs: int) -> Any:  # noqa: ANN401 - TensorFlow has no types
         """Return a `tf.data.Dataset` of the batches up to the end of epoch ``epochs``.
@@ -332,17 +338,13 @@ class ZarrSequence(keras.utils.Sequence):
             )
         return self._orders[epoch]
 
-    def on_epoch_begin(self) -> None:
-        """Note that Keras begins an epoch."""
-        self._is_begun, self._is_read_through = True, False
-
     def on_epoch_end(self) -> None:
         """Go to the beginning of the next epoch, in its own order.
 
         Keras calls this before the first epoch too, after it has looked at a batch or
         two: nothing is skipped then.
         """
-        if self._is_begun and self._is_read_through:
+        if self._asked.has_all(len(self)):
             self.go_to(epoch=self._epoch + 1)
 
     def close(self) -> None:

@@ -6,14 +6,15 @@ the global generators. Here a training is every variable of the model (seed gene
 among them), of its optimisers and of its metrics, and the generators of Python, NumPy,
 Keras and the backend.
 
-Gradient accumulators are left out: a training is only ever saved between optimiser
-steps, where they are empty, and another micro-batch may have others.
+What gathers the gradients of a batch's parts is left out: a training is only ever saved
+between batches, where it is empty, and another micro-batch has none.
 """
 
 from __future__ import annotations
 
 import json
 import random
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -22,7 +23,7 @@ import numpy as np
 from lowmem.base.errors import ModelError
 from lowmem.training import backend
 from lowmem.training.keras_private import global_seed_state
-from lowmem.training.steps import accumulation_steps
+from lowmem.training.steps import own_optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KINDS = ("model/", "optimizer-", "metrics/", "global/")
-_ACCUMULATOR = "gradient_accumulator"
 _GENERATORS = "generators/"
 
 
 def optimizers_of(model: keras.Model) -> list[Any]:
     """Return the optimiser the model was compiled with, and any others it holds."""
-    held = [value for value in vars(model).values() if _is_optimizer(value)]
-    return list({id(one): one for one in [model.optimizer, *held]}.values())
+    held = [
+        value
+        for value in vars(model).values()
+        if _is_optimizer(value) and value is not model.optimizer
+    ]
+    return list({id(one): one for one in [own_optimizer(model), *held]}.values())
 
 
 def _is_optimizer(value: object) -> bool:
@@ -51,10 +55,7 @@ def training_variables(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """
     yield from _named("model", model.variables)
     for index, optimizer in enumerate(optimizers_of(model)):
-        kept = optimizer.variables
-        if accumulation_steps(model) > 1:
-            kept = [v for v in kept if not v.path.endswith(_ACCUMULATOR)]
-        yield from _named(f"optimizer-{index}", kept)
+        yield from _named(f"optimizer-{index}", optimizer.variables)
     yield from _named("metrics", model.metrics_variables)
     yield from _named("global", [global_seed_state()])
 
@@ -72,10 +73,8 @@ def capture(model: keras.Model) -> Iterator[tuple[str, NDArray[Any]]]:
     Memory: one variable. bfloat16 and its like are given as their bits, since files of
     NumPy arrays do not know them.
     """
-    steps = accumulation_steps(model)
     for name, variable in training_variables(model):
-        value = value_of(variable)
-        yield name, storable(value // steps if _counts_calls(name) else value)
+        yield name, storable(value_of(variable))
     yield from _capture_generators()
 
 
@@ -83,11 +82,6 @@ def metrics_of(model: keras.Model) -> dict[str, NDArray[Any]]:
     """Return the part of the state that belongs to the metrics."""
     named = _named("metrics", model.metrics_variables)
     return {name: storable(value_of(variable)) for name, variable in named}
-
-
-def _counts_calls(name: str) -> bool:
-    """Tell whether a variable counts calls of the optimiser: several a step, maybe."""
-    return name.startswith("optimizer-") and name.endswith("/iteration")
 
 
 def value_of(variable: keras.Variable) -> NDArray[Any]:
@@ -121,13 +115,11 @@ def restore(model: keras.Model, arrays: Mapping[str, NDArray[Any]]) -> None:
     variables = dict(training_variables(model))
     captured = {name for name in arrays if name.startswith(_KINDS)}
     _refuse_other_model(model, captured ^ set(variables))
-    steps = accumulation_steps(model)
     for name, variable in variables.items():
         value = arrays[name]
         if value.shape != tuple(variable.shape):
             _refuse_other_model(model, {name})
-        value = stored_as(value, variable)
-        variable.assign(value * steps if _counts_calls(name) else value)
+        variable.assign(stored_as(value, variable))
     _restore_generators(arrays)
 
 
@@ -160,6 +152,20 @@ def _restore_generators(arrays: Mapping[str, NDArray[Any]]) -> None:
     backend.restore_generator_states(
         {name: arrays[key] for key, name in names.items() if key in arrays}
     )
+
+
+@contextmanager
+def kept_generators(model: keras.Model) -> Iterator[None]:
+    """Let whatever is drawn inside change nothing that is drawn after."""
+    found = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    before = [(one, value_of(one)) for one in [*found, global_seed_state()]]
+    others = dict(_capture_generators())
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+        _restore_generators(others)
 
 
 def _bytes_of(value: object) -> NDArray[np.uint8]:

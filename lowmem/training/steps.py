@@ -1,10 +1,10 @@
 """One optimiser step on one batch, in one piece or in accumulated micro-batches.
 
 The batch of the optimiser is part of the recipe; what fits into memory at once is not.
-So a batch may be cut into k parts whose gradients Keras' optimiser accumulates. It
-divides their sum by k, whatever the parts' sizes, so each part is weighted by
-k x part / batch: the step is that of the whole batch, and a smaller last batch of an
-epoch keeps its right weight too. Batch normalisation and dropout see the part.
+So a batch may be cut into parts whose gradients are gathered, each part's loss weighted
+by its share of the batch: the step is that of the whole batch, a smaller last batch of an
+epoch too. Of a model of the user's own `divisible` finds out whether that is so. Batch
+normalisation and dropout see the part.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ import keras
 import numpy as np
 
 from lowmem.stores.images import PIXEL_MAX
+from lowmem.training.accumulating import InParts
 from lowmem.training.keras_private import flattened_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     Logs = dict[str, float]
 
 
-def accumulation_steps(model: keras.Model) -> int:
-    """Return how many calls of the optimiser make one step."""
-    return int(getattr(model.optimizer, "gradient_accumulation_steps", None) or 1)
-
-
 def set_accumulation(model: keras.Model, *, batch_size: int, micro_batch: int) -> None:
-    """Make the optimiser gather the gradients of a batch from parts of ``micro_batch``.
+    """Let the model take batches in parts of ``micro_batch``, whatever its optimiser is.
 
-    A model whose optimiser accumulates by its own design, or scales its loss, is left
-    as it is: its batch stays whole.
+    One that accumulates by its own design goes on to do so: what it sees is batches.
     """
-    steps = -(-batch_size // micro_batch)
-    is_scaling = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    if steps > 1 and accumulation_steps(model) == 1 and not is_scaling:
-        model.optimizer.gradient_accumulation_steps = steps
+    if micro_batch < batch_size and not isinstance(model.optimizer, InParts):
+        model.optimizer = InParts(model.optimizer)
+
+
+def own_optimizer(model: keras.Model) -> keras.optimizers.Optimizer:
+    """Return the optimiser that the model was compiled with."""
+    optimizer = model.optimizer
+    return optimizer.inner if isinstance(optimizer, InParts) else optimizer
 
 
 def sees_the_batch(model: keras.Model) -> list[str]:
@@ -49,7 +48,7 @@ def sees_the_batch(model: keras.Model) -> list[str]:
         type(layer).__name__
         for layer in flattened_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization)
-        or getattr(layer, "seed_generator", None) is not None
+        or any(isinstance(v, keras.random.SeedGenerator) for v in vars(layer).values())
     }
     return sorted(kinds)
 
@@ -66,28 +65,35 @@ def part_sizes(n_rows: int, steps: int) -> list[int]:
     return [size + 1] * longer + [size] * (steps - longer)
 
 
-_STANDARD_STEP = keras.Model.train_step
-
-
 class Stepper:
     """Trains and tests a compiled model on batches of bytes.
 
     Parameters
     ----------
+    batch_size
+        Rows in one optimiser step; a smaller batch has as many parts, or one a row.
     micro_batch
-        Rows in one test step.
+        Most rows in one part, and in one test step.
     takes_bytes
         Whether targets are given as bytes too, or as float32 in 0..1, as a user's own
         loss expects them.
     """
 
     def __init__(
-        self, model: keras.Model, *, micro_batch: int, takes_bytes: bool
+        self,
+        model: keras.Model,
+        *,
+        batch_size: int,
+        micro_batch: int,
+        takes_bytes: bool,
     ) -> None:
         self._model = model
         self._micro_batch = micro_batch
         self._takes_bytes = takes_bytes
-        self._steps = accumulation_steps(model)
+        self._n_parts = -(-batch_size // micro_batch)
+        # Compiled steps, of parts before the last and of the last.
+        self._compiled: dict[bool, Any] = {False: None, True: None}
+        _give_pairs(model)
 
     def train(self, x: NDArray[Any]) -> Logs:
         """Do one optimiser step and return the metrics of the epoch so far.
@@ -97,24 +103,38 @@ class Stepper:
         x : shape (batch, height, width, channels)
             uint8.
         """
-        if self._steps == 1:
+        if self._n_parts == 1:
             with _running_metrics(self._model):
-                return _plain(self._call(x, None))
+                return _plain(self._call(x))
         logs: Logs = {}
+        sizes = [size for size in part_sizes(len(x), self._n_parts) if size]
         start = 0
         with _running_metrics(self._model):
-            for size in part_sizes(len(x), self._steps):
-                # A part without rows still counts as a call: one row of no weight.
-                part = x[start : start + size] if size else x[:1]
+            for number, size in enumerate(sizes, 1):
+                self._take_part(weight=size / len(x), is_last=number == len(sizes))
+                logs = self._call(x[start : start + size])
                 start += size
-                weight = self._steps * size / len(x)
-                with _unweighted_loss(self._model, weight=weight, n_rows=size):
-                    logs = self._call(part, np.full(len(part), weight, np.float32))
-        return _plain(logs | self._model.get_metrics_result())
+                self._compiled[number == len(sizes)] = self._model.train_function
+        return _plain(logs)
 
-    def _call(self, part: NDArray[Any], weights: NDArray[Any] | None) -> Logs:
+    def gather(self, x: NDArray[Any], *, weight: float) -> None:
+        """Add the gradient of a part to what is gathered, without a step."""
+        with _running_metrics(self._model):
+            optimizer = self._model.optimizer
+            optimizer.part_weight.assign(weight)
+            optimizer.is_last = False
+            self._call(x)
+
+    def _take_part(self, *, weight: float, is_last: bool) -> None:
+        optimizer = self._model.optimizer
+        optimizer.part_weight.assign(weight)
+        optimizer.is_last = is_last
+        # None lets Keras compile one.
+        self._model.train_function = self._compiled[is_last]
+
+    def _call(self, part: NDArray[Any]) -> Logs:
         logs: Logs = self._model.train_on_batch(
-            part, self._targets(part), weights, return_dict=True
+            part, self.targets(part), return_dict=True
         )
         return logs
 
@@ -125,12 +145,29 @@ class Stepper:
             for start in range(0, len(x), self._micro_batch):
                 part = x[start : start + self._micro_batch]
                 logs = self._model.test_on_batch(
-                    part, self._targets(part), return_dict=True
+                    part, self.targets(part), return_dict=True
                 )
         return _plain(logs)
 
-    def _targets(self, part: NDArray[Any]) -> NDArray[Any]:
+    def targets(self, part: NDArray[Any]) -> NDArray[Any]:
+        """Return what the model is to make of a part, as its loss expects it."""
         return part if self._takes_bytes else part.astype(np.float32) / PIXEL_MAX
+
+
+def _give_pairs(model: keras.Model) -> None:
+    """Let steps of the user's own have ``(x, y)``, as `fit` gives them of a data set.
+
+    `train_on_batch` and `test_on_batch` give ``(x, y, None)``.
+    """
+    for name in ("train_step", "test_step"):
+        step = getattr(model, name)
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            object.__setattr__(model, name, _with_pairs(step))
+
+
+def _with_pairs(step: Callable[..., Any]) -> Callable[..., Any]:
+    # JAX gives the state of the training before the data.
+    return lambda *words: step(*words[:-1], words[-1][:2])
 
 
 @contextmanager
@@ -144,27 +181,6 @@ def _running_metrics(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         object.__delattr__(model, "reset_metrics")
-
-
-@contextmanager
-def _unweighted_loss(
-    model: keras.Model, *, weight: float, n_rows: int
-) -> Iterator[None]:
-    """Let the epoch's mean loss count each sample once, whatever its part's weight.
-
-    A model with a train step of its own keeps its own account.
-    """
-    trackers = [m for m in model.metrics if m.name == "loss" and hasattr(m, "count")]
-    if weight == 1 or not trackers or type(model).train_step is not _STANDARD_STEP:
-        yield
-        return
-    total, count = trackers[0].total, trackers[0].count
-    total_before = float(keras.ops.convert_to_tensor(total))
-    count_before = float(keras.ops.convert_to_tensor(count))
-    yield
-    gain = float(keras.ops.convert_to_tensor(total)) - total_before
-    total.assign(total_before + (gain / weight if weight else 0))
-    count.assign(count_before + n_rows)
 
 
 def _plain(logs: Logs) -> Logs:

@@ -38,6 +38,7 @@ from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.context import WorkerContext
+from lowmem.worker.ending import checked_end, kind_of
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
 
@@ -197,7 +198,7 @@ class _Course:
         work = work_of(self._job)(self._context())
         if not isinstance(work, Generator):
             raise self._definition_error(
-                f"has a function that returned {_kind(work)}",
+                f"has a function that returned {kind_of(work)}",
                 "a generator function: one that yields lowmem.CommitPoint(...) wherever "
                 "it may be cut",
             )
@@ -237,11 +238,12 @@ class _Course:
                 point = next(work)
             except StopIteration as end:
                 self._end_copies()
-                return self._checked_end(end.value)
+                staging = self._space.staging(self._request.job)
+                return checked_end(self._job.name, end.value, staging)
             self._end_copies()
             if not isinstance(point, CommitPoint):
                 raise self._definition_error(
-                    f"yielded {_kind(point)}", "a lowmem.CommitPoint(...)"
+                    f"yielded {kind_of(point)}", "a lowmem.CommitPoint(...)"
                 )
             self._steps += 1
             self._items += int(point.items)
@@ -262,15 +264,6 @@ class _Course:
                 flush=True,
             )
             os._exit(EXIT_JOB)
-
-    def _checked_end(self, value: object) -> Result:
-        if value is None:
-            return Result()
-        if not isinstance(value, Result):
-            raise self._definition_error(
-                f"returned {_kind(value)}", "a lowmem.Result(...) or nothing"
-            )
-        return value
 
     def _note_step(self, seconds: float) -> None:
         self._longest_step_s = max(seconds, self._longest_step_s)
@@ -389,7 +382,3 @@ def _is_inner(name: str, reserved: Iterable[str]) -> bool:
     path = PurePosixPath(name)
     is_normal = bool(path.parts) and str(path) == name and not path.is_absolute()
     return is_normal and ".." not in path.parts and path.parts[0] not in set(reserved)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__

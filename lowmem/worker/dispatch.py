@@ -23,14 +23,13 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
-from lowmem.protocol.recipe import DATA
-from lowmem.worker.memory_key import memory_key, planned_trials
+from lowmem.worker.memory_key import memory_key, planned_trials, source_of
+from lowmem.worker.recipe import recipe_of
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-    from typing import Any
 
     from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.calibration import Calibration
@@ -94,7 +93,7 @@ def plan(request: Plan) -> Planned:
                 for need in missing
             )
         )
-    recipe = _recipe(job, context)
+    recipe = recipe_of(job, context)
     calibration = job.calibrate(context)
     return Planned(
         rungs=tuple(_rungs(job, context, request.pins, calibration)),
@@ -102,6 +101,7 @@ def plan(request: Plan) -> Planned:
         trials=tuple(planned_trials(job, context, request.pins, calibration)),
         memory_key=memory_key(job, request, recipe, calibration),
         standing=job.standing(context),
+        source=source_of(request.reference),
     )
 
 
@@ -142,13 +142,6 @@ def _planned(rung: Rung, terms: Iterable[float]) -> PlannedRung:
         terms=tuple(float(term) for term in terms),
         source="unknown" if rung.ram_bytes is None else "analytic",
     )
-
-
-def _recipe(job: Job, context: PlanContext) -> dict[str, Any]:
-    """Return all that the result depends on, one plain value a key."""
-    recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
-    inputs = {f"{name}{DATA}": value for name, value in job.inputs(context).items()}
-    return {"version": job.version, "seed": context.seed, **recipe, **inputs}
 
 
 class RunChannel:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.software import software_versions
 from lowmem.protocol.messages import PlannedTrial
+from lowmem.protocol.recipe import CONTENT
 from lowmem.worker.registry import is_file_reference
 
 if TYPE_CHECKING:
@@ -53,14 +54,15 @@ def memory_key(
     """Return a hash of all that a run's memory depends on beside its settings."""
     depends_on = calibration.depends_on if calibration else None
     if depends_on is None:
-        depends_on = {k: value for k, value in recipe.items() if k != "seed"}
-    source = b""
-    if is_file_reference(request.reference):
-        source = Path(request.reference).read_bytes()
+        depends_on = {
+            key: value
+            for key, value in recipe.items()
+            if key != "seed" and not key.endswith(CONTENT)
+        }
     parts = {
         "job": job.name,
         "version": job.version,
-        "source": hashlib.sha256(source).hexdigest(),
+        "source": source_of(request.reference) or hashlib.sha256().hexdigest(),
         "depends_on": dict(depends_on),
         "device": request.device,
         # Frameworks keep buffers by the thread.
@@ -69,3 +71,10 @@ def memory_key(
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_of(reference: str) -> str:
+    """Return a hash of the file that defines a job; empty for an installed one."""
+    if not is_file_reference(reference):
+        return ""
+    return hashlib.sha256(Path(reference).read_bytes()).hexdigest()

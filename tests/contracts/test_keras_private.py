@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from lowmem.training import state
-from lowmem.training.keras_private import flattened_layers, global_seed_state
+from lowmem.training.keras_private import (
+    flattened_layers,
+    global_seed_state,
+    is_functional,
+    run_through,
+)
 
 pytestmark = pytest.mark.keras
 
@@ -32,3 +37,19 @@ def test_layers_inside_other_layers_are_found():
     names = {layer.name for layer in flattened_layers(model)}
     assert {"deep", "inner", "wrapped"} <= names
     assert "deep" not in {layer.name for layer in model.layers}
+
+
+def test_a_functional_model_is_run_through_layer_by_layer_and_no_other_is():
+    inputs = keras.Input((3,))
+    first, second = keras.layers.Dense(2, name="first"), keras.layers.Dense(1)
+    model = keras.Model(inputs, second(first(inputs)))
+    called = []
+
+    def call(layer, *words, **given):
+        called.append(layer)
+        return layer(*words, **given)
+
+    assert run_through(model, [keras.Input((3,))], call).shape == (None, 1)
+    assert called == [first, second]
+    assert is_functional(model)
+    assert not is_functional(first)

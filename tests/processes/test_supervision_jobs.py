@@ -354,3 +354,28 @@ def test_help_of_a_job_file_names_its_options(tmp_path):
     shown = lowmem("run", job_file(tmp_path, COUNTING), "--help")
     assert shown.status == 0
     assert "--rows" in shown.out
+
+
+def test_an_input_that_changed_is_told_and_so_is_a_file_that_was_mended_since(tmp_path):
+    table = tmp_path / "table.txt"
+    table.write_text("3.0 3.0 3.0")
+    source = """
+        import lowmem
+        @lowmem.job(options=[lowmem.Option(name="table", kind="path")])
+        def mean(ctx):
+            for cell in open(ctx.options["table"]).read().split():
+                yield lowmem.CommitPoint(items=1)
+        """
+    job = job_file(tmp_path, source)
+    words = ("--table", str(table))
+    assert run(job, tmp_path / "w", *words).status == 0
+    table.write_text("0.0 0.0 0.0")
+    changed = run(job, tmp_path / "w", *words)
+    assert changed.status == 2, changed
+    assert "begun with another recipe (table (content) was" in changed.paragraph
+    table.write_text("3.0 3.0 3.0")
+    assert "is done already; --restart" in run(job, tmp_path / "w", *words).err
+    job_file(tmp_path, source + "    # mended")
+    again = run(job, tmp_path / "w", *words)
+    assert again.status == 0, again
+    assert "is done already, by another state of its file; --restart" in again.err

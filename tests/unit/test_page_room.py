@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.memory.shared import SharedMemory
 from lowmem.pipeline import execute
 from lowmem.pipeline.execute import has_room_for_page
-from lowmem.memory.shared import SharedMemory
 
 MIB = 2**20
 

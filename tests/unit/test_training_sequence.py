@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 
 import keras
 import numcodecs
@@ -73,6 +74,54 @@ def test_fit_sees_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(stor
         fresh = lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=epoch)
         assert numbers(fresh) == seen.tolist()
     assert len({tuple(seen) for seen in epochs}) == 3
+
+
+@pytest.mark.parametrize("given", [{}, {"workers": 3}, {"steps_per_epoch": 3}])
+def test_whatever_fit_shuffles_an_epoch_is_that_of_seed_and_epoch(store, given):
+    """By default Keras shuffles the batches of a data set once more."""
+    workers = given.get("workers", 1)
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=1, workers=workers)
+    steps = given.get("steps_per_epoch")
+    model = Recorder()
+    random.seed(0)
+    model.fit(data, epochs=3, steps_per_epoch=steps, verbose=0)
+    epochs = np.reshape(model.seen[-3 * N_IMAGES :], (3, N_IMAGES))
+    for epoch, seen in enumerate(epochs.tolist()):
+        fresh = lowmem.ZarrSequence(store, batch_size=4, seed=1, epoch=epoch)
+        assert seen == numbers(fresh)
+
+
+def test_the_rest_of_an_epoch_comes_once_and_a_further_one_is_refused_in_its_fit(store):
+    data = lowmem.ZarrSequence(store, batch_size=2, seed=1, start_batch=2)
+    whole = numbers(lowmem.ZarrSequence(store, batch_size=2, seed=1))
+    model = Recorder()
+    random.seed(0)
+    with pytest.raises(ValueError, match="epochs=1"):
+        model.fit(data, epochs=2, verbose=0)
+    assert model.seen == whole[4:]
+    model.fit(data, epochs=1, verbose=0)
+    following = lowmem.ZarrSequence(store, batch_size=2, seed=1, epoch=1)
+    assert model.seen == whole[4:] + numbers(following)
+
+
+def test_an_epoch_that_was_left_begins_anew_and_a_number_is_its_batch_outside(store):
+    data = lowmem.ZarrSequence(store, batch_size=2, seed=1)
+    whole = numbers(lowmem.ZarrSequence(store, batch_size=2, seed=1))
+
+    class Leaving(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, **_):
+            if batch == 1:
+                raise KeyboardInterrupt
+
+    model = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data, epochs=1, verbose=0, callbacks=[Leaving()])
+    model.seen.clear()
+    model.fit(data, epochs=1, verbose=0)
+    assert model.seen == whole
+    assert [int(row[0, 0, 0]) for row in data[3][0]] == numbers(
+        lowmem.ZarrSequence(store, batch_size=2, seed=1, epoch=1)
+    )[6:8]
 
 
 @of_tensorflow

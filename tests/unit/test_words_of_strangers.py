@@ -68,5 +68,7 @@ def test_an_allocation_that_failed_is_not_called_a_stop_at_what_was_in_use():
     assert (
         "one allocation asked for more than is left beside 36.0 MiB in a.py:1" in said
     )
-    killed = endings.Broke(verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f")
+    killed = endings.Broke(
+        verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f"
+    )
     assert "stopped (ram_limit) at 560.0 MiB" in str(bad_news(order, verdict, killed))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lowmem import Calibration, Job, Need, Option, Rung, Trial
 from lowmem.base import DataError
 from lowmem.stores import fingerprint, images_at_once, images_to_use
+from lowmem_jobs.train.custom import code_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +131,8 @@ def inputs(ctx: PlanContext) -> Mapping[str, str]:
         raise DataError(
             thing=model, problem="is missing or no file", expected="a .keras file"
         )
-    return {"images": fingerprint(images.store), "model": fingerprint(model)}
+    found = {"images": fingerprint(images.store), "model": fingerprint(model)}
+    return found | code_inputs(model)
 
 
 def resume_at(_: PlanContext, row: int) -> Mapping[str, object]:

@@ -34,7 +34,12 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         RowReader.open(images.store, images.name) as reader,
     ):
         model = load_encoder(model_file(ctx), image_shape=images.image_shape)
-        encoder = Encoder(model, batch_size=batch_size_of(ctx))
+        encoder = Encoder(model, batch_size=batch_size_of(ctx), seed=ctx.seed)
+        if encoder.draws(reader.read(0, 1)):
+            ctx.note(
+                "a layer of the encoder draws at random: each vector is one draw, which "
+                "follows from --seed and the image's row"
+            )
         writer = RowWriter.open(
             ctx.staging / _STORE,
             "z",
@@ -66,7 +71,7 @@ def _encode(
     step = -(-ctx.settings.get("read_rows", BLOCK_ROWS) // batch_size) * batch_size
     parts: list[NDArray[Any]] = []
     for at in range(start, stop, step):
-        z = encoder.encode(reader.read(at, min(at + step, stop)))
+        z = encoder.encode(reader.read(at, min(at + step, stop)), row=at)
         _refuse_non_finite(z, at)
         parts.append(z)
     return np.concatenate(parts)

@@ -10,6 +10,7 @@ from lowmem.stores import fingerprint
 from lowmem_jobs.generate.memory import calibrate, ladder, models, predict
 from lowmem_jobs.generate.options import OPTIONS, check
 from lowmem_jobs.generate.recipe import rows_named
+from lowmem_jobs.train.custom import code_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,8 @@ def inputs(plan: PlanContext) -> Mapping[str, str]:
     if plan.options["vectors"]:
         compared["vectors"] = Path(plan.options["vectors"])
     read |= {name: path for name, path in compared.items() if path.exists()}
-    return {name: fingerprint(path) for name, path in read.items()}
+    found = {name: fingerprint(path) for name, path in read.items()}
+    return found | code_inputs(space.model / "decoder.keras")
 
 
 JOB = Job(

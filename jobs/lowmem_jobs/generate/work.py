@@ -83,7 +83,9 @@ def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ..
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
     path = ctx.workspace.model / "encoder.keras"
     encoder = Encoder(
-        load_encoder(path, image_shape=image_shape), batch_size=batch_size
+        load_encoder(path, image_shape=image_shape),
+        batch_size=batch_size,
+        seed=ctx.seed,
     )
     return decoder, encoder, image_shape
 

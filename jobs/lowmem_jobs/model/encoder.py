@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from lowmem.base import DataError
-from lowmem_jobs.model.autoencoder import LATENT_LAYER
-from lowmem_jobs.model.parts import latent_output
+from lowmem_jobs.model.code import rebuilt_parts
+from lowmem_jobs.model.draws import draws_at_random, key_draws, may_draw
+from lowmem_jobs.model.parts import encoder_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # What Keras raises of a file that is damaged or none of its own. The last comes of one
 # flipped bit, from the archive that a model file is.
 _UNREADABLE = (ValueError, TypeError, OSError, KeyError, BadZipFile)
+_HALVES = ("autoencoder", "encoder", "decoder")
 
 
 def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
@@ -41,9 +43,7 @@ def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
             expected=f"{image_shape}, the shape of the images in the store",
             todo="Give the --model that was trained on images of this --data.",
         )
-    if any(layer.name == LATENT_LAYER for layer in model.layers):
-        return keras.Model(model.inputs, latent_output(model))
-    return model
+    return encoder_of(model)
 
 
 def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
@@ -53,7 +53,10 @@ def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
 
 
 def read_model(path: Path, *, todo: str = "") -> keras.Model:
-    """Return the model in a file, which may hold no code of its own.
+    """Return the model in a file; code in a file is never run.
+
+    A file that `train` published of a model with code of its own is opened by that code,
+    see `lowmem_jobs.model.code`.
 
     Parameters
     ----------
@@ -63,8 +66,10 @@ def read_model(path: Path, *, todo: str = "") -> keras.Model:
     Raises
     ------
     DataError
-        If it is no model, or is damaged.
+        If it is no model, or is damaged, or its code is no longer what it was.
     """
+    if path.stem in _HALVES and (parts := rebuilt_parts(path.parent)):
+        return getattr(parts, path.stem)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _UNREADABLE as error:
@@ -85,13 +90,20 @@ def _first_line(error: Exception) -> str:
 class Encoder:
     """Encodes images in batches of one size.
 
+    Parameters
+    ----------
+    seed
+        What a layer draws that draws at random follows from it, and from the row.
+
     The last rows of a block are filled up with blank images: a batch of another size
     may be computed in another order, and would differ in its last digits.
     """
 
-    def __init__(self, model: keras.Model, *, batch_size: int) -> None:
+    def __init__(self, model: keras.Model, *, batch_size: int, seed: int = 0) -> None:
         self._model = model
         self._batch_size = batch_size
+        self._seed = seed
+        self._may_draw = may_draw(model)
 
     @property
     def latent_dim(self) -> int:
@@ -111,8 +123,18 @@ class Encoder:
             )
         return prod(shape[1:])
 
-    def encode(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the vectors of the images, shape (n, latent_dim)."""
+    def draws(self, images: NDArray[Any]) -> bool:
+        """Return whether the vectors of images are drawn at random."""
+        return self._may_draw and draws_at_random(self._model, images)
+
+    def encode(self, images: NDArray[Any], *, row: int = 0) -> NDArray[np.float32]:
+        """Return the vectors of the images, shape (n, latent_dim).
+
+        Parameters
+        ----------
+        row
+            The first image's: where a layer draws, what it draws follows from it.
+        """
         out = np.empty((len(images), self.latent_dim), np.float32)
         for start in range(0, len(images), self._batch_size):
             batch = images[start : start + self._batch_size]
@@ -121,6 +143,8 @@ class Encoder:
             if missing:
                 blank = np.zeros((missing, *batch.shape[1:]), batch.dtype)
                 batch = np.concatenate([batch, blank])
+            if self._may_draw:
+                key_draws(self._model, self._seed, row + start)
             z = np.asarray(self._model.predict_on_batch(batch))
             out[start : start + n_rows] = z[:n_rows].reshape(n_rows, -1)
         return out

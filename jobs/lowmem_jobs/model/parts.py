@@ -13,6 +13,7 @@ import keras
 
 from lowmem.base import ModelError, make_folder, remove, storage_errors
 from lowmem_jobs.model.autoencoder import LATENT_LAYER
+from lowmem_jobs.model.nested import has_inside, laid_flat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +39,19 @@ def cut_at_latent(model: keras.Model) -> Parts:
     ModelError
         If it has no layer ``z``, is not functional, or joins both sides of ``z``.
     """
-    latent = latent_output(model)
+    flat = laid_flat(model, LATENT_LAYER) if _is_nested(model) else None
+    inputs, outputs = model.inputs, model.outputs
+    if flat is not None:
+        inputs, outputs, latent = flat.inputs, flat.outputs, flat.latent
+    else:
+        latent = latent_output(model)
     try:
         return Parts(
             # Anew: without the user's own class, optimiser and loss, which a reader of
             # the file would need.
-            autoencoder=keras.Model(model.inputs, model.outputs, name="autoencoder"),
-            encoder=keras.Model(model.inputs, latent, name="encoder"),
-            decoder=keras.Model(latent, model.outputs, name="decoder"),
+            autoencoder=keras.Model(inputs, outputs, name="autoencoder"),
+            encoder=keras.Model(inputs, latent, name="encoder"),
+            decoder=keras.Model(latent, outputs, name="decoder"),
         )
     except ValueError as error:
         raise ModelError(
@@ -53,6 +59,20 @@ def cut_at_latent(model: keras.Model) -> Parts:
             problem=f"cannot be cut at its layer {LATENT_LAYER!r} ({error})",
             expected="that its output depends on the images through that layer alone",
         ) from error
+
+
+def encoder_of(model: keras.Model) -> keras.Model:
+    """Return ``model`` up to its layer ``z``, or as it is where it has none."""
+    if _is_nested(model):
+        return cut_at_latent(model).encoder
+    if any(layer.name == LATENT_LAYER for layer in model.layers):
+        return keras.Model(model.inputs, latent_output(model))
+    return model
+
+
+def _is_nested(model: keras.Model) -> bool:
+    outermost = [layer.name for layer in model.layers]
+    return LATENT_LAYER not in outermost and has_inside(model, LATENT_LAYER)
 
 
 def latent_output(model: keras.Model) -> keras.KerasTensor:

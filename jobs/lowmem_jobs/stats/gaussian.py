@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import ndtr
 
+from lowmem_jobs.stats.lattice import find_teeth
+
 if TYPE_CHECKING:
     from lowmem_jobs.stats.histograms import Histograms
 
@@ -66,6 +68,8 @@ def fit_gaussians(histograms: Histograms) -> GaussianFits:
     -----
     The fit starts from the moments; the error of a bin of n counts is taken as
     sqrt(max(n, 1)). Sheppard's correction w^2 / 12 is taken off the fitted variance.
+    Where bins are finer than the step of the data, as of whole numbers, a step is one
+    count: see `lattice`.
     """
     rows = [_fit(histograms, counts) for counts in histograms.inside]
     table = np.array([row[:_N_PARAMETERS] for row in rows]).reshape(-1, _N_PARAMETERS)
@@ -87,20 +91,26 @@ def _fit(
     start = _moments(histograms, counts)
     if np.count_nonzero(counts) <= _N_PARAMETERS:
         return (*start, 0.0)
+    centres, steps = histograms.centres, 1.0
+    teeth = find_teeth(counts)
+    if teeth is not None:
+        centres = centres[0] + histograms.width * teeth.places
+        counts, steps = teeth.counts, teeth.step
+    begin = (start[0] * steps, *start[1:])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)
             best, _ = curve_fit(
                 gaussian,
-                histograms.centres,
+                centres,
                 counts,
-                p0=start,
+                p0=begin,
                 sigma=np.sqrt(np.maximum(counts, 1)),
                 jac=_jacobian,
             )
     except (RuntimeError, OptimizeWarning):
         return (*start, 0.0)
-    amplitude, mean, sigma = float(best[0]), float(best[1]), abs(float(best[2]))
+    amplitude, mean, sigma = float(best[0]) / steps, float(best[1]), abs(float(best[2]))
     # A fit that left the histogram describes something else than what is in it.
     reach = histograms.centres[-1] - histograms.centres[0]
     if amplitude <= 0 or sigma > reach or abs(mean - start[1]) > reach / 2:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from lowmem.base import OptionValueError
+from lowmem.base import DataError, OptionValueError
+from lowmem.stores import fingerprint
 
 
 def find_source(reference: str) -> Path:
@@ -32,3 +34,27 @@ def find_source(reference: str) -> Path:
             "installed",
         )
     return Path(spec.origin)
+
+
+def code_inputs(model_file: Path) -> dict[str, str]:
+    """Return the fingerprint of the code that opens a published model; none if none does.
+
+    Raises
+    ------
+    DataError
+        If its module is not there.
+    """
+    try:
+        account = json.loads((model_file.parent / "training.json").read_bytes())
+        reference = account["model"]["function"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    try:
+        return {"code": fingerprint(find_source(reference))}
+    except OptionValueError as error:
+        raise DataError(
+            thing=model_file,
+            problem=f"was built by {reference}, which is not found",
+            expected="its module in the current folder, or installed",
+            todo="Run this in the folder that holds the module.",
+        ) from error

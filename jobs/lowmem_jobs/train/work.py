@@ -8,19 +8,20 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from lowmem import Result, ZarrSequence
-from lowmem.base import storage_errors
+from lowmem.base import remove, storage_errors
 from lowmem.stores import Split, images_to_use, split_rows
 from lowmem.training import (
     Plateau,
     Training,
     TrainingPlan,
-    accumulation_steps,
     environment,
+    kept_generators,
     keras_session,
     sees_the_batch,
     set_accumulation,
 )
 from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
+from lowmem_jobs.model.code import ACCOUNT, code_account, sample_of
 from lowmem_jobs.model.custom import build_custom_model
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
 from lowmem_jobs.train.job import OPTIONS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context
     from lowmem.stores import Images
+    from lowmem_jobs.model.parts import Parts
 
 # Options that a model of the user's own leaves without effect: always, and if compiled.
 _OF_BUILDING = ("filters", "batch_norm")
@@ -53,11 +55,10 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         model, takes_bytes = build_model(ctx, images.image_shape)
         # Before training: a model that cannot be cut is refused while nothing is lost.
         parts = cut_at_latent(model)
+        code = _code_of(ctx, model, parts, images.image_shape)
         batch_size = ctx.options["batch_size"]
         micro_batch = ctx.settings.get("micro_batch", batch_size)
         set_accumulation(model, batch_size=batch_size, micro_batch=micro_batch)
-        if accumulation_steps(model) == 1:
-            micro_batch = batch_size
         _warn_of_changes(ctx)
         split = split_rows(
             images.store,
@@ -81,6 +82,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                     patience=ctx.options["reduce_lr"] or 0,
                     factor=ctx.options["reduce_lr_factor"] or REDUCTION,
                 ),
+                is_doubtful=bool(ctx.options["model"]),
             )
             _note_micro_batch(ctx, model, plan)
             course = Training(model, plan, show=ctx.progress)
@@ -88,7 +90,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         folder = ctx.staging / "model"
         write_parts(parts, folder)
         write_history(folder / "history.csv", course.history)
-        write_account(folder / "training.json", ctx.options)
+        if code:
+            code["sample"] = sample_of(parts)
+        write_account(folder / ACCOUNT, ctx.options, code)
         summary = {
             **course.history[-1],
             "best_epoch": course.stopping.best_epoch,
@@ -124,6 +128,28 @@ def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model
         model, loss=options["loss"], learning_rate=options["learning_rate"]
     )
     return model, True
+
+
+def _code_of(
+    ctx: Context, model: keras.Model, parts: Parts, image_shape: tuple[int, ...]
+) -> dict[str, Any] | None:
+    """Return what opens a model that holds the user's own code; refuse what cannot be."""
+    if not ctx.options["model"]:
+        return None
+    folder = ctx.staging / "tried"
+    try:
+        with kept_generators(model):
+            return code_account(
+                parts,
+                folder,
+                reference=ctx.options["model"],
+                input_shape=image_shape,
+                latent_dim=architecture_from_options(
+                    ctx.options, image_shape
+                ).latent_dim,
+            )
+    finally:
+        remove(folder)
 
 
 def _batches(ctx: Context, images: Images, split: Split) -> ZarrSequence:
@@ -195,8 +221,14 @@ def write_history(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
         writer.writerows(rows)
 
 
-def write_account(path: Path, options: Mapping[str, Any]) -> None:
-    """Write what cannot be seen in the weights: which images the model never saw."""
+def write_account(
+    path: Path, options: Mapping[str, Any], code: Mapping[str, Any] | None
+) -> None:
+    """Write what cannot be seen in the weights.
+
+    Which images the model never saw, and what builds it again where its files will not do.
+    """
     account = {"validation_split": options["validation_split"]}
+    account |= {"model": code} if code else {}
     with storage_errors(path):
         path.write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,50 @@
+"""All that the result of a job depends on, as the planner knows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.protocol.defaults import unnamed
+from lowmem.protocol.recipe import CONTENT, DATA
+from lowmem.stores.metadata import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lowmem.protocol.job import Job, PlanContext
+
+
+def recipe_of(job: Job, context: PlanContext) -> dict[str, Any]:
+    """Return one plain value a key: version, seed, options, inputs."""
+    recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
+    inputs = {f"{name}{DATA}": value for name, value in job.inputs(context).items()}
+    if job.inputs is unnamed:
+        named = _named_paths(job, context)
+        inputs |= {f"{name}{CONTENT}": fingerprint(path) for name, path in named}
+    return {"version": job.version, "seed": context.seed, **recipe, **inputs}
+
+
+def _named_paths(job: Job, context: PlanContext) -> Iterator[tuple[str, Path]]:
+    """Yield what options and needs name, where something is there to be read."""
+    root = context.workspace.root
+    for option in job.options:
+        given = context.options[option.name]
+        is_read = option.kind == "path" and option.is_input and option.is_recipe
+        if is_read and given and _is_input(Path(given), root):
+            yield option.name, Path(given)
+    for need in job.needs(context):
+        if _is_input(need.path, root):
+            yield need.path.name, need.path
+
+
+def _is_input(path: Path, workspace: Path) -> bool:
+    """Return whether something is there that stays as it is while jobs run.
+
+    A folder that holds the workspace does not; a pipe can be read but once.
+    """
+    if path.is_file():
+        return True
+    here = workspace.absolute()
+    return path.is_dir() and path.absolute() not in {here, *here.parents}

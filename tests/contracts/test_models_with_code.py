@@ -1,0 +1,200 @@
+"""Models that hold code of the user's own: trained, then opened again by later jobs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import pytest
+import zarr
+
+from lowmem.base.errors import DataError, ModelError
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
+from lowmem.protocol.options import resolve_options
+from lowmem.stores.write import RowWriter
+from lowmem_jobs.encode.job import JOB as ENCODE
+from lowmem_jobs.train.job import JOB as TRAIN
+from tests.driver import Cutter, drive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.keras, pytest.mark.slow]
+
+SHAPE, N_IMAGES = (4, 4, 3), 8
+
+CODE = """
+import keras
+from keras import layers as L
+
+class Scale(L.Layer):
+    def __init__(self, factor=2.0, **given):
+        super().__init__(**given)
+        self.factor = factor
+    def call(self, x):
+        return x * self.factor + OFFSET
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+class Draw(L.Layer):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.seed_generator = keras.random.SeedGenerator(7)
+    def call(self, pair):
+        mean, log_variance = pair
+        self.add_loss(0.001 * keras.ops.mean(mean**2 - log_variance))
+        noise = keras.random.normal(keras.ops.shape(mean), seed=self.seed_generator)
+        return mean + keras.ops.exp(0.5 * log_variance) * noise
+
+class Mute(L.Layer):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+    def call(self, x):
+        return x
+
+OFFSET = 0.0
+
+def ends(latent):
+    inputs = keras.Input((4, 4, 3))
+    z = latent(L.Flatten()(L.Rescaling(1 / 255)(inputs)))
+    outputs = L.Reshape((4, 4, 3))(L.Dense(48, "sigmoid")(z))
+    return keras.Model(inputs, outputs)
+
+def layer(input_shape, latent_dim):
+    return ends(lambda x: L.Dense(latent_dim, name="z")(Scale(3.0)(x)))
+
+def function(input_shape, latent_dim):
+    return ends(lambda x: L.Dense(latent_dim, name="z")(L.Lambda(lambda t: t * 3)(x)))
+
+def draws(input_shape, latent_dim):
+    return ends(lambda x: Draw(name="z")([L.Dense(latent_dim)(x), L.Dense(latent_dim)(x)]))
+
+def mute(input_shape, latent_dim):
+    return ends(lambda x: L.Dense(latent_dim, name="z")(Mute(object())(x)))
+
+def nested(input_shape, latent_dim):
+    a = keras.Input(input_shape)
+    z = L.Dense(latent_dim, name="z")(L.Flatten()(L.Rescaling(1 / 255)(a)))
+    encoder = keras.Model(a, z, name="enc")
+    decoder = keras.Sequential(
+        [keras.Input((latent_dim,)), L.Dense(48, "sigmoid"), L.Reshape(input_shape)]
+    )
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, decoder(encoder(inputs)))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    write_code(tmp_path, CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    writer = RowWriter.open(
+        tmp_path / "images.zarr",
+        "images",
+        row_shape=SHAPE,
+        dtype=np.uint8,
+        chunk_rows=8,
+    )
+    writer.append(images())
+    writer.flush()
+    yield tmp_path
+    sys.modules.pop("with_code", None)
+
+
+def images():
+    return np.random.default_rng(0).integers(0, 256, (N_IMAGES, *SHAPE), np.uint8)
+
+
+def write_code(folder: Path, text: str) -> None:
+    (folder / "with_code.py").write_text(text, encoding="utf-8")
+    sys.modules.pop("with_code", None)
+
+
+def train(folder, name, **given):
+    options = {"model": f"with_code:{name}", "latent_dim": 3, "batch_size": 4}
+    drive(TRAIN, folder, {**options, "epochs": 1, **given})
+    # As in the process of a later job.
+    sys.modules.pop("with_code", None)
+
+
+def encode(folder, **given):
+    """Encode from the very beginning."""
+    shutil.rmtree(folder / ".lowmem")
+    drive(ENCODE, folder, {"batch_size": 4}, **given)
+    return zarr.open_group(folder / "latents.zarr", mode="r")["z"][:]
+
+
+def latents_by_plain_keras(folder):
+    """Open the file as its user can, who trusts the code that it names and holds."""
+    import with_code
+
+    encoder = keras.saving.load_model(
+        folder / "model" / "encoder.keras",
+        custom_objects={"Scale": with_code.Scale},
+        safe_mode=False,
+    )
+    return np.asarray(encoder.predict_on_batch(images()[:4]))
+
+
+@pytest.mark.parametrize("name", ["layer", "function", "nested"])
+def test_what_a_model_with_code_encodes_is_what_its_file_encodes(folder, name):
+    train(folder, name)
+    found = encode(folder)
+    np.testing.assert_allclose(found[:4], latents_by_plain_keras(folder), rtol=1e-5)
+    account = json.loads((folder / "model" / "training.json").read_text())
+    assert ("model" in account) == (name != "nested")
+
+
+def test_what_an_encoder_draws_follows_from_the_seed_and_the_row_alone(folder):
+    train(folder, "draws")
+    overseer = Cutter()
+    drawn = encode(folder, overseer=overseer)
+    assert "draws at random" in overseer.notes[0]
+    assert not np.array_equal(drawn[:4], drawn[4:])
+    np.testing.assert_array_equal(encode(folder), drawn)
+    assert not np.array_equal(encode(folder, seed=2), drawn)
+
+
+def test_code_that_makes_something_else_by_now_is_refused(folder):
+    train(folder, "layer")
+    context = PlanContext(
+        workspace=Workspace.at(folder),
+        options=resolve_options("encode", ENCODE.options, {}),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+    before = ENCODE.inputs(context)
+    write_code(folder, CODE.replace("OFFSET = 0.0", "OFFSET = 0.5"))
+    assert ENCODE.inputs(context)["code"] != before["code"]
+    with pytest.raises(DataError, match="something else of the same image"):
+        encode(folder)
+    (folder / "with_code.py").unlink()
+    with pytest.raises(DataError, match=r"with_code:layer, which is not found"):
+        ENCODE.inputs(context)
+
+
+def test_a_model_that_cannot_be_written_is_refused_before_the_first_step(folder):
+    overseer = Cutter()
+    with pytest.raises(ModelError, match="cannot be written"):
+        train(folder, "mute", epochs=10**6)
+    assert not overseer.cycles
+
+
+def test_a_whole_model_with_its_encoder_inside_is_cut_for_encoding_too(folder):
+    import with_code
+
+    from lowmem_jobs.model.encoder import load_encoder
+
+    whole = with_code.nested(SHAPE, 3)
+    whole.save(folder / "whole.keras")
+    found = load_encoder(folder / "whole.keras", image_shape=SHAPE)
+    expected = whole.get_layer("enc").predict_on_batch(images())
+    np.testing.assert_allclose(found.predict_on_batch(images()), expected, rtol=1e-6)
