@@ -8,6 +8,7 @@
 - `custom`: the user's own model.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
+- `modelfile`: refuses model files that take anything from outside themselves.
 - `stopping`: early stopping, as a value.
 - `loop`: epochs, validation and history, cut anywhere.
 - `parts`: encoder and decoder out of the autoencoder, and files of them.

@@ -11,6 +11,7 @@ import numpy as np
 
 from lowmem.base.errors import DataError
 from lowmem.training.autoencoder import LATENT_LAYER
+from lowmem.training.modelfile import refuse_unless_own
 from lowmem.training.parts import latent_output
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def read_model(path: Path, *, todo: str = "") -> keras.Model:
     DataError
         If it is no model, or is damaged.
     """
+    refuse_unless_own(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _UNREADABLE as error:
