@@ -9,6 +9,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import DataError, StorageError, UsageError
 from lowmem.base.files import publish, sync_file, write_file
 from lowmem.base.inside import place_in, refuse_foreign
+from lowmem.base.journal import read_bodies
 from lowmem.base.placing import finish_placing, tree_in
 from lowmem.base.workspace import Workspace, path_from_text
 from lowmem.checkpoints.manifest import (
@@ -16,6 +17,7 @@ from lowmem.checkpoints.manifest import (
     bytes_from_manifest,
     manifest_from_bytes,
 )
+from lowmem.integrity.lines import read_lines
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.short_form import job
 from lowmem.supervisor.lock import WorkspaceLock, is_held
@@ -170,6 +172,15 @@ def test_a_lock_that_names_nobody_is_held_by_nobody(space, text):
 def test_a_path_that_the_locale_cannot_read_is_wrong_usage():
     with pytest.raises(UsageError, match=r"w\\xff.* holds bytes that are no text"):
         path_from_text(b"/tmp/w\xff".decode(errors="surrogateescape"))
+
+
+def test_a_line_of_a_journal_that_does_not_end_is_not_read_into_memory(space):
+    space.journal.touch()
+    os.truncate(space.journal, 2**40)
+    with pytest.raises(DataError, match="line 1 is longer than 16777216 bytes"):
+        list(read_bodies(space.journal))
+    with pytest.raises(DataError, match="line 1 is longer than 16777216 bytes"):
+        read_lines(space.journal)
 
 
 @job()
