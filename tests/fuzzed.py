@@ -8,6 +8,7 @@ Only lowmem's own parsers are called, and libraries that answer by an exception.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import io
@@ -25,7 +26,7 @@ import zarr
 from hypothesis import strategies as st
 
 from lowmem.base.config import read_config
-from lowmem.base.errors import LowmemError
+from lowmem.base.errors import DataError, LowmemError
 from lowmem.base.inside import refuse_foreign
 from lowmem.base.journal import body_from_line, line_from_body
 from lowmem.base.outside import BAD_JSON
@@ -59,6 +60,7 @@ from lowmem.report.telemetry import read_telemetry
 from lowmem.report.text import text_from_report
 from lowmem.report.write import write_page
 from lowmem.stores.layout import find_layout
+from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem.stores.read import RowReader
 from lowmem.supervisor.lock import is_held
@@ -356,6 +358,8 @@ def _npy(data: bytes, folder: Path) -> None:
     file = folder / "a.npy"
     file.write_bytes(data)
     read_npy_shape(file)
+    with contextlib.suppress(DataError):
+        mapped_array(file)
     with open_npy(file, DECODER, None) as source:
         for index in range(min(2, len(source))):
             source.load(source.fetch(source.entry(index)))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+# A job's message of its summary or options has 4 MiB at the most.
+LONGEST_LINE_BYTES = 2**24
 _HEAD = b'{"crc":"'
 _MIDDLE = b'","body":'
 _BODY_START = len(_HEAD) + 8 + len(_MIDDLE)
@@ -46,15 +48,32 @@ def read_bodies(path: Path) -> Iterator[bytes]:
     CorruptFileError
         If any other line does not match its checksum.
     """
+    for number, line in enumerate(lines_of(path), start=1):
+        body = body_from_line(line)
+        if body is not None:
+            yield body
+        elif line.endswith(b"\n"):
+            raise CorruptFileError(path=path, problem=f"line {number} is damaged")
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a journal as they stand, none where there is no journal.
+
+    Raises
+    ------
+    CorruptFileError
+        If one is longer than any that is written: it is not read into memory.
+    """
     if not path.exists():
         return
     with storage_errors(path), path.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            body = body_from_line(line)
-            if body is not None:
-                yield body
-            elif line.endswith(b"\n"):
-                raise CorruptFileError(path=path, problem=f"line {number} is damaged")
+        number = 0
+        while line := stream.readline(LONGEST_LINE_BYTES + 1):
+            number += 1
+            if len(line) > LONGEST_LINE_BYTES:
+                problem = f"line {number} is longer than {LONGEST_LINE_BYTES} bytes"
+                raise CorruptFileError(path=path, problem=problem)
+            yield line
 
 
 def whole_part(path: Path) -> bytes:

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import NewerFormatError
-from lowmem.base.files import storage_errors
-from lowmem.base.journal import body_from_line
+from lowmem.base.journal import body_from_line, lines_of
 from lowmem.base.outside import BAD_JSON
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lowmem.protocol.records import AnyRecord
@@ -94,7 +92,7 @@ def read_lines(path: Path) -> JournalLines:
     pieces: list[Piece] = []
     held: list[bytes] = []
     number = 0
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines_of(path), start=1):
         record = _record(line)
         if record is None:
             held.append(line)
@@ -109,13 +107,6 @@ def read_lines(path: Path) -> JournalLines:
         # Whole lines before the torn one are damage all the same.
         rest = _damaged(held[:-1], before=number)
     return JournalLines(pieces=(*pieces, *rest), is_torn=is_torn)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with storage_errors(path), path.open("rb") as stream:
-        yield from stream
 
 
 def _record(line: bytes) -> AnyRecord | None:

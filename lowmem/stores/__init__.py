@@ -8,7 +8,7 @@ Public, for authors of jobs, each loaded on first use:
   budget gives to a shuffled reader.
 - `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
   without Zarr or NumPy, so that a job's description may ask; `read_header`, `header_text`
-  and `NoHeaderError` the same of a `.npy` file; `content_errors`, what a broken store
+  and `NoHeaderError` the same of a `.npy` file, and `mapped_array` its rows; `content_errors`, what a broken store
   raises as bad data.
 - `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
 - `find_images`, `images_to_use`, `images_at_once`, `Images`, `PIXEL_MAX`: images, and how
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         images_to_use,
     )
     from lowmem.stores.labels import CLASS_NAMES, LABELS
+    from lowmem.stores.mapped import mapped_array
     from lowmem.stores.metadata import (
         ArrayInfo,
         array_names,
@@ -69,6 +70,7 @@ __all__ = [
     "images_at_once",
     "images_to_use",
     "is_same_data",
+    "mapped_array",
     "packing_at",
     "plan_reading",
     "read_array_info",
@@ -92,6 +94,7 @@ __getattr__ = names_of(
             "images_to_use",
         ],
         "lowmem.stores.labels": ["CLASS_NAMES", "LABELS"],
+        "lowmem.stores.mapped": ["mapped_array"],
         "lowmem.stores.metadata": [
             "ArrayInfo",
             "array_names",

@@ -20,11 +20,13 @@ from lowmem.base.outside import (
     read_text_bytes,
 )
 from lowmem.stores.layout import find_layout
+from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem.stores.read import RowReader
 from lowmem_jobs.analyze.header import read_npy_shape
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
+from tests.objects import npy_of_objects
 
 ROWS = np.random.default_rng(0).integers(1, 256, (32, 8, 8, 3)).astype(np.uint8)
 DEEP = "[" * 200_000 + "]" * 200_000
@@ -272,6 +274,21 @@ def test_a_header_of_numpy_that_is_none_is_bad_data(tmp_path, name):
     file.write_bytes(HEADERS[name])
     refused(lambda: ingest(tmp_path, file), "a.npy", "cannot be read as a NumPy array")
     assert read_npy_shape(file) is None
+    refused(lambda: mapped_array(file), "a.npy cannot be read")
+
+
+def test_a_mapped_array_of_more_than_its_file_or_of_objects_is_bad_data(tmp_path):
+    file = tmp_path / "z.npy"
+    np.save(file, np.zeros((8, 4)))
+    assert mapped_array(file).shape == (8, 4)
+    os.truncate(file, 200)
+    refused(lambda: mapped_array(file), "z.npy cannot be read")
+    file.write_bytes(npy_of_objects((1,), tmp_path / "unpickled"))
+    refused(lambda: mapped_array(file), "z.npy cannot be read")
+    assert not (tmp_path / "unpickled").exists()
+    file.unlink()
+    os.mkfifo(file)
+    refused(lambda: mapped_array(file), "is a pipe")
 
 
 def test_a_header_of_numpy_is_read_whatever_its_length_spells(tmp_path):

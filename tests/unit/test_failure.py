@@ -33,6 +33,8 @@ def raised(error):
         (StorageError(path="x", problem="full"), 74, False),
         (OSError(errno.ENOSPC, "No space left on device", "x"), 74, False),
         (OSError(errno.EIO, "Input/output error"), 74, False),
+        (OSError(errno.EROFS, "Read-only file system", "x"), 74, False),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "x"), 74, False),
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), 70, True),
         (ModuleNotFoundError("No module named 'keras'", name="keras"), 69, False),
         (ModuleNotFoundError("No module named 'nice'", name="nice"), 70, True),

@@ -2,15 +2,26 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import DataError, StorageError, UsageError
 from lowmem.base.files import publish, sync_file, write_file
 from lowmem.base.inside import place_in, refuse_foreign
+from lowmem.base.journal import read_bodies
 from lowmem.base.placing import finish_placing, tree_in
 from lowmem.base.workspace import Workspace, path_from_text
+from lowmem.checkpoints.manifest import (
+    MANIFEST,
+    bytes_from_manifest,
+    manifest_from_bytes,
+)
+from lowmem.integrity.lines import read_lines
+from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.short_form import job
 from lowmem.supervisor.lock import WorkspaceLock, is_held
+from tests.driver import drive
 
 
 @pytest.fixture
@@ -161,3 +172,52 @@ def test_a_lock_that_names_nobody_is_held_by_nobody(space, text):
 def test_a_path_that_the_locale_cannot_read_is_wrong_usage():
     with pytest.raises(UsageError, match=r"w\\xff.* holds bytes that are no text"):
         path_from_text(b"/tmp/w\xff".decode(errors="surrogateescape"))
+
+
+def test_a_line_of_a_journal_that_does_not_end_is_not_read_into_memory(space):
+    space.journal.touch()
+    os.truncate(space.journal, 2**40)
+    with pytest.raises(DataError, match="line 1 is longer than 16777216 bytes"):
+        list(read_bodies(space.journal))
+    with pytest.raises(DataError, match="line 1 is longer than 16777216 bytes"):
+        read_lines(space.journal)
+
+
+@job()
+def writer(ctx):
+    """Write one result below a folder."""
+    yield CommitPoint(items=1)
+    (ctx.staging / "out").mkdir(exist_ok=True)
+    (ctx.staging / "out/a.txt").write_text("new")
+    return Result(publish=["out/a.txt"])
+
+
+def test_a_result_is_not_published_through_a_link_that_leads_out(tmp_path):
+    root, elsewhere = tmp_path / "w", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("of somebody else")
+    (root / "out").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="outside the workspace"):
+        drive(writer, root)
+    assert (elsewhere / "a.txt").read_text() == "of somebody else"
+    # The work is kept: without the link the same command publishes it.
+    (root / "out").unlink()
+    assert drive(writer, root) is not None
+    assert (root / "out/a.txt").read_text() == "new"
+
+
+def test_a_checkpoint_that_names_results_outside_publishes_nothing(tmp_path, precious):
+    space = Workspace(tmp_path / "w")
+    assert drive(writer, space.root, cycle_steps=100, leave_after=1) is None
+    newest = max(space.checkpoints("writer").glob("gen-*")) / MANIFEST
+    manifest = manifest_from_bytes(newest.read_bytes())
+    assert manifest.phase == "publishing"
+    hostile = msgspec.structs.replace(
+        manifest, publish=("out/a.txt", "../precious"), results={}
+    )
+    newest.write_bytes(bytes_from_manifest(hostile))
+    with pytest.raises(DataError, match="outside it"):
+        drive(writer, space.root)
+    assert precious.read_text() == "of somebody else"
+    assert not (space.root / "out").exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lowmem.base import DataError, MissingArtefactError
-from lowmem.stores import RowReader
+from lowmem.stores import RowReader, mapped_array
 from lowmem_jobs.analyze.header import latents_array
 from lowmem_jobs.analyze.job import BLOCK_VALUES
 
@@ -121,20 +121,7 @@ class _NpyRows:
     """Rows of a .npy file, mapped so that only the rows in use are in memory."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise DataError(
-                thing=path,
-                problem=f"cannot be read ({error})",
-                expected="a .npy file of (n, d) numbers",
-            ) from error
-        if not isinstance(array, np.ndarray):
-            array.close()
-            raise DataError(
-                thing=path, problem="is an archive", expected="a .npy file of one array"
-            )
-        self._array: NDArray[Any] = array
+        self._array = mapped_array(path)
 
     @property
     def shape(self) -> tuple[int, ...]:

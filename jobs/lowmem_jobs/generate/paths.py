@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base import DataError, OptionValueError
-from lowmem.stores import CachedReader, RowReader
+from lowmem.stores import CachedReader, RowReader, mapped_array
 from lowmem_jobs.generate.recipe import PATH_KINDS, path_kind_of, rows_named
 from lowmem_jobs.stats.paths import constant_radius, straight
 
@@ -81,13 +81,12 @@ def anchors(ctx: Context, encoder: Encoder, frame: Frame) -> Floats:
 def _read_vectors(path: Path, rows: NDArray[np.int64], dimension: int) -> Floats:
     try:
         # Mapped: of a large file, only these rows are read.
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        table = mapped_array(path)
+    except DataError as error:
         raise _unusable(path, f"cannot be read ({error})", dimension) from error
-    is_table = isinstance(table, np.ndarray) and table.dtype.kind in "fiu"
+    is_table = table.dtype.kind in "fiu"
     if not is_table or table.ndim != _N_AXES or table.shape[1] != dimension:
-        shape = getattr(table, "shape", "of an archive")
-        raise _unusable(path, f"holds shape {shape}", dimension)
+        raise _unusable(path, f"holds shape {table.shape}", dimension)
     if len(table) <= rows.max():
         raise OptionValueError(
             option="a row of --vectors",

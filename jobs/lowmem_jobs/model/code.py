@@ -21,6 +21,7 @@ import numpy as np
 from lowmem.base import DataError, ModelError
 from lowmem_jobs.model.custom import build_custom_model
 from lowmem_jobs.model.draws import draws_at_random, key_draws
+from lowmem_jobs.model.modelfile import refuse_unless_own
 from lowmem_jobs.model.parts import Parts, cut_at_latent, write_parts
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def _rebuilt(account: Mapping[str, Any], folder: Path) -> Parts:
     except (ImportError, ModelError, ValueError) as error:
         raise _other_code(account, folder, f"cannot be built ({error})") from error
     for part, name in ((parts.encoder, "encoder"), (parts.decoder, "decoder")):
+        refuse_unless_own(folder / f"{name}.keras")
         try:
             part.load_weights(folder / f"{name}.keras")
         except (ValueError, OSError, KeyError) as error:

@@ -12,6 +12,7 @@ import numpy as np
 from lowmem.base import DataError
 from lowmem_jobs.model.code import rebuilt_parts
 from lowmem_jobs.model.draws import draws_at_random, key_draws, may_draw
+from lowmem_jobs.model.modelfile import refuse_unless_own
 from lowmem_jobs.model.parts import encoder_of
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def read_model(path: Path, *, todo: str = "") -> keras.Model:
     DataError
         If it is no model, or is damaged, or its code is no longer what it was.
     """
+    refuse_unless_own(path)
     if path.stem in _HALVES and (parts := rebuilt_parts(path.parent)):
         return getattr(parts, path.stem)
     try:

@@ -1,0 +1,94 @@
+"""A model's file that takes anything from outside itself is refused before Keras reads it."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from lowmem.base.errors import DataError
+from lowmem_jobs.model.modelfile import refuse_unless_own
+
+
+def weights(fill):
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file.create_dataset("layers/dense/vars/0", data=np.ones(3))
+        fill(file)
+    return stream.getvalue()
+
+
+def model(path, data, name="model.weights.h5"):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr(name, data)
+    return path
+
+
+def link_out(file):
+    file["layers/dense/vars/1"] = h5py.ExternalLink("other.h5", "/x")
+
+
+def store_outside(file):
+    file.create_dataset("layers/x", (3,), "u1", external=[("other.bin", 0, 3)])
+
+
+def be_virtual(file):
+    layout = h5py.VirtualLayout(shape=(3,), dtype="f8")
+    layout[:] = h5py.VirtualSource("other.h5", "x", shape=(3,))
+    file.create_virtual_dataset("layers/x", layout)
+
+
+@pytest.mark.parametrize("fill", [link_out, store_outside, be_virtual])
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_weights_that_lie_in_another_file_are_refused(tmp_path, fill, suffix):
+    path = tmp_path / f"m{suffix}"
+    data = weights(fill)
+    model(path, data) if suffix == ".keras" else path.write_bytes(data)
+    with pytest.raises(DataError, match=r"/layers/.* (to the file|in another file)"):
+        refuse_unless_own(path)
+
+
+def test_a_whole_model_is_let_through(tmp_path):
+    def within(file):
+        file["layers/again"] = file["layers/dense"]
+        file["layers/round"] = h5py.SoftLink("/layers")
+
+    refuse_unless_own(model(tmp_path / "m.keras", weights(within)))
+    (tmp_path / "m.h5").write_bytes(weights(within))
+    refuse_unless_own(tmp_path / "m.h5")
+
+
+@pytest.mark.parametrize("name", ["../m.weights.h5", "/m.weights.h5", "a/..\\b.h5"])
+def test_a_member_named_outside_the_archive_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="holds a member named"):
+        refuse_unless_own(model(tmp_path / "m.keras", b"", name))
+
+
+def test_a_member_that_unpacks_to_more_than_weights_do_is_refused(tmp_path):
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", b"abc")
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\x01\x02") + 24
+    data[at : at + 4] = (2**31).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="unpacks to 2147483648 bytes"):
+        refuse_unless_own(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_model_is_left_to_keras(tmp_path, data):
+    (tmp_path / "m.keras").write_bytes(data)
+    refuse_unless_own(tmp_path / "m.keras")
+    refuse_unless_own(tmp_path / "nowhere.keras")
+
+
+def test_a_pipe_in_the_place_of_a_model_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "m.keras")
+    with pytest.raises(DataError, match="is a pipe"):
+        refuse_unless_own(tmp_path / "m.keras")
