@@ -10,7 +10,7 @@ from lowmem.base.errors import (
     ReportedError,
     StoppedError,
 )
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.supervisor import decide
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
@@ -40,7 +40,7 @@ def refusal(
         where = f", in {stop.where}" if stop.where else ""
         return BudgetError(
             job=order.name,
-            budget=format_bytes(order.ram_budget_bytes),
+            budget=format_budget(order.ram_budget_bytes),
             problem=f"a trial run of it was stopped at "
             f"{format_bytes(stop.ram_bytes + SUPERVISOR_BYTES)}{where}, and it needs more",
             needed="a larger size",
@@ -49,7 +49,7 @@ def refusal(
     least = min(rung.ram_bytes or 0 for rung in rungs) + order.mirror_bytes
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.ram_budget_bytes),
+        budget=format_budget(order.ram_budget_bytes),
         problem="its smallest setting is predicted to use "
         f"{format_bytes(least + SUPERVISOR_BYTES)}, and some room must be left",
         needed=f"{format_size((smallest or 0) + order.mirror_bytes)} or more",
@@ -83,7 +83,7 @@ def _stopped_at_the_smallest(order: JobOrder, broke: decide.Broke) -> BudgetErro
         where += f", {size} of it new shared memory or files in memory"
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.ram_budget_bytes),
+        budget=format_budget(order.ram_budget_bytes),
         problem=f"stopped ({broke.verdict}){used}{where}, at its smallest setting",
         needed="a larger size",
     )
@@ -94,7 +94,7 @@ def _stopped_by_the_device(order: JobOrder, broke: decide.Broke) -> BudgetError:
     where = f" in {broke.where}" if broke.where else ""
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.vram_budget_bytes or 0),
+        budget=format_budget(order.vram_budget_bytes or 0),
         problem=f"stopped{used}{where}, at its smallest setting",
         needed="a larger size, use --device cpu",
         kind="VRAM",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_JOB, BudgetError, ReportedError
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.memory.allocation import AllocationLimits
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
@@ -167,7 +167,7 @@ class _Planner:
     def _error(self, what: str) -> BudgetError:
         return BudgetError(
             job=self.job,
-            budget=format_bytes(self.budget.limit_bytes),
+            budget=format_budget(self.budget.limit_bytes),
             problem=f"before it began, while it was read and planned, it was {what}",
             needed="a larger size",
         )
