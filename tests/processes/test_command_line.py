@@ -143,7 +143,7 @@ def test_commands_that_only_look_print_what_they_found(tmp_path, files):
 def test_a_file_in_the_place_of_the_workspace_is_called_a_file(tmp_path, files):
     (tmp_path / "taken").write_text("")
     for space in (tmp_path / "taken", tmp_path / "taken" / "below"):
-        ended = run(files["count"], space)
+        ended = lowmem("run", files["count"], "--workspace", space)
         assert (ended.status, ended.out) == (2, "")
         assert "a file, expected a folder" in ended.paragraph
 
