@@ -52,21 +52,23 @@ class QuantityError(UsageError):
 class UnknownJobError(UsageError):
     """Raised when no job has the name that was given."""
 
-    def __init__(self, *, name: str, known: Iterable[str]) -> None:
+    def __init__(self, *, name: str, known: Iterable[str], hint: str = "") -> None:
         self.name = name
         super().__init__(
-            f"job {name!r} is unknown, expected one of {', '.join(known)}, `all`, or a "
-            "file FILE.py. `lowmem jobs` lists them."
+            f"job {name!r} is unknown{hint}, expected one of "
+            f"{', '.join(known)}, `all`, or a file FILE.py. `lowmem jobs` lists them."
         )
 
 
 class UnknownOptionError(UsageError):
     """Raised when a job does not have the option that was given."""
 
-    def __init__(self, *, option: str, job: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, *, option: str, job: str, known: Iterable[str], hint: str = ""
+    ) -> None:
         self.option = option
         super().__init__(
-            f"option {option} is unknown to job {job}, expected one of "
+            f"option {option} is unknown to job {job}{hint}, expected one of "
             f"{', '.join(known)}. `lowmem run {job} --help` explains them."
         )
 
@@ -201,13 +203,11 @@ class DamagedWorkspaceError(DataError):
         things = "thing is" if n_damaged == 1 else "things are"
         how = "Restore the rest from a copy, or make it anew with --restart."
         if n_repairable:
-            how = (
-                f"`lowmem verify {workspace} --repair` can mend {n_repairable} of them."
-            )
+            verb = f"`lowmem verify {workspace} --repair` can mend"
+            how = f"{verb} {n_repairable} of them."
         super().__init__(
             thing=f"workspace {workspace}",
-            problem=f"is damaged: {n_damaged} {things} not as written, the first "
-            f"{first}",
+            problem=f"is damaged: {n_damaged} {things} not as written, first {first}",
             expected="every file as it was written",
             todo=how,
         )

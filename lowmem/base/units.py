@@ -13,6 +13,9 @@ _DURATION = re.compile(
     r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
 )
 _SECONDS = (86400, 3600, 60, 1)
+# Bytes; a bare number below can only be one whose unit was forgotten: no process of
+# Python is as small, and what lowmem prints as bare bytes is larger.
+_LEAST_BARE_BUDGET = 10**6
 
 
 def bytes_from_size(text: str) -> int:
@@ -38,6 +41,31 @@ def bytes_from_size(text: str) -> int:
             text=text, expected="a size such as 10G, 10GB (10^10 bytes) or 10GiB (2^30)"
         )
     return round(value)
+
+
+def budget_bytes_from_size(text: str) -> int:
+    """Return the bytes of a budget: `bytes_from_size`, but a unit must not be forgotten.
+
+    Raises
+    ------
+    QuantityError
+        If it is no size, or a bare number that is no budget in bytes.
+
+    Examples
+    --------
+    >>> budget_bytes_from_size("10G"), budget_bytes_from_size("900000000")
+    (10000000000, 900000000)
+    """
+    n_bytes = bytes_from_size(text)
+    if n_bytes < _LEAST_BARE_BUDGET and text.strip().replace(".", "", 1).isdecimal():
+        unit = "G" if n_bytes < _DECIMAL["K"] else "M"
+        meant = f"{text.strip()}{unit}"
+        raise QuantityError(
+            text=text,
+            expected=f"a budget, since without a unit it is {n_bytes:,} bytes. Expected "
+            f"a unit: {meant} or {meant}i was probably meant",
+        )
+    return n_bytes
 
 
 def seconds_from_duration(text: str) -> float:
@@ -77,6 +105,25 @@ def format_bytes(n_bytes: float) -> str:
     if abs(n_bytes) < 2**30:
         return f"{n_bytes / 2**20:.1f} MiB"
     return f"{n_bytes / 2**30:.2f} GiB"
+
+
+def format_budget(n_bytes: int) -> str:
+    """Return a budget as readings are printed and, where it was not said so, as it was said.
+
+    Readings are in MiB or GiB. Somebody who typed 2G, which is 2 x 10^9 bytes, should
+    recognise it beside them.
+
+    Examples
+    --------
+    >>> format_budget(2 * 10**9), format_budget(2 * 2**30), format_budget(12_700_000_000)
+    ('1.86 GiB (2 GB)', '2.00 GiB', '11.83 GiB (12.7 GB)')
+    """
+    binary = format_bytes(n_bytes)
+    if n_bytes % 2**20 == 0 or n_bytes % 10**6:
+        return binary
+    unit = "GB" if n_bytes >= _DECIMAL["G"] else "MB"
+    number = f"{n_bytes / _DECIMAL[unit[0]]:.3f}".rstrip("0").rstrip(".")
+    return f"{binary} ({number} {unit})"
 
 
 def format_seconds(seconds: float) -> str:

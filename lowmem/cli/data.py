@@ -19,10 +19,20 @@ from lowmem.supervisor.programs import run_module
 # Bad chunks shown in text; the JSON has them all.
 _SHOWN = 20
 
-app = typer.Typer(help="Look into a Zarr store; copy data to the local disk.")
+app = typer.Typer(
+    help="Look into a Zarr store; copy data to the local disk.",
+    invoke_without_command=True,
+)
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="A Zarr folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def _main(context: typer.Context) -> None:
+    """Look into a Zarr store; copy data to the local disk."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command(name="info")

@@ -11,7 +11,7 @@ from pathlib import Path
 from lowmem.base.backends import BACKENDS, Backend, find_backend
 from lowmem.base.errors import LowmemError
 from lowmem.base.software import backend_versions, version_of
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.memory.gpu import GpuSampler, binding_problem, default_vram_budget_bytes
 from lowmem.memory.machine import (
     cgroup_limits,
@@ -175,8 +175,8 @@ def as_text(findings: Findings) -> str:
         "Keras backend": _backend_text(findings),
         "disk here": f"{format_bytes(findings.disk_free_bytes)} free",
         "packages": ", ".join(f"{n} {v}" for n, v in findings.versions.items() if v),
-        "RAM budget": f"{format_bytes(findings.ram_budget_bytes)} by default",
-        "VRAM budget": f"{format_bytes(findings.vram_budget_bytes)} by default"
+        "RAM budget": f"{format_budget(findings.ram_budget_bytes)} by default",
+        "VRAM budget": f"{format_budget(findings.vram_budget_bytes)} by default"
         if findings.vram_budget_bytes
         else "none",
     }

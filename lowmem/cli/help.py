@@ -38,6 +38,12 @@ def job_help(context: typer.Context, job: str | None) -> str:
     return "\n\n".join(parts)
 
 
+def names_to_complete(incomplete: str) -> list[str]:
+    """Return the jobs that a half typed word may become; none for a file's name."""
+    names = [*(job.name for job in ask.describe()), "all"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def _options_text(job: JobDescription) -> str:
     lines = [f"Options of {job.name} ({job.summary.rstrip('.')}):"]
     for option in job.options:

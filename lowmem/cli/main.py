@@ -11,16 +11,21 @@ import typer
 
 import lowmem
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors import UsageError
+from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.inside import refuse_foreign
 from lowmem.base.stderr import without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
-from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.help import job_help, jobs_list, names_to_complete
 from lowmem.cli.mirror_check import remembered_mirror, verify_with
-from lowmem.cli.plan import json_from_plans, plans_of, text_from_plans
+from lowmem.cli.plan import (
+    json_from_plans,
+    plans_of,
+    refuse_if_nothing_is_planned,
+    text_from_plans,
+)
 from lowmem.cli.repair import Repair, repair
 from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
@@ -28,7 +33,7 @@ from lowmem.cli.verify import (
     json_from_verification,
     text_from_verification,
 )
-from lowmem.pipeline.compose import orders_of
+from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
 from lowmem.report.read import read_report
@@ -43,8 +48,10 @@ DEFAULT_WORKSPACE = "lowmem-work"
 app = typer.Typer(
     name="lowmem",
     help="Batch jobs inside a memory budget, resumable to the bit.",
-    add_completion=False,
-    no_args_is_help=True,
+    epilog="Begin with `lowmem doctor`, then `lowmem run all`. `lowmem run JOB --help` "
+    "lists what a job takes.",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -61,7 +68,11 @@ WorkspaceAsOption = Annotated[
 ]
 JobArgument = Annotated[
     str | None,
-    typer.Argument(metavar="JOB", help="A job's name, a file FILE.py, or `all`."),
+    typer.Argument(
+        metavar="JOB",
+        help="A job's name, a file FILE.py, or `all`.",
+        autocompletion=names_to_complete,
+    ),
 ]
 RamOption = Annotated[
     str | None,
@@ -104,7 +115,8 @@ SetOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only problems.")]
 HelpOption = Annotated[
-    bool, typer.Option("--help", help="Show this and, after a JOB, its own options.")
+    bool,
+    typer.Option("--help", "-h", help="Show this and, after a JOB, its own options."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -117,10 +129,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
             "--version",
+            "-V",
             callback=_print_version,
             is_eager=True,
             help="Print the version.",
@@ -128,6 +142,9 @@ def _main(
     ] = False,
 ) -> None:
     """Batch jobs inside a memory budget, resumable to the bit."""
+    # Whoever types the name alone asks what it is: no wrong usage.
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command(name="run", context_settings=_OPEN, add_help_option=False)
@@ -172,7 +189,9 @@ def run_command(
     name = _required(job)
     recover_first(space, options)
     command = tuple(sys.argv[1:])
-    supervise(orders_of(name, space, options, command), space)
+    orders = orders_of(name, space, options, command)
+    check_all(orders, space)
+    supervise(orders, space)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)
@@ -205,7 +224,8 @@ def plan_command(
     plans = plans_of(orders, space)
     print(json_from_plans(plans) if as_json else text_from_plans(plans))
     if not all(plan.fits for plan in plans):
-        raise typer.Exit(73)
+        raise typer.Exit(EXIT_BUDGET)
+    refuse_if_nothing_is_planned(plans)
 
 
 def _required(job: str | None) -> str:
@@ -277,7 +297,7 @@ def verify_command(
     ] = None,
     as_option: WorkspaceAsOption = None,
 ) -> None:
-    """Check every checksum, here and in the mirror, and say what is damaged."""
+    """Check every checksum, here and in the mirror."""
     space = _existing(as_option or workspace)
     refuse_if_held(space)
     url = mirror or remembered_mirror(space)
@@ -289,13 +309,34 @@ def verify_command(
 
 
 def _own(workspace: str) -> Workspace:
-    space = Workspace.at(workspace)
+    """Return a workspace that is the user's, and may be made."""
+    space = _folder(workspace)
     refuse_foreign(space)
     return space
 
 
-def _existing(workspace: str) -> Workspace:
+def _folder(workspace: str) -> Workspace:
+    """Return a workspace that may be made.
+
+    Raises
+    ------
+    UsageError
+        If a file has its place, or that of a folder above it.
+    """
     space = Workspace.at(workspace)
+    nearest = next(p for p in (space.root, *space.root.parents) if p.exists())
+    if not nearest.is_dir():
+        where = "is" if nearest == space.root else f"would lie in {nearest},"
+        which = "" if nearest == space.root else "which is "
+        raise UsageError(
+            f"workspace {space.root} {where} {which}a file, expected a folder, which may "
+            "be new: --workspace DIR."
+        )
+    return space
+
+
+def _existing(workspace: str) -> Workspace:
+    space = _folder(workspace)
     if not space.root.is_dir():
         raise UsageError(
             f"workspace {space.root} is not there, expected a folder that `lowmem run` "
@@ -315,7 +356,7 @@ def jobs_command() -> None:
 def doctor_command(
     as_json: JsonOption = False,
 ) -> None:
-    """Say what this machine has, which budgets follow, and what is wrong."""
+    """Say what this machine has and what is wrong."""
     findings = doctor_page.examine(Path.cwd())
     if as_json:
         print(json.dumps(doctor_page.as_json(findings), indent=2))

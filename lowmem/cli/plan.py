@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
+from lowmem.base.errors import MissingArtefactError
 from lowmem.base.stderr import tell
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.base.workspace import Workspace
-from lowmem.pipeline.compose import Orders
-from lowmem.protocol.messages import PlannedRung
+from lowmem.history.fold import past_of
+from lowmem.pipeline.compose import Orders, needed_order
+from lowmem.protocol.messages import Planned, PlannedRung
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.adopt import adopt_orphans
@@ -26,6 +30,9 @@ from lowmem.supervisor.order import (
 from lowmem.supervisor.prepare import prepare
 from lowmem.supervisor.remembered import TrialPeak
 from lowmem.supervisor.trials import Bench
+
+if TYPE_CHECKING:
+    from lowmem.protocol.job import Device
 
 # How a prediction is known, for the user.
 _SOURCES = {
@@ -49,7 +56,7 @@ class JobPlan:
     chosen
         Index of the rung that a run would start with; None if none fits.
     missing
-        Artefacts that must be made first.
+        Paths of what must be made first, and the job that makes each.
     stop
         A trial that was stopped at the budget: what would do is then not known.
     """
@@ -60,7 +67,7 @@ class JobPlan:
     rungs: tuple[PlannedRung, ...]
     formula_bytes: tuple[int | None, ...]
     chosen: int | None
-    missing: tuple[str, ...]
+    missing: Mapping[str, str]
     stop: TrialPeak | None = None
 
     @property
@@ -76,15 +83,52 @@ class JobPlan:
 
 
 def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
-    """Ask for the plan of every job that was ordered; trial runs may be needed."""
+    """Ask for the plan of every job that was ordered; trial runs may be needed.
+
+    Of a single job also for those that a run would begin with, for want of their results.
+    """
     adopt_orphans()
-    return [_plan(order, space) for order in orders.jobs]
+    plans: list[JobPlan] = []
+    for order in orders.jobs:
+        device = chosen_device(order.device, uses_device=order.uses_device)
+        planned = ask.plan(plan_request(order, space, device))
+        if len(orders.jobs) == 1:
+            plans += _plans_of_needed(planned, order, orders, space)
+        plans.append(_plan(order, planned, device, space))
+    return plans
 
 
-def _plan(order: JobOrder, space: Workspace) -> JobPlan:
-    device = chosen_device(order.device, uses_device=order.uses_device)
-    planned = ask.plan(plan_request(order, space, device))
-    missing = tuple(need.path for need in planned.missing)
+def _plans_of_needed(
+    planned: Planned, order: JobOrder, orders: Orders, space: Workspace
+) -> Iterator[JobPlan]:
+    past = past_of(read_records(space.journal), is_brief=True)
+    for need in planned.missing:
+        if need.options is not None:
+            recipe = past.of(need.job).recipe
+            first = needed_order(need, order, orders, recipe, lambda: False)
+            device = chosen_device(first.device, uses_device=first.uses_device)
+            needed = ask.plan(plan_request(first, space, device))
+            yield _plan(first, needed, device, space)
+
+
+def refuse_if_nothing_is_planned(plans: Sequence[JobPlan]) -> None:
+    """Refuse a plan of jobs none of which could be looked at, as their run would be.
+
+    Raises
+    ------
+    MissingArtefactError
+        With the first thing that is missing.
+    """
+    first = plans[0].missing
+    if all(plan.missing for plan in plans):
+        path, job = next(iter(first.items()))
+        raise MissingArtefactError(path=Path(path), job=job)
+
+
+def _plan(
+    order: JobOrder, planned: Planned, device: Device, space: Workspace
+) -> JobPlan:
+    missing = {need.path: need.job for need in planned.missing}
     rungs, chosen, stop = planned.rungs, None, None
     if not missing:
         bench = Bench(
@@ -162,10 +206,11 @@ def text_from_plans(plans: Sequence[JobPlan]) -> str:
 
 
 def _lines(plan: JobPlan) -> list[str]:
-    budget = format_bytes(plan.ram_budget_bytes)
+    budget = format_budget(plan.ram_budget_bytes)
     head = f"{plan.job}: RAM budget {budget}, on the {plan.device}"
     if plan.missing:
-        return [head, *(f"  needs {path} first" for path in plan.missing)]
+        needs = (f"  needs {p} first: lowmem run {j}" for p, j in plan.missing.items())
+        return [head, *needs]
     lines = [head]
     for index, rung in enumerate(plan.rungs):
         mark = "->" if index == plan.chosen else "  "

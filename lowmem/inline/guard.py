@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import LowmemError, UsageError
 from lowmem.base.inline_errors import BudgetExceededError
-from lowmem.base.units import bytes_from_size, format_bytes
+from lowmem.base.units import budget_bytes_from_size, format_budget, format_bytes
 from lowmem.inline.messages import Follow, Pause
 from lowmem.inline.places import place_now, place_of_error, place_of_frame
 from lowmem.inline.tasks import Host
@@ -91,7 +91,7 @@ def budget(ram: str | int) -> Guard:
     >>> used.peak_bytes > 0
     True
     """
-    return Guard(bytes_from_size(ram) if isinstance(ram, str) else ram)
+    return Guard(budget_bytes_from_size(ram) if isinstance(ram, str) else ram)
 
 
 class Guard:
@@ -125,7 +125,7 @@ class Guard:
         self._limits: tuple[int, int]
 
     def __str__(self) -> str:  # type: ignore[explicit-override]
-        given = format_bytes(self.ram_budget_bytes)
+        given = format_budget(self.ram_budget_bytes)
         if self.peak_bytes is None:
             return f"RAM budget {given}"
         return f"RAM peak {format_bytes(self.peak_bytes)} of {given}"
@@ -288,7 +288,7 @@ class Guard:
     ) -> BudgetExceededError:
         return BudgetExceededError(
             where=where,
-            budget=format_bytes(self.ram_budget_bytes),
+            budget=format_budget(self.ram_budget_bytes),
             cause=cause,
             ram_bytes=ram_bytes,
         )

@@ -30,7 +30,11 @@ from lowmem.base.inline_errors import (
     ReturnValueError,
     TimeExceededError,
 )
-from lowmem.base.units import bytes_from_size, format_bytes, seconds_from_duration
+from lowmem.base.units import (
+    budget_bytes_from_size,
+    format_bytes,
+    seconds_from_duration,
+)
 from lowmem.inline.child import (
     STACKS,
     Raised,
@@ -95,7 +99,7 @@ def supervised(
     Ctrl-C in the caller kills the call. Calls from several threads take turns.
     """
     terms = Terms(
-        ram_bytes=bytes_from_size(ram) if isinstance(ram, str) else ram,
+        ram_bytes=budget_bytes_from_size(ram) if isinstance(ram, str) else ram,
         time_s=None if time is None else seconds_from_duration(time),
         time=time or "",
     )

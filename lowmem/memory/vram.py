@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from lowmem.base.errors import DeviceBudgetError
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 
 # bytes; a smaller pool holds no useful step.
 SMALLEST_POOL_BYTES = 256 * 2**20
@@ -68,7 +68,7 @@ def pool_bytes(budget_bytes: int, *, framework: str) -> int:
     pool = budget_bytes - beside
     if pool < SMALLEST_POOL_BYTES:
         raise DeviceBudgetError(
-            budget=format_bytes(budget_bytes),
+            budget=format_budget(budget_bytes),
             needed=format_bytes(beside + SMALLEST_POOL_BYTES),
         )
     return pool

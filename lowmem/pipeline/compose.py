@@ -9,6 +9,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.config import Scalar, read_config
 from lowmem.base.errors import DataError
 from lowmem.base.stderr import tell
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.memory.gpu import default_vram_budget_bytes
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.pipeline.commands import derived_command, typed_value
@@ -26,7 +27,9 @@ from lowmem.places.time_left import auto_budget, is_auto, read_time_left
 from lowmem.supervisor import ask
 from lowmem.supervisor.order import (
     JobOrder,
+    chosen_device,
     is_inside,
+    plan_request,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ def orders_of(
         default_ram_bytes=default_ram_budget_bytes(read_machine()),
         default_vram_bytes=None,
     )
+    _say_if_machine_is_smaller(budgets.ram_bytes, options)
     descriptions = ask.describe(references, budget_bytes=budgets.ram_bytes)
     given = given_options(options.extra, options.pins, descriptions)
     for table, meant in misspelt_tables(config, [d.name for d in descriptions]):
@@ -110,6 +114,34 @@ def orders_of(
         for description, reference in zip(descriptions, references, strict=True)
     ]
     return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
+
+
+def check_all(orders: Orders, space: Workspace) -> None:
+    """Let what the last job would refuse be told before the first has begun.
+
+    A single job is asked in any case before it begins, but what it needs might be made
+    first; its settings are looked at here.
+
+    Raises
+    ------
+    LowmemError
+        If a job refuses its options; nothing is written yet.
+    """
+    if len(orders.jobs) > 1 or orders.jobs[0].pins:
+        for order in orders.jobs:
+            device = chosen_device(order.device, uses_device=order.uses_device)
+            ask.plan(plan_request(order, space, device))
+
+
+def _say_if_machine_is_smaller(budget_bytes: int, options: RunOptions) -> None:
+    """Say that a budget is none here: the machine is full before it is used up."""
+    total = read_machine().total_bytes
+    if budget_bytes > total:
+        _say(
+            f"the RAM budget of {format_budget(budget_bytes)} is more than this machine's "
+            f"{format_bytes(total)}: a job is stopped, resumable, before the machine is full",
+            options,
+        )
 
 
 def _time_left(options: RunOptions, job: str) -> str | None:

@@ -19,12 +19,7 @@ from lowmem.supervisor.adopt import adopt_orphans
 from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mirroring import Mirror
-from lowmem.supervisor.order import (
-    SUPERVISOR_BYTES,
-    JobOrder,
-    chosen_device,
-    plan_request,
-)
+from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
 from lowmem.supervisor.programs import run_report
 from lowmem.supervisor.run import RunNeeded, Session, run_job
 from lowmem.supervisor.signals import StopRequests
@@ -32,7 +27,7 @@ from lowmem.supervisor.telemetry import Journal
 from lowmem.supervisor.warden import Warden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import DoneRun
@@ -115,18 +110,8 @@ def execute(orders: Orders, space: Workspace) -> None:
             needed = needed_order(need, order, orders, recorded, is_over)
             _run_one(needed, session, run_needed)
 
-        if len(orders.jobs) > 1:
-            _check(orders.jobs, session)
         for order in orders.jobs:
             _run_one(order, session, run_needed)
-
-
-def _check(orders: Sequence[JobOrder], session: Session) -> None:
-    """Let the last job's senseless options be found before the first has begun."""
-    for order in orders:
-        device = chosen_device(order.device, uses_device=order.uses_device)
-        request = plan_request(order, session.space, device)
-        ask.plan(request, lambda: session.stops.count > 0)
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
-from lowmem.base.units import bytes_from_size, seconds_from_duration
+from lowmem.base.meant import did_you_mean
+from lowmem.base.units import budget_bytes_from_size, seconds_from_duration
 from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.options import flag_of, resolve_options, value_of
@@ -123,7 +124,7 @@ def chosen_budgets(
 
 
 def _size(text: object, default: int | None) -> int | None:
-    return default if text is None else bytes_from_size(str(text))
+    return default if text is None else budget_bytes_from_size(str(text))
 
 
 def given_options(
@@ -162,11 +163,7 @@ def given_options(
         elif kinds.get(negated) == "flag" and negated != name:
             values[negated] = False
         elif name not in kinds:
-            raise UnknownOptionError(
-                option="--" + name.replace("_", "-"),
-                job=title,
-                known=[flag_of(known) for known in kinds],
-            )
+            raise _unknown(name, title, kinds)
         else:
             if not equals and not words:
                 raise OptionValueError(
@@ -176,6 +173,19 @@ def given_options(
     assignments = [_assignment(pin) for pin in pins]
     _refuse_unknown(assignments, set(kinds), [job.name for job in jobs])
     return GivenOptions(values=values, assignments=assignments)
+
+
+def _unknown(name: str, job: str, kinds: Iterable[str]) -> UnknownOptionError:
+    """Return what says that no job of the line has an option, and which was meant."""
+    option = flag_of(name)
+    shared = [flag_of(field) for field in RunOptions.__dataclass_fields__]
+    flags = [flag_of(kind) for kind in kinds]
+    return UnknownOptionError(
+        option=option,
+        job=job,
+        known=flags,
+        hint=did_you_mean(option, [*flags, *shared]),
+    )
 
 
 def _refuse_unknown(

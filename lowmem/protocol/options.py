@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
+from lowmem.base.meant import did_you_mean
 from lowmem.protocol.job import Option
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -38,7 +39,10 @@ def resolve_options(
     for name in given:
         if name not in declared:
             raise UnknownOptionError(
-                option=flag_of(name), job=job, known=[flag_of(o) for o in declared]
+                option=flag_of(name),
+                job=job,
+                known=[flag_of(o) for o in declared],
+                hint=did_you_mean(flag_of(name), map(flag_of, declared)),
             )
     return {
         name: value_of(option, given[name]) if name in given else option.default

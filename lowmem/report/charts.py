@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.scales import HEIGHT, WIDTH, MemoryScale, Tick, time_ticks
 from lowmem.report.telemetry import Point, by_stretch, thin
 from lowmem.report.timeline import timeline_from_readings
@@ -155,7 +155,7 @@ def bar_chart(name: str, job: JobReport) -> BarChart | None:
 
 
 def _label(subject: str, peak: int, budget: int | None) -> str:
-    limit = f" of a budget of {format_bytes(budget)}" if budget is not None else ""
+    limit = f" of a budget of {format_budget(budget)}" if budget is not None else ""
     return f"{subject}: at most {format_bytes(peak)}{limit}"
 
 

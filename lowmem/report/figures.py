@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors_outside import NotRegularError
 from lowmem.base.outside import stream_of
+from lowmem.report.captions import place_of, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,8 @@ class Figure:
         Its path within the workspace.
     caption
         Its name in words.
+    sentence
+        What it shows; empty for one that lowmem does not draw.
     uri
         ``data:`` URI of the whole file.
     width, height
@@ -42,6 +45,7 @@ class Figure:
 
     place: str
     caption: str
+    sentence: str
     uri: str
     width: int
     height: int
@@ -56,7 +60,7 @@ class Gallery:
 
 
 def read_gallery(workspace: Workspace) -> Gallery:
-    """Return the figures of the analysis, and the pictures of generated images."""
+    """Return the pictures of generated images, then the figures of the analysis."""
     figures: list[Figure] = []
     left_out: list[str] = []
     room = _MOST_BYTES_IN_ALL
@@ -72,8 +76,8 @@ def read_gallery(workspace: Workspace) -> Gallery:
 
 
 def _candidates(workspace: Workspace) -> Iterator[Path]:
-    yield from sorted((workspace.figures / "figures").glob("*.png"))
-    yield from sorted(workspace.generated.glob("*.png"))
+    for folder in (workspace.generated, workspace.figures / "figures"):
+        yield from sorted(folder.glob("*.png"), key=lambda path: place_of(path.stem))
 
 
 def _read_png(path: Path, at_most: int) -> bytes | None:
@@ -98,6 +102,7 @@ def _figure(place: str, stem: str, data: bytes) -> Figure:
     return Figure(
         place=place,
         caption=stem.replace("_", " ").replace("-", " "),
+        sentence=sentence_of(stem),
         uri="data:image/png;base64," + base64.b64encode(data).decode(),
         width=int.from_bytes(data[16:20], "big"),
         height=int.from_bytes(data[20:24], "big"),

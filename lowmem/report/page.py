@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from lowmem.report import words
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
 from lowmem.report.scales import HEIGHT, WIDTH
+from lowmem.report.status import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from lowmem.report.figures import Gallery
     from lowmem.report.schema import CycleReport, JobReport, Report
     from lowmem.report.telemetry import Reading
+    from lowmem.report.training import TrainingChart
 
 _MOST_ROWS = 300
 
@@ -35,6 +38,9 @@ class JobView:
     curves: Sequence[CurveChart]
     bars: BarChart | None
     rows: Sequence[CycleReport | int]
+    training: Sequence[TrainingChart]
+    command: str
+    next_command: str | None
 
 
 def page_from_report(
@@ -43,6 +49,7 @@ def page_from_report(
     readings: Mapping[str, Sequence[Reading]],
     gallery: Gallery,
     generated_at: datetime,
+    training: Sequence[TrainingChart] = (),
 ) -> str:
     """Return the page, the same for the same arguments.
 
@@ -54,12 +61,15 @@ def page_from_report(
         The figures to embed.
     generated_at
         The moment to state on the page.
+    training
+        Curves of the model's history, shown with the job that wrote it.
 
     Notes
     -----
     Every value is escaped, since names, paths and messages are the user's. Of a job with
     thousands of cycles, the page shows an excerpt; the JSON report holds them all.
     """
+    standing = statuses(report)
     views = [
         JobView(
             name=name,
@@ -67,6 +77,9 @@ def page_from_report(
             curves=curve_charts(name, job, readings.get(name, ())),
             bars=bar_chart(name, job),
             rows=excerpt(job.cycles, at_most=_MOST_ROWS),
+            training=training if name == "train" else (),
+            command=shlex.join(["lowmem", *job.command]) if job.command else "",
+            next_command=standing[name].next_command,
         )
         for name, job in report.jobs.items()
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.words import day_and_time, share
 
@@ -140,4 +140,4 @@ def _peak_text(status: JobStatus) -> str:
     if status.ram_budget_bytes is None:
         return peak
     of_budget = share(status.ram_peak_bytes, status.ram_budget_bytes)
-    return f"{peak} of {format_bytes(status.ram_budget_bytes)} ({of_budget})"
+    return f"{peak} of {format_budget(status.ram_budget_bytes)} ({of_budget})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lowmem.base.units import format_bytes, format_seconds
+from lowmem.base.units import format_budget, format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,9 +135,9 @@ def budget_texts(budgets: Budgets) -> list[str]:
     """Return what limits the job, one text a budget."""
     texts = []
     if budgets.ram_bytes is not None:
-        texts.append(f"RAM {format_bytes(budgets.ram_bytes)}")
+        texts.append(f"RAM {format_budget(budgets.ram_bytes)}")
     if budgets.vram_bytes is not None:
-        texts.append(f"VRAM {format_bytes(budgets.vram_bytes)}")
+        texts.append(f"VRAM {format_budget(budgets.vram_bytes)}")
     if budgets.time_s is not None:
         texts.append(f"time {format_seconds(budgets.time_s)}")
     return texts or ["unknown"]

@@ -9,6 +9,7 @@ from lowmem.report.figures import read_gallery
 from lowmem.report.page import page_from_report
 from lowmem.report.read import read_report
 from lowmem.report.telemetry import read_telemetry
+from lowmem.report.training import training_charts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,6 +47,7 @@ def write_page(
             for name in report.jobs
         },
         gallery=read_gallery(workspace),
+        training=training_charts(workspace) if "train" in report.jobs else (),
         generated_at=now,
     )
     path = target or workspace.report

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import (
+    EXIT_BUDGET,
     BudgetError,
     LowmemError,
     ReportedError,
     StoppedError,
 )
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.supervisor import endings
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
@@ -40,7 +41,7 @@ def refusal(
         where = f", in {stop.where}" if stop.where else ""
         return BudgetError(
             job=order.name,
-            budget=format_bytes(order.ram_budget_bytes),
+            budget=format_budget(order.ram_budget_bytes),
             problem=f"a trial run of it was stopped at "
             f"{format_bytes(stop.ram_bytes + SUPERVISOR_BYTES)}{where}, and it needs more",
             needed="a larger size",
@@ -49,7 +50,7 @@ def refusal(
     least = min(rung.ram_bytes or 0 for rung in rungs) + order.mirror_bytes
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.ram_budget_bytes),
+        budget=format_budget(order.ram_budget_bytes),
         problem="its smallest setting is predicted to use "
         f"{format_bytes(least + SUPERVISOR_BYTES)}, and some room must be left",
         needed=f"{format_size((smallest or 0) + order.mirror_bytes)} or more",
@@ -73,7 +74,7 @@ def bad_news(
     )
 
 
-def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> BudgetError:
+def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> LowmemError:
     if broke.verdict == "vram_limit":
         return _stopped_by_the_device(order, broke)
     used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
@@ -81,15 +82,29 @@ def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> BudgetErr
     if broke.unmapped_bytes >= _WORTH_TELLING_BYTES:
         size = format_bytes(broke.unmapped_bytes)
         where += f", {size} of it new shared memory or files in memory"
+    if broke.verdict == "machine_limit":
+        return _stopped_for_the_machine(order, f"{used}{where}")
     how = f"stopped ({broke.verdict}){used}"
     if broke.failure is not None:
         # What was asked for and not given is in no reading.
         how = f"one allocation asked for more than is left{used.replace(' at', ' beside')}"
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.ram_budget_bytes),
+        budget=format_budget(order.ram_budget_bytes),
         problem=f"{how}{where}, at its smallest setting",
         needed="a larger size",
+    )
+
+
+def _stopped_for_the_machine(order: JobOrder, at: str) -> LowmemError:
+    """Return what is told where others fill the machine: no budget would help."""
+    budget = format_budget(order.ram_budget_bytes)
+    return ReportedError(
+        message=f"job {order.name} was stopped{at}, at its smallest setting: the machine "
+        f"has no memory left beside what other programs use. Its RAM budget of {budget} "
+        "is not used up. End other programs, or wait for them: the same command goes on "
+        "from the last commit.",
+        exit_code=EXIT_BUDGET,
     )
 
 
@@ -98,7 +113,7 @@ def _stopped_by_the_device(order: JobOrder, broke: endings.Broke) -> BudgetError
     where = f" in {broke.where}" if broke.where else ""
     return BudgetError(
         job=order.name,
-        budget=format_bytes(order.vram_budget_bytes or 0),
+        budget=format_budget(order.vram_budget_bytes or 0),
         problem=f"stopped{used}{where}, at its smallest setting",
         needed="a larger size, use --device cpu",
         kind="VRAM",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_JOB, BudgetError, ReportedError
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.process import TreeSampler
@@ -110,7 +110,7 @@ def _refusal(
     place = f" in {where}" if where else ""
     return BudgetError(
         job=job,
-        budget=format_bytes(budget_bytes),
+        budget=format_budget(budget_bytes),
         problem="before it began, while it was read and planned, it was "
         f"{how}{place}{words}",
         needed="a larger size",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.backends import find_backend
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
+from lowmem.base.meant import did_you_mean
 from lowmem.base.software import software_versions
 from lowmem.base.workspace import Workspace
 from lowmem.memory.allocation import limit_itself
@@ -28,12 +29,12 @@ from lowmem.worker.recipe import recipe_of
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.calibration import Calibration
-    from lowmem.protocol.job import Job, Rung
+    from lowmem.protocol.job import Job, Rung, Settings
     from lowmem.protocol.messages import Cycle, Request, Run
     from lowmem.worker.channel import Channel
 
@@ -83,6 +84,8 @@ def plan(request: Plan) -> Planned:
     job.check(context)
     missing = [need for need in job.needs(context) if not need.path.exists()]
     if missing:
+        if request.pins:
+            _refuse_unknown(request.pins, job, _ladder_of_nothing(job, context))
         return Planned(
             missing=tuple(
                 PlannedNeed(
@@ -120,18 +123,41 @@ def _rungs(
             problem=f"has the ladder {ladder!r}",
             expected=LADDER,
         )
-    known = {name for settings in ladder for name in settings}
-    for name in pins:
-        if name not in known:
-            raise UnknownOptionError(
-                option=f"--set {name}", job=job.name, known=sorted(known) or ["none"]
-            )
+    _refuse_unknown(pins, job, ladder)
     for settings in ladder:
         pinned = {**settings, **pins}
         if pinned not in seen:
             seen.append(pinned)
             terms = calibration.terms(context, pinned) if calibration else ()
             yield _planned(job.predict(context, pinned), terms)
+
+
+def _ladder_of_nothing(job: Job, context: PlanContext) -> Sequence[Settings]:
+    """Return a ladder for its names, while what the job needs is still to be made.
+
+    A slip in ``--set`` is then told before that has taken its time. Of a job that has to
+    read what is missing nothing is known yet: no rung.
+    """
+    try:
+        ladder = job.ladder(context)
+    except Exception:  # noqa: BLE001 - the job's own code, which may not be asked yet
+        return ()
+    return ladder if is_ladder(ladder) else ()
+
+
+def _refuse_unknown(
+    pins: Mapping[str, int], job: Job, ladder: Sequence[Settings]
+) -> None:
+    """Refuse a pinned setting that no rung has; of no ladder nothing is known."""
+    known = sorted({name for settings in ladder for name in settings})
+    for name in pins:
+        if ladder and name not in known:
+            raise UnknownOptionError(
+                option=f"--set {name}",
+                job=job.name,
+                known=known or ["none"],
+                hint=did_you_mean(name, known),
+            )
 
 
 def _planned(rung: Rung, terms: Iterable[float]) -> PlannedRung:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
+from lowmem.base.meant import did_you_mean
 from lowmem.protocol.job import Job
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ def find_job(reference: str) -> Job:
                     "lowmem.Job."
                 )
             return job
-    raise UnknownJobError(name=reference, known=sorted(p.name for p in points))
+    known = sorted(p.name for p in points)
+    raise UnknownJobError(
+        name=reference, known=known, hint=did_you_mean(reference, [*known, "all"])
+    )
 
 
 def is_file_reference(reference: str) -> bool:

@@ -41,10 +41,23 @@ def files(tmp_path_factory):
     ("line", "status", "words"),
     [
         ("run", 2, "no job is given"),
-        ("run trian", 2, "'trian' is unknown"),
+        ("run trian", 2, "'trian' is unknown (did you mean train?)"),
         ("run count --rows", 2, "--rows"),
         ("run count --rows nan", 2, "whole number of at least 1"),
-        ("run count --raws 3", 2, "--raws"),
+        (
+            "run count --raws 3",
+            2,
+            "--raws is unknown to job count (did you mean --rows?)",
+        ),
+        ("run count --ram-buget 3G", 2, "(did you mean --ram-budget?)"),
+        ("run count --ram-budget 10", 2, "10G or 10Gi was probably meant"),
+        ("run count --vram-budget 4096", 2, "4096M or 4096Mi was probably meant"),
+        (
+            "run all --set encode.reed_rows=8",
+            2,
+            "(did you mean read_rows?)",
+        ),
+        ("run train --set micro_bach=8", 2, "(did you mean micro_batch?)"),
         ("run count --ram-budget lots", 2, "10GiB"),
         ("run count --time-budget 90", 2, "11h30m"),
         ("run count --seed x", 2, "--seed"),
@@ -125,3 +138,32 @@ def test_commands_that_only_look_print_what_they_found(tmp_path, files):
     doctor = json.loads(lowmem("doctor", "--json").out)
     assert doctor["ram_budget_bytes"] <= doctor["ram_available_bytes"]
     assert "ingest" in lowmem("jobs").out
+
+
+def test_a_file_in_the_place_of_the_workspace_is_called_a_file(tmp_path, files):
+    (tmp_path / "taken").write_text("")
+    for space in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        ended = lowmem("run", files["count"], "--workspace", space)
+        assert (ended.status, ended.out) == (2, "")
+        assert "a file, expected a folder" in ended.paragraph
+
+
+def test_a_plan_covers_the_job_that_a_run_would_begin_with(tmp_path):
+    ended = lowmem("plan", "train", "--ram-budget", "9000G", "--json", cwd=tmp_path)
+    plans = json.loads(ended.out)["plans"]
+    assert ended.status == 0
+    assert [plan["job"] for plan in plans] == ["ingest", "train"]
+    assert (plans[0]["fits"], plans[1]["missing"]) == (
+        True,
+        [str(tmp_path / "lowmem-work" / "images.zarr")],
+    )
+    # No machine of today has that much: then the machine is the limit, which is said.
+    assert "8381.90 GiB (9000 GB) is more than this machine's" in ended.err
+
+
+def test_a_plan_of_nothing_ends_as_the_run_would(tmp_path):
+    planned = lowmem("plan", "analyze", cwd=tmp_path)
+    assert "needs" in planned.out
+    ran = lowmem("run", "analyze", cwd=tmp_path)
+    assert (planned.status, planned.paragraph) == (65, ran.paragraph)
+    assert ran.status == 65

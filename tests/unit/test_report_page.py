@@ -12,6 +12,8 @@ from PIL import Image
 from lowmem.base.errors import CorruptFileError, StorageError
 from lowmem.base.workspace import Workspace
 from lowmem.report.figures import read_gallery
+from lowmem.report.read import read_report
+from lowmem.report.training import training_charts
 from lowmem.report.write import write_page
 from tests.report_examples import (
     MIB,
@@ -240,8 +242,8 @@ def test_figures_are_embedded_with_their_size_and_a_text_that_names_them(tmp_pat
     add_figure(space.generated / "methods.png")
     images = page_of(space).all("img")
     names = [image["alt"].removeprefix("Figure: ") for image in images]
-    assert names == ["pair 0 1", "grid", "methods"]
-    assert (images[1]["width"], images[1]["height"]) == ("64", "48")
+    assert names == ["grid", "methods", "pair 0 1"]
+    assert (images[0]["width"], images[0]["height"]) == ("64", "48")
     assert all(
         image["src"].startswith("data:image/png;base64,iVBOR") for image in images
     )
@@ -277,3 +279,66 @@ def test_the_sum_and_the_number_of_figures_are_bounded(tmp_path):
         "analysis/figures/05.png",
     )
     assert sum(len(figure.uri) for figure in gallery.figures) < 17 * 10**6
+
+
+def test_figures_lowmem_draws_have_a_sentence_and_open_at_full_size_without_a_script(
+    tmp_path,
+):
+    space = workspace_of(tmp_path, killed_and_retried())
+    add_figure(space.figures / "figures" / "radius.png")
+    add_figure(space.generated / "nearest.png")
+    add_figure(space.generated / "grid.png")
+    page = page_of(space)
+    places = [page.text.index(place) for place in ("grid.png", "nearest.png")]
+    assert places == sorted(places)
+    assert "Images decoded from vectors that were drawn." in page.text
+    assert "Quantiles of the Mahalanobis distance" in page.text
+    zooms = [d for d in page.all("details") if d.get("class") == "zoom"]
+    assert len(zooms) == len(page.all("img")) == 3
+    assert page.all("script") == []
+
+
+# --- training ---------------------------------------------------------------------
+
+
+def test_the_curves_of_the_history_end_at_the_numbers_of_its_last_row(tmp_path):
+    space = workspace_of(tmp_path, killed_and_retried())
+    space.model.mkdir()
+    (space.model / "history.csv").write_text(
+        "epoch,loss,val_loss,learning_rate\n"
+        "1,4.0,3.0,0.1\n2,nan,2.5,0.1\n3,1.0,2.0123456789012345,0.1\n"
+    )
+    loss, rate = training_charts(space)
+    assert [curve.name for curve in loss.curves] == ["loss", "val_loss"]
+    assert loss.curves[1].last == "2.0123456789012345"
+    # A value that is no number interrupts its line and no other.
+    assert [curve.path.count("M") for curve in loss.curves] == [2, 1]
+    first, last = loss.curves[0].path.split("M ")[1:]
+    assert float(first.split()[1]) < float(last.split()[1])
+    assert (rate.name, len(rate.y_ticks)) == ("learning_rate", 1)
+    page = page_of(space)
+    assert len(page.all("figure", "training")) == 2
+    assert "val_loss, at last 2.0123456789012345" in page.text
+
+
+@pytest.mark.parametrize(
+    "content", ["", "loss\n1\n", "epoch,loss\nx,1\n2,inf\n", "\x00", "epoch,loss\n1\n"]
+)
+def test_a_history_that_cannot_be_drawn_costs_no_page(tmp_path, content):
+    space = workspace_of(tmp_path, killed_and_retried())
+    space.model.mkdir()
+    (space.model / "history.csv").write_text(content)
+    assert page_of(space).all("figure", "training") == []
+
+
+# --- what next --------------------------------------------------------------------
+
+
+def test_what_stopped_is_shown_with_the_command_that_goes_on(tmp_path):
+    history = History().run().end("stopped", 75, message="stopped by a signal.")
+    page = page_of(workspace_of(tmp_path, history))
+    (job,) = read_report(Workspace.at(tmp_path), is_live=False).jobs.values()
+    assert job.state == "stopped"
+    assert "To go on: lowmem run" in page.text
+    done = page_of(workspace_of(tmp_path / "done", killed_and_retried()))
+    assert "To go on" not in done.text

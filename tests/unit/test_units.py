@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from lowmem.base.errors import QuantityError
 from lowmem.base.units import (
+    budget_bytes_from_size,
     bytes_from_size,
+    format_budget,
     format_bytes,
     format_seconds,
     seconds_from_duration,
@@ -99,3 +101,27 @@ def test_printed_bytes_are_true_to_their_last_digit(n_bytes):
 )
 def test_printed_seconds(seconds, text):
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("10", "10G or 10Gi"), ("1.5", "1.5G"), ("12700", "12700M")]
+)
+def test_a_budget_whose_unit_was_forgotten_is_refused_with_what_was_meant(text, meant):
+    with pytest.raises(QuantityError, match=meant):
+        budget_bytes_from_size(text)
+
+
+def test_a_budget_in_bare_bytes_is_one_where_it_can_be_meant():
+    assert budget_bytes_from_size("10000000") == 10**7
+    assert budget_bytes_from_size("10KB") == 10**4
+
+
+@given(st.integers(1, 10**6))
+def test_a_budget_of_round_decimal_size_is_shown_as_it_was_typed_too(n_megabytes):
+    text = format_budget(n_megabytes * 10**6)
+    if n_megabytes * 10**6 % 2**20:
+        typed = text.partition("(")[2].rstrip(")")
+        assert bytes_from_size(typed) == n_megabytes * 10**6
+        assert text.startswith(format_bytes(n_megabytes * 10**6))
+    else:
+        assert text == format_bytes(n_megabytes * 10**6)

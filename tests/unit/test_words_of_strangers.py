@@ -72,3 +72,14 @@ def test_an_allocation_that_failed_is_not_called_a_stop_at_what_was_in_use():
         verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f"
     )
     assert "stopped (ram_limit) at 560.0 MiB" in str(bad_news(order, verdict, killed))
+
+
+def test_a_machine_that_others_filled_is_not_called_a_budget_too_small():
+    order = SimpleNamespace(name="train", ram_budget_bytes=2 * 2**30)
+    verdict = SimpleNamespace(state="refused", message="", exit_code=73)
+    stopped = endings.Broke(verdict="machine_limit", ram_bytes=70 * MIB)
+    told = bad_news(order, verdict, stopped)
+    assert told.exit_code == 73
+    assert "the machine has no memory left" in str(told)
+    assert "stopped at 70.0 MiB" in str(told)
+    assert "--ram-budget" not in str(told)

@@ -75,8 +75,11 @@ def batch_size_of(ctx: PlanContext | Context) -> int:
 
 def ladder(ctx: PlanContext) -> Sequence[Settings]:
     """Return ever smaller numbers of images read ahead of the encoder."""
-    block, least = BLOCK_ROWS, batch_size_of(ctx)
+    block = BLOCK_ROWS
     rungs = [{"read_rows": block}]
+    if not ctx.options["data"] and not ctx.workspace.images.exists():
+        return rungs  # Asked for its names, before there are images.
+    least = batch_size_of(ctx)
     while block > least:
         block = max(block // 4, least)
         rungs.append({"read_rows": block})

@@ -148,6 +148,8 @@ def check(ctx: PlanContext) -> None:
 def ladder(ctx: PlanContext) -> Sequence[Settings]:
     """Return ever smaller micro-batches: gradients accumulate to the same batch."""
     rungs: list[Settings] = [{"micro_batch": ctx.options["batch_size"]}]
+    if not ctx.options["data"] and not ctx.workspace.images.exists():
+        return rungs  # Asked for its names, before there are images.
     least_bytes = predict(ctx, rungs[0]).ram_bytes
     for micro_batch in _halves(ctx.options["batch_size"]):
         rung = {"micro_batch": micro_batch}

@@ -1,0 +1,53 @@
+"""What the command line says of itself: help, version, names to complete."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+import lowmem
+from lowmem.cli.help import names_to_complete
+from lowmem.cli.main import app
+
+
+def told(*words):
+    ended = CliRunner().invoke(app, list(words))
+    return ended.exit_code, ended.stdout
+
+
+def test_the_bare_name_shows_the_help_in_its_lines_and_is_no_error():
+    status, text = told()
+    assert status == 0
+    assert text.startswith("Usage: ")
+    assert any(line.startswith("  run ") for line in text.splitlines())
+    assert "..." not in text.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("words", [(), ("status",), ("data",), ("data", "info")])
+def test_the_short_form_of_help_is_the_help(words):
+    assert told(*words, "-h") == told(*words, "--help")
+    assert told(*words, "-h")[0] == 0
+
+
+def test_the_bare_name_of_a_group_lists_its_commands():
+    status, text = told("data")
+    assert (status, "stage" in text) == (0, True)
+
+
+def test_the_short_form_of_version_is_the_version():
+    assert told("-V") == (0, f"{lowmem.__version__}\n")
+
+
+def test_a_shell_can_complete_commands_and_is_told_how(monkeypatch):
+    assert "--install-completion" in told("--help")[1]
+    monkeypatch.setenv("_LOWMEM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "lowmem sta")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    ended = CliRunner().invoke(app, [], prog_name="lowmem")
+    assert ended.stdout.split() == ["status"]
+
+
+def test_a_job_is_completed_by_its_name_and_a_file_by_the_shell():
+    assert names_to_complete("tr") == ["train"]
+    assert set(names_to_complete("a")) == {"analyze", "append", "all"}
+    assert names_to_complete("./mine") == []
