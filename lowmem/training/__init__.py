@@ -4,6 +4,9 @@
 - `keras_private`: the only file that uses names that Keras keeps to itself.
 - `backend`: the only file that calls TensorFlow, JAX or PyTorch by name.
 - `sequence`: the batch source, which any Keras user can take alone.
+- `asked`: what Keras is given in the order of the sequence, whatever it asks for.
+- `accumulating`: an optimiser that gathers a batch's gradients from parts.
+- `divisible`: whether a step on a batch is the sum of steps on its parts; it is tried.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
 - `stopping`: early stopping, as a value.

@@ -10,6 +10,7 @@ normalisation and dropout see the part.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -91,9 +92,10 @@ class Stepper:
         self._micro_batch = micro_batch
         self._takes_bytes = takes_bytes
         self._n_parts = -(-batch_size // micro_batch)
+        _give_pairs(model)
+        self._step = model.train_step
         # Compiled steps, of parts before the last and of the last.
         self._compiled: dict[bool, Any] = {False: None, True: None}
-        _give_pairs(model)
 
     def train(self, x: NDArray[Any]) -> Logs:
         """Do one optimiser step and return the metrics of the epoch so far.
@@ -129,6 +131,9 @@ class Stepper:
         optimizer = self._model.optimizer
         optimizer.part_weight.assign(weight)
         optimizer.is_last = is_last
+        if self._compiled[is_last] is None:
+            # Another function, or JAX takes what it compiled for the other kind of part.
+            object.__setattr__(self._model, "train_step", _another(self._step))
         # None lets Keras compile one.
         self._model.train_function = self._compiled[is_last]
 
@@ -163,6 +168,11 @@ def _give_pairs(model: keras.Model) -> None:
         step = getattr(model, name)
         if getattr(type(model), name) is not getattr(keras.Model, name):
             object.__setattr__(model, name, _with_pairs(step))
+
+
+def _another(step: Callable[..., Any]) -> Callable[..., Any]:
+    # Equal to itself alone; a bound method is equal to the same one, got again.
+    return partial(step)
 
 
 def _with_pairs(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -76,6 +76,7 @@ def test_fit_sees_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(stor
     assert len({tuple(seen) for seen in epochs}) == 3
 
 
+@of_tensorflow
 @pytest.mark.parametrize("given", [{}, {"workers": 3}, {"steps_per_epoch": 3}])
 def test_whatever_fit_shuffles_an_epoch_is_that_of_seed_and_epoch(store, given):
     """By default Keras shuffles the batches of a data set once more."""
@@ -91,6 +92,7 @@ def test_whatever_fit_shuffles_an_epoch_is_that_of_seed_and_epoch(store, given):
         assert seen == numbers(fresh)
 
 
+@of_tensorflow
 def test_the_rest_of_an_epoch_comes_once_and_a_further_one_is_refused_in_its_fit(store):
     data = lowmem.ZarrSequence(store, batch_size=2, seed=1, start_batch=2)
     whole = numbers(lowmem.ZarrSequence(store, batch_size=2, seed=1))
@@ -104,6 +106,7 @@ def test_the_rest_of_an_epoch_comes_once_and_a_further_one_is_refused_in_its_fit
     assert model.seen == whole[4:] + numbers(following)
 
 
+@of_tensorflow
 def test_an_epoch_that_was_left_begins_anew_and_a_number_is_its_batch_outside(store):
     data = lowmem.ZarrSequence(store, batch_size=2, seed=1)
     whole = numbers(lowmem.ZarrSequence(store, batch_size=2, seed=1))
