@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.stderr import tell
 from lowmem.cli.compose import Orders, needed_order, order_of
+from lowmem.cli.ending import lines_at_the_end
 from lowmem.cli.mirror import mirror_plan, speaker, tell_results
 from lowmem.cli.orders import (
     RunOptions,
@@ -135,6 +136,7 @@ def _within(again: JobOrder, order: JobOrder) -> JobOrder:
 
 
 def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
+    began_s = session.clock.monotonic()
     try:
         news = run_job(order, session, run_needed)
     finally:
@@ -142,6 +144,13 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
             tell(f"{session.space.report} could not be written")
     if not order.is_quiet:
         tell(news)
+        for line in lines_at_the_end(
+            session.past().of(order.name),
+            str(session.space.root),
+            took_s=session.clock.monotonic() - began_s,
+            ram_budget_bytes=order.ram_budget_bytes,
+        ):
+            tell(line)
 
 
 def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
