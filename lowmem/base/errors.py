@@ -395,6 +395,6 @@ class StoppedError(LowmemError):
     def __init__(self, *, job: str, reason: str) -> None:
         self.reason = reason
         super().__init__(
-            f"job {job} stopped: {reason}. Its progress is committed; the same command "
+            f"job {job} stopped: {reason}. What it has committed is kept; the same command "
             "continues it."
         )

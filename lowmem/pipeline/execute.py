@@ -12,6 +12,7 @@ from lowmem.base.units import format_bytes
 from lowmem.history.makers import additions_to
 from lowmem.memory.shared import SharedMemory
 from lowmem.pipeline.compose import Orders, needed_order, order_of
+from lowmem.pipeline.ending import lines_at_the_end
 from lowmem.pipeline.mirror import mirror_plan, speaker, tell_results
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
@@ -142,12 +143,20 @@ def _within(again: JobOrder, order: JobOrder) -> JobOrder:
 
 
 def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
+    began_s = session.clock.monotonic()
     try:
         news = run_job(order, session, run_needed)
     finally:
         _write_page(order, session)
     if not order.is_quiet:
         tell(news)
+        for line in lines_at_the_end(
+            session.past().of(order.name),
+            str(session.space.root),
+            took_s=session.clock.monotonic() - began_s,
+            ram_budget_bytes=order.ram_budget_bytes,
+        ):
+            tell(line)
 
 
 def _write_page(order: JobOrder, session: Session) -> None:

@@ -92,6 +92,8 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
     if status.next_command is None:
         return []
     reason = status.message or "was cut off; what it committed is kept."
+    if status.state == "stopped" and not status.cycles:
+        reason += " Nothing was committed yet: it begins anew."
     return [
         "",
         *textwrap.wrap(f"{name}: {reason}", _WIDTH),

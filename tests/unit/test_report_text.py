@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lowmem.base.errors import StoppedError
 from lowmem.report.excerpt import excerpt
 from lowmem.report.status import json_from_statuses, statuses, text_from_statuses
 from lowmem.report.text import text_from_report
@@ -160,6 +161,18 @@ def test_status_says_of_a_job_that_was_cut_off_that_its_commits_are_kept():
     history = History().begin().run().start(0)
     assert "was cut off" in text_from_statuses(report_of(history))
     assert "was cut off" not in text_from_statuses(report_of(history, is_live=True))
+
+
+@pytest.mark.parametrize("n_cycles", [0, 1])
+def test_a_stop_claims_no_progress_that_was_not_committed(n_cycles):
+    error = StoppedError(job="train", reason="asked to by SIGHUP")
+    assert "progress is committed" not in str(error)
+    history = History().begin().run().start(0)
+    for index in range(n_cycles):
+        history.cycle(index)
+    history.end("stopped", 75, message=str(error))
+    text = " ".join(text_from_statuses(report_of(history)).split())
+    assert ("Nothing was committed yet: it begins anew." in text) == (n_cycles == 0)
 
 
 def test_the_status_document_holds_the_same_facts():

@@ -1,0 +1,38 @@
+"""What is told once a job is done: its results, what they took, what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from lowmem.base.units import format_budget, format_bytes, format_seconds
+from lowmem.cli.orders import PIPELINE
+
+if TYPE_CHECKING:
+    from lowmem.history.past import JobPast
+
+
+def lines_at_the_end(
+    job: JobPast, workspace: str, *, took_s: float, ram_budget_bytes: int
+) -> tuple[str, str, str]:
+    """Return three lines: results, time of this run and peak of the job, what is next.
+
+    Parameters
+    ----------
+    workspace
+        Its absolute path.
+    took_s
+        Seconds of this run.
+    """
+    results = ", ".join(job.published) or "none"
+    measured = job.ram_peak_bytes
+    peak = "not measured" if measured is None else format_bytes(measured)
+    of_budget = f"RAM peak {peak} of {format_budget(ram_budget_bytes)}"
+    where = ["--workspace", workspace]
+    following = PIPELINE[PIPELINE.index(job.job) + 1 :] if job.job in PIPELINE else ()
+    words = ["run", following[0], *where] if following else ["report", workspace]
+    return (
+        f"  results  {results} in {workspace}",
+        f"  took     {format_seconds(took_s)}, {of_budget}",
+        f"  next     {shlex.join(['lowmem', *words])}",
+    )
