@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_budget, format_bytes, format_seconds
-from lowmem.cli.orders import PIPELINE
+from lowmem.pipeline.orders import PIPELINE
 
 if TYPE_CHECKING:
     from lowmem.history.past import JobPast

@@ -2,7 +2,7 @@
 
 Public, for authors of jobs, each loaded on first use:
 
-- `RowWriter`, `write_group_attributes`: a store in the making, durable up
+- `RowWriter`, `write_group_attributes`, `codec_names`: a store in the making, durable up
   to each commit.
 - `RowReader`, `CachedReader`: rows of any Zarr array. `Reading`, `plan_reading`: what a
   budget gives to a shuffled reader.
@@ -26,6 +26,7 @@ from lowmem.base.lazy import names_of
 if TYPE_CHECKING:
     from lowmem.protocol.recipe import is_same_data
     from lowmem.stores.cache import CachedReader
+    from lowmem.stores.codecs import codec_names
     from lowmem.stores.foreign import packing_at
     from lowmem.stores.images import (
         PIXEL_MAX,
@@ -63,6 +64,7 @@ __all__ = [
     "RowWriter",
     "Split",
     "array_names",
+    "codec_names",
     "content_errors",
     "find_images",
     "fingerprint",
@@ -85,6 +87,7 @@ __getattr__ = names_of(
     {
         "lowmem.protocol.recipe": ["is_same_data"],
         "lowmem.stores.cache": ["CachedReader"],
+        "lowmem.stores.codecs": ["codec_names"],
         "lowmem.stores.foreign": ["packing_at"],
         "lowmem.stores.images": [
             "PIXEL_MAX",

@@ -8,32 +8,24 @@ and hands it between four threads, which took a tenth of the time of packing ima
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import google_crc32c
 import numpy as np
-from numcodecs import Blosc, VLenUTF8, Zstd
+from numcodecs import VLenUTF8, Zstd
+
+from lowmem.stores.codecs import CODECS, NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import DTypeLike, NDArray
 
-    Compress = Callable[[NDArray[Any]], bytes]
-
-CodecName = Literal["none", "lz4", "zstd"]
+    from lowmem.stores.codecs import Compress
 
 _CHECKSUM_BYTES = 4
 _TEXT_LEVEL = 3
-_LEVELS = {"lz4": 5, "zstd": 3}
-# Blosc puts single bytes together from their bits without the processor's wide registers,
-# and lz4 would spend most of its time there. In pairs photographs are decoded 1.6 times as
-# fast, and take 5 % more room. Blocks of Blosc's own choice would be twice as large, and
-# with them the memory that decodes.
-_PAIR, _BLOCK_OF_PAIRS = 2, 2**16
 
 
-def codecs_of(codec: CodecName, dtype: DTypeLike) -> list[dict[str, Any]]:
+def codecs_of(codec: str, dtype: DTypeLike) -> list[dict[str, Any]]:
     """Return the codecs of an array for its metadata; the last one is the checksum."""
     checksum = {"name": "crc32c"}
     if dtype == "str":
@@ -42,29 +34,13 @@ def codecs_of(codec: CodecName, dtype: DTypeLike) -> list[dict[str, Any]]:
             "name": "zstd",
             "configuration": {"level": _TEXT_LEVEL, "checksum": False},
         }
-        return [text, checksum] if codec == "none" else [text, zstd, checksum]
+        return [text, checksum] if codec == NONE else [text, zstd, checksum]
     numbers: dict[str, Any] = {"name": "bytes"}
     if np.dtype(dtype).itemsize > 1:
         numbers["configuration"] = {"endian": sys.byteorder}
-    if codec == "none":
+    if codec == NONE:
         return [numbers, checksum]
-    sizes = _sizes(codec, dtype)
-    blosc = {
-        "typesize": sizes["typesize"],
-        "cname": codec,
-        "clevel": _LEVELS[codec],
-        "shuffle": "bitshuffle",
-        "blocksize": sizes["blocksize"],
-    }
-    return [numbers, {"name": "blosc", "configuration": blosc}, checksum]
-
-
-def _sizes(codec: CodecName, dtype: DTypeLike) -> dict[str, int]:
-    """Return `typesize` and `blocksize` in bytes, 0 where Blosc is to choose."""
-    itemsize = np.dtype(dtype).itemsize
-    if codec == "lz4" and itemsize < _PAIR:
-        return {"typesize": _PAIR, "blocksize": _BLOCK_OF_PAIRS}
-    return {"typesize": itemsize, "blocksize": 0}
+    return [numbers, CODECS[codec].described(np.dtype(dtype).itemsize), checksum]
 
 
 class ChunkEncoder:
@@ -77,7 +53,7 @@ class ChunkEncoder:
     """
 
     def __init__(
-        self, codec: CodecName, dtype: DTypeLike, chunk_shape: tuple[int, ...]
+        self, codec: str, dtype: DTypeLike, chunk_shape: tuple[int, ...]
     ) -> None:
         self._is_text = dtype == "str"
         self._dtype = np.dtype(object) if self._is_text else np.dtype(dtype)
@@ -111,17 +87,9 @@ class ChunkEncoder:
         return rows.reshape(-1).view(np.uint8)
 
 
-def _compressor(
-    codec: CodecName, dtype: np.dtype[Any], *, is_text: bool
-) -> Compress | None:
-    if codec == "none":
+def _compressor(codec: str, dtype: np.dtype[Any], *, is_text: bool) -> Compress | None:
+    if codec == NONE:
         return None
     if is_text:
         return cast("Compress", Zstd(level=_TEXT_LEVEL).encode)
-    blosc = Blosc(
-        cname=codec,
-        clevel=_LEVELS[codec],
-        shuffle=Blosc.BITSHUFFLE,
-        **_sizes(codec, dtype),
-    )
-    return cast("Compress", blosc.encode)
+    return CODECS[codec].compressor(dtype.itemsize)

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from lowmem.stores.encode import CodecName
-
 # Attribute of an array whose every chunk exists as a file.
 WHOLE_ATTRIBUTE = "lowmem_every_chunk_is_stored"
 
@@ -78,7 +76,7 @@ class RowWriter:
         dtype: DTypeLike,
         chunk_rows: int,
         n_rows: int = 0,
-        codec: CodecName = "none",
+        codec: str = "none",
         attributes: Mapping[str, object] | None = None,
     ) -> Self:
         """Create an array, or reopen it and forget all but its first ``n_rows`` rows.
@@ -225,7 +223,7 @@ def _metadata(
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
     dtype: DTypeLike,
-    codec: CodecName,
+    codec: str,
     attributes: Mapping[str, object],
 ) -> dict[str, Any]:
     """Return what Zarr would write as the metadata of a new array.

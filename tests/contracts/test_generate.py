@@ -22,7 +22,7 @@ from lowmem_jobs.generate import real
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
 from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES
-from lowmem_jobs.stats.samplers import METHODS, METHODS_BY_AXES
+from lowmem_jobs.stats.methods import METHODS, along_axes
 from tests.driver import Cutter, drive
 from tests.generating import (
     N_IMAGES,
@@ -312,7 +312,7 @@ def plan(space: Workspace, **options: object) -> PlanContext:
 def test_the_description_offers_every_method_and_predicts_more_for_more(space):
     methods = next(option.choices for option in OPTIONS if option.name == "method")
     assert methods == (*METHODS, "path", "all")
-    assert OF_PRINCIPAL_AXES == METHODS_BY_AXES
+    assert along_axes() == OF_PRINCIPAL_AXES
     predicted = []
     for changed in ({"batch_size": 8}, {}, {"count": 4096}):
         settings, *_ = JOB.ladder(plan(space, **changed))

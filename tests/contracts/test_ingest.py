@@ -15,9 +15,8 @@ from PIL import Image
 
 from lowmem.base.errors import DataError
 from lowmem.protocol.options import resolve_options
-from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options
+from lowmem_jobs.ingest.recipe import recipe_from_options, source_identity
 from tests.driver import drive
 
 EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zip"

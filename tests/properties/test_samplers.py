@@ -9,10 +9,9 @@ import pytest
 from scipy import stats
 
 from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.methods import METHODS, along_axes
 from lowmem_jobs.stats.samplers import (
     BLOCK_ROWS,
-    METHODS,
-    METHODS_BY_AXES,
     draw_block,
     sampler,
 )
@@ -240,7 +239,7 @@ def same_as_alone(method: str, frame: Frame, m: int) -> None:
 
 
 @pytest.mark.parametrize("m", [1, 3, 6])
-@pytest.mark.parametrize("method", METHODS_BY_AXES)
+@pytest.mark.parametrize("method", along_axes())
 def test_leading_axes_alone_are_drawn_as_in_a_distribution_that_has_no_others(
     method, m
 ):

@@ -15,8 +15,7 @@ from lowmem.protocol.recipe import is_same_data, recipe_changes
 from lowmem.stores.metadata import fingerprint
 from lowmem.stores.write import RowWriter
 from lowmem_jobs.ingest import identity
-from lowmem_jobs.ingest.identity import source_identity
-from lowmem_jobs.ingest.recipe import Frame, Recipe
+from lowmem_jobs.ingest.recipe import Frame, Recipe, source_identity
 
 ROWS = np.random.default_rng(0).integers(0, 256, (64, 16), dtype=np.uint8)
 

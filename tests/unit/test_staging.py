@@ -25,9 +25,8 @@ from lowmem.staging.decide import Known, Stamp, next_offset
 from lowmem.staging.ledger import Ledger
 from lowmem.staging.stage import stage
 from lowmem.staging.survey import source_errors
-from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options
+from lowmem_jobs.ingest.recipe import recipe_from_options, source_identity
 
 BLOCK = 100
 CONTENT = bytes(range(256)) * 4  # 1,024 bytes: eleven blocks

@@ -1,9 +1,13 @@
-"""Which figures an analysis has, by file name."""
+"""The figures of an analysis: one table.
+
+To add one, add its entry here: under the name of its file, or as a function that yields
+several. Where they belong together, and what draws them, is for the entry to say.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from lowmem_jobs.analyze.clouds import draw_ranked, draw_scatter
@@ -29,58 +33,88 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.study import Study
 
     Draw = Callable[[Path], None]
+    Figures = Callable[["Shown"], Iterator[tuple[str, Draw]]]
 
 
-def figures_of(
-    study: Study,
-    portraits: Mapping[str, list[Pair]],
-    sources: list[Source],
-    comparison: Comparison | None,
-) -> dict[str, Draw]:
-    """Return a function for each figure that draws it to a path."""
-    figures = dict(
-        chain(_components(study), _whole(study), _pairs(study, portraits, sources))
-    )
-    if comparison is not None:
-        figures["comparison"] = partial(draw_comparison, comparison=comparison)
-    return figures
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What figures are drawn of.
+
+    Attributes
+    ----------
+    portraits
+        Chosen pairs, by the name of their choice.
+    sources
+        Columns of both frames, raw first; none where no pair is shown.
+    comparison
+        With another study; None where there is none.
+    """
+
+    study: Study
+    portraits: Mapping[str, list[Pair]]
+    sources: list[Source]
+    comparison: Comparison | None
+
+    @property
+    def by_frame(self) -> dict[str, Source]:
+        """Columns by the name of their frame."""
+        return {source.view.frame.name: source for source in self.sources}
 
 
-def _whole(study: Study) -> Iterator[tuple[str, Draw]]:
-    """Yield the figures of the whole distribution."""
-    yield "explained-variance", partial(draw_variance, study=study)
-    yield "cumulative-importance", partial(draw_cumulative, study=study)
-    yield "correlation", partial(draw_correlation, study=study)
-    yield "radius", partial(draw_radius, study=study)
-    yield "survivors", partial(draw_survivors, study=study)
-    if study.turning is not None:
-        yield "pair-2-3", partial(draw_turning, turning=study.turning)
-    if study.recovery is not None:
-        yield "features", partial(draw_features, recovery=study.recovery)
+def figures_of(shown: Shown) -> dict[str, Draw]:
+    """Return a function for each figure that draws it to a path, by file name."""
+    return dict(figure for family in FIGURES.values() for figure in family(shown))
 
 
-def _pairs(
-    study: Study, portraits: Mapping[str, list[Pair]], sources: list[Source]
-) -> Iterator[tuple[str, Draw]]:
-    """Yield the figures of pairs."""
-    if study.selection.i.size:
-        yield "overlap", partial(draw_overlaps, study=study)
-    for name, pairs in portraits.items():
+def _of_study(name: str, draw: Callable[..., None]) -> Figures:
+    """Return the one figure of a function that takes a path and the study."""
+    return lambda shown: iter([(name, partial(draw, study=shown.study))])
+
+
+def _turning(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    if shown.study.turning is not None:
+        yield "pair-2-3", partial(draw_turning, turning=shown.study.turning)
+
+
+def _features(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    if shown.study.recovery is not None:
+        yield "features", partial(draw_features, recovery=shown.study.recovery)
+
+
+def _overlap(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    if shown.study.selection.i.size:
+        yield "overlap", partial(draw_overlaps, study=shown.study)
+
+
+def _portraits(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    for name, pairs in shown.portraits.items():
         draw = partial(draw_portraits, name=name, pairs=pairs)
-        yield f"pairs-{name}", partial(draw, study=study, sources=sources)
-    by_frame = {source.view.frame.name: source for source in sources}
-    for name, source in by_frame.items():
-        shown = portraits.get("chosen") or portraits["leading"]
-        draw = partial(draw_scatter, pairs=shown)
-        yield f"scatter-{name}", partial(draw, study=study, source=source)
+        yield f"pairs-{name}", partial(draw, study=shown.study, sources=shown.sources)
+
+
+def _scatter(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    for name, source in shown.by_frame.items():
+        pairs = shown.portraits.get("chosen") or shown.portraits["leading"]
+        draw = partial(draw_scatter, pairs=pairs)
+        yield f"scatter-{name}", partial(draw, study=shown.study, source=source)
+
+
+def _ranked(shown: Shown) -> Iterator[tuple[str, Draw]]:
     for name in ("best", "worst"):
-        if name in portraits:
-            draw = partial(draw_ranked, name=name, study=study)
-            yield f"ten-{name}", partial(draw, source=by_frame[study.frame])
+        if name in shown.portraits:
+            draw = partial(draw_ranked, name=name, study=shown.study)
+            source = shown.by_frame[shown.study.frame]
+            yield f"ten-{name}", partial(draw, source=source)
 
 
-def _components(study: Study) -> Iterator[tuple[str, Draw]]:
+def _comparison(shown: Shown) -> Iterator[tuple[str, Draw]]:
+    if shown.comparison is not None:
+        yield "comparison", partial(draw_comparison, comparison=shown.comparison)
+
+
+def _components(shown: Shown) -> Iterator[tuple[str, Draw]]:
     """Yield the first page, the overview, and every page in a folder of its own."""
+    study = shown.study
     for name in ("raw", "pca"):
         draw = partial(draw_page, study=study, name=name)
         numbers = list(pages(study.n_features))
@@ -95,3 +129,21 @@ def _components(study: Study) -> Iterator[tuple[str, Draw]]:
         for first, last in numbers:
             place = f"components/{name}-{first:04}-{last:04}"
             yield place, partial(draw, first=first, last=last)
+
+
+# In the order in which they are drawn, which a run that goes on has to find again.
+FIGURES = {
+    "components": _components,
+    "explained-variance": _of_study("explained-variance", draw_variance),
+    "cumulative-importance": _of_study("cumulative-importance", draw_cumulative),
+    "correlation": _of_study("correlation", draw_correlation),
+    "radius": _of_study("radius", draw_radius),
+    "survivors": _of_study("survivors", draw_survivors),
+    "pair-2-3": _turning,
+    "features": _features,
+    "overlap": _overlap,
+    "pairs": _portraits,
+    "scatter": _scatter,
+    "ten": _ranked,
+    "comparison": _comparison,
+}

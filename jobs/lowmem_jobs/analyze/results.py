@@ -111,9 +111,16 @@ class Results:
         sources = yield from self._sources(study, portraits)
         folder = self._context.staging / "analysis" / "figures"
         # Matplotlib takes some 20 MB, of which measuring has no need.
-        from lowmem_jobs.analyze.gallery import figures_of  # noqa: PLC0415
+        from lowmem_jobs.analyze.gallery import Shown, figures_of  # noqa: PLC0415
 
-        figures = figures_of(study, portraits, sources, comparison)
+        figures = figures_of(
+            Shown(
+                study=study,
+                portraits=portraits,
+                sources=sources,
+                comparison=comparison,
+            )
+        )
         n_drawn, _ = self._course.resumed()
         for number, (name, draw) in enumerate(figures.items(), start=1):
             if number <= n_drawn:

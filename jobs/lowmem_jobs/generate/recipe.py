@@ -6,23 +6,17 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from lowmem.stores import images_at_once
+from lowmem_jobs.stats.methods import METHODS as TABLE
+from lowmem_jobs.stats.methods import NEAR, along_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Ways of drawing at random, in the order of the table that compares them.
-METHODS = (
-    "mvn",
-    "ball",
-    "box",
-    "ellipses",
-    "ellipses-raw",
-    "independent",
-    "uniform",
-)
+# In the order of the table that compares them.
+METHODS = tuple(TABLE)
 # Of these the principal axes can be cut off behind the first few.
-OF_PRINCIPAL_AXES = ("mvn", "ball", "box", "ellipses")
-PATH, NEAR, ALL = "path", "near", "all"
+OF_PRINCIPAL_AXES = along_axes()
+PATH, ALL = "path", "all"
 USUAL_METHOD = "ellipses"
 PATH_KINDS = ("straight", "radius")
 

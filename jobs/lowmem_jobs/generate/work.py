@@ -21,7 +21,6 @@ from lowmem_jobs.generate.pictures import write_pictures
 from lowmem_jobs.generate.real import choose_real_images
 from lowmem_jobs.generate.recipe import (
     ALL,
-    NEAR,
     OF_PRINCIPAL_AXES,
     PATH,
     batch_size_of,
@@ -34,6 +33,7 @@ from lowmem_jobs.generate.search import search
 from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
 from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
+from lowmem_jobs.stats.methods import NEAR
 from lowmem_jobs.stats.samplers import sampler
 from lowmem_jobs.stats.samplers_free import Near
 

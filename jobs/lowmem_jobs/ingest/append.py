@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from lowmem import Job, Need, Option, Rung
 from lowmem_jobs.ingest.before import read_before, recipe_after
-from lowmem_jobs.ingest.identity import source_identity
 from lowmem_jobs.ingest.job import (
     ARRAY_HELP,
     TRUNCATED_HELP,
     ladder,
     predicted_bytes,
 )
-from lowmem_jobs.ingest.recipe import TRUNCATED
+from lowmem_jobs.ingest.recipe import TRUNCATED, source_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,8 +21,8 @@ from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.entries import TAKEN, Entry, UnreadableError, printable
-from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.labels import known_classes
+from lowmem_jobs.ingest.recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.work import Progress, pack_source
 

@@ -17,8 +17,6 @@ from lowmem.memory import read_machine
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowmem_jobs.ingest.recipe import Codec
-
 # Bytes a second of a disk below which each codec pays, with one core that unpacks:
 # measured on 96 x 96 x 3 images, batches of 128, lz4 and zstd level 1 with bitshuffle.
 _LZ4_BELOW = 1.0e9
@@ -33,7 +31,7 @@ _BLOCK_BYTES = 2**20
 class Choice:
     """A codec, and why it was taken: one line for people."""
 
-    codec: Codec
+    codec: str
     reason: str
 
 
@@ -61,7 +59,7 @@ def choice_by_disk(store_bytes: int, bytes_per_s: float) -> Choice:
     >>> choice_by_disk(10**11, 2.0e9).codec, choice_by_disk(10**11, 0.1e9).codec
     ('none', 'zstd')
     """
-    codec: Codec = "none"
+    codec = "none"
     if bytes_per_s < _LZ4_BELOW:
         codec = "lz4"
     if bytes_per_s < _ZSTD_BELOW:

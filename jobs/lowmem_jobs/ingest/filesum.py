@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base import storage_errors
+from lowmem_jobs.ingest.formats import FORMATS
 from lowmem_jobs.ingest.identity import HASHED_BYTES
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def file_sum(recipe: Recipe) -> Iterator[FileSum]:
     nor is the rest of it read otherwise.
     """
     path = recipe.path
-    if path is None or recipe.kind in {"folder", "zarr"}:
+    if path is None or not FORMATS[recipe.kind].is_one_file:
         yield FileSum(None)
         return
     with storage_errors(path):

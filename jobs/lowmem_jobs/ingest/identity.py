@@ -1,4 +1,4 @@
-"""A fingerprint of a source: what must not change between two parts of one ingest.
+"""A fingerprint of files: what must not change between two parts of one ingest.
 
 Only the standard library: the planner asks for it before each start.
 """
@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from lowmem.stores import fingerprint, two_part
+from lowmem.stores import two_part
 from lowmem_jobs.ingest.entries import name_bytes
 from lowmem_jobs.ingest.folder import list_folder
 from lowmem_jobs.ingest.zipdirectory import ZipDamageError, directory_bytes
@@ -18,8 +18,6 @@ from lowmem_jobs.ingest.zipdirectory import ZipDamageError, directory_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from lowmem_jobs.ingest.recipe import Recipe
 
 HASHED_BYTES = 2**30  # a file up to this size is hashed whole, in half a second
 _N_SAMPLES = 256
@@ -30,39 +28,41 @@ _FORMERLY_WHOLE_BYTES = 2**26
 _FORMER_SAMPLE_BYTES = 2**16
 
 
-def source_identity(recipe: Recipe, workspace: Path) -> str:
-    """Return a short text that changes when the source does.
+def file_identity(path: Path, _workspace: Path, *, has_directory: bool = False) -> str:
+    """Return a short text that changes when a file does.
+
+    Parameters
+    ----------
+    has_directory
+        Whether it is a zip archive, whose directory holds every member's CRC-32.
 
     Notes
     -----
-    Of a folder: names, sizes and times of change (in seconds, kept by ``cp -p``) of
-    all files. Of a Zarr store: see `fingerprint`. Of another file its size and bytes,
-    but not its time, since a fresh machine starts from a fresh copy; of one above 1 GiB
-    256 spread MiB of them, and of a zip or npz the whole directory with every member's
-    CRC-32, which the content is held against when it is read. So what is not seen: an
-    image of a folder, or in a larger tar or npy between two samples, that was replaced
-    by one of the same size, its time set back. The last sample of a tar.gz holds the
-    CRC-32 of all.
+    Of its size and bytes, but not its time, since a fresh machine starts from a fresh
+    copy; of one above 1 GiB 256 spread MiB of them, and of a zip or npz the whole
+    directory, which the content is held against when it is read. So what is not seen: an
+    image in a larger tar or npy, between two samples, that was replaced by one of the
+    same size. The last sample of a tar.gz holds the CRC-32 of all.
     """
-    if recipe.path is None:
-        return recipe.title
-    if recipe.kind == "zarr":
-        return fingerprint(recipe.path)
-    if recipe.kind == "folder":
-        return _digest(_folder(recipe.path, workspace))
     return two_part(
-        _digest(_file(recipe, recipe.path)), _digest(_former_file(recipe.path))
+        _digest(_file(path, has_directory=has_directory)), _digest(_former_file(path))
     )
 
 
-def source_bytes(recipe: Recipe, workspace: Path) -> int | None:
-    """Return the size of a file, or of all images of a folder; None of anything else."""
-    if recipe.path is None or recipe.kind == "zarr":
-        return None
-    if recipe.kind == "folder":
-        entries = list_folder(recipe.path, without=workspace)
-        return sum(entry.n_bytes for entry in entries)
-    return recipe.path.stat().st_size
+def folder_identity(path: Path, workspace: Path) -> str:
+    """Return a short text that changes when the files of a folder do.
+
+    Notes
+    -----
+    Of names, sizes and times of change (in seconds, kept by ``cp -p``). An image that
+    was replaced by one of the same size, its time set back, is not seen.
+    """
+    return _digest(_folder(path, workspace))
+
+
+def folder_bytes(path: Path, workspace: Path) -> int:
+    """Return the size of all images of a folder."""
+    return sum(entry.n_bytes for entry in list_folder(path, without=workspace))
 
 
 def _digest(parts: Iterable[bytes]) -> str:
@@ -78,7 +78,7 @@ def _folder(root: Path, workspace: Path) -> Iterator[bytes]:
         yield name_bytes(entry.name) + b"\0%d %d\0" % (entry.n_bytes, entry.changed_s)
 
 
-def _file(recipe: Recipe, path: Path) -> Iterator[bytes]:
+def _file(path: Path, *, has_directory: bool) -> Iterator[bytes]:
     n_bytes = path.stat().st_size
     yield b"%d\0" % n_bytes
     with path.open("rb") as stream:
@@ -86,7 +86,7 @@ def _file(recipe: Recipe, path: Path) -> Iterator[bytes]:
             yield from _blocks(stream)
             return
         yield from _samples(stream, n_bytes, _SAMPLE_BYTES)
-        if recipe.kind in {"zip", "npz"}:
+        if has_directory:
             with suppress(ZipDamageError):
                 yield from directory_bytes(stream)
 

@@ -6,15 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from lowmem import Calibration, Job, Option, Rung, Trial
-from lowmem_jobs.ingest.identity import source_identity
+from lowmem.stores import codec_names
 from lowmem_jobs.ingest.recipe import (
-    CODECS,
+    AUTO,
     DEFAULT_SIZE,
     DEFAULT_SOURCE,
     DEFAULT_SOURCE_SIZE,
+    FACES,
     PRESETS,
     TRUNCATED,
     recipe_from_options,
+    source_identity,
 )
 from lowmem_jobs.ingest.report import REPORT, entries_before
 
@@ -70,7 +72,7 @@ def _predict(plan: PlanContext, settings: Settings) -> Rung:
 
 def predicted_bytes(recipe: Recipe, settings: Settings) -> int:
     """Return the memory that an ingest is predicted to need."""
-    is_drawn = recipe.kind == "faces"
+    is_drawn = recipe.kind == FACES
     ahead, n_decoding = (0, 0) if is_drawn else _under_way(settings)
     n_others = max(0, n_decoding - 1)
     waiting_bytes = min(ahead * _WAITING_BYTES, _MOST_WAITING_BYTES)
@@ -94,7 +96,7 @@ def _calibrate(plan: PlanContext) -> Calibration | None:
     first commit points come long before its first image.
     """
     recipe = recipe_from_options(plan.options)
-    if recipe.kind in {"faces", "tar"}:
+    if recipe.kind in {FACES, "tar"}:
         return None
     trials = [Trial(settings=rung, points=1) for rung in reversed(ladder(plan))]
     return Calibration(trials=trials, terms=_terms)
@@ -173,7 +175,7 @@ JOB = Job(
             name="codec",
             kind="str",
             default="auto",
-            choices=CODECS,
+            choices=(AUTO, *codec_names()),
             help="Compression of the store; none is the fastest to read at random. auto "
             "compresses what does not fit the page cache where the disk is slow.",
         ),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lowmem.base import DataError, OptionValueError, path_from_text
+from lowmem_jobs.ingest.formats import FORMATS, kind_of, names_of_formats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-Kind = Literal["folder", "zip", "tar", "npy", "npz", "zarr", "faces"]
-Codec = Literal["none", "lz4", "zstd"]
+# Drawn instead of read.
+FACES = "faces"
 Box = tuple[int, int, int, int]
 
 DEFAULT_SIZE = 96  # pixels; that of the reference study
@@ -21,24 +22,13 @@ DEFAULT_SIZE = 96  # pixels; that of the reference study
 DEFAULT_SOURCE = "faces:2000"
 DEFAULT_SOURCE_SIZE = 64  # pixels
 PRESETS = ("celeba",)
-_OF_ARRAYS = ("npz", "zarr")
 TRUNCATED = ("skip", "keep")
-CODECS = ("auto", "none", "lz4", "zstd")
+AUTO = "auto"
 
 _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
 _CHUNK_ROWS = 128  # images; the best of 32..1024 for shuffled reading
 _CHUNK_BYTES = 2**23  # of one chunk, so that buffers stay small for large images
 _MAX_CHUNK_BYTES = 2**28  # of one that is asked for; several copies of it are held
-_SUFFIXES: tuple[tuple[str, Kind], ...] = (
-    (".zip", "zip"),
-    (".tar", "tar"),
-    (".tar.gz", "tar"),
-    (".tgz", "tar"),
-    (".tar.bz2", "tar"),
-    (".tar.xz", "tar"),
-    (".npy", "npy"),
-    (".npz", "npz"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +86,12 @@ class Recipe:
         Whether a JPEG is taken of which the end is missing.
     """
 
-    kind: Kind
+    kind: str
     path: Path | None
     n_faces: int
     frame: Frame
     limit: int | None
-    codec: Codec | None
+    codec: str | None
     wanted_rows: int | None = None
     array: str | None = None
     keeps_truncated: bool = False
@@ -148,21 +138,21 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         raise OptionValueError(
             option="--size", value=size, expected=f"at most {_MAX_SIZE} pixels"
         )
-    codec = cast("Codec | Literal['auto']", options["codec"])
+    codec: str = options["codec"]
     return Recipe(
         kind=kind,
         path=path,
         n_faces=n_faces,
         frame=Frame(size=size, crop=crop_from_text(crop_option(options))),
         limit=options["limit"],
-        codec=None if codec == "auto" else codec,
+        codec=None if codec == AUTO else codec,
         wanted_rows=_wanted_rows(options["chunk_rows"], size),
         array=array_option(options, kind),
         keeps_truncated=options.get("truncated") == "keep",
     )
 
 
-def array_option(options: Mapping[str, Any], kind: Kind) -> str | None:
+def array_option(options: Mapping[str, Any], kind: str) -> str | None:
     """Return which array of a source is asked for; None if none is.
 
     Raises
@@ -172,7 +162,7 @@ def array_option(options: Mapping[str, Any], kind: Kind) -> str | None:
     """
     # Recipes that older versions wrote have none.
     array: str | None = options.get("array")
-    if array is not None and kind not in _OF_ARRAYS:
+    if array is not None and not (kind in FORMATS and FORMATS[kind].has_named_arrays):
         raise OptionValueError(
             option="--array",
             value=array,
@@ -220,7 +210,7 @@ def crop_from_text(text: str) -> Literal["none", "center"] | Box:
     )
 
 
-def source_from_text(text: str) -> tuple[Kind, Path | None, int]:
+def source_from_text(text: str) -> tuple[str, Path | None, int]:
     """Return kind and place of a source, or how many faces to draw.
 
     Raises
@@ -231,19 +221,19 @@ def source_from_text(text: str) -> tuple[Kind, Path | None, int]:
         If the source is not there or of no known kind.
     """
     head, _, count = text.partition(":")
-    if head == "faces":
+    if head == FACES:
         if not re.fullmatch(r"[1-9]\d{0,8}", count, re.ASCII):
             raise OptionValueError(
                 option="--source",
                 value=text,
                 expected="faces:N with N from 1 to 999999999",
             )
-        return "faces", None, int(count)
+        return FACES, None, int(count)
     path = path_from_text(text)
     return _kind(path), path, 0
 
 
-def _kind(path: Path) -> Kind:
+def _kind(path: Path) -> str:
     if not path.exists():
         raise DataError(
             thing=path,
@@ -251,15 +241,25 @@ def _kind(path: Path) -> Kind:
             expected="the images to ingest",
             todo="Give --source an existing path, or faces:N for drawn faces.",
         )
-    if path.is_dir():
-        marks = ("zarr.json", ".zgroup", ".zarray")
-        return "zarr" if any((path / mark).exists() for mark in marks) else "folder"
-    for suffix, kind in _SUFFIXES:
-        if path.is_file() and path.name.lower().endswith(suffix):
-            return kind
+    kind = kind_of(path)
+    if kind is not None:
+        return kind
     raise DataError(
         thing=path,
         problem="is of no kind that can be ingested",
-        expected="a folder, .zip, .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz, .npy, .npz "
-        "or .zarr",
+        expected=names_of_formats(),
     )
+
+
+def source_identity(recipe: Recipe, workspace: Path) -> str:
+    """Return a short text that changes when the source does: see `Format.identity`."""
+    if recipe.path is None:
+        return recipe.title
+    return FORMATS[recipe.kind].identity(recipe.path, workspace)
+
+
+def source_bytes(recipe: Recipe, workspace: Path) -> int | None:
+    """Return the size of all that is read; None where nobody knows it."""
+    if recipe.path is None:
+        return None
+    return FORMATS[recipe.kind].n_bytes(recipe.path, workspace)

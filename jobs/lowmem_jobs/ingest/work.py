@@ -12,7 +12,7 @@ import hashlib
 import warnings
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +23,14 @@ from lowmem_jobs.ingest.choice import measured_choice
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.filesum import file_sum
-from lowmem_jobs.ingest.identity import source_bytes, source_identity
 from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.recipe import crop_option, recipe_from_options
+from lowmem_jobs.ingest.recipe import (
+    FACES,
+    crop_option,
+    recipe_from_options,
+    source_bytes,
+    source_identity,
+)
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
 from lowmem_jobs.ingest.tars import partial_tar, unpack
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
     from lowmem import Context
     from lowmem_jobs.ingest.entries import Pixels, Source
     from lowmem_jobs.ingest.filesum import FileSum
-    from lowmem_jobs.ingest.recipe import Codec, Recipe
+    from lowmem_jobs.ingest.recipe import Recipe
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
@@ -89,7 +94,7 @@ class Progress:
     waiting: tuple[int, ...] = ()
     digest: str = ""
     report_bytes: int = 0
-    codec: Codec | Literal[""] = ""
+    codec: str = ""
     codec_reason: str = ""
     first_reasons: tuple[str, ...] = ()
 
@@ -119,7 +124,7 @@ class Packed:
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     """Make ``images.zarr`` and ``ingest-report.csv`` of a source."""
     recipe = recipe_from_options(ctx.options)
-    if recipe.kind == "faces":
+    if recipe.kind == FACES:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
     summary = _summary(made.recipe, made.done)
@@ -380,7 +385,7 @@ def _provenance(ctx: Context, recipe: Recipe, made: Packed) -> dict[str, object]
         "identity": source_identity(recipe, ctx.workspace.root),
         "source_bytes": source_bytes(recipe, ctx.workspace.root),
         "source_sha256": made.source_sha256,
-        "seed": ctx.seed if recipe.kind == "faces" else None,
+        "seed": ctx.seed if recipe.kind == FACES else None,
     }
 
 

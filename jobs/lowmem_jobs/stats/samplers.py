@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lowmem_jobs.stats.samplers_free import Correlated, Independent, Uniform
-from lowmem_jobs.stats.samplers_inside import Ball, Box, Ellipses, LeadingAxes
-from lowmem_jobs.stats.samplers_raw import RawEllipses
-from lowmem_jobs.stats.truncated import InsideAllEllipses
+from lowmem_jobs.stats.methods import METHODS, along_axes, key_of
+from lowmem_jobs.stats.samplers_inside import LeadingAxes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from numpy.typing import NDArray
 
     from lowmem_jobs.stats.frame import Frame
@@ -43,36 +39,6 @@ class Sampler(Protocol):
         ...
 
 
-def _ellipses(frame: Frame, sigma: float, _: float) -> Sampler:
-    region = InsideAllEllipses(dimension=frame.n_axes, sigma=sigma)
-    return Ellipses(frame, sigma, region)
-
-
-_METHODS: Mapping[str, Callable[[Frame, float, float], Sampler]] = {
-    "mvn": lambda frame, _sigma, _quantile: Correlated(frame),
-    "ball": lambda frame, _sigma, quantile: Ball(frame, quantile),
-    "box": lambda frame, sigma, _quantile: Box(frame, sigma),
-    "ellipses": _ellipses,
-    "ellipses-raw": lambda frame, sigma, _quantile: RawEllipses(frame, sigma),
-    "independent": lambda frame, _sigma, _quantile: Independent(frame),
-    "uniform": lambda frame, sigma, _quantile: Uniform(frame, sigma),
-}
-METHODS = tuple(_METHODS)
-# Those that draw along principal axes, and so along some of them alone.
-METHODS_BY_AXES = ("mvn", "ball", "box", "ellipses")
-# The order is part of the recipe: a place keys the random numbers. Append only.
-_KEYS = (
-    "mvn",
-    "ball",
-    "box",
-    "ellipses",
-    "independent",
-    "uniform",
-    "near",
-    "ellipses-raw",
-)
-
-
 def sampler(
     method: str,
     frame: Frame,
@@ -95,7 +61,7 @@ def sampler(
         Share of the fitted normal that ``ball`` keeps, in (0, 1].
     n_axes
         Draw along the leading axes alone, so many of them; all by default. For one of
-        `METHODS_BY_AXES`.
+        `along_axes`.
 
     Raises
     ------
@@ -103,10 +69,10 @@ def sampler(
         If there are not so many axes, or the method does not draw along axes.
     """
     if n_axes is None:
-        return _METHODS[method](frame, sigma, quantile)
-    if method not in METHODS_BY_AXES:
-        raise ValueError(f"method must be one of {METHODS_BY_AXES}, got {method}")
-    leading = _METHODS[method](frame.leading(n_axes), sigma, quantile)
+        return METHODS[method].make(frame, sigma, quantile)
+    if not METHODS[method].is_along_axes:
+        raise ValueError(f"method must be one of {along_axes()}, got {method}")
+    leading = METHODS[method].make(frame.leading(n_axes), sigma, quantile)
     return LeadingAxes(leading, frame, n_axes)
 
 
@@ -129,7 +95,7 @@ def draw_block(
     The generator is counter-based: key (seed, method), counter starting at
     block x 2^128, so no two blocks ever share a random number.
     """
-    key = np.array([seed % 2**64, _KEYS.index(method)], np.uint64)
+    key = np.array([seed % 2**64, key_of(method)], np.uint64)
     counter = np.array([0, 0, block, 0], np.uint64)
     rng = np.random.Generator(np.random.Philox(counter=counter, key=key))
     return source.draw(rng, BLOCK_ROWS).astype(np.float32)
