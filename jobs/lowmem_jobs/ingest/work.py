@@ -24,13 +24,8 @@ from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.filesum import file_sum
 from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.recipe import (
-    FACES,
-    crop_option,
-    recipe_from_options,
-    source_bytes,
-    source_identity,
-)
+from lowmem_jobs.ingest.provenance import provenance
+from lowmem_jobs.ingest.recipe import FACES, recipe_from_options
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
 from lowmem_jobs.ingest.tars import partial_tar, unpack
@@ -129,7 +124,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
     summary = _summary(made.recipe, made.done)
     n_classes = made.pack.finish(
-        summary | _provenance(ctx, recipe, made), [made.done.n_stored]
+        summary | provenance(ctx, recipe, made.source_sha256), [made.done.n_stored]
     )
     if n_classes:
         ctx.log(f"labels: {n_classes} classes, one folder each")
@@ -372,21 +367,6 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
         expected="at least one image",
         todo="Check --source and --crop.",
     )
-
-
-def _provenance(ctx: Context, recipe: Recipe, made: Packed) -> dict[str, object]:
-    """Return what the store says of its making beside the summary."""
-    crop = crop_option(ctx.options)
-    return {
-        # Only where it is not the usual one, as every store before has it.
-        **({} if crop == "none" else {"crop": crop}),
-        "limit": recipe.limit,
-        **recipe.listed,
-        "identity": source_identity(recipe, ctx.workspace.root),
-        "source_bytes": source_bytes(recipe, ctx.workspace.root),
-        "source_sha256": made.source_sha256,
-        "seed": ctx.seed if recipe.kind == FACES else None,
-    }
 
 
 def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
