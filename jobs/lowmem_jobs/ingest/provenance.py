@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lowmem_jobs.ingest.recipe import Recipe
 
 
-def provenance(ctx: Context, recipe: Recipe, source_sha256: str) -> dict[str, object]:
+def provenance(
+    ctx: Context, recipe: Recipe, source_sha256: str | None
+) -> dict[str, object]:
     """Return which source a store was packed from, and how it was read."""
     crop = crop_option(ctx.options)
     return {
