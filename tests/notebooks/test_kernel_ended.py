@@ -36,7 +36,9 @@ def ended(space):
 
 def test_a_run_whose_kernel_was_killed_stops_at_a_commit_and_goes_on_later(tmp_path):
     job, space = job_file(tmp_path, COUNTING), tmp_path / "work"
-    words = [job, "--workspace", space, "--cycle-steps", "1", "--pause", "0.3"]
+    # Rows for so long that none is the last before a slow machine has seen two commits.
+    more = ["--rows", "90"]
+    words = [job, "--workspace", space, "--cycle-steps", "1", "--pause", "0.3", *more]
     kernel = subprocess.Popen(
         [sys.executable, "-c", KERNEL, *map(str, words)],
         stdout=subprocess.DEVNULL,
@@ -49,5 +51,5 @@ def test_a_run_whose_kernel_was_killed_stops_at_a_commit_and_goes_on_later(tmp_p
     until(lambda: ended(space))
     assert records(space)[-1].state == "stopped"
     assert records(space)[-1].exit_code == 75
-    assert run(job, space, cycle_steps=1).status == 0
-    assert_counted(space)
+    assert run(job, space, *more, cycle_steps=1).status == 0
+    assert_counted(space, n_rows=90)
