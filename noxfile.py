@@ -134,6 +134,10 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
         session.run("python", "-m", "pytest", "-q", *WARNINGS, "-m", marks, *tests)
     facts = json.loads((folder / "facts.json").read_text())
     facts |= {"minutes": round((time.monotonic() - began) / 60, 1), "tests": len(tests)}
+    facts["commit"] = str(
+        session.run("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD",
+                    external=True, silent=True)
+    ).strip()  # fmt: skip
     (folder / "facts.json").write_text(json.dumps(facts, indent=1))
 
 

@@ -20,6 +20,7 @@ from lowmem.base.errors import (
 )
 from lowmem.stores.write import RowWriter
 from lowmem.training import backend
+from lowmem_jobs.train import work
 from lowmem_jobs.train.job import JOB
 from tests.driver import Cutter, drive
 
@@ -255,7 +256,7 @@ def test_a_resume_under_other_software_is_told_and_an_older_checkpoint_claims_no
     later = now | {"python": "3.13.0", "zarr": "3.4.2"}
     told = []
     for environment in (first, now, later):
-        monkeypatch.setattr(backend, "environment", lambda found=environment: found)
+        monkeypatch.setattr(work, "environment", lambda found=environment: found)
         overseer = Cutter(leave_after=1)
         drive(JOB, tmp_path, SMALL, overseer=overseer)
         told.append([line for line in overseer.lines if " was " in line])

@@ -22,7 +22,8 @@ runs the tests of stores, reader, training, analysis and notebooks. It then writ
 page. Rows called after Colab rebuild a list of packages that Colab has published of its
 own runtimes (googlecolab/backend-info), and install the wheel without constraints: no
 package that was there may change. `make matrix-short`, the newest of them with two files of
-tests, is part of CI.
+tests, is part of CI. Times are of two cores, mostly with other work beside; `commit` is what
+a row was run at.
 """
 _SHOWN = (
     "python", "zarr", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "pillow",
@@ -38,7 +39,8 @@ _BESIDE = """
 ## How far apart the results are
 
 Each result's largest difference from that of {reference}, in units of the array's own
-largest magnitude. *equal* means that every bit is the same.
+largest magnitude. *equal* means that every bit is the same. Another backend draws other
+initial weights, so all that follows from them is another result.
 """
 
 
@@ -79,7 +81,7 @@ def write(results: Path, page: Path, *, reference: str) -> None:
 
 
 def _rows(found: Mapping[str, Mapping]) -> Sequence[str]:
-    head = ["row", *_SHOWN, "five jobs, s", "test files", "in all, min"]
+    head = ["row", *_SHOWN, "five jobs, s", "test files", "in all, min", "commit"]
     lines = [
         [
             name,
@@ -87,6 +89,7 @@ def _rows(found: Mapping[str, Mapping]) -> Sequence[str]:
             str(facts["seconds"]),
             str(facts["tests"]),
             str(facts["minutes"]),
+            facts.get("commit", ""),
         ]
         for name, facts in found.items()
     ]
