@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from lowmem.base.child import STANDARD_ERROR, Child, ran
+from tests.processes.lowmem_runs import until
 
 pytestmark = pytest.mark.process
 
@@ -49,6 +50,8 @@ def test_one_that_has_ended_is_told_apart_takes_nothing_and_is_reaped_once(child
     child.kill()
     assert child.lines(20.0) == []
     assert not child.is_open
+    # Its end of one pipe may be closed a moment before that of the other.
+    until(child.has_exited)
     assert not child.send(line_of(b"turn a"))
     assert child.wait() is child.wait()
     assert child.wait().status == -signal.SIGKILL
