@@ -19,7 +19,7 @@ from budget_ways import UNCOUNTED, WAYS
 import lowmem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 MIB = 2**20
 N_TURNS = int(os.environ.get("HOG_TURNS", "1"))
@@ -200,7 +200,9 @@ def note_mark() -> None:
     ],
     settings=tuple({"turn": N_TURNS - turn} for turn in range(N_TURNS)),
 )
-def hog(ctx: lowmem.Context) -> Iterator[lowmem.CommitPoint]:
+def hog(
+    ctx: lowmem.Context,
+) -> Generator[lowmem.CommitPoint, None, lowmem.Result]:
     """Ask for too much, or seem to."""
     chosen = {work.__name__: work for work in (*HOGS, *UNCOUNTED, *HARMLESS)}[
         ctx.options["kind"]
@@ -208,3 +210,4 @@ def hog(ctx: lowmem.Context) -> Iterator[lowmem.CommitPoint]:
     note_mark()
     chosen(ctx.options["mib"], ctx.staging)
     yield lowmem.CommitPoint(items=1)
+    return lowmem.Result()

@@ -165,7 +165,8 @@ def hog_file(folder, body):
         "    files = sum(map(file_backed_kib, (os.getpid(), os.getppid())))\n"
         "    (ctx.workspace.root / 'files').write_text(str(files))\n"
         f"{indented}\n"
-        "    yield lowmem.CommitPoint(items=1)\n\nhog = job_of(hog)\n"
+        "    yield lowmem.CommitPoint(items=1)\n    return lowmem.Result()\n\n"
+        "hog = job_of(hog)\n"
     )
     return job_file(folder, source)
 
