@@ -1,4 +1,4 @@
-"""What is told once a job is done: its results, what they took, what comes next."""
+"""What is told once jobs are done: results, what they took, what comes next."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def lines_at_the_end(
     job: JobPast, workspace: str, *, took_s: float, ram_budget_bytes: int
-) -> tuple[str, str, str]:
-    """Return three lines: results, time of this run and peak of the job, what is next.
+) -> tuple[str, str]:
+    """Return two lines: results; time of this run, and peak of the job.
 
     Parameters
     ----------
@@ -28,11 +28,15 @@ def lines_at_the_end(
     measured = job.ram_peak_bytes
     peak = "not measured" if measured is None else format_bytes(measured)
     of_budget = f"RAM peak {peak} of {format_budget(ram_budget_bytes)}"
-    where = ["--workspace", workspace]
-    following = PIPELINE[PIPELINE.index(job.job) + 1 :] if job.job in PIPELINE else ()
-    words = ["run", following[0], *where] if following else ["report", workspace]
     return (
         f"  results  {results} in {workspace}",
         f"  took     {format_seconds(took_s)}, {of_budget}",
-        f"  next     {shlex.join(['lowmem', *words])}",
     )
+
+
+def line_of_next(job: str, workspace: str) -> str:
+    """Return the line that names the command after the last job of a command."""
+    where = ["--workspace", workspace]
+    following = PIPELINE[PIPELINE.index(job) + 1 :] if job in PIPELINE else ()
+    words = ["run", following[0], *where] if following else ["report", workspace]
+    return f"  next     {shlex.join(['lowmem', *words])}"

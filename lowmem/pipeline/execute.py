@@ -12,7 +12,7 @@ from lowmem.base.units import format_bytes
 from lowmem.history.makers import additions_to
 from lowmem.memory.shared import SharedMemory
 from lowmem.pipeline.compose import Orders, needed_order, order_of
-from lowmem.pipeline.ending import lines_at_the_end
+from lowmem.pipeline.ending import line_of_next, lines_at_the_end
 from lowmem.pipeline.mirror import mirror_plan, speaker, tell_results
 from lowmem.report.read import read_records
 from lowmem.supervisor import ask
@@ -113,6 +113,8 @@ def execute(orders: Orders, space: Workspace) -> None:
 
         for order in orders.jobs:
             _run_one(order, session, run_needed)
+        if not order.is_quiet:
+            tell(line_of_next(order.name, str(space.root)))
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
