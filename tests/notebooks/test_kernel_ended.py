@@ -22,8 +22,10 @@ from tests.processes.lowmem_runs import (
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
+# Whoever runs the tests by `nohup` ignores a terminal's end, and hands that on.
 KERNEL = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from lowmem.inline.terminal import show
 show([sys.executable, "-m", "lowmem", "run", *sys.argv[1:]])
 """
