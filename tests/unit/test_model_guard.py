@@ -92,3 +92,12 @@ def test_a_pipe_in_the_place_of_a_model_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "m.keras")
     with pytest.raises(DataError, match="is a pipe"):
         refuse_unless_own(tmp_path / "m.keras")
+
+
+def test_what_cannot_be_looked_through_is_refused_and_not_passed_over(tmp_path):
+    path = tmp_path / "round.h5"
+    with h5py.File(path, "w") as file:
+        file["group"] = file.create_group("a")
+        file["a"]["again"] = file["a"]
+    with pytest.raises(DataError, match="cannot be read"):
+        refuse_unless_own(path)

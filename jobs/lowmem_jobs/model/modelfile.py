@@ -31,6 +31,7 @@ def refuse_unless_own(path: Path) -> None:
     """Refuse a model's file that takes anything from outside itself.
 
     What is no archive and no HDF5 file is passed over: Keras says what is wrong with it.
+    What is one and cannot be looked through is refused.
 
     Raises
     ------
@@ -53,8 +54,10 @@ def refuse_unless_own(path: Path) -> None:
                 if info.filename.endswith(_WEIGHTS):
                     with archive.open(info) as stream:
                         _refuse(path, info.filename, stream)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
-        return
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+        # What cannot be looked through may lead anywhere: damage, a password, a way of
+        # packing that is unknown here.
+        raise _damage(path, f"cannot be read ({error})") from error
 
 
 def _refuse_member(path: Path, info: zipfile.ZipInfo) -> None:
@@ -72,8 +75,9 @@ def _refuse(path: Path, name: str, weights: str | IO[bytes]) -> None:
     try:
         with h5py.File(weights, "r") as file:
             problem = next(_leading_out(file), None)
-    except (OSError, KeyError, ValueError):
-        return
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        # Groups within themselves too.
+        raise _damage(path, f"holds weights ({name}) that cannot be read") from error
     if problem is not None:
         raise _damage(path, f"holds weights ({name}) with {problem}")
 
