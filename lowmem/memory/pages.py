@@ -15,6 +15,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # kcmp(2) has no function in the C library; by machine, its number, and what to compare.
 _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_VM = 1
+# Threads may end while they are looked through: so often, until one is met alive.
+_ROUNDS = 8
 # Position of the minor faults among the fields behind the command name.
 _MINOR_FAULTS = 7
 
@@ -101,18 +103,27 @@ class Process:
         """
         if self._is_lent():
             return Shares(0, 0)
-        try:
-            rollup = (self.status.folder / "smaps_rollup").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
+        rollup = self._rollup()
+        if rollup is None:
             return Shares(0, 0)
-        except OSError:
-            # It may not be looked into, as one that has changed its user.
-            rollup = b""
         if b"Pss_Anon:" not in rollup:
             return Shares(self.anon_bytes, self.shared_bytes)
         return Shares(
             field_bytes(rollup, b"Pss_Anon:"), field_bytes(rollup, b"Pss_Shmem:")
         )
+
+    def _rollup(self) -> bytes | None:
+        """Return the sums over all its mappings, empty if untold; None once it has gone."""
+        for _ in range(_ROUNDS):
+            try:
+                return (self.status.folder / "smaps_rollup").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                # The thread that was looked through may have ended, and others live on.
+                if not self.read():
+                    return None
+            except OSError:
+                break  # It may not be looked into, as one that has changed its user.
+        return b""
 
     def hold(self) -> None:
         """Let it take no step more, until `release`."""

@@ -124,9 +124,12 @@ def test_processes_beyond_the_descriptors_that_are_kept_are_counted_too(monkeypa
 @pytest.mark.process
 def test_a_process_whose_parent_went_before_it_could_be_seen_is_found(monkeypatch):
     hidden = []
+    # What other tests left behind lies among the children of this process as well.
+    there = {path.name for path in Path("/proc").iterdir()}
 
     def parent_of_once_gone(pid):
-        if pid not in hidden and parent_of(pid) == os.getpid():
+        is_new = str(pid) not in there and pid not in hidden
+        if is_new and parent_of(pid) == os.getpid():
             hidden.append(pid)
             # Its parent was listed, and had ended when it was asked for its own.
             return 2**22 + 1
@@ -140,6 +143,32 @@ def test_a_process_whose_parent_went_before_it_could_be_seen_is_found(monkeypatc
             until(lambda: tree.read() and tree.pids == [child.pid], patience_s=5)
             assert hidden == [child.pid]
         until(lambda: tree.find_pids() == [])
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", ["without its main thread", "named as a field"])
+def test_a_thread_that_ends_while_it_is_looked_through_hides_no_memory(kind):
+    with child_that(kind) as child:
+        found = Process.find(child.pid)
+        until(lambda: found.read() and found.anon_bytes > HELD_MIB * MIB)
+        read_bytes, ended = Path.read_bytes, []
+
+        def end_once(path):
+            # As if the thread had ended between the reading of its status and this one.
+            if path.name == "smaps_rollup" and not ended:
+                ended.append(path)
+                raise (ProcessLookupError, FileNotFoundError)[
+                    kind == "named as a field"
+                ]
+            return read_bytes(path)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "read_bytes", end_once)
+            assert found.shares().anon_bytes > HELD_MIB * MIB
+        assert ended
+    until(lambda: not found.read())
+    assert found.shares() == Shares(0, 0)
+    found.close()
 
 
 @pytest.mark.process
