@@ -83,7 +83,7 @@ def trees(draw):
 @needs("zip")
 @needs("tar")
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(trees())
 def test_one_tree_is_the_same_store_from_a_folder_and_from_any_archive(
     tmp_path_factory, tree
@@ -104,7 +104,7 @@ def test_one_tree_is_the_same_store_from_a_folder_and_from_any_archive(
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(
     st.lists(SEEDS, min_size=1, max_size=9), st.sampled_from(["grey", "RGB", "RGBA"])
 )
