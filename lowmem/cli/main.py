@@ -19,14 +19,12 @@ from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
-from lowmem.cli.mirror_check import remembered_mirror, verify_with
 from lowmem.cli.plan import (
     json_from_plans,
     plans_of,
     refuse_if_nothing_is_planned,
     text_from_plans,
 )
-from lowmem.cli.repair import Repair, repair
 from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
@@ -36,6 +34,8 @@ from lowmem.cli.verify import (
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
+from lowmem.repair.apply import Repair, repair
+from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.status import json_from_statuses, text_from_statuses
