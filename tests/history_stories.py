@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from lowmem.history.fold import history_of
-from lowmem.integrity.journal import roll_back
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.records import (
     AttemptBegun,
@@ -24,6 +23,7 @@ from lowmem.protocol.records import (
     Noted,
     RunBegun,
 )
+from lowmem.repair.journal_plan import roll_back
 
 if TYPE_CHECKING:
     from lowmem.protocol.records import AnyRecord

@@ -1,190 +1,54 @@
-"""`lowmem doctor`: what this machine has, which budgets follow, what is wrong."""
+"""`lowmem doctor` as a person reads it."""
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lowmem.base.backends import BACKENDS, Backend, find_backend
-from lowmem.base.errors import LowmemError
-from lowmem.base.software import backend_versions, version_of
 from lowmem.base.units import format_budget, format_bytes
-from lowmem.memory.gpu import GpuSampler, binding_problem, default_vram_budget_bytes
-from lowmem.memory.machine import (
-    cgroup_limits,
-    cpu_count,
-    default_ram_budget_bytes,
-    disk_free_bytes,
-    read_machine,
-)
-from lowmem.memory.process import oom_kills
-from lowmem.places.place import Place
-from lowmem.places.surroundings import find_place
 
-_PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "zarr")
-# Bytes: the study's images, models and latents take about 7 GB.
-_LITTLE_DISK_BYTES = 8 * 10**9
-_LITTLE_RAM_BYTES = 2 * 10**9
+if TYPE_CHECKING:
+    from lowmem.places.examination import Examination
+    from lowmem.places.place import Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """One examination of the machine; sizes in bytes, None where there is nothing.
-
-    Attributes
-    ----------
-    cgroup_limit_bytes
-        The smallest limit of a control group around this process.
-    backend
-        What Keras computes with; None where none is installed.
-    backend_said_by
-        What decided that: ``variable``, ``file`` or ``installed``.
-    versions
-        Of the packages that jobs use; None for one that is not installed.
-    problems
-        Each a sentence that ends with what to do.
-    """
-
-    place: Place
-    system: str
-    python: str
-    cores: int
-    ram_total_bytes: int
-    ram_available_bytes: int
-    cgroup_limit_bytes: int | None
-    disk_free_bytes: int
-    gpu: str | None
-    vram_total_bytes: int | None
-    ram_budget_bytes: int
-    vram_budget_bytes: int | None
-    backend: str | None
-    backend_said_by: str
-    versions: Mapping[str, str | None]
-    problems: tuple[str, ...]
-
-
-def examine(folder: Path) -> Findings:
-    """Look at the machine; ``folder`` is where workspaces would be."""
-    machine = read_machine()
-    with GpuSampler() as sampler:
-        gpu = sampler.read()
-    backend = find_backend(os.environ)
-    versions = _versions(backend)
-    disk = disk_free_bytes(folder)
-    return Findings(
-        place=find_place(has_gpu=gpu is not None),
-        system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        python=platform.python_version(),
-        cores=cpu_count(),
-        ram_total_bytes=machine.total_bytes,
-        ram_available_bytes=machine.available_bytes,
-        cgroup_limit_bytes=min((limit for limit, _ in cgroup_limits()), default=None),
-        disk_free_bytes=disk,
-        gpu=gpu.name if gpu else None,
-        vram_total_bytes=gpu.total_bytes if gpu else None,
-        ram_budget_bytes=default_ram_budget_bytes(machine),
-        vram_budget_bytes=default_vram_budget_bytes(),
-        backend=backend.name,
-        backend_said_by=backend.said_by,
-        versions=versions,
-        problems=tuple(_problems(backend, versions, disk, machine.available_bytes)),
-    )
-
-
-def _versions(backend: Backend) -> dict[str, str | None]:
-    """Return versions; Keras computes with one of three, the others need not be here."""
-    found: dict[str, str | None] = {}
-    if backend.name in BACKENDS:
-        found = {backend.name: None, **backend_versions(backend.name)}
-    return found | {name: version_of(name) for name in _PACKAGES}
-
-
-def _problems(
-    backend: Backend,
-    versions: Mapping[str, str | None],
-    disk_bytes: int,
-    available_bytes: int,
-) -> list[str]:
-    found = []
-    try:
-        backend.require()
-    except LowmemError as error:
-        found.append(f"{str(error).removesuffix('.')}.")
-    found += [
-        f"{name} is not installed: pip install {name}."
-        for name in _PACKAGES
-        if versions[name] is None
-    ]
-    if disk_bytes < _LITTLE_DISK_BYTES:
-        found.append(
-            f"only {format_bytes(disk_bytes)} of disk are free here: work elsewhere "
-            "with --workspace, or free some."
-        )
-    if available_bytes < _LITTLE_RAM_BYTES:
-        found.append(
-            f"only {format_bytes(available_bytes)} of RAM are available: end other "
-            "programs before training."
-        )
-    binding = binding_problem()
-    if binding is not None:
-        found.append(f"{binding}.")
-    if oom_kills():
-        found.append(
-            f"the kernel has killed {oom_kills()} processes for lack of memory since "
-            "boot: keep --ram-budget below what is available."
-        )
-    return found
-
-
-def as_json(findings: Findings) -> dict[str, object]:
-    """Return the findings as plain values."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(findings).items()
-    }
-
-
-def _backend_text(findings: Findings) -> str:
-    if findings.backend is None:
+def _backend_text(found: Examination) -> str:
+    if found.backend is None:
         return "none is installed"
     said = {
         "variable": "KERAS_BACKEND says so",
         "file": "Keras' own file says so",
         "installed": "the first that is installed",
     }
-    return f"{findings.backend}: {said[findings.backend_said_by]}"
+    return f"{found.backend}: {said[found.backend_said_by]}"
 
 
-def as_text(findings: Findings) -> str:
-    """Return the findings as a person reads them."""
-    limit = findings.cgroup_limit_bytes
+def text_from_examination(found: Examination) -> str:
+    """Return what was found as a person reads them."""
+    limit = found.cgroup_limit_bytes
     gpu = "none: jobs run on the CPU"
-    if findings.gpu is not None:
-        gpu = f"{findings.gpu}, {format_bytes(findings.vram_total_bytes or 0)}"
+    if found.gpu is not None:
+        gpu = f"{found.gpu}, {format_bytes(found.vram_total_bytes or 0)}"
     rows = {
-        "place": findings.place.name,
-        "system": f"{findings.system}, Python {findings.python}",
-        "cores": str(findings.cores),
-        "RAM": f"{format_bytes(findings.ram_total_bytes)}, "
-        f"{format_bytes(findings.ram_available_bytes)} available",
+        "place": found.place.name,
+        "system": f"{found.system}, Python {found.python}",
+        "cores": str(found.cores),
+        "RAM": f"{format_bytes(found.ram_total_bytes)}, "
+        f"{format_bytes(found.ram_available_bytes)} available",
         "control group": f"limit {format_bytes(limit)}" if limit else "no limit",
         "GPU": gpu,
-        "Keras backend": _backend_text(findings),
-        "disk here": f"{format_bytes(findings.disk_free_bytes)} free",
-        "packages": ", ".join(f"{n} {v}" for n, v in findings.versions.items() if v),
-        "RAM budget": f"{format_budget(findings.ram_budget_bytes)} by default",
-        "VRAM budget": f"{format_budget(findings.vram_budget_bytes)} by default"
-        if findings.vram_budget_bytes
+        "Keras backend": _backend_text(found),
+        "disk here": f"{format_bytes(found.disk_free_bytes)} free",
+        "packages": ", ".join(f"{n} {v}" for n, v in found.versions.items() if v),
+        "RAM budget": f"{format_budget(found.ram_budget_bytes)} by default",
+        "VRAM budget": f"{format_budget(found.vram_budget_bytes)} by default"
+        if found.vram_budget_bytes
         else "none",
     }
     lines = [f"{name:<14} {value}" for name, value in rows.items()]
-    lines += _place_lines(findings.place)
-    if not findings.problems:
+    lines += _place_lines(found.place)
+    if not found.problems:
         return "\n".join([*lines, "", "Nothing is wrong."])
-    return "\n".join([*lines, "", "Problems:", *(f"- {p}" for p in findings.problems)])
+    return "\n".join([*lines, "", "Problems:", *(f"- {p}" for p in found.problems)])
 
 
 def _place_lines(place: Place) -> list[str]:

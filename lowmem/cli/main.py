@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,17 +17,10 @@ from lowmem.base.inside import refuse_foreign
 from lowmem.base.stderr import without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
-from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
+from lowmem.cli.doctor import text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
-from lowmem.cli.mirror_check import remembered_mirror, verify_with
-from lowmem.cli.plan import (
-    json_from_plans,
-    plans_of,
-    refuse_if_nothing_is_planned,
-    text_from_plans,
-)
-from lowmem.cli.repair import Repair, repair
+from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
@@ -34,8 +28,12 @@ from lowmem.cli.verify import (
     text_from_verification,
 )
 from lowmem.pipeline.compose import check_all, orders_of
+from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
+from lowmem.places.examination import examine
+from lowmem.repair.apply import Repair, repair
+from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.status import json_from_statuses, text_from_statuses
@@ -357,11 +355,11 @@ def doctor_command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what this machine has and what is wrong."""
-    findings = doctor_page.examine(Path.cwd())
+    found = examine(Path.cwd())
     if as_json:
-        print(json.dumps(doctor_page.as_json(findings), indent=2))
+        print(json.dumps(asdict(found), indent=2))
     else:
-        print(doctor_page.as_text(findings))
+        print(text_from_examination(found))
 
 
 app.add_typer(data.app, name="data")

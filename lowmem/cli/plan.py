@@ -1,38 +1,19 @@
-"""`lowmem plan`: what a job would need, as values, text and JSON."""
+"""`lowmem plan` as text and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.clock import SystemClock
-from lowmem.base.errors import MissingArtefactError
-from lowmem.base.stderr import tell
 from lowmem.base.units import format_budget, format_bytes
-from lowmem.base.workspace import Workspace
-from lowmem.history.fold import past_of
-from lowmem.pipeline.compose import Orders, needed_order
-from lowmem.protocol.messages import Planned, PlannedRung
-from lowmem.report.read import read_records
-from lowmem.supervisor import ask
-from lowmem.supervisor.adopt import adopt_orphans
-from lowmem.supervisor.forecast import smallest_budget_bytes
-from lowmem.supervisor.order import (
-    SUPERVISOR_BYTES,
-    JobOrder,
-    chosen_device,
-    format_size,
-    plan_request,
-)
-from lowmem.supervisor.prepare import prepare
-from lowmem.supervisor.remembered import TrialPeak
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.order import SUPERVISOR_BYTES, format_size
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import Device
+    from collections.abc import Sequence
+
+    from lowmem.pipeline.job_plans import JobPlan
+    from lowmem.protocol.messages import PlannedRung
+    from lowmem.supervisor.remembered import TrialPeak
 
 # How a prediction is known, for the user.
 _SOURCES = {
@@ -41,119 +22,6 @@ _SOURCES = {
     "calibrated": "by trial runs",
     "remembered": "as in a former run",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlan:
-    """The plan of one job.
-
-    Attributes
-    ----------
-    rungs
-        Its ladder, largest settings first; empty where data are missing.
-    formula_bytes
-        What the job's formula alone says of each; None where it says nothing.
-    chosen
-        Index of the rung that a run would start with; None if none fits.
-    missing
-        Paths of what must be made first, and the job that makes each.
-    stop
-        A trial that was stopped at the budget: what would do is then not known.
-    """
-
-    job: str
-    device: str
-    ram_budget_bytes: int
-    rungs: tuple[PlannedRung, ...]
-    formula_bytes: tuple[int | None, ...]
-    chosen: int | None
-    missing: Mapping[str, str]
-    stop: TrialPeak | None = None
-
-    @property
-    def smallest_budget_bytes(self) -> int | None:
-        """The smallest budget in which any setting is tried; None if not known."""
-        is_told = self.chosen is not None or self.stop is None
-        return smallest_budget_bytes(self.rungs) if is_told else None
-
-    @property
-    def fits(self) -> bool:
-        """Whether a run would start, once nothing is missing."""
-        return bool(self.missing) or self.chosen is not None
-
-
-def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
-    """Ask for the plan of every job that was ordered; trial runs may be needed.
-
-    Of a single job also for those that a run would begin with, for want of their results.
-    """
-    adopt_orphans()
-    plans: list[JobPlan] = []
-    for order in orders.jobs:
-        device = chosen_device(order.device, uses_device=order.uses_device)
-        planned = ask.plan(plan_request(order, space, device))
-        if len(orders.jobs) == 1:
-            plans += _plans_of_needed(planned, order, orders, space)
-        plans.append(_plan(order, planned, device, space))
-    return plans
-
-
-def _plans_of_needed(
-    planned: Planned, order: JobOrder, orders: Orders, space: Workspace
-) -> Iterator[JobPlan]:
-    past = past_of(read_records(space.journal), is_brief=True)
-    for need in planned.missing:
-        if need.options is not None:
-            recipe = past.of(need.job).recipe
-            first = needed_order(need, order, orders, recipe, lambda: False)
-            device = chosen_device(first.device, uses_device=first.uses_device)
-            needed = ask.plan(plan_request(first, space, device))
-            yield _plan(first, needed, device, space)
-
-
-def refuse_if_nothing_is_planned(plans: Sequence[JobPlan]) -> None:
-    """Refuse a plan of jobs none of which could be looked at, as their run would be.
-
-    Raises
-    ------
-    MissingArtefactError
-        With the first thing that is missing.
-    """
-    first = plans[0].missing
-    if all(plan.missing for plan in plans):
-        path, job = next(iter(first.items()))
-        raise MissingArtefactError(path=Path(path), job=job)
-
-
-def _plan(
-    order: JobOrder, planned: Planned, device: Device, space: Workspace
-) -> JobPlan:
-    missing = {need.path: need.job for need in planned.missing}
-    rungs, chosen, stop = planned.rungs, None, None
-    if not missing:
-        bench = Bench(
-            space=space, clock=SystemClock(), device=device, is_over=lambda: False
-        )
-        records = list(read_records(space.journal))
-        prepared = prepare(
-            order,
-            planned,
-            bench,
-            records,
-            is_thorough=True,
-            say=lambda text: tell(f"{order.name}: {text}"),
-        )
-        rungs, chosen, stop = prepared.rungs, prepared.start, prepared.stop
-    return JobPlan(
-        job=order.name,
-        device=device,
-        ram_budget_bytes=order.ram_budget_bytes,
-        rungs=rungs,
-        formula_bytes=tuple(rung.ram_bytes for rung in planned.rungs),
-        chosen=chosen,
-        missing=missing,
-        stop=stop,
-    )
 
 
 def _total_bytes(rung: PlannedRung) -> int | None:
@@ -170,22 +38,17 @@ def json_from_plans(plans: Sequence[JobPlan]) -> str:
 
 
 def _as_json(plan: JobPlan) -> dict[str, object]:
+    start = None if plan.chosen is None else plan.rungs[plan.chosen]
     return {
         "job": plan.job,
         "device": plan.device,
         "ram_budget_bytes": plan.ram_budget_bytes,
         "fits": None if plan.missing else plan.fits,
         "missing": list(plan.missing),
-        "settings": (
-            plan.rungs[plan.chosen].settings if plan.chosen is not None else None
-        ),
-        "ram_peak_bytes": (
-            _total_bytes(plan.rungs[plan.chosen]) if plan.chosen is not None else None
-        ),
-        "vram_peak_bytes": (
-            plan.rungs[plan.chosen].vram_bytes if plan.chosen is not None else None
-        ),
-        "source": plan.rungs[plan.chosen].source if plan.chosen is not None else None,
+        "settings": start and start.settings,
+        "ram_peak_bytes": start and _total_bytes(start),
+        "vram_peak_bytes": start and start.vram_bytes,
+        "source": start and start.source,
         "smallest_ram_budget_bytes": plan.smallest_budget_bytes,
         "ladder": [
             {

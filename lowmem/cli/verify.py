@@ -12,8 +12,8 @@ from lowmem.base.units import format_bytes
 from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
-    from lowmem.cli.repair import Repair
-    from lowmem.integrity.findings import Finding, MirrorStanding, Verification
+    from lowmem.repair.apply import Repair
+    from lowmem.repair.findings import Finding, MirrorStanding, Verification
 
 _WIDTH = 100
 # Findings shown in text; the JSON has them all.

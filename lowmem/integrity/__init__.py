@@ -1,5 +1,5 @@
-"""Whether a workspace is as it was written: read everything, say what is damaged.
+"""Checksums of what is published: of files, and of the chunks of stores.
 
-Reads only, in bounded memory, without NumPy, Zarr or any job's code; what can be made
-good is made good by `lowmem.supervisor.mend`.
+Reads only, in bounded memory, without NumPy, Zarr or any job's code. Worker, planner and
+command line use it; `lowmem.repair` makes good what is damaged.
 """

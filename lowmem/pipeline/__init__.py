@@ -3,5 +3,6 @@
 - `orders`: texts and lowmem.toml become orders; `commands`: an order becomes a line again.
 - `compose`: the jobs of one command, those that they need, one that is made again.
 - `mirror`: what to keep elsewhere, and what to take back first.
+- `job_plans`: what each would need, and whether it fits.
 - `execute`: runs what was ordered, in the process that supervises.
 """

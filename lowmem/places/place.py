@@ -1,7 +1,7 @@
 """Which place this is, what ends a run or its files there, and what to type: pure.
 
 Covers places that tell what they are by their environment or files. Does not cover what
-the machine has; that is measured, see `lowmem.cli.doctor`. What a service says of itself
+the machine has; that is measured, see `lowmem.places.examination`. What a service says of itself
 cannot be measured from inside, and is marked as documented.
 """
 

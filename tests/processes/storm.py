@@ -23,7 +23,7 @@ import psutil
 
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
-from lowmem.integrity.scan import verify
+from lowmem.repair.check import verify
 from lowmem.report.read import read_report
 from tests.processes import pipeline
 

@@ -17,7 +17,7 @@ import zarr
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.manifest import FORMAT
 from lowmem.checkpoints.restore import restore
-from lowmem.integrity.scan import verify
+from lowmem.repair.check import verify
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import run
 

@@ -10,14 +10,13 @@ import pytest
 
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
-from lowmem.cli.repair import repair as repair_in
-from lowmem.integrity.scan import verify
+from lowmem.repair.apply import repair as repair_in
+from lowmem.repair.check import verify
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import (
     SQUARES,
     job_file,
     lowmem,
-    records,
     run,
     stop_after_commits,
 )
@@ -114,17 +113,6 @@ def test_what_cannot_be_made_again_is_left_and_told(tmp_path):
     assert ended.status == 65
     assert "not what was published" in document["not_repaired"][0]
     assert (space / "squares.txt").read_text() == "0 squares\n"
-
-
-def test_a_flipped_bit_of_the_journal_is_mended_without_a_trace(space):
-    told = records(space)
-    journal = space / ".lowmem" / "journal.jsonl"
-    content = journal.read_bytes()
-    flip(journal, len(content) // 2)
-    assert lowmem("status", space).status == 65
-    assert "one bit having been flipped" in repaired_here(space)[0]
-    assert records(space) == told
-    assert journal.read_bytes() == content
 
 
 @pytest.mark.parametrize("kind", ["JobBegun", "RunBegun", "CycleEnded", "JobEnded"])

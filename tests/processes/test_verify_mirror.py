@@ -11,10 +11,10 @@ import pytest
 from lowmem.base.journal import line_from_body
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
-from lowmem.cli.mirror_check import remembered_mirror, verify_with
-from lowmem.cli.repair import repair
 from lowmem.protocol.records import body_from_record
-from lowmem.supervisor import mirror_check
+from lowmem.repair import mirror_check
+from lowmem.repair.apply import repair
+from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from tests import mirrors
 from tests.processes.lowmem_runs import (
     COUNTING,

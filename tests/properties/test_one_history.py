@@ -11,10 +11,10 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.history.fold import history_of, past_of
 from lowmem.history.makers import makers_of, owned, owners_of
 from lowmem.history.past import Detail, setting_key
-from lowmem.integrity.journal import mended_journal
-from lowmem.integrity.lines import JournalLines, Piece
 from lowmem.mirror.places import told_by
 from lowmem.protocol.records import CycleEnded
+from lowmem.repair.journal_lines import JournalLines
+from lowmem.repair.journal_plan import repaired_journal
 from lowmem.report.status import statuses
 from lowmem.report.view import report_from_records
 from lowmem.supervisor.remembered import ceilings_of
@@ -109,19 +109,12 @@ def test_a_lost_line_of_a_commit_whose_checkpoint_is_there_is_put_where_it_count
         return
     place, job, _ = data.draw(st.sampled_from(lines))
     left = [record for n, record in enumerate(story.records) if n != place]
-    mended = mended_journal(_lines(left), {job: _manifests(story, job)}, published=())
-    again = past_of(mended.records)
+    lines = JournalLines(records=tuple(left))
+    repaired = repaired_journal(lines, {job: _manifests(story, job)}, published=())
+    again = past_of(repaired.records)
     assert again.of(job).committed == past.of(job).committed
     assert _items(again, job) == _items(past, job)
     assert again.done == past.done
-
-
-def _lines(records) -> JournalLines:
-    pieces = (
-        Piece(first_line=n, last_line=n, records=(record,))
-        for n, record in enumerate(records, start=1)
-    )
-    return JournalLines(pieces=tuple(pieces))
 
 
 def _manifests(story: Story, job: str) -> list[Manifest]:

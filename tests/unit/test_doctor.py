@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lowmem.cli.doctor import examine
+from lowmem.places.examination import examine
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

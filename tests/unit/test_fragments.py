@@ -6,7 +6,7 @@ import os
 import shutil
 
 from lowmem.base.workspace import Workspace
-from lowmem.integrity.scan import verify
+from lowmem.repair.check import verify
 from lowmem.supervisor.fragments import remove_fragments
 from tests import mirrors
 

@@ -17,9 +17,9 @@ from lowmem.checkpoints.manifest import (
     bytes_from_manifest,
     manifest_from_bytes,
 )
-from lowmem.integrity.lines import read_lines
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.short_form import job
+from lowmem.repair.journal_lines import read_lines
 from lowmem.supervisor.lock import WorkspaceLock, is_held
 from tests.driver import drive
 

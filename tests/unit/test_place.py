@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from dataclasses import asdict
 
 import pytest
 
 from lowmem.base.units import bytes_from_size, seconds_from_duration
-from lowmem.cli import doctor
+from lowmem.cli.doctor import text_from_examination
+from lowmem.places.examination import examine
 from lowmem.places.place import Place, Surroundings, place_of
 from lowmem.places.surroundings import look_around
 from lowmem.places.time_left import TimeLeft
@@ -166,13 +168,13 @@ def test_doctor_shows_the_place_its_limits_and_what_to_type(tmp_path, monkeypatc
     for name, value in COLAB.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
-    found = doctor.examine(tmp_path)
-    text = doctor.as_text(found)
+    found = examine(tmp_path)
+    text = text_from_examination(found)
     assert "place          Colab, CPU runtime" in text
     assert "at most 12 hours" in text
     assert "(documented, not measured)" in text
     assert "--mirror /content/drive/MyDrive/lowmem" in text
-    document = json.loads(json.dumps(doctor.as_json(found)))
+    document = json.loads(json.dumps(asdict(found)))
     assert document["place"]["kind"] == "colab"
     assert document["place"]["limits"][0]["source"] == "documented"
     assert document["problems"] == list(found.problems)

@@ -1,4 +1,4 @@
-"""`lowmem verify --repair`: mend what can be mended, in one lock, and look again."""
+"""Repair what can be repaired, in one lock, and look again."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import LowmemError, ReportedError, StoppedError
 from lowmem.base.placing import finish_placing
-from lowmem.cli.again import make_again, recorded_results
-from lowmem.cli.mirror_check import (
+from lowmem.pipeline.execute import open_session
+from lowmem.pipeline.mirror import lines_of
+from lowmem.pipeline.orders import RunOptions
+from lowmem.repair.check import verify
+from lowmem.repair.findings import MirrorStanding
+from lowmem.repair.mirror_check import (
     inspected_with,
     restore_checkpoints,
     restore_results,
     tidied,
     told_with,
 )
-from lowmem.history.fold import past_of
-from lowmem.integrity.findings import MirrorStanding
-from lowmem.integrity.lines import read_lines
-from lowmem.integrity.making import makings
-from lowmem.integrity.scan import verify
-from lowmem.pipeline.execute import open_session
-from lowmem.pipeline.mirror import lines_of
-from lowmem.pipeline.orders import RunOptions
+from lowmem.repair.progress import read_past, recorded_results, repair_progress
+from lowmem.repair.recompute import recompute
+from lowmem.repair.recompute_plan import recomputations
 from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.mend import mend, mend_flipped_lines
 from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.integrity.findings import Finding, Verification
+    from lowmem.repair.findings import Finding, Verification
     from lowmem.supervisor.run import Session
 
 
@@ -42,7 +40,7 @@ class Repair:
     Attributes
     ----------
     done
-        In words, what was mended and what is lost.
+        In words, what was repaired and what is lost.
     failed
         In words, what could not be.
     """
@@ -52,7 +50,7 @@ class Repair:
 
 
 def repair(space: Workspace, mirror: str | None = None) -> tuple[Verification, Repair]:
-    """Mend a workspace; return what is left to be found, and what was done.
+    """Repair a workspace; return what is left to be found, and what was done.
 
     Parameters
     ----------
@@ -76,15 +74,14 @@ def repair(space: Workspace, mirror: str | None = None) -> tuple[Verification, R
     told = Repair()
     with WorkspaceLock(space, clock) as lock:
         finish_placing(space.recovering, space.root)
-        told.done += mend_flipped_lines(space)
         problem = "" if mirror is None else _restore(space, mirror, told)
         found = verify(space)
-        told.done += mend(space, found.findings, now=timestamp(clock.now()))
+        told.done += repair_progress(space, found.findings, now=timestamp(clock.now()))
         # A list of checksums that is there again may tell more.
         damaged = [f for f in verify(space).findings if f.remedy == "recompute"]
         if damaged:
             with open_session(space, lock, RunOptions()) as session:
-                _make_all_again(session, damaged, told)
+                _recompute_all(session, damaged, told)
         left = verify(space)
         if mirror is not None:
             left = _with_mirror(space, mirror, left, problem, told)
@@ -99,9 +96,7 @@ def _restore(space: Workspace, mirror: str, told: Repair) -> str:
         if answer.is_changed:
             told.done += lines_of(answer, mirror)
         told.done += restore_checkpoints(space, mirror)
-        findings = verify(space).findings
-        recorded = {f.job: recorded_results(space, f.job) for f in findings if f.job}
-        told.done += restore_results(space, mirror, findings, recorded)
+        told.done += restore_results(space, mirror)
     except ReportedError as error:
         return str(error)
     return ""
@@ -125,19 +120,19 @@ def _with_mirror(
     return told_with(left, space, mirror, rest)
 
 
-def _make_all_again(session: Session, damaged: list[Finding], told: Repair) -> None:
+def _recompute_all(session: Session, damaged: list[Finding], told: Repair) -> None:
     space = session.space
-    past = past_of(read_lines(space.journal).records)
+    past = read_past(space)
     recorded = {job: recorded_results(space, job) for job in past.jobs}
-    for making in makings(damaged, past, recorded, adds_to_others(space)):
+    for wanted in recomputations(damaged, past, recorded, adds_to_others(space)):
         try:
-            make_again(session, making)
+            recompute(session, wanted)
         except StoppedError:
             raise
         except LowmemError as error:
             told.failed.append(str(error))
             continue
         told.done += [
-            f"{making.job}: made {path} again, equal to the bit"
-            for path in making.files
+            f"{wanted.job}: made {path} again, equal to the bit"
+            for path in wanted.files
         ]

@@ -18,13 +18,14 @@ from lowmem.checkpoints.generations import (
     generations,
 )
 from lowmem.checkpoints.manifest import MANIFEST
+from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
-from lowmem.integrity.findings import Finding, Tally, Verification
-from lowmem.integrity.foreign import foreign_problem
-from lowmem.integrity.journal import lost_measurements
-from lowmem.integrity.lines import read_lines
+from lowmem.protocol.recipe import recipe_changes
+from lowmem.repair.findings import Finding, Tally, Verification
+from lowmem.repair.journal_lines import read_lines
+from lowmem.repair.journal_plan import lost_measurements, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from lowmem.checkpoints.manifest import FileEntry, Manifest
     from lowmem.history.past import JobPast
     from lowmem.integrity.chunks import Layout, Sums
-    from lowmem.integrity.findings import Kind, Remedy
-    from lowmem.integrity.lines import JournalLines
+    from lowmem.repair.findings import Kind, Remedy
+    from lowmem.repair.journal_lines import JournalLines
 
 _ALTERED = "was altered: its SHA-256 is not that recorded when it was published"
 _BAD_CRC = "was altered: its CRC-32C is not that of its bytes"
@@ -84,17 +85,10 @@ class _Scan:
         """Check every line of the journal."""
         lines = read_lines(self.space.journal)
         self.tally.journal_lines = lines.n_lines
-        for piece in lines.damaged:
-            number = f"line {piece.first_line}"
-            if piece.last_line > piece.first_line:
-                number = f"lines {piece.first_line} to {piece.last_line}"
-            how = "one bit was flipped" if piece.is_restored else "what it held is lost"
-            self._find(
-                "journal",
-                self.space.journal,
-                f"{number} {piece.problem}: {how}",
-                remedy="mend",
-            )
+        for numbers in lines.damaged:
+            do, was = ("does", "it") if len(numbers) == 1 else ("do", "they")
+            problem = f"{words_of(numbers)} {do} not match the CRC-32: what {was} held is lost"
+            self._find("journal", self.space.journal, problem, remedy="mend")
         if lines.is_torn:
             self.notes.append(
                 "the journal ends in half a line, as a crash leaves it: it never counted"
@@ -150,7 +144,7 @@ class _Scan:
                 path = generation_path(folder, n) / name
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
         for n, manifest in list(whole.items()):
-            problem = foreign_problem(manifest, past)
+            problem = _foreign_problem(manifest, past)
             if problem:
                 path = generation_path(folder, n) / MANIFEST
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
@@ -301,6 +295,24 @@ def _examined(path: Path) -> Examined:
         return examine(path)
     except StorageError as error:
         return Examined(manifest=None, problems={MANIFEST: _unreadable(error)})
+
+
+def _foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
+    """Return why a checkpoint is not of this job's last run; empty if nothing says so.
+
+    Each is whole by itself, so checksums do not tell that one was put in another's place.
+    A run is known by its options, and once it is done by the checksum of its results.
+    """
+    if past is None or past.begun is None:
+        return ""
+    ended = past.ended
+    if recipe_changes(manifest.recipe, past.begun.recipe):
+        return "has other options than the journal tells of: it is of another run"
+    if ended is None or not ended.results_sha256 or not manifest.results:
+        return ""
+    if digest_of_entries(manifest.results) == ended.results_sha256:
+        return ""
+    return "lists other results than the journal tells of: it is of another run"
 
 
 def _sums(path: Path) -> tuple[Sums | None, str]:

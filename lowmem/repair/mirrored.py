@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowmem.history.makers import owned
-from lowmem.integrity.findings import Finding, JobDurable, MirrorStanding
 from lowmem.protocol.inspecting import Inspected
+from lowmem.repair.findings import Finding, JobDurable, MirrorStanding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem.history.past import JobPast
-    from lowmem.integrity.findings import Verification
     from lowmem.protocol.inspecting import HeldGeneration
+    from lowmem.repair.findings import Verification
 
 _JOURNAL = ".lowmem/journal.jsonl"
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lowmem.checkpoints.manifest import Manifest
-    from lowmem.integrity.lines import JournalLines
     from lowmem.protocol.records import AnyRecord
+    from lowmem.repair.journal_lines import JournalLines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
+class RepairedJournal:
     """What a damaged journal is replaced by.
 
     Attributes
@@ -33,12 +33,12 @@ class Mended:
     notes: tuple[str, ...]
 
 
-def mended_journal(
+def repaired_journal(
     lines: JournalLines,
     manifests: Mapping[str, Sequence[Manifest]],
     *,
     published: Collection[str],
-) -> Mended:
+) -> RepairedJournal:
     """Return the journal without its damage.
 
     Parameters
@@ -49,7 +49,10 @@ def mended_journal(
     published
         Jobs whose results are all in their places.
     """
-    notes = [_note(piece.first_line, piece.is_restored) for piece in lines.damaged]
+    notes = [
+        f"journal: {words_of(numbers)} taken out, since what was held cannot be told"
+        for numbers in lines.damaged
+    ]
     records = list(lines.records)
     for job, own in manifests.items():
         if own:
@@ -58,7 +61,7 @@ def mended_journal(
     for job, past in past_of(records).jobs.items():
         if past.missing_cycles:
             notes.append(lost_measurements(job, past.missing_cycles))
-    return Mended(records=tuple(records), notes=tuple(notes))
+    return RepairedJournal(records=tuple(records), notes=tuple(notes))
 
 
 def lost_measurements(job: str, cycles: Collection[int]) -> str:
@@ -67,10 +70,10 @@ def lost_measurements(job: str, cycles: Collection[int]) -> str:
     return f"journal: what {job} measured in cycle {listed} is lost; its work is not"
 
 
-def _note(line: int, is_restored: bool) -> str:  # noqa: FBT001 - private, two places
-    if is_restored:
-        return f"journal: line {line} as it was, one bit having been flipped"
-    return f"journal: line {line} taken out, since what it held cannot be told"
+def words_of(numbers: range) -> str:
+    """Return the numbers of consecutive lines in words."""
+    first, last = numbers[0], numbers[-1]
+    return f"line {first}" if first == last else f"lines {first} to {last}"
 
 
 def _with_job(
