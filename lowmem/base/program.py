@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import select
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.child import Owned, started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from lowmem.base.child import Exit
 
 
 class Program(Owned):
@@ -49,9 +54,24 @@ class Program(Owned):
             hears_stops=True,
         )
         super().__init__(process, has_group=is_grouped)
+        # Until it was the program it was this process, whose mark the kernel keeps as its.
+        self._mark_before_bytes = _own_mark_bytes()
+
+    def wait(self) -> Exit:  # type: ignore[explicit-override]
+        """Wait for its end, reap it, and return how it ended; its peak 0 if unknown."""
+        exited = super().wait()
+        is_its_own = exited.peak_bytes > self._mark_before_bytes
+        return exited if is_its_own else replace(exited, peak_bytes=0)
 
     def await_end(self, timeout_s: float | None) -> bool:
         """Return whether it has ended, waiting at most ``timeout_s``."""
         if self._exit is not None:
             return True
         return bool(select.select([self._pidfd], [], [], timeout_s)[0])
+
+
+def _own_mark_bytes() -> int:
+    """Return the kernel's high-water mark of this process's resident memory."""
+    status = Path("/proc/self/status").read_bytes()
+    found = re.search(rb"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
