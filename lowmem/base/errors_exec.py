@@ -36,9 +36,10 @@ class MissingProgramError(LowmemError, FileNotFoundError):
 class NoJobError(UsageError):
     """Raised when a file that is to be run as a job holds none."""
 
-    def __init__(self, *, path: Path) -> None:
+    def __init__(self, *, path: Path, has_run: bool = False) -> None:
+        how = "" if has_run else "; it was not run"
         super().__init__(
-            f"{path} holds no job, expected a function decorated with @lowmem.job(...), or "
-            f"a lowmem.Job; it was not run. `lowmem exec -- python {path}` runs it as it is, "
-            "under the budget."
+            f"{path} defines 0 jobs, expected one function decorated with "
+            f"@lowmem.job(...), or one lowmem.Job{how}. `lowmem exec -- python {path}` runs "
+            "a program as it is, under the budget."
         )
