@@ -66,7 +66,62 @@ class Exit:
     peak_bytes: int
 
 
-class Child:
+class Owned:
+    """A process that was started here: signalled, killed and reaped by nobody else.
+
+    Attributes
+    ----------
+    pid
+        Its own until it is reaped.
+    """
+
+    def __init__(self, process: Process, *, has_group: bool) -> None:
+        self._process = process
+        self._has_group = has_group
+        self._exit: Exit | None = None
+        self.pid = process.pid
+        # Readable once it has ended, even while a child of its keeps a pipe.
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has gone."""
+        if self._exit is None:
+            signal_all([self.pid], number)
+
+    def has_exited(self) -> bool:
+        """Return whether it has ended, without waiting and without reaping."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return (
+            self._exit is not None or os.waitid(os.P_PID, self.pid, options) is not None
+        )
+
+    def kill(self) -> None:
+        """Kill it, and its group where it has one; it is reaped by `wait`."""
+        if self._exit is None:
+            kill = os.killpg if self._has_group else os.kill
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> Exit:
+        """Wait for its end, reap it, and return how it ended."""
+        if self._exit is None:
+            self._before_waiting()
+            _, status, usage = os.wait4(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            # Reaped here, for its resource usage: Popen must not wait for it again.
+            self._process.returncode = code
+            self._exit = Exit(status=code, peak_bytes=usage.ru_maxrss * 1024)
+            self._close()
+        return self._exit
+
+    def _before_waiting(self) -> None:
+        """Do what lets it end."""
+
+    def _close(self) -> None:
+        os.close(self._pidfd)
+
+
+class Child(Owned):
     """One module that runs beside this process; owns it and both pipes.
 
     A context manager: at its end the process is killed and reaped.
@@ -107,14 +162,12 @@ class Child:
         longest_bytes: int = LONGEST_BYTES,
     ) -> None:
         self._lines = Lines(longest_bytes)
-        self._exit: Exit | None = None
-        self._is_apart = is_apart
         self.is_open = True
         with _opened(output) as stream:
             self._answers, its_end = os.pipe()
             words = ["-m", module, its_end, os.getpid(), *arguments]
             try:
-                self._process = started(
+                process = started(
                     [sys.executable, *map(str, words)],
                     stdin=PIPE,
                     stdout=stream,
@@ -128,11 +181,9 @@ class Child:
                 raise
             finally:
                 os.close(its_end)
-        self.pid = self._process.pid
-        # Readable once it has ended, even while a child of its keeps the pipe.
-        self._pidfd = os.pidfd_open(self.pid)
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        self._orders = self._process.stdin
+        super().__init__(process, has_group=is_apart)
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        self._orders = process.stdin
         os.set_blocking(self._orders.fileno(), False)
 
     def __enter__(self) -> Self:
@@ -197,37 +248,6 @@ class Child:
         """What has arrived of a line that has not ended."""
         return self._lines.rest
 
-    def signal(self, number: int) -> None:
-        """Send it a signal; nothing happens if it has gone."""
-        if self._exit is None:
-            signal_all([self.pid], number)
-
-    def has_exited(self) -> bool:
-        """Return whether it has ended, without waiting and without reaping."""
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return (
-            self._exit is not None or os.waitid(os.P_PID, self.pid, options) is not None
-        )
-
-    def kill(self) -> None:
-        """Kill it, and its group where it has one; it is reaped by `wait`."""
-        if self._exit is None:
-            kill = os.killpg if self._is_apart else os.kill
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                kill(self.pid, signal.SIGKILL)
-
-    def wait(self) -> Exit:
-        """Wait for its end, reap it, and return how it ended."""
-        if self._exit is None:
-            self._orders.close()
-            _, status, usage = os.wait4(self.pid, 0)
-            code = os.waitstatus_to_exitcode(status)
-            # Reaped here, for its resource usage: Popen must not wait for it again.
-            self._process.returncode = code
-            self._exit = Exit(status=code, peak_bytes=usage.ru_maxrss * 1024)
-            self._close()
-        return self._exit
-
     def end(self) -> None:
         """Kill and reap it, unless it hangs in the kernel."""
         if self._orders.closed:
@@ -241,11 +261,14 @@ class Child:
         else:
             self._close()
 
-    def _close(self) -> None:
+    def _before_waiting(self) -> None:  # type: ignore[explicit-override]
+        self._orders.close()
+
+    def _close(self) -> None:  # type: ignore[explicit-override]
         self.is_open = False
         self._orders.close()
         os.close(self._answers)
-        os.close(self._pidfd)
+        super()._close()
 
 
 @contextlib.contextmanager
@@ -264,20 +287,25 @@ def _opened(output: Path | int) -> Iterator[int]:
 def started(
     line: Sequence[str],
     *,
-    stdin: int = NOTHING,
-    stdout: int = NOTHING,
-    stderr: int = NOTHING,
+    stdin: int | None = NOTHING,
+    stdout: int | None = NOTHING,
+    stderr: int | None = NOTHING,
     pass_fds: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
     is_apart: bool = False,
+    is_grouped: bool = False,
     hears_stops: bool = False,
 ) -> Process:
     """Start a program.
 
     Parameters
     ----------
+    stdin, stdout, stderr
+        This process's own where None.
     is_apart
         Whether it has a session of its own.
+    is_grouped
+        Whether it has a process group of its own, in this session.
     hears_stops
         Whether it is to act upon signals to stop; else they are withheld from it.
     """
@@ -291,6 +319,7 @@ def started(
             pass_fds=pass_fds,
             env=environment,
             start_new_session=is_apart,
+            process_group=0 if is_grouped else None,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ def tell(text: str) -> None:
     with unless_gone():
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def paragraph(text: str) -> str:
+    """Return what lowmem says of itself, as one paragraph."""
+    words = without_controls(" ".join(text.split()))
+    return textwrap.fill(
+        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def without_controls(text: str) -> str:

@@ -169,3 +169,11 @@ class Workspace:
     def stacks(self, job: str) -> Path:
         """Return the file into which a worker writes every thread's stack."""
         return self.job(job) / "stacks.txt"
+
+    def state(self, job: str) -> Path:
+        """Return the folder in which a command keeps what it goes on from."""
+        return self.job(job) / "state"
+
+    def desk(self, job: str) -> Path:
+        """Return the folder of the files by which a command and lowmem speak."""
+        return self.job(job) / "desk"

@@ -1,10 +1,6 @@
-"""Commit a checkpoint: after this returns, it survives a crash of the machine.
+"""Commit a checkpoint of a job: after this returns, it survives a crash of the machine.
 
-Order matters. Everything is written into a temporary folder and forced to the disk;
-the manifest, which lists sizes and checksums, comes last; the files are read back; then
-one rename makes the folder a generation, and the parent folder is forced to the disk.
-A crash at any point leaves either the whole generation or a temporary folder that the
-next start deletes.
+How a generation is made is `making`; here is what a job keeps in it, its arrays.
 """
 
 from __future__ import annotations
@@ -13,27 +9,12 @@ import os
 import zipfile
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from lowmem.base.errors import StorageError
-from lowmem.base.files import (
-    make_folder,
-    remove,
-    rename,
-    storage_errors,
-    sync_file,
-    write_file,
-)
-from lowmem.checkpoints.generations import generation_path, generations
-from lowmem.checkpoints.manifest import (
-    ARRAYS,
-    MANIFEST,
-    Manifest,
-    bytes_from_manifest,
-    refuse_unfaithful,
-)
-from lowmem.checkpoints.retention import expired_generations
+from lowmem.base.files import remove, storage_errors, sync_file
+from lowmem.checkpoints.making import make_generation
+from lowmem.checkpoints.manifest import ARRAYS, Manifest, refuse_unfaithful
 from lowmem.checkpoints.sums import entry_of_file
 
 if TYPE_CHECKING:
@@ -75,32 +56,11 @@ def commit(
     state, two to four fsyncs.
     """
     refuse_unfaithful(manifest)
-    temporary = folder / "tmp"
-    remove(temporary)
-    make_folder(temporary)
-    try:
-        files = _write_arrays(temporary / ARRAYS, arrays)
-        whole = msgspec.structs.replace(manifest, files=files)
-        content = bytes_from_manifest(whole)
-        write_file(temporary / MANIFEST, content)
-        _read_back(temporary, content)
-        final = generation_path(folder, manifest.generation)
-        remove(final)
-        rename(temporary, final)
-    except BaseException:
-        _discard(temporary)
-        raise
-    for generation in expired_generations(generations(folder)):
-        remove(generation_path(folder, generation))
-    return final
 
+    def write(temporary: Path) -> dict[str, FileEntry]:
+        return _write_arrays(temporary / ARRAYS, arrays)
 
-def _discard(temporary: Path) -> None:
-    """Delete what a failed commit left, so that a full disk gets its space back."""
-    try:
-        remove(temporary)
-    except StorageError:
-        return  # The next commit deletes it; the first failure is the one to report.
+    return make_generation(folder, manifest, write, _check_arrays)
 
 
 def _write_arrays(
@@ -127,16 +87,12 @@ def _write_arrays(
     return {ARRAYS: entry_of_file(path)}
 
 
-def _read_back(folder: Path, manifest: bytes) -> None:
-    """Refuse a checkpoint that reads otherwise than it was written.
+def _check_arrays(folder: Path) -> None:
+    """Refuse arrays that read otherwise than they were written.
 
-    The arrays are held against the checksums of their writing, within the archive:
-    those in the manifest were themselves taken of what lies on the disk.
+    They are held against the checksums of their writing, within the archive: those in
+    the manifest were themselves taken of what lies on the disk.
     """
-    path = folder / MANIFEST
-    with storage_errors(path):
-        if path.read_bytes() != manifest:
-            raise StorageError(path=path, problem="reads back damaged")
     path = folder / ARRAYS
     if not path.exists():
         return

@@ -9,7 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem.base.files import storage_errors
+from lowmem.base.errors import CorruptFileError
+from lowmem.base.files import make_folder, remove, storage_errors
 from lowmem.checkpoints.manifest import MANIFEST, manifest_from_bytes, refuse_newer
 
 if TYPE_CHECKING:
@@ -59,6 +60,55 @@ def read_manifest(path: Path) -> Manifest | None:
     """
     found = examine(path)
     return None if found.problems else found.manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """The newest generation that is whole.
+
+    Attributes
+    ----------
+    damaged
+        Newer ones that were not, newest first; they are gone.
+    """
+
+    path: Path
+    manifest: Manifest
+    damaged: tuple[str, ...]
+
+
+def newest_whole(folder: Path) -> Newest | None:
+    """Return the newest generation that verifies; None if there is none at all.
+
+    Damaged newer generations are deleted once an older one has verified, so that the
+    next commit may take their number.
+
+    Raises
+    ------
+    CorruptFileError
+        If there are generations and none verifies. They are left for inspection:
+        beginning anew without a word would hide the loss, and their higher numbers
+        would make retention delete the new ones.
+    NewerFormatError
+        If a newer lowmem wrote one of them.
+    """
+    make_folder(folder)
+    remove(folder / "tmp")
+    damaged: list[str] = []
+    for generation in reversed(generations(folder)):
+        path = generation_path(folder, generation)
+        manifest = read_manifest(path)
+        if manifest is not None:
+            for name in damaged:
+                remove(folder / name)
+            return Newest(path=path, manifest=manifest, damaged=tuple(damaged))
+        damaged.append(path.name)
+    if damaged:
+        raise CorruptFileError(
+            path=folder,
+            problem=f"holds no checkpoint that is whole ({', '.join(damaged)})",
+        )
+    return None
 
 
 def examine(path: Path) -> Examined:

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.base.errors import CorruptFileError
-from lowmem.base.files import make_folder, remove
-from lowmem.checkpoints.generations import (
-    generation_path,
-    generations,
-    read_manifest,
-)
+from lowmem.checkpoints.generations import newest_whole
 from lowmem.checkpoints.manifest import ARRAYS
 
 if TYPE_CHECKING:
@@ -46,37 +40,19 @@ class Restored:
 def restore(folder: Path) -> Restored | None:
     """Return the newest generation that verifies; None if there is none at all.
 
-    Damaged newer generations are deleted once an older one has verified, so that the
-    next commit may take their number.
-
     Raises
     ------
-    CorruptFileError
-        If there are generations and none verifies. They are left for inspection:
-        beginning anew without a word would hide the loss, and their higher numbers
-        would make retention delete the new ones.
-    NewerFormatError
-        If a newer lowmem wrote one of them.
+    LowmemError
+        See `lowmem.checkpoints.generations.newest_whole`.
     """
-    make_folder(folder)
-    remove(folder / "tmp")
-    damaged: list[str] = []
-    for generation in reversed(generations(folder)):
-        path = generation_path(folder, generation)
-        manifest = read_manifest(path)
-        if manifest is not None:
-            for name in damaged:
-                remove(folder / name)
-            return Restored(
-                manifest=manifest, arrays=open_arrays(path), damaged=tuple(damaged)
-            )
-        damaged.append(path.name)
-    if damaged:
-        raise CorruptFileError(
-            path=folder,
-            problem=f"holds no checkpoint that is whole ({', '.join(damaged)})",
-        )
-    return None
+    newest = newest_whole(folder)
+    if newest is None:
+        return None
+    return Restored(
+        manifest=newest.manifest,
+        arrays=open_arrays(newest.path),
+        damaged=newest.damaged,
+    )
 
 
 def open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:

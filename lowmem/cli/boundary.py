@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
-import textwrap
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
-from lowmem.base.stderr import tell, without_controls
+from lowmem.base.stderr import paragraph, tell
 from lowmem.supervisor.signals import handle_stops
 
 
@@ -72,8 +71,4 @@ def _tell(error: LowmemError) -> int:
 
 def print_paragraph(text: str) -> None:
     """Print what the user is told, on stderr."""
-    words = without_controls(" ".join(text.split()))
-    paragraph = textwrap.fill(
-        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
-    )
-    tell(paragraph)
+    tell(paragraph(text))

@@ -13,14 +13,13 @@ import typer
 import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.inside import refuse_foreign
 from lowmem.base.stderr import without_controls
-from lowmem.base.workspace import Workspace
-from lowmem.cli import data
+from lowmem.cli import data, exec_line
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.doctor import text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
 from lowmem.cli.plan import json_from_plans, text_from_plans
+from lowmem.cli.spaces import existing_space, own_space
 from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
@@ -168,7 +167,7 @@ def run_command(
     if show_help:
         print(job_help(context, job))
         return
-    space = _own(workspace)
+    space = own_space(workspace)
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -209,7 +208,7 @@ def plan_command(
     if show_help:
         print(job_help(context, job))
         return
-    space = _own(workspace)
+    space = own_space(workspace)
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -239,7 +238,7 @@ def status_command(
     as_option: WorkspaceAsOption = None,
 ) -> None:
     """Say where each job stands."""
-    space = _existing(as_option or workspace)
+    space = existing_space(as_option or workspace)
     report = read_report(space, is_live=is_held(space))
     print(
         json_from_statuses(report)
@@ -261,7 +260,7 @@ def report_command(
     as_option: WorkspaceAsOption = None,
 ) -> None:
     """Show the memory of each cycle, what happened, and the results."""
-    space = _existing(as_option or workspace)
+    space = existing_space(as_option or workspace)
     if html is not None and as_json:
         raise UsageError("--html and --json are given, expected one of them.")
     if html is not None:
@@ -296,7 +295,7 @@ def verify_command(
     as_option: WorkspaceAsOption = None,
 ) -> None:
     """Check every checksum, here and in the mirror."""
-    space = _existing(as_option or workspace)
+    space = existing_space(as_option or workspace)
     refuse_if_held(space)
     url = mirror or remembered_mirror(space)
     found, told = repair(space, url) if mend else (verify_with(space, url), Repair())
@@ -304,44 +303,6 @@ def verify_command(
     print(without_controls(as_text(found, told)))
     if not found.is_whole:
         raise damage_error(found)
-
-
-def _own(workspace: str) -> Workspace:
-    """Return a workspace that is the user's, and may be made."""
-    space = _folder(workspace)
-    refuse_foreign(space)
-    return space
-
-
-def _folder(workspace: str) -> Workspace:
-    """Return a workspace that may be made.
-
-    Raises
-    ------
-    UsageError
-        If a file has its place, or that of a folder above it.
-    """
-    space = Workspace.at(workspace)
-    nearest = next(p for p in (space.root, *space.root.parents) if p.exists())
-    if not nearest.is_dir():
-        where = "is" if nearest == space.root else f"would lie in {nearest},"
-        which = "" if nearest == space.root else "which is "
-        raise UsageError(
-            f"workspace {space.root} {where} {which}a file, expected a folder, which may "
-            "be new: --workspace DIR."
-        )
-    return space
-
-
-def _existing(workspace: str) -> Workspace:
-    space = _folder(workspace)
-    if not space.root.is_dir():
-        raise UsageError(
-            f"workspace {space.root} is not there, expected a folder that `lowmem run` "
-            "made."
-        )
-    refuse_foreign(space)
-    return space
 
 
 @app.command(name="jobs")
@@ -362,6 +323,7 @@ def doctor_command(
         print(text_from_examination(found))
 
 
+exec_line.add_to(app)
 app.add_typer(data.app, name="data")
 
 

@@ -60,7 +60,7 @@ def _typed(begun: JobBegun | None) -> tuple[str, ...]:
 
     Of a job that another one needed, lowmem 0.1.0 recorded words that nobody can type.
     """
-    is_told = begun is not None and begun.command[:1] == ("run",)
+    is_told = begun is not None and begun.command[:1] in (("run",), ("exec",))
     return begun.command if begun is not None and is_told else ()
 
 

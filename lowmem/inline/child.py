@@ -65,7 +65,13 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     is_refused: bool
 
 
-Outcome = Returned | Unreturnable | Raised
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The function ended the program, by ``sys.exit``; ``code`` is as it gave it."""
+
+    code: int | str | None
+
+
+Outcome = Returned | Unreturnable | Raised | Exited
 
 _decoder: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 
@@ -132,6 +138,10 @@ def _outcome(call: Callable[[], object], folder: Path) -> Outcome:
         return Returned(value=encode(call(), folder))
     except ReturnValueError as error:
         return Unreturnable(place=error.place, found=error.found)
+    except SystemExit as error:
+        code = error.code
+        is_plain = code is None or isinstance(code, int | str)
+        return Exited(code=code if is_plain else str(code))
     except BaseException as error:  # noqa: BLE001 - the process's boundary
         return _raised(error)
 

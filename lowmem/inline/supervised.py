@@ -37,6 +37,7 @@ from lowmem.base.units import (
 )
 from lowmem.inline.child import (
     STACKS,
+    Exited,
     Raised,
     Returned,
     Unreturnable,
@@ -89,6 +90,8 @@ def supervised(
         By a call that took too long.
     FunctionError
         By a call whose function raised; `kind` and `traceback` say what.
+    SystemExit
+        By a call whose function called `sys.exit`, with the same code.
     ReturnValueError
         By a call that returns something other than None, booleans, numbers, text,
         bytes, NumPy arrays and scalars, and lists, tuples and dictionaries of these.
@@ -218,6 +221,9 @@ def _result(folder: Path, terms: Terms) -> object:
             raise ReturnValueError(place=place, found=found)
         case Raised() as raised:
             raise _error(raised, terms)
+        case Exited(code=code):
+            # What the function asked for is the end of the program, which is the caller.
+            raise SystemExit(code)
 
 
 def _error(raised: Raised, terms: Terms) -> BudgetExceededError | FunctionError:

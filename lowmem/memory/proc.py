@@ -89,6 +89,28 @@ def has_stopped(pid: int) -> bool:
     return True
 
 
+def command_of(pid: int) -> str:
+    """Return the words that a process was started with, or what it calls itself.
+
+    Empty once it has gone.
+    """
+    folder = PROC / str(pid)
+    with contextlib.suppress(OSError):
+        words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        told = b" ".join(words) or (folder / "comm").read_bytes().strip()
+        return told.decode(errors="replace")
+    return ""
+
+
+def catches(pid: int, number: int) -> bool:
+    """Return whether a process handles a signal; False once it has gone."""
+    try:
+        status = (PROC / str(pid) / "status").read_bytes()
+    except OSError:
+        return False
+    return bool(int(_word(status, b"\nSigCgt:") or b"0", 16) >> (number - 1) & 1)
+
+
 @dataclass(slots=True)
 class StatusFile:
     """The status of one process; it stays true even if the process's id is reused.

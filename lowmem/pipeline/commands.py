@@ -71,6 +71,8 @@ def typed_value(words: Sequence[str], name: str) -> str | None:
     """
     flag = flag_of(name)
     for n, word in enumerate(words):
+        if word == "--":
+            return None  # What follows is a command's own.
         if word == flag:
             return words[n + 1] if n + 1 < len(words) else None
         if word.startswith(f"{flag}="):

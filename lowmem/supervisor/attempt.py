@@ -34,11 +34,13 @@ from lowmem.supervisor.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lowmem.memory.watch import Look
     from lowmem.protocol.messages import Answer, Run
     from lowmem.supervisor.device import JobDevice
     from lowmem.supervisor.instruments import Instruments
+    from lowmem.supervisor.watched import Worker
 
 # seconds between two looks at the mirror: each costs 0.2 ms.
 _POLL_INTERVAL_S = 0.25
@@ -90,16 +92,7 @@ class Attempt:
         kills_before = oom_kills()
         log = tools.space.log(request.job)
         log_began = log.stat().st_size if log.exists() else 0
-        worker = WorkerProcess(
-            request,
-            environment=worker_environment(
-                request.device,
-                vram_budget_bytes=request.vram_budget_bytes,
-                vram_total_bytes=self.device.total_bytes,
-            ),
-            log=log,
-            inherited_fds=(tools.lock_descriptor,),
-        )
+        worker = self._start(log)
         self._watched = Watched(
             worker=worker,
             watch=Watch(tree=tools.tree, budget=self.policy.budget, clock=tools.clock),
@@ -125,6 +118,20 @@ class Attempt:
         if not isinstance(ending, Finished | Left):
             self._ledger.cut(exited.peak_bytes)
         return ending, self._watched.course
+
+    def _start(self, log: Path) -> Worker:
+        """Start what is watched; what its libraries print goes to ``log``."""
+        request = self.request
+        return WorkerProcess(
+            request,
+            environment=worker_environment(
+                request.device,
+                vram_budget_bytes=request.vram_budget_bytes,
+                vram_total_bytes=self.device.total_bytes,
+            ),
+            log=log,
+            inherited_fds=(self.tools.lock_descriptor,),
+        )
 
     # --- while it runs ------------------------------------------------------------
 

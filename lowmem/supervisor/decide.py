@@ -45,12 +45,16 @@ class Policy:
         Cycles after which a worker is replaced; None for never.
     is_device_demanded
         Whether the user insists on the device, so that there is no fallback.
+    is_lone
+        Whether what runs is a program of the user's, which is let go on after each
+        commit: it is nobody's to replace.
     """
 
     ladder: tuple[Mapping[str, int], ...]
     budget: RamBudget
     recycle_every: int | None = None
     is_device_demanded: bool = False
+    is_lone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +234,8 @@ def on_commit(
         is_soft_spent=course.is_soft_spent or soft_at_once,
         first_end_bytes=used_bytes if is_first else course.first_end_bytes,
     )
+    if policy.is_lone:
+        return course, True
     if is_last_chance and course.leaving is not Leaving.STOP:
         course = replace(course, leaving=Leaving.TIME)
     if course.leaving is None and _is_worn(course, policy, used_bytes):

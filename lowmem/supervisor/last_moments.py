@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.process import WorkerProcess
+    from lowmem.supervisor.watched import Worker
 
 # seconds for the worker's stacks to reach their file before the kill: they are written
 # in C, within 0.2 ms when measured, but only when the worker's turn has come.
@@ -26,7 +26,7 @@ _STILL_BYTES = 16 * 2**20
 
 
 def await_stacks(
-    worker: WorkerProcess,
+    worker: Worker,
     path: Path,
     tree: TreeSampler,
     clock: Clock,

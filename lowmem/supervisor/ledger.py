@@ -42,6 +42,7 @@ class CycleLedger:
     tree: TreeSampler
     clock: Clock
     _now: Readings = field(default_factory=Readings)
+    _worker_peak_bytes: int = 0
 
     def started(self, answer: Started, device_name: str | None) -> None:
         """Write down that the worker has begun.
@@ -95,8 +96,21 @@ class CycleLedger:
         self.note(end_bytes)
         self._now.end_bytes = end_bytes
         self._now.returned_bytes = answer.ram_returned_bytes
-        self._now.hwm_bytes = self.tree.peak_bytes()
+        self._now.hwm_bytes = self._kernels_peak()
         self._write(answer.cycle, "committed", self._now)
+
+    def worker_ended(self, peak_bytes: int) -> None:
+        """Take the kernel's high-water mark of a worker that was reaped.
+
+        It has seen what happened between the last reading and the end.
+        """
+        self._worker_peak_bytes = peak_bytes
+
+    def _kernels_peak(self) -> int:
+        if not self._worker_peak_bytes:
+            return self.tree.peak_bytes()
+        at_least = self._worker_peak_bytes + self.tree.root_peak_bytes()
+        return max(at_least, self.tree.peak_bytes())
 
     def recovered(self, cycle: Cycle) -> None:
         """Write down a cycle that was committed unseen: nothing was measured."""
@@ -108,16 +122,15 @@ class CycleLedger:
         Parameters
         ----------
         worker_peak_bytes
-            The kernel's high-water mark of the worker, known once it is reaped: it has
-            seen what happened between the last reading and the kill.
+            The kernel's high-water mark of the worker, known once it is reaped.
         """
+        self.worker_ended(worker_peak_bytes)
         if self._now.start_bytes is None:
             # The worker never became ready: it had no cycle.
             self._now.started_at = self.journal.now()
             self._now.began_s = self.clock.monotonic()
         else:
-            at_least = worker_peak_bytes + self.tree.root_peak_bytes()
-            self._now.hwm_bytes = max(at_least, self.tree.peak_bytes())
+            self._now.hwm_bytes = self._kernels_peak()
         cycle = Cycle(
             index=self._now.index,
             items=0,

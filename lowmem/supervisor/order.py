@@ -23,6 +23,8 @@ SUPERVISOR_BYTES = 18 * 2**20
 # The mirror's process, with a folder: 12 MiB at rest and 19 while it sends, see
 # tests/memory/test_mirror_size.py. Libraries of object stores take more.
 MIRROR_BYTES = 24 * 2**20
+# The reference of a command that is no job's: no job has that name.
+EXEC = "exec"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,33 @@ class JobOrder:
     def left_s(self, now: float) -> float | None:
         """Return the seconds from monotonic time ``now`` to the deadline."""
         return None if self.deadline is None else self.deadline - now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOrder:
+    """What the user wants of one command.
+
+    Attributes
+    ----------
+    job
+        Its name, budgets, and how it was typed.
+    words
+        The program and its arguments.
+    n_retries
+        How often it is started again where it does not end well.
+    is_shown
+        Whether a terminal shows its progress.
+    """
+
+    job: JobOrder
+    words: tuple[str, ...]
+    n_retries: int
+    is_shown: bool = False
+
+    @property
+    def recipe(self) -> dict[str, object]:
+        """What its state is the result of."""
+        return {"command": list(self.words)}
 
 
 def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:

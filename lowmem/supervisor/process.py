@@ -18,11 +18,14 @@ from lowmem.base.software import version_of
 from lowmem.protocol.messages import Failed, answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
 from lowmem.supervisor.device import device_environment
+from lowmem.supervisor.stacks import read_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from lowmem.base.child import Owned
+    from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Answer, Message
     from lowmem.protocol.mirroring import MirrorAnswer
 
@@ -147,17 +150,30 @@ class WorkerProcess(Child):
         """Let the worker write every thread's stack; it does so at once, in C."""
         self.signal(signal.SIGUSR1)
 
+    def speaker(self, tree: TreeSampler) -> int:  # noqa: ARG002 - of every worker
+        """Return the process that can write its stacks."""
+        return self.pid
+
+    def where(self, stacks: Path) -> str | None:
+        """Return the line that it was at, from its stacks."""
+        return read_where(stacks)
+
     def kill_with(self, find_others: Callable[[], Iterable[int]]) -> None:
         """Kill the worker, its group and what else is found, until nothing is left."""
-        self.kill()
-        left: set[int] = set()
+        kill_with_others(self, find_others)
 
-        def still_there() -> set[int]:
-            left.update(set(find_others()) - {self.pid} - _helpers)
-            left.intersection_update({pid for pid in left if _is_alive(pid)})
-            return left if self.has_exited() else left | {self.pid}
 
-        kill_all(still_there)
+def kill_with_others(process: Owned, find_others: Callable[[], Iterable[int]]) -> None:
+    """Kill a process, its group and what else is found, until nothing is left."""
+    process.kill()
+    left: set[int] = set()
+
+    def still_there() -> set[int]:
+        left.update(set(find_others()) - {process.pid} - _helpers)
+        left.intersection_update({pid for pid in left if _is_alive(pid)})
+        return left if process.has_exited() else left | {process.pid}
+
+    kill_all(still_there)
 
 
 def _is_alive(pid: int) -> bool:

@@ -104,7 +104,7 @@ def run_job(
             run_needed(need, order)
         planned = plan_job(order, session, device)
     history = session.past().of(order.name)
-    history = _begin(order, session, history, planned)
+    history = begin_job(order, session, history, planned)
     if history.is_done:
         tell_done(session.mirror, session.past(), order.name)
         was = history.run.source if history.run else ""
@@ -178,7 +178,7 @@ def _screen(order: JobOrder) -> Screen:
     )
 
 
-def _begin(
+def begin_job(
     order: JobOrder, session: Session, history: JobPast, planned: Planned
 ) -> JobPast:
     """Return the history to build upon, empty if the job begins anew.

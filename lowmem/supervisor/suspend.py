@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.process import WorkerProcess
+    from lowmem.supervisor.watched import Worker
 
     _Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -82,7 +82,7 @@ class Suspension:
             self._stop(self._asked)
             self._asked = None
 
-    def wake(self, worker: WorkerProcess) -> bool:
+    def wake(self, worker: Worker) -> bool:
         """Let a worker go on that was stopped; return whether to say so: once.
 
         Nobody else would, and the run would hang.

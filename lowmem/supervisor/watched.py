@@ -17,7 +17,6 @@ from lowmem.protocol import messages
 from lowmem.supervisor import decide
 from lowmem.supervisor.endings import Broke
 from lowmem.supervisor.last_moments import await_memory, await_stacks
-from lowmem.supervisor.stacks import read_where
 from lowmem.supervisor.suspend import Suspension
 from lowmem.supervisor.urgency import stand_back, urgent
 
@@ -32,7 +31,37 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer
     from lowmem.protocol.records import Verdict
     from lowmem.supervisor.endings import Ending
-    from lowmem.supervisor.process import WorkerProcess
+
+
+class Worker(Protocol):
+    """What is watched: a worker of lowmem's, or a program of the user's."""
+
+    pid: int
+    is_open: bool
+
+    def receive(self, timeout_s: float | None) -> list[Answer]:
+        """Return what it says, waiting at most ``timeout_s``."""
+
+    def tell(self, message: messages.Message) -> None:
+        """Send it one message."""
+
+    def wake(self) -> bool:
+        """Let it go on if it was stopped, and is not to be; return whether it was."""
+
+    def speaker(self, tree: TreeSampler) -> int | None:
+        """Return which process can write its stacks; None if none can."""
+
+    def write_stacks(self) -> None:
+        """Let that process write them."""
+
+    def where(self, stacks: Path) -> str | None:
+        """Return where it was when it was last looked at; None if nothing tells."""
+
+    def kill_with(self, find_others: Callable[[], Iterable[int]]) -> None:
+        """Kill it, and what else is found, until nothing is left."""
+
+    def wait(self) -> Exit:
+        """Wait for its end, and return how it ended."""
 
 
 class Client(Protocol):
@@ -78,7 +107,7 @@ class Watched:
         The newest reading.
     """
 
-    worker: WorkerProcess
+    worker: Worker
     watch: Watch
     tree: TreeSampler
     stacks: Path
@@ -176,9 +205,11 @@ class Watched:
         with ExitStack() as held:
             if order.has_stacks and self.is_ready:
                 # What it has started must not go on while it writes its stacks.
-                held.enter_context(self.tree.held(but=self.worker.pid))
+                speaker = self.worker.speaker(self.tree)
+                held.enter_context(self.tree.held(but=speaker))
                 room_bytes = self.watch.budget.guard_bytes // 4
-                await_stacks(self.worker, self.stacks, self.tree, clock, room_bytes)
+                if speaker is not None:
+                    await_stacks(self.worker, self.stacks, self.tree, clock, room_bytes)
             self.worker.kill_with(self.find_others)
         self.over(self.broke(order.verdict, signal=order.signal or None))
         if order.verdict in decide.MEMORY_VERDICTS:
@@ -193,7 +224,7 @@ class Watched:
             signal=signal,
             ram_bytes=self.ram_bytes,
             unmapped_bytes=self.tree.unmapped_bytes,
-            where=read_where(self.stacks) if self.is_ready else None,
+            where=self.worker.where(self.stacks) if self.is_ready else None,
             detail=detail,
         )
 

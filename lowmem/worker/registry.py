@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
+from lowmem.base.errors_exec import NoJobError
 from lowmem.base.meant import did_you_mean
 from lowmem.protocol.job import Job
+from lowmem.worker.holding import may_hold_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +72,8 @@ def _job_in_file(path: Path) -> Job:
         raise DataError(
             thing=path, problem="is not there", expected="a Python file with a job"
         )
+    if not may_hold_job(path):
+        raise NoJobError(path=path)
     # Imports beside the file work, as they do for ``python FILE.py``.
     sys.path.insert(0, str(path.parent.absolute()))
     name = path.stem
@@ -91,7 +95,9 @@ def _job_in_file(path: Path) -> Job:
 
 
 def _only_job(path: Path, found: Sequence[Job]) -> Job:
-    if len(found) != 1:
+    if not found:
+        raise NoJobError(path=path, has_run=True)
+    if len(found) > 1:
         raise UsageError(
             f"{path} defines {len(found)} jobs, expected one function decorated with "
             "@lowmem.job(...), or one lowmem.Job."

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lowmem.base.errors import CorruptFileError
 from lowmem.checkpoints.commit import commit
+from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import (
     ARRAYS,
     MANIFEST,
@@ -19,7 +20,7 @@ from lowmem.checkpoints.manifest import (
     bytes_from_manifest,
     manifest_from_bytes,
 )
-from lowmem.checkpoints.restore import generation_path, generations, restore
+from lowmem.checkpoints.restore import restore
 from tests.faults.test_checkpoint_faults import commit_generation, manifest
 
 pytestmark = pytest.mark.fault

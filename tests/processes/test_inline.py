@@ -273,6 +273,17 @@ def test_calls_of_several_threads_take_turns_and_do_not_count_for_each_other():
     assert sorted(found) == [0, 1]
 
 
+@pytest.mark.parametrize("code", [3, "no data", None])
+def test_a_call_that_ends_the_program_ends_its_caller_with_the_same_code(code):
+    @lowmem.supervised(ram="200MiB")
+    def leave():
+        sys.exit(code)
+
+    with pytest.raises(SystemExit) as end:
+        leave()
+    assert end.value.code == code
+
+
 INTERRUPTED = """
 import os, pathlib, sys, time, lowmem
 @lowmem.supervised(ram="100MiB")

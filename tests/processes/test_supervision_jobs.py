@@ -96,16 +96,20 @@ def test_a_job_that_publishes_what_it_never_wrote_is_told_so(tmp_path):
     assert "absent.npy" in ended.paragraph
 
 
+JOB = "import lowmem\n@lowmem.job()\ndef some(ctx): yield\n"
+
+
 @pytest.mark.parametrize(
     ("source", "status", "words"),
     [
         ("def broken(:\n", 70, "SyntaxError"),
         ("x = 1\n", 2, "defines 0 jobs"),
+        ("import sys\nsys.exit(4)\n", 2, "`lowmem exec -- python"),
         (None, 65, "is not there"),
-        ("import no_such_package_at_all\n", 70, "no_such_package_at_all"),
-        ("import sys\nsys.exit(4)\n", 70, "SystemExit"),
+        (f"import no_such_package_at_all\n{JOB}", 70, "no_such_package_at_all"),
+        (f"import sys\nsys.exit(4)\n{JOB}", 70, "SystemExit"),
     ],
-    ids=["syntax error", "no job", "no file", "no package", "exits"],
+    ids=["syntax error", "no job", "a script", "no file", "no package", "exits"],
 )
 def test_a_job_file_that_cannot_be_used_is_refused(tmp_path, source, status, words):
     job = tmp_path / "job.py"

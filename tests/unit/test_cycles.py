@@ -18,8 +18,8 @@ from lowmem.base.errors import (
     UnwrittenResultError,
 )
 from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import ARRAYS
-from lowmem.checkpoints.restore import generation_path, generations
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Run
 from lowmem.protocol.short_form import job

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import StateError, StorageError
-from lowmem.checkpoints import commit as module
+from lowmem.checkpoints import making as module
 from lowmem.checkpoints.commit import commit
+from lowmem.checkpoints.generations import generations
 from lowmem.checkpoints.manifest import MANIFEST, Manifest
-from lowmem.checkpoints.restore import generations, restore
+from lowmem.checkpoints.restore import restore
 from lowmem.protocol.messages import Cycle
 
 

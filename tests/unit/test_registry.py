@@ -61,6 +61,45 @@ def test_a_file_must_define_exactly_one_job(tmp_path, count, words):
         find_job(str(path))
 
 
+SCRIPTS = {
+    "plain": "import sys\nsys.exit(4)\n",
+    "budgets": "import lowmem\nwith lowmem.budget(ram='1G'):\n    raise SystemExit(1)\n",
+    "functions": "from lowmem import supervised, ZarrSequence\nraise SystemExit(1)\n",
+    "libraries": "import numpy as np\nfrom beside import helper\nraise SystemExit(1)\n",
+}
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_file_that_cannot_hold_a_job_is_not_run_and_exec_is_named(tmp_path, kind):
+    (tmp_path / "beside.py").write_text("raise SystemExit(1)\n")
+    path = tmp_path / f"script_{kind}.py"
+    path.write_text(SCRIPTS[kind])
+    with pytest.raises(UsageError, match=r"not run\. `lowmem exec -- python .*\.py`"):
+        find_job(str(path))
+
+
+JOBS = {
+    "from_lowmem": "from lowmem import job\n@job()\ndef j(ctx): yield\n",
+    "renamed": "import lowmem as lm\n@lm.job()\ndef j(ctx): yield\n",
+    "inner": "from lowmem.protocol.short_form import job\n@job()\ndef j(ctx): yield\n",
+    "looked_up": "import importlib\nm = importlib.import_module('lowmem')\n"
+    "j = m.Job(name='j', work='json:dumps')\n",
+    "beside": "from makes_a_job import j\n",
+    "beside_by_another": "import passes_a_job_on\nk = passes_a_job_on.j\n",
+}
+
+
+@pytest.mark.parametrize("kind", JOBS)
+def test_a_job_is_found_wherever_the_file_has_it_from(tmp_path, kind, monkeypatch):
+    for name in ("makes_a_job", "passes_a_job_on"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "makes_a_job.py").write_text(JOBS["from_lowmem"])
+    (tmp_path / "passes_a_job_on.py").write_text("from makes_a_job import *\n")
+    path = tmp_path / f"job_{kind}.py"
+    path.write_text(JOBS[kind])
+    assert find_job(str(path)).name == "j"
+
+
 def test_a_missing_file_and_an_unknown_name_are_told_apart(tmp_path):
     with pytest.raises(DataError, match="is not there"):
         find_job(str(tmp_path / "none.py"))

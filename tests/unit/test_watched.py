@@ -58,8 +58,14 @@ class Worker:
     def wake(self):
         return False
 
+    def speaker(self, _):
+        return self.pid
+
     def write_stacks(self):
         pass
+
+    def where(self, _):
+        return None
 
     def kill_with(self, _):
         self.is_killed = True

@@ -1,0 +1,116 @@
+"""One attempt at a command: a worker's, but for how it is started and what it hears."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors_exec import MissingProgramError
+from lowmem.base.files import make_folder, storage_errors
+from lowmem.supervisor import decide, heard
+from lowmem.supervisor.attempt import Attempt
+from lowmem.supervisor.program import ProgramProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lowmem.protocol.messages import Answer
+    from lowmem.supervisor.desk import Desk
+    from lowmem.supervisor.watched import Worker
+
+# Of a time budget, its end that the program has for itself after SIGTERM; seconds at most.
+_GRACE_SHARE = 0.05
+_MOST_GRACE_S = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class ProgramAttempt(Attempt):
+    """One start of the user's program.
+
+    Attributes
+    ----------
+    words
+        The program and its arguments.
+    desk
+        What it exchanges with lowmem.
+    environment
+        What it is told beside what this process was told.
+    asked
+        Names of the signals that were passed on to it.
+    """
+
+    words: tuple[str, ...]
+    desk: Desk
+    environment: dict[str, str]
+    asked: set[str] = field(default_factory=set)
+    _program: ProgramProcess = field(init=False)
+    _is_grouped: bool = False
+    _is_warned: bool = False
+
+    def _start(self, log: Path) -> Worker:  # type: ignore[explicit-override]  # noqa: ARG002
+        tools = self.tools
+        self.desk.begin()
+        stacks = tools.space.stacks(self.request.job)
+        make_folder(stacks.parent)
+        with storage_errors(stacks):
+            stacks.write_bytes(b"")
+        self._is_grouped = not heard.has_terminal()
+        with heard.as_by_hand() as came:
+            try:
+                self._program = ProgramProcess(
+                    self.words,
+                    self.desk,
+                    settings=self.request.settings,
+                    environment={**os.environ, **self.environment},
+                    pass_fds=(tools.lock_descriptor,),
+                    is_grouped=self._is_grouped,
+                    do_aside=tools.aside.do,
+                )
+            except OSError as error:
+                raise MissingProgramError(
+                    program=self.words[0], problem=error.strerror or str(error)
+                ) from error
+        for number in came:
+            self._heard(number, is_passed_on=True)
+        return self._program
+
+    def happened(self) -> decide.Event | None:  # type: ignore[explicit-override]
+        """Return what the user or the clock wants, once the program has been told."""
+        found = heard.next_heard(is_grouped=self._is_grouped)
+        if found is not None:
+            number, is_passed_on = found
+            return self._heard(number, is_passed_on=is_passed_on)
+        left_s = self._left_s
+        if left_s is None:
+            return None
+        if left_s <= 0:
+            return decide.TimeUp()
+        if left_s <= self._grace_s and not self._is_warned:
+            self._is_warned = True
+            self._program.signal(signal.SIGTERM)
+            watched = self._watched
+            watched.course = replace(watched.course, leaving=decide.Leaving.TIME)
+        return None
+
+    def take(self, answer: Answer) -> None:  # type: ignore[explicit-override]
+        """Take what the program says, or its end does."""
+        if self._program.has_exited():
+            self._ledger.worker_ended(self._program.wait().peak_bytes)
+        Attempt.take(self, answer)
+
+    @property
+    def _grace_s(self) -> float:
+        given_s = self.request.time_budget_s or 0.0
+        return min(_MOST_GRACE_S, _GRACE_SHARE * given_s)
+
+    def _heard(self, number: int, *, is_passed_on: bool) -> decide.Event:
+        """Pass on a signal; that the program is asked to stop is remembered."""
+        name = signal.Signals(number).name
+        stops = self.tools.stops
+        stops.heard = stops.heard.after(number, self.tools.clock.monotonic())
+        self.asked.add(name)
+        if is_passed_on:
+            self._program.signal(number)
+        return decide.Signalled(name)

@@ -1,0 +1,123 @@
+"""What follows the end of a program of the user's: pure.
+
+It ended by itself, and its exit code is the command's; or it was ended, and the code says
+why. Here is also what the user is told.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import EXIT_BUDGET, EXIT_STOPPED
+from lowmem.base.units import format_budget, format_bytes
+from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving
+from lowmem.supervisor.endings import IN_TIME, Broke, End, Ending, Finished, Restart
+from lowmem.supervisor.program import EXIT_STATUS
+from lowmem.supervisor.signals import asked_by
+
+if TYPE_CHECKING:
+    from lowmem.protocol.messages import Failed
+    from lowmem.supervisor.decide import Course
+
+# What a shell adds to the number of the signal that ended a program.
+_BY_SIGNAL = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a command may take, and what was asked of it.
+
+    Attributes
+    ----------
+    retries_left
+        How often it may be started again.
+    asked
+        Names of the signals that were passed on to it.
+    """
+
+    ram_budget_bytes: int
+    retries_left: int
+    asked: frozenset[str] = frozenset()
+
+
+def on_program_end(course: Course, terms: Terms, ending: Ending) -> Restart | End:
+    """Decide what follows the end of one attempt at a command."""
+    if isinstance(ending, Finished):
+        return End(state="done", exit_code=0)
+    assert isinstance(ending, Broke)  # noqa: S101 - no program is told to leave
+    if ending.failure is not None:
+        return _after_failure(course, terms, ending.failure)
+    return _after_death(course, terms, ending)
+
+
+def _after_death(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+    if ending.verdict == "time":
+        return _stopped(f"{IN_TIME}, so it was killed")
+    if ending.verdict in MEMORY_VERDICTS:
+        return _after_memory(course, terms, ending)
+    if ending.signal in _allowed(course, terms):
+        return _stopped(_why(course))
+    number = getattr(signal, ending.signal or "", 0)
+    told = f"it was ended by {ending.signal or 'a signal'}, which lowmem did not send"
+    return _again_or(
+        course, terms, End(state="failed", exit_code=_BY_SIGNAL + number, message=told)
+    )
+
+
+def _after_failure(course: Course, terms: Terms, failure: Failed) -> Restart | End:
+    code = failure.exit_code
+    end = End(state="failed", exit_code=code, message=failure.message)
+    if failure.kind != EXIT_STATUS:
+        return end  # Its state could not be committed: again would be no better.
+    if code == EXIT_STOPPED:
+        return _stopped(f"it ended with exit code {code}: it is to be continued")
+    numbers = {getattr(signal, name) for name in _allowed(course, terms)}
+    if code - _BY_SIGNAL in numbers:
+        return _stopped(_why(course))
+    return _again_or(course, terms, end)
+
+
+def _after_memory(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+    if terms.retries_left:
+        rung = course.rung + 1
+        return Restart(
+            course=replace(course, rung=rung),
+            action=f"started again, with LOWMEM_RUNG={rung}",
+        )
+    used = f" with {format_bytes(ending.ram_bytes)} in use" if ending.ram_bytes else ""
+    where = f". Most of it had {ending.where}" if ending.where else ""
+    budget = format_budget(terms.ram_budget_bytes)
+    causes = {
+        "machine_limit": "the machine has no memory left beside what other programs use",
+        "kernel_oom": "the kernel killed it, since the machine has no memory left",
+    }
+    cause = causes.get(ending.verdict, f"its RAM budget of {budget} is used up")
+    return End(
+        state="refused",
+        exit_code=EXIT_BUDGET,
+        message=f"{cause},{used}{where}",
+    )
+
+
+def _again_or(course: Course, terms: Terms, end: End) -> Restart | End:
+    is_asked = course.leaving is not None
+    if not terms.retries_left or is_asked:
+        return end
+    return Restart(course=course, action=f"started again: {end.message}")
+
+
+def _allowed(course: Course, terms: Terms) -> frozenset[str]:
+    """Return the signals whose work its end may be."""
+    is_late = course.leaving is Leaving.TIME
+    return terms.asked | ({"SIGTERM"} if is_late else frozenset())
+
+
+def _why(course: Course) -> str:
+    is_late = course.leaving is Leaving.TIME
+    return IN_TIME if is_late else asked_by(course.stopped_by)
+
+
+def _stopped(reason: str) -> End:
+    return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)

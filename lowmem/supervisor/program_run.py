@@ -1,0 +1,315 @@
+"""One command under supervision: its attempts, and what is told of them at the end.
+
+    begin or go on -> attempt -> decide -> attempt ... -> end
+
+A job of the user's is planned first; of a program nobody knows what it needs, so it is
+started, and what it does decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import LowmemError, RecipeChangedError
+from lowmem.memory.budget import RamBudget
+from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.gpu import GpuSampler
+from lowmem.memory.process import TreeSampler
+from lowmem.protocol.messages import Planned, Run
+from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.records import CycleEnded, Incident, JobEnded, RunBegun
+from lowmem.supervisor import decide, endings, heard
+from lowmem.supervisor.aside import Aside
+from lowmem.supervisor.desk import Desk
+from lowmem.supervisor.device import JobDevice
+from lowmem.supervisor.instruments import Instruments
+from lowmem.supervisor.mirroring import tell_done
+from lowmem.supervisor.order import EXEC
+from lowmem.supervisor.program_attempt import ProgramAttempt
+from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.run import Session, begin_job
+from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from lowmem.history.past import JobPast
+    from lowmem.supervisor.order import CommandOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a command ended.
+
+    Attributes
+    ----------
+    exit_code
+        The command's own, or lowmem's where that ended it.
+    end
+        What was decided; None where it had been done before, and nothing ran.
+    ram_peak_bytes, ram_hwm_bytes
+        The largest reading of this run, and the kernel's own; None if there was none.
+    n_attempts
+        Of this run.
+    """
+
+    exit_code: int
+    end: endings.End | None = None
+    ram_peak_bytes: int | None = None
+    ram_hwm_bytes: int | None = None
+    n_attempts: int = 0
+
+
+def run_command(order: CommandOrder, session: Session) -> Outcome:
+    """Run a command, or go on with its state, to its end.
+
+    Raises
+    ------
+    RecipeChangedError
+        If there is state of another command, and no ``--restart``.
+    MissingProgramError
+        If there is no such program.
+    StorageError
+        If the workspace cannot be written.
+    """
+    job = order.job
+    history = session.past().of(job.name)
+    # A program that keeps no state is run again, as by hand; else it is done for good.
+    is_again = history.is_done and not _keeps_state(history, session, job.name)
+    planned = Planned(recipe=order.recipe, standing="open" if is_again else "")
+    history = begin_job(job, session, history, planned)
+    if history.is_done:
+        tell_done(session.mirror, session.past(), job.name)
+        return Outcome(exit_code=0)
+    session.journal.write(
+        RunBegun(
+            job=job.name,
+            at=session.journal.now(),
+            seed=job.seed,
+            ram_budget_bytes=job.ram_budget_bytes,
+            vram_budget_bytes=None,
+            time_budget_s=job.time_budget_s,
+        )
+    )
+    with heard.held_back():
+        return _CommandRun(order, session, history).to_the_end()
+
+
+def _keeps_state(history: JobPast, session: Session, name: str) -> bool:
+    if history.last_cycle > 0:
+        return True
+    desk = Desk(space=session.space, job=name, recipe={}, clock=session.clock)
+    return desk.newest is not None and bool(desk.newest.manifest.files)
+
+
+@dataclass(slots=True)
+class _CommandRun:
+    """The attempts at one command within one ``lowmem exec``."""
+
+    order: CommandOrder
+    session: Session
+    history: JobPast
+    _number: int = 0
+    _n_started: int = 0
+    _desk: Desk = field(init=False)
+    _policy: decide.Policy = field(init=False)
+
+    def __post_init__(self) -> None:
+        job = self.order.job
+        self._number = self.history.last_attempt
+        self._desk = Desk(
+            space=self.session.space,
+            job=job.name,
+            recipe=self.order.recipe,
+            clock=self.session.clock,
+        )
+        self._policy = decide.Policy(
+            ladder=(),
+            budget=RamBudget(
+                limit_bytes=job.ram_budget_bytes, fill_rate=measured_fill_rate()
+            ),
+            is_lone=True,
+        )
+
+    def to_the_end(self) -> Outcome:
+        """Start the program until it has ended for good."""
+        if self._is_complete():
+            self._write_end(endings.End(state="done", exit_code=0))
+            return Outcome(exit_code=0)
+        course = replace(decide.LONE, rung=self._first_rung())
+        while True:
+            try:
+                ending, course, asked = self._attempt(course)
+            except LowmemError as error:
+                end = endings.End(
+                    state="failed", exit_code=error.exit_code, message=str(error)
+                )
+                self._write_end(end)
+                raise
+            terms = Terms(
+                ram_budget_bytes=self.order.job.ram_budget_bytes,
+                retries_left=self.order.n_retries + 1 - self._n_started,
+                asked=frozenset(asked),
+            )
+            verdict = on_program_end(course, terms, ending)
+            incident = endings.incident_of(course, ending)
+            if incident is not None:
+                self._record_incident(incident, endings.action_of(verdict))
+            if isinstance(verdict, endings.End):
+                return self._end(verdict)
+            course = replace(verdict.course, leaving=None, stopped_by="")
+
+    def _is_complete(self) -> bool:
+        """Return whether its last commit says that it has ended well.
+
+        It has, and lowmem was ended before it could write that down.
+
+        Raises
+        ------
+        RecipeChangedError
+            If the commit is of another command.
+        """
+        newest = self._desk.newest
+        if newest is None:
+            return False
+        changes = recipe_changes(newest.manifest.recipe, self.order.recipe)
+        if changes:
+            raise RecipeChangedError(job=self.order.job.name, changes=changes)
+        return newest.manifest.phase == "publishing"
+
+    def _first_rung(self) -> int:
+        """Begin at the rung that the last run came to, if its budget was no smaller."""
+        former = self.history.settings.get("rung", 0)
+        is_same = self.order.job.ram_budget_bytes <= self.history.ram_budget_bytes
+        return former if is_same else 0
+
+    def _attempt(
+        self, course: decide.Course
+    ) -> tuple[endings.Ending, decide.Course, set[str]]:
+        self._number += 1
+        self._n_started += 1
+        job, session = self.order.job, self.session
+        with contextlib.ExitStack() as stack:
+            aside = Aside()
+            telemetry = Telemetry(
+                session.space, job.name, self._number, session.clock, aside
+            )
+            screen = Screen(
+                job=job.name,
+                unit=job.unit,
+                budget_bytes=job.ram_budget_bytes,
+                is_quiet=not self.order.is_shown,
+            )
+            attempt = ProgramAttempt(
+                number=self._number,
+                request=self._request(course),
+                policy=self._policy,
+                deadline=job.deadline,
+                # Its own memory is the program's own affair: no device is watched.
+                device=JobDevice(gpu=GpuSampler()),
+                last_journaled_cycle=session.past().of(job.name).last_cycle,
+                words=self.order.words,
+                desk=self._desk,
+                environment=self._environment(course),
+                tools=Instruments(
+                    space=session.space,
+                    clock=session.clock,
+                    tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
+                    journal=session.journal,
+                    telemetry=stack.enter_context(telemetry),
+                    screen=stack.enter_context(screen),
+                    # Ends before what it writes to is closed.
+                    aside=stack.enter_context(aside),
+                    stops=session.stops,
+                    lock_descriptor=session.lock_descriptor,
+                    mirror=session.mirror,
+                ),
+            )
+            ending, course = attempt.run(course)
+        return ending, course, attempt.asked
+
+    def _request(self, course: decide.Course) -> Run:
+        job = self.order.job
+        return Run(
+            reference=EXEC,
+            job=job.name,
+            workspace=str(self.session.space.root),
+            options={},
+            settings={"rung": course.rung},
+            recipe=self.order.recipe,
+            seed=job.seed,
+            device="cpu",
+            ram_budget_bytes=job.ram_budget_bytes,
+            vram_budget_bytes=None,
+            cycle_steps=None,
+            time_budget_s=job.time_budget_s,
+            deadline=job.deadline,
+        )
+
+    def _environment(self, course: decide.Course) -> dict[str, str]:
+        """Return what the program is told; see docs/exec.md."""
+        job = self.order.job
+        told = {
+            **self._desk.environment(),
+            "LOWMEM_ATTEMPT": str(self._number),
+            "LOWMEM_RUNG": str(course.rung),
+            "LOWMEM_RAM_BYTES": str(job.ram_budget_bytes),
+        }
+        left_s = job.left_s(self.session.clock.monotonic())
+        if left_s is not None:
+            ends_at = self.session.clock.now().timestamp() + left_s
+            told["LOWMEM_DEADLINE"] = f"{ends_at:.0f}"
+        return told
+
+    def _record_incident(self, broke: endings.Broke, action: str) -> None:
+        self.session.journal.write(
+            Incident(
+                job=self.order.job.name,
+                at=self.session.journal.now(),
+                attempt=self._number,
+                verdict=broke.verdict,
+                signal=broke.signal,
+                ram_bytes=broke.ram_bytes,
+                where=broke.where,
+                action=action,
+            )
+        )
+
+    def _write_end(self, end: endings.End) -> None:
+        self.session.journal.write(
+            JobEnded(
+                job=self.order.job.name,
+                at=self.session.journal.now(),
+                state=end.state,
+                exit_code=end.exit_code,
+                message=end.message,
+                summary={"exit_code": 0} if end.state == "done" else {},
+            )
+        )
+
+    def _end(self, end: endings.End) -> Outcome:
+        self._write_end(end)
+        if end.state == "done":
+            tell_done(self.session.mirror, self.session.past(), self.order.job.name)
+        cycles = self._cycles()
+        return Outcome(
+            exit_code=end.exit_code,
+            end=end,
+            ram_peak_bytes=max((c.ram_peak_bytes or 0 for c in cycles), default=None),
+            ram_hwm_bytes=max((c.ram_hwm_bytes or 0 for c in cycles), default=None),
+            n_attempts=self._n_started,
+        )
+
+    def _cycles(self) -> list[CycleEnded]:
+        """Return the cycles of this run."""
+        found: list[CycleEnded] = []
+        for record in self.session.read_records():
+            if record.job != self.order.job.name:
+                continue
+            if isinstance(record, RunBegun):
+                found = []
+            elif isinstance(record, CycleEnded):
+                found.append(record)
+        return found
