@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
+from lowmem.base.standard import prepare_streams
 from lowmem.base.stderr import paragraph, tell
 from lowmem.supervisor.signals import handle_stops
 
@@ -35,9 +36,12 @@ def leave_with(
         again.
     """
     status: object
+    prepare_streams()
     try:
         handle_stops(_raise_stop)
         status = work()
+        # What a full disk refuses is said, and not left to Python's own end.
+        sys.stdout.flush()
     except StopSignal as stop:
         print_paragraph(
             f"stopped by {stop.name}. What was committed is kept; the same command goes "

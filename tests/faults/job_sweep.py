@@ -121,12 +121,20 @@ def assert_last_commit_is_intact(space: Path, job: str, told: Cutter) -> None:
 
 def assert_same_results(case: Case, space: Path) -> None:
     """Assert that the job has ended as on a good disk."""
-    for name in pipeline.RESULTS[case.job.name]:
-        one, two = (pipeline.contents(p / name) for p in (case.expected, space))
-        assert one.keys() == two.keys()
-        for key in one:
-            left, right = (_bytes(held[key]) for held in (one, two))
-            assert left == right, f"{name} {key}"
+    assert differences(case.job.name, case.expected, space) == []
+
+
+def differences(job: str, expected: Path, space: Path) -> list[str]:
+    """Return what a job's results in two workspaces do not have in common."""
+    found: list[str] = []
+    for name in pipeline.RESULTS[job]:
+        one, two = (pipeline.contents(p / name) for p in (expected, space))
+        found += [
+            f"{name} {key}"
+            for key in sorted(one.keys() | two.keys())
+            if _bytes(one.get(key)) != _bytes(two.get(key))
+        ]
+    return found
 
 
 def _bytes(value: object) -> object:
