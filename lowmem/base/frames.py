@@ -11,6 +11,8 @@ _LIBRARIES = tuple(
 )
 # Other environments that this one builds upon, a user's own, Debian's.
 _PACKAGES = ("/site-packages/", "/dist-packages/")
+# The standard library of another Python than this one, of which a program may be.
+_STANDARD = re.compile(r"/lib(64)?/python3(\.\d+t?)?/")
 # Installed from a wheel these lie among the libraries, but a job's line is often there.
 _OWN = re.compile(r"/(site|dist)-packages/lowmem(_jobs)?/")
 # Frames of the machinery that runs every job say nothing about this one.
@@ -35,6 +37,8 @@ def is_library(file: str) -> bool:
         return True
     if _OWN.search(file):
         return False
+    if _STANDARD.search(file):
+        return True
     return file.startswith(_LIBRARIES) or any(part in file for part in _PACKAGES)
 
 

@@ -92,13 +92,13 @@ def has_stopped(pid: int) -> bool:
 def command_of(pid: int) -> str:
     """Return the words that a process was started with, or what it calls itself.
 
-    Empty once it has gone.
+    The program by its last name alone; empty once it has gone.
     """
     folder = PROC / str(pid)
     with contextlib.suppress(OSError):
         words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        told = b" ".join(words) or (folder / "comm").read_bytes().strip()
-        return told.decode(errors="replace")
+        words[0] = words[0].rpartition(b"/")[2] or (folder / "comm").read_bytes()
+        return b" ".join(words).strip().decode(errors="replace")
     return ""
 
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 # seconds at most between two looks at what the program has written.
 _LOOK_S = 0.1
-# Of a process that is asked for its stacks: nobody else sends it, see `exec_site`.
+# Of a process that is asked for its stacks: nobody else sends it, see `site/sitecustomize.py`.
 STACKS_SIGNAL = signal.SIGRTMAX - 5
 # `Failed.kind` of a program that ended by itself with a code of its own.
 EXIT_STATUS = "ExitStatus"
-_SHOWN_CHARACTERS = 60
+_SHOWN_CHARACTERS = 80
 
 
 @dataclass(slots=True)

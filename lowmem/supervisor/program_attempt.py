@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors_exec import MissingProgramError
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.supervisor import decide, heard
 from lowmem.supervisor.attempt import Attempt
-from lowmem.supervisor.program import ProgramProcess
+from lowmem.supervisor.program import STACKS_SIGNAL, ProgramProcess
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lowmem.protocol.messages import Answer
     from lowmem.supervisor.desk import Desk
     from lowmem.supervisor.watched import Worker
@@ -63,7 +62,7 @@ class ProgramAttempt(Attempt):
                     self.words,
                     self.desk,
                     settings=self.request.settings,
-                    environment={**os.environ, **self.environment},
+                    environment=self._told(stacks),
                     pass_fds=(tools.lock_descriptor,),
                     is_grouped=self._is_grouped,
                     do_aside=tools.aside.do,
@@ -75,6 +74,15 @@ class ProgramAttempt(Attempt):
         for number in came:
             self._heard(number, is_passed_on=True)
         return self._program
+
+    def _told(self, stacks: Path) -> dict[str, str]:
+        """Return the environment of the program: this process's, and what it is told."""
+        environment = {**os.environ, **self.environment}
+        environment["LOWMEM_STACKS"] = f"{int(STACKS_SIGNAL)}:{stacks}"
+        # Read by every Python among its processes, before anything else.
+        paths = [str(Path(__file__).parent / "site"), environment.get("PYTHONPATH")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        return environment
 
     def happened(self) -> decide.Event | None:  # type: ignore[explicit-override]
         """Return what the user or the clock wants, once the program has been told."""

@@ -17,7 +17,8 @@ _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function
 # How a dump ends: with the outermost frame of the main thread, which comes last, or where
 # `faulthandler` gives up counting its frames: with a line that says so, or since Python
 # 3.13 without a word after this many.
-_ENDS = (b" in _run_module_as_main\n", b"  ...\n")
+# A program that was started as a file has a frame for the file itself there.
+_ENDS = (b" in _run_module_as_main\n", b" in <module>\n", b"  ...\n")
 _THREAD = b" (most recent call first):\n"
 _MOST_FRAMES = 100
 _IS_CUT_SILENTLY = sys.version_info >= (3, 13)

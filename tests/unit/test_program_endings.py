@@ -1,0 +1,82 @@
+"""What follows the end of a command's program: its own code, or lowmem's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lowmem.protocol.messages import Failed
+from lowmem.supervisor.decide import LONE, Leaving
+from lowmem.supervisor.endings import Broke, End, Finished, Restart
+from lowmem.supervisor.program import EXIT_STATUS
+from lowmem.supervisor.program_endings import Terms, on_program_end
+
+TERMS = Terms(ram_budget_bytes=10**9, retries_left=0)
+ASKED = replace(TERMS, asked=frozenset({"SIGTERM"}))
+STOPPING = replace(LONE, leaving=Leaving.STOP, stopped_by="SIGTERM")
+LATE = replace(LONE, leaving=Leaving.TIME)
+
+
+def exits(code, kind=EXIT_STATUS):
+    failure = Failed(kind=kind, exit_code=code, message="it says")
+    return Broke(verdict="error", failure=failure)
+
+
+def killed(signal):
+    return Broke(verdict="signal", signal=signal)
+
+
+@pytest.mark.parametrize(
+    ("course", "terms", "ending", "state", "code"),
+    [
+        (LONE, TERMS, Finished(published=(), summary={}), "done", 0),
+        (LONE, TERMS, exits(1), "failed", 1),
+        (LONE, TERMS, exits(255), "failed", 255),
+        # It says itself that it is to be continued.
+        (LONE, TERMS, exits(75), "stopped", 75),
+        (STOPPING, ASKED, killed("SIGTERM"), "stopped", 75),
+        # A shell whose program ended by the signal.
+        (STOPPING, ASKED, exits(143), "stopped", 75),
+        (LONE, TERMS, exits(143), "failed", 143),
+        (LONE, TERMS, killed("SIGTERM"), "failed", 143),
+        # It answered in its own way, or died of something else.
+        (STOPPING, ASKED, exits(3), "failed", 3),
+        (STOPPING, ASKED, Finished(published=(), summary={}), "done", 0),
+        (STOPPING, ASKED, Broke(verdict="crash", signal="SIGSEGV"), "failed", 139),
+        (LATE, TERMS, killed("SIGTERM"), "stopped", 75),
+        (LATE, TERMS, Broke(verdict="time"), "stopped", 75),
+        (LONE, TERMS, Broke(verdict="ram_limit", ram_bytes=9), "refused", 73),
+        (LONE, TERMS, Broke(verdict="machine_limit"), "refused", 73),
+        (LONE, TERMS, Broke(verdict="kernel_oom"), "refused", 73),
+        # Its state could not be committed: the code is that of the error.
+        (LONE, replace(TERMS, retries_left=2), exits(74, "StorageError"), "failed", 74),
+    ],
+)
+def test_an_end_has_the_programs_own_code_unless_lowmem_ended_it(
+    course, terms, ending, state, code
+):
+    end = on_program_end(course, terms, ending)
+    assert isinstance(end, End)
+    assert (end.state, end.exit_code) == (state, code)
+
+
+@pytest.mark.parametrize(
+    ("ending", "rung"),
+    [
+        (exits(1), 0),
+        (killed("SIGKILL"), 0),
+        (Broke(verdict="ram_limit"), 1),
+        (Broke(verdict="kernel_oom"), 1),
+    ],
+)
+def test_a_retry_is_one_rung_further_only_where_memory_was_the_cause(ending, rung):
+    again = on_program_end(LONE, replace(TERMS, retries_left=1), ending)
+    assert isinstance(again, Restart)
+    assert again.course.rung == rung
+
+
+@pytest.mark.parametrize("ending", [exits(1), killed("SIGTERM"), exits(75)])
+def test_what_was_asked_to_stop_is_not_started_again(ending):
+    terms = replace(ASKED, retries_left=5)
+    assert isinstance(on_program_end(STOPPING, terms, ending), End)
