@@ -6,10 +6,11 @@ the readings go on meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lowmem.checkpoints.generations import committed_cycle, generation_path
 from lowmem.memory.budget import Pressure
 from lowmem.memory.process import oom_kills
 from lowmem.memory.watch import Watch
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lowmem.memory.watch import Look
-    from lowmem.protocol.messages import Answer, Run
+    from lowmem.protocol.messages import Answer, Cycle, Run
     from lowmem.supervisor.device import JobDevice
     from lowmem.supervisor.instruments import Instruments
 
@@ -77,6 +78,7 @@ class Attempt:
         self._ledger = CycleLedger(
             job=self.request.job,
             attempt=self.number,
+            next_cycle=self.last_journaled_cycle + 1,
             settings=self.request.settings,
             journal=self.tools.journal,
             tree=self.tools.tree,
@@ -117,14 +119,24 @@ class Attempt:
             tail = log_tail(log, since=log_began)
             verdict, signal = death(exited.status, is_oom_kill=is_oom, last=tail)
             ending = self._watched.broke(verdict, signal=signal, detail=tail)
+            # Its newest reading may be one of after its end, when all was given back.
+            ending = replace(ending, ram_bytes=self._ledger.peak_bytes)
         if request.device == "gpu":
             is_there = self.device.is_back(tools.clock)
             ending = seen_from_device(
                 ending, is_there=is_there, vram_bytes=self.device.used_bytes
             )
         if not isinstance(ending, Finished | Left):
-            self._ledger.cut(exited.peak_bytes)
+            self._ledger.cut(exited.peak_bytes, self._committed_unseen())
         return ending, self._watched.course
+
+    def _committed_unseen(self) -> Cycle | None:
+        """Return the cycle under way, if it is on the disk although no message came."""
+        index = self._ledger.under_way
+        if index is None:
+            return None
+        folder = self.tools.space.checkpoints(self.request.job)
+        return committed_cycle(generation_path(folder, index))
 
     # --- while it runs ------------------------------------------------------------
 
@@ -223,9 +235,12 @@ class Attempt:
                 return
 
     def _failed(self, failure: Failed) -> None:
+        verdict = verdict_of_failure(failure)
+        is_memory = verdict in decide.MEMORY_VERDICTS
         ending = Broke(
-            verdict=verdict_of_failure(failure),
-            ram_bytes=self._watched.ram_bytes,
+            verdict=verdict,
+            # On the way to its message, a failed allocation gave back what it was beside.
+            ram_bytes=self._ledger.peak_bytes if is_memory else self._watched.ram_bytes,
             where=failure.where,
             failure=failure,
         )
