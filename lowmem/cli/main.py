@@ -13,7 +13,7 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.inside import refuse_foreign
-from lowmem.base.stderr import without_controls
+from lowmem.base.stderr import tell, without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
@@ -33,12 +33,12 @@ from lowmem.cli.verify import (
     json_from_verification,
     text_from_verification,
 )
+from lowmem.cli.watch import status_json, status_text, watch
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
-from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.report.text import text_from_report
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held, refuse_if_held
@@ -171,6 +171,10 @@ def run_command(
         print(job_help(context, job))
         return
     space = _own(workspace)
+    name = _required(job)
+    if not quiet:
+        # Whoever waits sees within a second that it works.
+        tell(f"{name}: planning")
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -186,7 +190,6 @@ def run_command(
         pins=set_ or (),
         extra=context.args,
     )
-    name = _required(job)
     recover_first(space, options)
     command = tuple(sys.argv[1:])
     orders = orders_of(name, space, options, command)
@@ -242,12 +245,17 @@ def status_command(
 ) -> None:
     """Say where each job stands."""
     space = _existing(as_option or workspace)
-    report = read_report(space, is_live=is_held(space))
-    print(
-        json_from_statuses(report)
-        if as_json
-        else without_controls(text_from_statuses(report))
-    )
+    as_text = status_json if as_json else status_text
+    print(as_text(space, SystemClock()))
+
+
+@app.command(name="watch")
+def watch_command(
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
+    as_option: WorkspaceAsOption = None,
+) -> None:
+    """Follow a run from another terminal, until it ends."""
+    watch(_existing(as_option or workspace), SystemClock())
 
 
 @app.command(name="report")

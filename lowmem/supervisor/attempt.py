@@ -29,7 +29,9 @@ from lowmem.supervisor import decide
 from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
+from lowmem.supervisor.screen import REDRAW_S
 from lowmem.supervisor.suspend import WOKEN
+from lowmem.supervisor.told import told_of_stop
 from lowmem.supervisor.verdict import death, verdict_of_failure
 from lowmem.supervisor.watched import Watched
 
@@ -72,6 +74,7 @@ class Attempt:
     _watched: Watched = field(init=False)
     _stops_seen: int = 0
     _next_poll: float = 0.0
+    _next_draw: float = 0.0
     _began: float = 0.0
 
     def __post_init__(self) -> None:
@@ -89,6 +92,7 @@ class Attempt:
         """Run the worker to its end; return how it ended, and where that leaves the job."""
         tools, request = self.tools, self.request
         self._began = tools.clock.monotonic()
+        tools.aside.do(tools.screen.begin)
         kills_before = oom_kills()
         log = tools.space.log(request.job)
         log_began = log.stat().st_size if log.exists() else 0
@@ -144,18 +148,29 @@ class Attempt:
         """Keep a reading."""
         self._ledger.note(found.ram_bytes)
         self.tools.telemetry.add(found.ram_bytes, None)
-        self.tools.screen.memory(found.ram_bytes)
+        self.tools.screen.progress.used(found.ram_bytes)
 
     def happened(self) -> decide.Event | None:
         """Return what the user, the clock or the device wants, if anything."""
         stops = self.tools.stops
         if stops.count > self._stops_seen:
             self._stops_seen = stops.count
-            self._show(f"{stops.by}: stopping at the next commit")
+            self._show(self._told_of_stop())
             return decide.Signalled(stops.by, is_urgent=stops.is_urgent)
         if self._left_s is not None and self._left_s <= 0:
             return decide.TimeUp()
         return self._look_at_device() if self.request.device == "gpu" else None
+
+    def _told_of_stop(self) -> str:
+        under_way = self._ledger.under_way
+        is_ready = under_way is not None
+        n_before = self.last_journaled_cycle + 1
+        return told_of_stop(
+            self.tools.stops.heard,
+            self.tools.screen.progress.standing(self.tools.clock.monotonic()),
+            n_committed=n_before if under_way is None else under_way,
+            since_commit_s=self._ledger.took_s if is_ready else None,
+        )
 
     def _look_at_device(self) -> decide.Event | None:
         used_bytes = self.device.read(self.tools.clock)
@@ -164,6 +179,7 @@ class Attempt:
         if used_bytes is None:
             return None
         self._ledger.note_vram(used_bytes)
+        self.tools.screen.progress.used_of_device(used_bytes)
         self.tools.telemetry.add(self._watched.ram_bytes or 0, used_bytes)
         limit = self.request.vram_budget_bytes
         if limit is None or used_bytes <= limit:
@@ -183,6 +199,10 @@ class Attempt:
         if now >= self._next_poll:
             self._next_poll = now + _POLL_INTERVAL_S
             self.tools.mirror.poll()
+        if now >= self._next_draw and self.tools.aside.is_idle:
+            # A terminal that takes nothing is not given more and more.
+            self._next_draw = now + REDRAW_S
+            self.tools.aside.do(self.tools.screen.tick)
         self._wait()
 
     def _do(self, work: Callable[[], None]) -> None:
@@ -213,7 +233,7 @@ class Attempt:
                 if answer.is_kept:
                     self._ledger.noted(answer.text)
             case Progressed():
-                move = self.tools.screen.progress
+                move = self.tools.screen.moved
                 self.tools.aside.do(
                     partial(move, answer.done, answer.total, answer.note)
                 )
@@ -252,11 +272,15 @@ class Attempt:
         last = answer.last_cycle
         # The job does not wait for what is written here: its cycle has begun.
         self.startup_s = self.tools.clock.monotonic() - self._began
-        self._ledger.begin(answer.next_cycle)
+        self._begin_cycle(answer.next_cycle)
         if last is not None and last.index > self.last_journaled_cycle:
             # Committed, then the supervisor was killed before it could write it down.
             self._ledger.recovered(last)
         self._ledger.started(answer, self.device.name)
+
+    def _begin_cycle(self, index: int) -> None:
+        self._ledger.begin(index)
+        self.tools.screen.progress.cycle = index
 
     def _committed(self, answer: Committed) -> None:
         watched = self._watched
@@ -266,7 +290,7 @@ class Attempt:
         self.tempo = self.tempo.after(
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
-        self._ledger.begin(answer.cycle.index + 1)
+        self._begin_cycle(answer.cycle.index + 1)
         if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return

@@ -115,6 +115,11 @@ class CycleLedger:
         return None if self._now.start_bytes is None else self._now.index
 
     @property
+    def took_s(self) -> float:
+        """Seconds that the cycle under way has taken so far."""
+        return self.clock.monotonic() - self._now.began_s
+
+    @property
     def peak_bytes(self) -> int | None:
         """The largest reading of the cycle under way; None before the first."""
         return self._now.peak_bytes
