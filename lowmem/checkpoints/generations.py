@@ -5,18 +5,23 @@ The command that verifies a workspace, and the process that mirrors it, must sta
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import CorruptFileError
 from lowmem.base.files import make_folder, remove, storage_errors
-from lowmem.checkpoints.manifest import MANIFEST, manifest_from_bytes, refuse_newer
+from lowmem.checkpoints.manifest import (
+    MANIFEST,
+    manifest_from_bytes,
+    refuse_newer,
+    told_cycle,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.checkpoints.manifest import FileEntry, Manifest
+    from lowmem.protocol.messages import Cycle
 
 _PREFIX = "gen-"
 
@@ -48,6 +53,20 @@ def generations(folder: Path) -> list[int]:
         return []
     names = (path.name.removeprefix(_PREFIX) for path in folder.glob(f"{_PREFIX}*"))
     return sorted(int(name) for name in names if name.isdigit())
+
+
+def committed_cycle(path: Path) -> Cycle | None:
+    """Return the cycle that a generation tells of; None where it is not there.
+
+    For the supervisor, of a worker that has just ended: since a rename made it a
+    generation it is whole, and whoever goes on from it holds it against its checksums.
+    """
+    try:
+        content = (path / MANIFEST).read_bytes()
+    except OSError:
+        # Where nothing can be read now, the next worker tells what it finds.
+        return None
+    return told_cycle(content)
 
 
 def read_manifest(path: Path) -> Manifest | None:
@@ -144,6 +163,8 @@ def _problem(path: Path, entry: FileEntry) -> str:
     size = path.stat().st_size
     if size != entry.size_bytes:
         return f"holds {size} bytes instead of {entry.size_bytes}"
+    import hashlib  # noqa: PLC0415 - see `manifest`
+
     with storage_errors(path), path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return "" if digest == entry.sha256 else "was altered: its SHA-256 differs"

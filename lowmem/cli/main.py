@@ -13,7 +13,7 @@ import typer
 import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.stderr import without_controls
+from lowmem.base.stderr import tell, without_controls
 from lowmem.cli import data, exec_line
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.doctor import text_from_examination
@@ -26,6 +26,7 @@ from lowmem.cli.verify import (
     json_from_verification,
     text_from_verification,
 )
+from lowmem.cli.watch import status_json, status_text, watch
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.mirror import recover_first
@@ -35,7 +36,6 @@ from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
-from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.report.text import text_from_report
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held, refuse_if_held
@@ -168,6 +168,10 @@ def run_command(
         print(job_help(context, job))
         return
     space = own_space(workspace)
+    name = _required(job)
+    if not quiet:
+        # Whoever waits sees within a second that it works.
+        tell(f"{name}: planning")
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -183,7 +187,6 @@ def run_command(
         pins=set_ or (),
         extra=context.args,
     )
-    name = _required(job)
     recover_first(space, options)
     command = tuple(sys.argv[1:])
     orders = orders_of(name, space, options, command)
@@ -239,12 +242,17 @@ def status_command(
 ) -> None:
     """Say where each job stands."""
     space = existing_space(as_option or workspace)
-    report = read_report(space, is_live=is_held(space))
-    print(
-        json_from_statuses(report)
-        if as_json
-        else without_controls(text_from_statuses(report))
-    )
+    as_text = status_json if as_json else status_text
+    print(as_text(space, SystemClock()))
+
+
+@app.command(name="watch")
+def watch_command(
+    workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
+    as_option: WorkspaceAsOption = None,
+) -> None:
+    """Follow a run from another terminal, until it ends."""
+    watch(existing_space(as_option or workspace), SystemClock())
 
 
 @app.command(name="report")

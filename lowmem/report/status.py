@@ -11,11 +11,15 @@ import msgspec
 
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
+from lowmem.report.live import text_of
 from lowmem.report.words import day_and_time, share
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lowmem.protocol.records import State
     from lowmem.report.columns import Row
+    from lowmem.report.live import Standing
     from lowmem.report.schema import JobReport, Report
 
 _WIDTH = 100
@@ -28,6 +32,32 @@ _HEADER = (
     "RAM peak of budget",
     "last activity (UTC)",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NowStatus:
+    """How far a running job is at this moment; None is what is not known.
+
+    Attributes
+    ----------
+    percent, left_s
+        Of its items, and the seconds that the rest will take at its rate.
+    done, total
+        Items, committed or not, counted from its very start.
+    rate
+        Items a second, of late.
+    """
+
+    percent: float | None
+    left_s: float | None
+    done: int | None
+    total: int | None
+    rate: float | None
+    cycle: int | None
+    note: str
+    ram_bytes: int | None
+    ram_peak_bytes: int | None
+    vram_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +74,8 @@ class JobStatus:
         What carries the job on; None where nothing is left to do.
     message
         What its newest run said, if it did not end well.
+    now
+        Of the job that runs; None where it does not, or nothing tells of it.
     """
 
     state: State
@@ -56,26 +88,46 @@ class JobStatus:
     next_command: str | None
     message: str
     durable: int | None = None
+    now: NowStatus | None = None
 
 
-def statuses(report: Report) -> dict[str, JobStatus]:
-    """Return where each job of the workspace stands, by name."""
-    return {name: _status(job, report.workspace) for name, job in report.jobs.items()}
+def statuses(
+    report: Report, standings: Mapping[str, Standing] | None = None
+) -> dict[str, JobStatus]:
+    """Return where each job of the workspace stands, by name.
+
+    Parameters
+    ----------
+    standings
+        Of jobs that run, what they told last.
+    """
+    known = standings or {}
+    return {
+        name: _status(job, report.workspace, known.get(name))
+        for name, job in report.jobs.items()
+    }
 
 
-def json_from_statuses(report: Report) -> str:
+def json_from_statuses(
+    report: Report, standings: Mapping[str, Standing] | None = None
+) -> str:
     """Return the same as an indented JSON document."""
     document = {
         "schema": report.schema,
         "workspace": report.workspace,
-        "jobs": statuses(report),
+        "jobs": statuses(report, standings),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def text_from_statuses(report: Report) -> str:
-    """Return the table of jobs and, for each unfinished one, why and what carries it on."""
-    rows = statuses(report)
+def text_from_statuses(
+    report: Report, standings: Mapping[str, Standing] | None = None
+) -> str:
+    """Return the table of jobs and, for each unfinished one, why and what carries it on.
+
+    Of a job that runs, how far it is and what it uses now.
+    """
+    rows = statuses(report, standings)
     lines = [f"Workspace {report.workspace}", ""]
     if not rows:
         lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
@@ -84,6 +136,9 @@ def text_from_statuses(report: Report) -> str:
     left = frozenset(range(len(_HEADER))) - _NUMBERS
     lines += format_columns(_HEADER, table, left=left)
     for name, status in rows.items():
+        if standings and name in standings:
+            now = f"{name} now: {text_of(standings[name])}"
+            lines += ["", *textwrap.wrap(now, _WIDTH)]
         lines += _what_next(name, status)
     return "\n".join(map(printable, lines))
 
@@ -101,20 +156,38 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
     ]
 
 
-def _status(job: JobReport, workspace: str) -> JobStatus:
+def _status(job: JobReport, workspace: str, standing: Standing | None) -> JobStatus:
     is_over = job.state in {"done", "running"}
     words = job.command or ("run", job.reference, "--workspace", workspace)
+    peaks = (job.ram_peak_bytes, standing.ram_peak_bytes if standing else None)
     return JobStatus(
         state=job.state,
         cycles=len(job.committed),
         items=job.items,
         unit=job.unit,
         last_at=job.last_at,
-        ram_peak_bytes=job.ram_peak_bytes,
+        ram_peak_bytes=max((peak for peak in peaks if peak is not None), default=None),
         ram_budget_bytes=job.budgets.ram_bytes,
         next_command=None if is_over else shlex.join(["lowmem", *words]),
         message=job.message,
         durable=job.durable,
+        now=_now(standing) if standing else None,
+    )
+
+
+def _now(standing: Standing) -> NowStatus:
+    fraction, left_s = standing.fraction, standing.left_s
+    return NowStatus(
+        percent=None if fraction is None else round(100 * fraction, 1),
+        left_s=None if left_s is None else round(left_s, 1),
+        done=standing.done,
+        total=standing.total,
+        rate=standing.rate,
+        cycle=standing.cycle,
+        note=standing.note,
+        ram_bytes=standing.ram_bytes,
+        ram_peak_bytes=standing.ram_peak_bytes,
+        vram_bytes=standing.vram_bytes,
     )
 
 

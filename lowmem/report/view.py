@@ -139,9 +139,8 @@ def _cycle(ran: Ran, unit: str) -> CycleReport:
         unit=unit,
         started_at=cycle.started_at,
         seconds=cycle.seconds,
-        commit_seconds=(
-            None if record.outcome == "interrupted" else cycle.commit_seconds
-        ),
+        # 0 where it was cut, and where only the checkpoint tells of the commit.
+        commit_seconds=cycle.commit_seconds or None,
         ram_start_bytes=record.ram_start_bytes,
         ram_peak_bytes=record.ram_peak_bytes,
         ram_end_bytes=record.ram_end_bytes,

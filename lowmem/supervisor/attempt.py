@@ -6,10 +6,11 @@ the readings go on meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lowmem.checkpoints.generations import committed_cycle, generation_path
 from lowmem.memory.budget import Pressure
 from lowmem.memory.process import oom_kills
 from lowmem.memory.watch import Watch
@@ -28,7 +29,9 @@ from lowmem.supervisor import decide
 from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
+from lowmem.supervisor.screen import REDRAW_S
 from lowmem.supervisor.suspend import WOKEN
+from lowmem.supervisor.told import told_of_stop
 from lowmem.supervisor.verdict import death, verdict_of_failure
 from lowmem.supervisor.watched import Watched
 
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.memory.watch import Look
-    from lowmem.protocol.messages import Answer, Run
+    from lowmem.protocol.messages import Answer, Cycle, Run
     from lowmem.supervisor.device import JobDevice
     from lowmem.supervisor.instruments import Instruments
     from lowmem.supervisor.watched import Worker
@@ -73,12 +76,14 @@ class Attempt:
     _watched: Watched = field(init=False)
     _stops_seen: int = 0
     _next_poll: float = 0.0
+    _next_draw: float = 0.0
     _began: float = 0.0
 
     def __post_init__(self) -> None:
         self._ledger = CycleLedger(
             job=self.request.job,
             attempt=self.number,
+            next_cycle=self.last_journaled_cycle + 1,
             settings=self.request.settings,
             journal=self.tools.journal,
             tree=self.tools.tree,
@@ -89,6 +94,7 @@ class Attempt:
         """Run the worker to its end; return how it ended, and where that leaves the job."""
         tools, request = self.tools, self.request
         self._began = tools.clock.monotonic()
+        tools.aside.do(tools.screen.begin)
         kills_before = oom_kills()
         log = tools.space.log(request.job)
         log_began = log.stat().st_size if log.exists() else 0
@@ -110,13 +116,15 @@ class Attempt:
             tail = log_tail(log, since=log_began)
             verdict, signal = death(exited.status, is_oom_kill=is_oom, last=tail)
             ending = self._watched.broke(verdict, signal=signal, detail=tail)
+            # Its newest reading may be one of after its end, when all was given back.
+            ending = replace(ending, ram_bytes=self._ledger.peak_bytes)
         if request.device == "gpu":
             is_there = self.device.is_back(tools.clock)
             ending = seen_from_device(
                 ending, is_there=is_there, vram_bytes=self.device.used_bytes
             )
         if not isinstance(ending, Finished | Left):
-            self._ledger.cut(exited.peak_bytes)
+            self._ledger.cut(exited.peak_bytes, self._committed_unseen())
         return ending, self._watched.course
 
     def _start(self, log: Path) -> Worker:
@@ -133,24 +141,43 @@ class Attempt:
             inherited_fds=(self.tools.lock_descriptor,),
         )
 
+    def _committed_unseen(self) -> Cycle | None:
+        """Return the cycle under way, if it is on the disk although no message came."""
+        index = self._ledger.under_way
+        if index is None:
+            return None
+        folder = self.tools.space.checkpoints(self.request.job)
+        return committed_cycle(generation_path(folder, index))
+
     # --- while it runs ------------------------------------------------------------
 
     def noted(self, found: Look) -> None:
         """Keep a reading."""
         self._ledger.note(found.ram_bytes)
         self.tools.telemetry.add(found.ram_bytes, None)
-        self.tools.screen.memory(found.ram_bytes)
+        self.tools.screen.progress.used(found.ram_bytes)
 
     def happened(self) -> decide.Event | None:
         """Return what the user, the clock or the device wants, if anything."""
         stops = self.tools.stops
         if stops.count > self._stops_seen:
             self._stops_seen = stops.count
-            self._show(f"{stops.by}: stopping at the next commit")
+            self._show(self._told_of_stop())
             return decide.Signalled(stops.by, is_urgent=stops.is_urgent)
         if self._left_s is not None and self._left_s <= 0:
             return decide.TimeUp()
         return self._look_at_device() if self.request.device == "gpu" else None
+
+    def _told_of_stop(self) -> str:
+        under_way = self._ledger.under_way
+        is_ready = under_way is not None
+        n_before = self.last_journaled_cycle + 1
+        return told_of_stop(
+            self.tools.stops.heard,
+            self.tools.screen.progress.standing(self.tools.clock.monotonic()),
+            n_committed=n_before if under_way is None else under_way,
+            since_commit_s=self._ledger.took_s if is_ready else None,
+        )
 
     def _look_at_device(self) -> decide.Event | None:
         used_bytes = self.device.read(self.tools.clock)
@@ -159,6 +186,7 @@ class Attempt:
         if used_bytes is None:
             return None
         self._ledger.note_vram(used_bytes)
+        self.tools.screen.progress.used_of_device(used_bytes)
         self.tools.telemetry.add(self._watched.ram_bytes or 0, used_bytes)
         limit = self.request.vram_budget_bytes
         if limit is None or used_bytes <= limit:
@@ -178,6 +206,10 @@ class Attempt:
         if now >= self._next_poll:
             self._next_poll = now + _POLL_INTERVAL_S
             self.tools.mirror.poll()
+        if now >= self._next_draw and self.tools.aside.is_idle:
+            # A terminal that takes nothing is not given more and more.
+            self._next_draw = now + REDRAW_S
+            self.tools.aside.do(self.tools.screen.tick)
         self._wait()
 
     def _do(self, work: Callable[[], None]) -> None:
@@ -208,7 +240,7 @@ class Attempt:
                 if answer.is_kept:
                     self._ledger.noted(answer.text)
             case Progressed():
-                move = self.tools.screen.progress
+                move = self.tools.screen.moved
                 self.tools.aside.do(
                     partial(move, answer.done, answer.total, answer.note)
                 )
@@ -230,9 +262,12 @@ class Attempt:
                 return
 
     def _failed(self, failure: Failed) -> None:
+        verdict = verdict_of_failure(failure)
+        is_memory = verdict in decide.MEMORY_VERDICTS
         ending = Broke(
-            verdict=verdict_of_failure(failure),
-            ram_bytes=self._watched.ram_bytes,
+            verdict=verdict,
+            # On the way to its message, a failed allocation gave back what it was beside.
+            ram_bytes=self._ledger.peak_bytes if is_memory else self._watched.ram_bytes,
             where=failure.where,
             failure=failure,
         )
@@ -244,11 +279,15 @@ class Attempt:
         last = answer.last_cycle
         # The job does not wait for what is written here: its cycle has begun.
         self.startup_s = self.tools.clock.monotonic() - self._began
-        self._ledger.begin(answer.next_cycle)
+        self._begin_cycle(answer.next_cycle)
         if last is not None and last.index > self.last_journaled_cycle:
             # Committed, then the supervisor was killed before it could write it down.
             self._ledger.recovered(last)
         self._ledger.started(answer, self.device.name)
+
+    def _begin_cycle(self, index: int) -> None:
+        self._ledger.begin(index)
+        self.tools.screen.progress.cycle = index
 
     def _committed(self, answer: Committed) -> None:
         watched = self._watched
@@ -258,7 +297,7 @@ class Attempt:
         self.tempo = self.tempo.after(
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
-        self._ledger.begin(answer.cycle.index + 1)
+        self._begin_cycle(answer.cycle.index + 1)
         if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return

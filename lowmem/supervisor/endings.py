@@ -51,7 +51,8 @@ class Broke:
     failure
         What it said itself, if it could.
     ram_bytes
-        The reading that led to a kill, or the last one.
+        The reading that led to a kill; the largest of the cycle where memory ended it
+        otherwise, or where it just died; else the last one.
     vram_bytes
         The newest reading of the device; None if there was none.
     unmapped_bytes

@@ -33,10 +33,17 @@ class Readings:
 
 @dataclass(slots=True, kw_only=True)
 class CycleLedger:
-    """Takes the readings of an attempt's cycles and writes down what becomes of it."""
+    """Takes the readings of an attempt's cycles and writes down what becomes of it.
+
+    Attributes
+    ----------
+    next_cycle
+        Where the worker is expected to go on.
+    """
 
     job: str
     attempt: int
+    next_cycle: int
     settings: dict[str, int]
     journal: Journal
     tree: TreeSampler
@@ -116,21 +123,43 @@ class CycleLedger:
         """Write down a cycle that was committed unseen: nothing was measured."""
         self._write(cycle, "committed", Readings())
 
-    def cut(self, worker_peak_bytes: int) -> None:
-        """Write down the cycle that the end of the worker cut.
+    @property
+    def under_way(self) -> int | None:
+        """Index of the cycle under way; None while the worker is not ready."""
+        return None if self._now.start_bytes is None else self._now.index
+
+    @property
+    def took_s(self) -> float:
+        """Seconds that the cycle under way has taken so far."""
+        return self.clock.monotonic() - self._now.began_s
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The largest reading of the cycle under way; None before the first."""
+        return self._now.peak_bytes
+
+    def cut(self, worker_peak_bytes: int, unseen: Cycle | None = None) -> None:
+        """Write down the cycle during which the worker ended.
 
         Parameters
         ----------
         worker_peak_bytes
             The kernel's high-water mark of the worker, known once it is reaped.
+        unseen
+            The same cycle, if it was committed before the end and only its message was
+            lost; None if the end cut it.
         """
         self.worker_ended(worker_peak_bytes)
         if self._now.start_bytes is None:
-            # The worker never became ready: it had no cycle.
+            # The worker never became ready: it ran nothing of the cycle it was to run.
+            self._now.index = self.next_cycle
             self._now.started_at = self.journal.now()
             self._now.began_s = self.clock.monotonic()
         else:
             self._now.hwm_bytes = self._kernels_peak()
+        if unseen is not None:
+            self._write(unseen, "committed", self._now)
+            return
         cycle = Cycle(
             index=self._now.index,
             items=0,

@@ -30,6 +30,7 @@ from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.run import Session, begin_job
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.telemetry import Telemetry
@@ -193,14 +194,17 @@ class _CommandRun:
         job, session = self.order.job, self.session
         with contextlib.ExitStack() as stack:
             aside = Aside()
+            progress = Progress(
+                job=job.name, unit=job.unit, ram_budget_bytes=job.ram_budget_bytes
+            )
             telemetry = Telemetry(
-                session.space, job.name, self._number, session.clock, aside
+                session.space, self._number, session.clock, aside, progress
             )
             screen = Screen(
-                job=job.name,
-                unit=job.unit,
-                budget_bytes=job.ram_budget_bytes,
+                progress=progress,
+                clock=session.clock,
                 is_quiet=not self.order.is_shown,
+                is_shared=True,
             )
             attempt = ProgramAttempt(
                 number=self._number,

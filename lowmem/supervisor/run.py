@@ -38,6 +38,7 @@ from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
+from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.signals import asked_by
 from lowmem.supervisor.telemetry import Telemetry
@@ -138,7 +139,7 @@ def prepare_job(
 ) -> Prepared:
     """Return what the job will need, measured by trial runs where there is doubt."""
     records = session.read_records()
-    with _in_time(order, session) as is_over, _screen(order) as screen:
+    with _in_time(order, session) as is_over, _screen(order, session) as screen:
         bench = Bench(
             space=session.space, clock=session.clock, device=device, is_over=is_over
         )
@@ -169,13 +170,14 @@ def _in_time(order: JobOrder, session: Session) -> Iterator[Callable[[], bool]]:
         raise StoppedError(job=order.name, reason=reason) from error
 
 
-def _screen(order: JobOrder) -> Screen:
-    return Screen(
+def _screen(order: JobOrder, session: Session) -> Screen:
+    progress = Progress(
         job=order.name,
         unit=order.unit,
-        budget_bytes=order.ram_budget_bytes,
-        is_quiet=order.is_quiet,
+        ram_budget_bytes=order.ram_budget_bytes,
+        vram_budget_bytes=order.vram_budget_bytes,
     )
+    return Screen(progress=progress, clock=session.clock, is_quiet=order.is_quiet)
 
 
 def begin_job(
@@ -295,9 +297,9 @@ class SupervisedRun:
         with contextlib.ExitStack() as stack:
             gpu = stack.enter_context(GpuSampler())
             device = JobDevice.before_a_worker(gpu)
-            aside = Aside()
+            aside, screen = Aside(), stack.enter_context(_screen(order, session))
             telemetry = Telemetry(
-                session.space, order.name, self._attempts, session.clock, aside
+                session.space, self._attempts, session.clock, aside, screen.progress
             )
             attempt = Attempt(
                 number=self._attempts,
@@ -313,7 +315,7 @@ class SupervisedRun:
                     tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
                     journal=session.journal,
                     telemetry=stack.enter_context(telemetry),
-                    screen=stack.enter_context(_screen(order)),
+                    screen=screen,
                     # Ends before what it writes to is closed.
                     aside=stack.enter_context(aside),
                     stops=session.stops,

@@ -1,46 +1,88 @@
-"""What the user sees while a job runs: lines, and one progress bar on stderr."""
+"""What the user sees while a job runs: lines and, on a terminal, one that moves.
+
+What it says is `lowmem.report.live`'s; tqdm draws it: it knows the terminal's width at
+any moment, and writes lines above. Without a terminal there is a line for each epoch,
+and one a minute.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
-from lowmem.base.stderr import unless_gone
-from lowmem.base.units import format_bytes
+from lowmem.base.stderr import unless_gone, without_controls
+from lowmem.report.live import line_of, text_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from lowmem.base.clock import Clock
+    from lowmem.report.live import Standing
+    from lowmem.supervisor.progress import Progress
 
-@dataclass(slots=True)
+# tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
+tqdm.set_lock(threading.RLock())
+# seconds between two drawings of a terminal's line, and two lines of a log.
+REDRAW_S = 0.5
+_LINE_S = 60.0
+_APART_S = 1.0
+# Of a terminal that does not tell its width, as those of some programs do not.
+_COLUMNS = 80
+
+
+def is_terminal() -> bool:
+    """Return whether stderr is a terminal on which a line can be drawn anew."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class Line(tqdm):  # type: ignore[misc]
+    """One line of a terminal, drawn anew in its place."""
+
+    # Else a thread would be started that draws where nobody has for a while.
+    monitor_interval = 0
+
+    def __init__(self, standing: Standing) -> None:
+        self.standing = standing
+        super().__init__(file=sys.stderr, dynamic_ncols=True, bar_format="")
+
+    def __str__(self) -> str:  # type: ignore[explicit-override]
+        columns = self.format_dict["ncols"] or _COLUMNS
+        # In the last column a terminal may wrap to the next line.
+        return line_of(self.standing, max(columns - 1, 1), is_ascii=bool(self.ascii))
+
+
+@dataclass(slots=True, kw_only=True)
 class Screen:
-    """A progress bar and lines above it; silent where the user wants it so.
+    """The course of one worker's job; silent where the user wants it so.
 
     A terminal that is gone takes nothing any more and fails no job: the hang-up's signal
     stops that in good order.
 
     Attributes
     ----------
-    job, unit
-        Shown before and after the counts.
-    budget_bytes
-        Shown beside the memory in use.
+    is_shared
+        Whether a program of the user's writes there too: then nothing is drawn between
+        its lines before it tells of its progress.
     """
 
-    job: str
-    unit: str
-    budget_bytes: int
+    progress: Progress
+    clock: Clock
     is_quiet: bool = False
-    _bar: tqdm[None] | None = None
-    _used_bytes: int = 0
+    is_shared: bool = False
+    _drawn: Line | None = None
+    _is_terminal: bool = field(init=False)
+    _due_s: float = 0.0
+    _said: Standing | None = None
+
+    def __post_init__(self) -> None:
+        self._is_terminal = is_terminal()
 
     def __enter__(self) -> Self:
-        # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
-        tqdm.set_lock(threading.RLock())
         return self
 
     def __exit__(
@@ -49,43 +91,69 @@ class Screen:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            with unless_gone():
-                self._bar.close()
+        with unless_gone():
+            # The worker has gone: what it held is over, but its peak is not.
+            last = replace(self._now(), ram_bytes=None, vram_bytes=None)
+            if self._drawn is not None:
+                self._drawn.standing = last
+                self._drawn.close()
+            elif self._has_news():
+                self._say(last)
 
     def line(self, text: str) -> None:
         """Show one line."""
         if not self.is_quiet:
             with unless_gone():
-                tqdm.write(f"{self.job}: {text}", file=sys.stderr)
+                words = without_controls(text)
+                tqdm.write(f"{self.progress.job}: {words}", file=sys.stderr)
 
-    def progress(self, done: int, total: int | None, note: str) -> None:
-        """Move the bar."""
-        if not self.is_quiet:
-            with unless_gone():
-                self._move(done, total, note)
+    def begin(self) -> None:
+        """Show at once that the worker is being started."""
+        self.progress.began_s = self.clock.monotonic()
+        if self.is_shared:
+            return
+        if self._is_terminal:
+            self.tick()
+        else:
+            self.line("starting")
+            self._due_s = self.progress.began_s + _LINE_S
 
-    def _move(self, done: int, total: int | None, note: str) -> None:
-        if self._bar is None:
-            # Without a terminal the bar would fill a log file with its movements.
-            self._bar = tqdm(
-                initial=done,
-                total=total,
-                desc=self.job,
-                unit=f" {self.unit}",
-                file=sys.stderr,
-                mininterval=0.4 if sys.stderr.isatty() else 30.0,
-                dynamic_ncols=True,
-                smoothing=0.05,
-            )
-        self._bar.total = total
-        memory = (
-            f"{format_bytes(self._used_bytes)} of {format_bytes(self.budget_bytes)}"
-        )
-        postfix = ", ".join(filter(None, [note, memory if self._used_bytes else ""]))
-        self._bar.set_postfix_str(postfix, refresh=False)
-        self._bar.update(done - self._bar.n)
+    def moved(self, done: int, total: int | None, note: str) -> None:
+        """Take what the worker tells of itself; in a log, an epoch's end is a line."""
+        before = self._now()
+        self.progress.moved(done, total, note, self.clock.monotonic())
+        is_next = before.epoch not in {"", self._now().epoch}
+        if is_next and not self._is_terminal and not self._has_just_said:
+            self._say(before)
 
-    def memory(self, used_bytes: int) -> None:
-        """Keep what is in use, to be shown with the next movement."""
-        self._used_bytes = used_bytes
+    def tick(self) -> None:
+        """Draw anew; without a terminal, say where the job stands once a minute."""
+        now = self._now()
+        if self.is_quiet or (self.is_shared and now.done is None):
+            return
+        if not self._is_terminal:
+            if self.clock.monotonic() >= self._due_s:
+                self._say(now)
+            return
+        with unless_gone():
+            if self._drawn is None:
+                self._drawn = Line(now)
+            self._drawn.standing = now
+            self._drawn.refresh()
+
+    def _now(self) -> Standing:
+        return self.progress.standing(self.clock.monotonic())
+
+    @property
+    def _has_just_said(self) -> bool:
+        """Whether a line is a second old at most: epochs may be shorter still."""
+        return self.clock.monotonic() < self._due_s - _LINE_S + _APART_S
+
+    def _has_news(self) -> bool:
+        now, said = self._now(), self._said
+        return now.done is not None and (said is None or said.done != now.done)
+
+    def _say(self, standing: Standing) -> None:
+        self._said = standing
+        self._due_s = self.clock.monotonic() + _LINE_S
+        self.line(text_of(standing))

@@ -12,6 +12,7 @@ from lowmem.base.clock import timestamp
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.base.journal import JournalWriter
 from lowmem.protocol.records import body_from_record
+from lowmem.report.now import now_from_standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.records import AnyRecord
     from lowmem.supervisor.aside import Aside
+    from lowmem.supervisor.progress import Progress
 
-# seconds; one point a second is enough to draw, and 40 bytes of disk.
-_POINT_INTERVAL_S = 1.0
+# seconds between two points: one a second is enough to draw, and some 150 bytes of disk.
+# A job of two seconds has more, or it would show three.
+_LONGEST_APART_S = 1.0
+_LEAST_APART_S = 0.1
+_APART_SHARE = 1 / 30
 
 
 class Journal:
@@ -76,20 +81,25 @@ class Journal:
 
 @dataclass(slots=True)
 class Telemetry:
-    """Readings of one job on the disk: the largest of each second. Not durable."""
+    """Readings of one job on the disk, and how far it is. Not durable.
+
+    Each is the largest since the one before; they come ten a second at first, and one a
+    second once the worker has been there for half a minute.
+    """
 
     space: Workspace
-    job: str
     attempt: int
     clock: Clock
     aside: Aside
+    progress: Progress
     _stream: FileIO | None = None
+    _began: float | None = None
     _due: float = 0.0
     _ram_bytes: int = 0
     _vram_bytes: int | None = None
 
     def __enter__(self) -> Self:
-        path = self.space.telemetry(self.job)
+        path = self.space.telemetry(self.progress.job)
         make_folder(path.parent)
         with storage_errors(path):
             self._stream = path.open("ab", buffering=0)
@@ -112,8 +122,10 @@ class Telemetry:
         if vram_bytes is not None:
             self._vram_bytes = max(vram_bytes, self._vram_bytes or 0)
         now = self.clock.monotonic()
+        self._began = now if self._began is None else self._began
         if now >= self._due and self._ram_bytes:
-            self._due = now + _POINT_INTERVAL_S
+            apart_s = _APART_SHARE * (now - self._began)
+            self._due = now + min(max(apart_s, _LEAST_APART_S), _LONGEST_APART_S)
             if self.aside.is_idle:
                 line = self._taken_point()
                 self.aside.do(lambda: self._write_point(line))
@@ -125,11 +137,12 @@ class Telemetry:
             "attempt": self.attempt,
             "ram_bytes": self._ram_bytes,
             "vram_bytes": self._vram_bytes,
+            "now": now_from_standing(self.progress.standing(self.clock.monotonic())),
         }
         self._ram_bytes, self._vram_bytes = 0, None
         return msgspec.json.encode(point) + b"\n"
 
     def _write_point(self, line: bytes) -> None:
         if self._stream is not None:
-            with storage_errors(self.space.telemetry(self.job)):
+            with storage_errors(self.space.telemetry(self.progress.job)):
                 self._stream.write(line)

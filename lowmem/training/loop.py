@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, float]
 _BEST = "best/"
+_SHOWN = ("loss", "val_loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +175,10 @@ class Training:
             self._batch += 1
             if not isfinite(self._logs.get("loss", 0.0)):
                 raise DivergedError(epoch=self._epoch + 1, batch=self._batch)
-            self._report()
+            seen = min(self._batch * self._plan.batch_size, data.n_samples)
+            # What was held out is measured at the ends of epochs alone.
+            former = self._history[-1] if self._history else {}
+            self._report(seen, {**former, **self._logs})
             yield self._point(items=len(x))
 
     def _validate(self) -> Iterator[CommitPoint]:
@@ -192,6 +196,7 @@ class Training:
             keras.ops.convert_to_tensor(self._model.optimizer.learning_rate)
         )
         self._history.append(row)
+        self._report(self._plan.training.n_samples, row)
         self._watch(row.get("val_loss", row.get("loss", 0.0)))
         self._epoch += 1
         self._is_validating, self._batch = False, 0
@@ -214,13 +219,12 @@ class Training:
             optimizer.learning_rate = float(rate) * plan.plateau.factor
             self._plateau = self._plateau.begin_again()
 
-    def _report(self) -> None:
-        plan = self._plan
-        n_samples = plan.training.n_samples
-        seen = min(self._batch * plan.batch_size, n_samples)
-        note = f"epoch {self._epoch + 1}/{plan.epochs}"
-        if "loss" in self._logs:
-            note += f", loss {self._logs['loss']:.5f}"
+    def _report(self, seen: int, metrics: Row) -> None:
+        """Show how far it is: ``seen`` samples of this epoch, and their losses."""
+        plan, n_samples = self._plan, self._plan.training.n_samples
+        losses = {name: metrics[name] for name in _SHOWN if name in metrics}
+        told = (f"{name} {value:.5f}" for name, value in losses.items())
+        note = ", ".join([f"epoch {self._epoch + 1}/{plan.epochs}", *told])
         self._show(self._epoch * n_samples + seen, plan.epochs * n_samples, note)
 
     # --- what is saved ------------------------------------------------------------

@@ -49,6 +49,8 @@ class Channel:
         self._drain = threading.Event()
         self._verdicts: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._next_progress = 0.0
+        self._next_epoch = 0.0
+        self._unsent: Progressed | None = None
 
     @classmethod
     def of_this_process(cls, answers_fd: int, clock: Clock) -> Channel:
@@ -116,11 +118,27 @@ class Channel:
         self.send(Logged(text=cut(text), is_kept=True))
 
     def show_progress(self, done: int, total: int | None, note: str) -> None:
-        """Show how far the job is, at most once a second and at its end."""
+        """Show how far the job is, at most once a second, at its end and an epoch's."""
         now = self._clock.monotonic()
+        former, message = self._unsent, Progressed(done=done, total=total, note=note)
+        self._unsent = message
+        if former is not None and now >= self._next_epoch and _is_next(former, message):
+            # It alone has what the whole epoch came to.
+            self._next_epoch = now + _PROGRESS_INTERVAL_S
+            self._send_progress(former)
         if now >= self._next_progress or done == total:
             self._next_progress = now + _PROGRESS_INTERVAL_S
-            self.send(Progressed(done=done, total=total, note=cut(note)))
+            self._unsent = None
+            self._send_progress(message)
+
+    def _send_progress(self, message: Progressed) -> None:
+        self.send(replace(message, note=cut(message.note)))
+
+
+def _is_next(former: Progressed, message: Progressed) -> bool:
+    """Return whether a note names another epoch than the one before it."""
+    before, after = (one.note.partition(",")[0] for one in (former, message))
+    return before.startswith("epoch ") and before != after
 
 
 def cut(text: str, longest: int = LONGEST_LINE, *, n_dropped: int = 0) -> str:

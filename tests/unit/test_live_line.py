@@ -1,0 +1,164 @@
+"""One line says where a job stands: at any width, with what matters most kept longest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lowmem.report.live import Standing, line_of, text_of
+from lowmem.supervisor.progress import Progress, Rate
+
+GIB = 2**30
+TRAINING = Standing(
+    job="train",
+    unit="images",
+    elapsed_s=31.0,
+    cycle=7,
+    done=4500,
+    total=10_000,
+    rate=351.2,
+    note="epoch 2/5, loss 0.01234, val_loss 0.01300",
+    ram_bytes=int(1.2 * GIB),
+    ram_peak_bytes=int(1.31 * GIB),
+    ram_budget_bytes=12 * GIB,
+)
+ON_A_GPU = replace(
+    TRAINING, vram_bytes=3 * GIB, vram_peak_bytes=4 * GIB, vram_budget_bytes=14 * GIB
+)
+STARTING = Standing(
+    job="train",
+    unit="images",
+    phase="starting",
+    elapsed_s=8.24,
+    ram_bytes=200 * 2**20,
+    ram_peak_bytes=210 * 2**20,
+    ram_budget_bytes=800 * 2**20,
+)
+
+GOLDEN = {
+    (TRAINING, 40): "train 45%  RAM 1.2/12.0G  loss 0.01234",
+    (TRAINING, 80): (
+        "train 45%  ███░░░░░  RAM 1.2/12.0 GiB  loss 0.01234  val_loss 0.01300  16 s left"
+    ),
+    (TRAINING, 200): (
+        "train 45%  ██████████████████░░░░░░░░░░░░░░░░░░░░░░  RAM 1.2/12.0 GiB  "
+        "[█▌░░░░░░░░░░░░] 10 %  peak 1.31 GiB  loss 0.01234  val_loss 0.01300  "
+        "16 s left  epoch 2/5  351 images/s  cycle 7  4,500/10,000"
+    ),
+    (ON_A_GPU, 40): "train 45%  RAM 1.2/12.0G  loss 0.01234",
+    (ON_A_GPU, 80): (
+        "train 45%  RAM 1.2/12.0 GiB  VRAM 3.0/14.0 GiB  loss 0.01234  val_loss 0.01300"
+    ),
+    (ON_A_GPU, 200): (
+        "train 45%  ███░░░░░  RAM 1.2/12.0 GiB  [█▌░░░░░░░░░░░░] 10 %  "
+        "peak 1.31 GiB  VRAM 3.0/14.0 GiB  peak 4.00 GiB  loss 0.01234  "
+        "val_loss 0.01300  16 s left  epoch 2/5  351 images/s  cycle 7  4,500/10,000"
+    ),
+    (replace(TRAINING, ram_bytes=38 * 2**20), 40): (
+        "train 45%  RAM 38M/12.0G  loss 0.01234"
+    ),
+    (STARTING, 40): "train starting, 8.2 s  RAM 200/800M",
+    (STARTING, 80): (
+        "train starting, 8.2 s  RAM 200/800 MiB  [███▌░░░░░░░░░░] 25 %  peak 210.0 MiB"
+    ),
+}
+
+
+@pytest.mark.parametrize(("standing", "columns"), GOLDEN)
+def test_the_line_at_40_80_and_200_columns_is_this(standing, columns):
+    assert line_of(standing, columns) == GOLDEN[standing, columns]
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        TRAINING,
+        ON_A_GPU,
+        STARTING,
+        replace(TRAINING, job="a-job-with-a-very-long-name-indeed"),
+        replace(TRAINING, note="画像を処理しています, " * 20, unit="画像"),
+        replace(TRAINING, total=None),
+        replace(TRAINING, total=0, rate=0.0),
+        replace(TRAINING, done=2**62, total=1, rate=1e-300),
+        replace(TRAINING, ram_budget_bytes=None, ram_peak_bytes=None),
+        replace(TRAINING, note="\x1b[31mred\n" * 9),
+    ],
+)
+def test_no_line_is_wider_than_its_terminal_and_none_steers_it(standing):
+    for columns in range(1, 260):
+        line = line_of(standing, columns, is_ascii=True)
+        wide = sum(2 if character >= "　" else 1 for character in line)
+        assert wide <= columns
+        assert line.isprintable()
+    assert text_of(standing).isprintable()
+
+
+@pytest.mark.parametrize("columns", range(40, 220))
+def test_memory_and_loss_are_there_from_40_columns_on(columns):
+    line = line_of(TRAINING, columns)
+    assert "RAM 1.2/12.0" in line
+    assert "loss 0.01234" in line
+
+
+def test_a_terminal_without_unicode_gets_none():
+    line = line_of(TRAINING, 200, is_ascii=True)
+    assert line.isascii()
+    assert "##################----------------------  RAM" in line
+
+
+def test_what_is_not_known_is_not_shown():
+    bare = Standing(job="train", unit="images", phase="starting")
+    assert line_of(bare, 80) == "train starting, 0.00 s"
+    assert text_of(replace(bare, phase="", done=1200)) == "1,200 images"
+    # At the end nothing is left, and a rate without end foresees nothing.
+    assert "left" not in line_of(replace(TRAINING, done=10_000), 200)
+    assert "left" not in line_of(replace(TRAINING, rate=1e-9), 200)
+
+
+def test_a_log_has_all_of_it():
+    assert text_of(ON_A_GPU) == (
+        "45 %, RAM 1.2/12.0 GiB, peak 1.31 GiB, VRAM 3.0/14.0 GiB, peak 4.00 GiB, "
+        "loss 0.01234, val_loss 0.01300, 16 s left, epoch 2/5, 351 images/s, cycle 7, "
+        "4,500/10,000"
+    )
+
+
+def test_the_rate_is_that_of_the_last_two_minutes_pauses_included():
+    rate = Rate()
+    assert rate.now(0.0) is None
+    for second in range(0, 601, 2):
+        rate.moved(10 * second, float(second))
+    assert rate.now(600.0) == pytest.approx(10.0)
+    # Nothing came for two minutes: half of it.
+    assert rate.now(720.0) == pytest.approx(5.0, rel=0.02)
+    # What was lost is done again: no rate is negative.
+    rate.moved(5990, 721.0)
+    assert rate.now(722.0) is None
+    rate.moved(6000, 723.0)
+    assert rate.now(723.0) == pytest.approx(5.0)
+
+
+def test_many_moves_within_a_second_keep_few_points():
+    rate = Rate()
+    for step in range(100_000):
+        rate.moved(step, step / 1000)
+    assert rate.now(100.0) == pytest.approx(1000, rel=0.01)
+    assert len(rate._points) < 130
+
+
+def test_progress_keeps_the_peak_and_says_starting_until_the_worker_is_ready():
+    progress = Progress(job="j", unit="rows", ram_budget_bytes=100, began_s=5.0)
+    progress.used(70)
+    progress.used(30)
+    progress.used_of_device(9)
+    progress.used_of_device(4)
+    now = progress.standing(8.0)
+    assert (now.phase, now.elapsed_s, now.done) == ("starting", 3.0, None)
+    assert (now.ram_bytes, now.ram_peak_bytes) == (30, 70)
+    assert (now.vram_bytes, now.vram_peak_bytes) == (4, 9)
+    progress.cycle = 0
+    assert progress.standing(9.0).phase == "running"
+    progress.moved(3, 6, "epoch 1/2", 9.0)
+    now = progress.standing(9.0)
+    assert (now.phase, now.fraction, now.epoch) == ("", 0.5, "epoch 1/2")
