@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.integrity.scan import verify
+from lowmem.repair.check import verify
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import (
     PATIENCE_S,
