@@ -100,8 +100,8 @@ def look(
 class Watch:
     """The watch over one job's memory: each reading taken when it is due, and judged.
 
-    Four clients have it: a run, a trial, the plan of a job, and a budget within a
-    program. What they do about a reading is theirs, see `lowmem.supervisor.decide`.
+    Five clients have it: a run, a command, a trial, the plan of a job, and a budget within
+    a program. What they do about a reading is theirs, see `lowmem.supervisor.decide`.
 
     Attributes
     ----------

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from lowmem.protocol.messages import Failed
-from lowmem.supervisor.decide import LONE, Leaving
+from lowmem.supervisor.decide import LONE, Leaving, TimeUp
 from lowmem.supervisor.endings import Broke, End, Finished, Restart
 from lowmem.supervisor.program import EXIT_STATUS
+from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
+
+
+class Told:
+    """A program that notes what it is sent."""
+
+    def __init__(self):
+        self.signals = []
+
+    def signal(self, number):
+        self.signals.append(number)
+
+
+def attempt_with(left_s, time_budget_s):
+    attempt = ProgramAttempt.__new__(ProgramAttempt)
+    attempt.request = SimpleNamespace(time_budget_s=time_budget_s, device="cpu")
+    attempt.deadline = 1000.0 + left_s
+    attempt.tools = SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: 1000.0))
+    attempt._program = Told()
+    attempt._watched = SimpleNamespace(course=LONE)
+    attempt._is_grouped = attempt._is_warned = False
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("left_s", "budget_s", "is_warned"),
+    [(10.1, 3600, False), (9.9, 3600, True), (1.1, 20, False), (0.9, 20, True)],
+)
+def test_a_twentieth_of_the_time_at_most_ten_seconds_is_left_to_end_in(
+    left_s, budget_s, is_warned
+):
+    attempt = attempt_with(left_s, budget_s)
+    assert attempt.happened() is attempt.happened() is None
+    assert attempt._program.signals == ([signal.SIGTERM] if is_warned else [])
+    assert (attempt._watched.course.leaving is Leaving.TIME) is is_warned
+    assert attempt_with(0.0, budget_s).happened() == TimeUp()
+
 
 TERMS = Terms(ram_budget_bytes=10**9, retries_left=0)
 ASKED = replace(TERMS, asked=frozenset({"SIGTERM"}))
@@ -23,8 +62,8 @@ def exits(code, kind=EXIT_STATUS):
     return Broke(verdict="error", failure=failure)
 
 
-def killed(signal):
-    return Broke(verdict="signal", signal=signal)
+def killed(name):
+    return Broke(verdict="signal", signal=name)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ of `sys.path` again, and a `sitecustomize` of the user's is run as if this were 
 Any Python may meet this file, of any age: whatever fails here is left alone.
 """
 # mypy: ignore-errors
+# No `from __future__ import annotations`: a Python before 3.7 would complain of it.
 
 import os
 import sys
