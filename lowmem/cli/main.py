@@ -19,6 +19,7 @@ from lowmem.cli import data
 from lowmem.cli import doctor as doctor_page
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
+from lowmem.cli.mapping import map_command_of
 from lowmem.cli.mirror_check import remembered_mirror, verify_with
 from lowmem.cli.plan import (
     json_from_plans,
@@ -192,6 +193,11 @@ def run_command(
     orders = orders_of(name, space, options, command)
     check_all(orders, space)
     supervise(orders, space)
+
+
+app.command(name="map", context_settings=_OPEN, add_help_option=False)(
+    map_command_of(run_command)
+)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)
