@@ -8,7 +8,8 @@ the same rows at once. It neither verifies what it reads, nor can it go on. The 
 work of the job itself, with its commits, in a process of its own as the loop is; what
 supervises it is `benchmarks/budgets.py`'s to measure. Order alternates within the pairs;
 source and result are read from, and written to, the same disk. Printed are the medians in
-MB of source a second, and the median of the pairs' ratios, with the least and the largest.
+MB of source a second, the median of the pairs' ratios with the least and the largest, and
+the same of the processors' time, which tells more on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ import json, os, sys, time
 import numpy as np, zarr
 import functions
 source, out, name, rows = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-began = time.perf_counter()
+began, worked = time.perf_counter(), time.process_time()
 array = np.load(source, mmap_mode="r") if source.endswith(".npy") else zarr.open_array(source, mode="r")
 function = getattr(functions, name)
 like = function(array[:1])
@@ -58,18 +59,18 @@ for start in range(0, n, 16 * rows):
     parts = [function(array[at : min(at + rows, n)]) for at in range(start, min(start + 16 * rows, n), rows)]
     store[start : start + 16 * rows] = np.concatenate(parts)
 os.sync()
-print(time.perf_counter() - began)
+print(time.perf_counter() - began, time.process_time() - worked)
 """
 MAP = """
 import sys, time
-import functions, lowmem
+import functions, lowmem, lowmem.mapping.work
 from pathlib import Path
 from tests.driver import drive
 source, out, name, rows = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-began = time.perf_counter()
+began, worked = time.perf_counter(), time.process_time()
 job = lowmem.map(source=source, out=Path(out).name, rows=rows)(getattr(functions, name))
 drive(job, Path(out).parent, settings={"held": 4 if source.endswith("images") else 1}, cycle_steps=10**6)
-print(time.perf_counter() - began)
+print(time.perf_counter() - began, time.process_time() - worked)
 """
 
 
@@ -119,21 +120,29 @@ def _sources(root: Path, n_bytes: int) -> list[tuple[str, Path]]:
 
 
 def _line(root: Path, name: str, source: Path, function: str, pairs: int) -> str:
-    megabytes = _megabytes(source)
-    taken: dict[str, list[float]] = {"loop": [], "map": []}
+    taken: dict[str, list[tuple[float, float]]] = {"loop": [], "map": []}
     for pair in range(pairs + 1):
         sides = ("loop", "map") if pair % 2 else ("map", "loop")
         for side in sides:
             seconds = _seconds(root, side, source, function)
             if pair:  # The first warms the page cache.
                 taken[side].append(seconds)
-    ratios = [a / b for a, b in zip(taken["loop"], taken["map"], strict=True)]
-    speeds = {side: megabytes / statistics.median(taken[side]) for side in taken}
+    speeds = {
+        side: _megabytes(source) / statistics.median(wall for wall, _ in taken[side])
+        for side in taken
+    }
     return (
         f"{name:>5} {function:>10}: loop {speeds['loop']:6.0f} MB/s, "
-        f"map {speeds['map']:6.0f} MB/s, map of loop "
-        f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        f"map {speeds['map']:6.0f} MB/s; map of loop {_ratio(taken, 0)}, "
+        f"by processor {_ratio(taken, 1)}"
     )
+
+
+def _ratio(taken: dict[str, list[tuple[float, float]]], which: int) -> str:
+    pairs = zip(taken["loop"], taken["map"], strict=True)
+    ratios = [loop[which] / mapped[which] for loop, mapped in pairs]
+    median = statistics.median(ratios)
+    return f"{median:.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
 def _megabytes(source: Path) -> float:
@@ -143,7 +152,7 @@ def _megabytes(source: Path) -> float:
     return float(np.prod(shape)) / 1e6
 
 
-def _seconds(root: Path, side: str, source: Path, function: str) -> float:
+def _seconds(root: Path, side: str, source: Path, function: str) -> tuple[float, float]:
     space = root / "space"
     space.mkdir()
     code = {"loop": LOOP, "map": MAP}[side]
@@ -157,7 +166,8 @@ def _seconds(root: Path, side: str, source: Path, function: str) -> float:
         env={"PYTHONPATH": f"{root}:{Path(__file__).parents[1]}", "PATH": ""},
     )
     shutil.rmtree(space)
-    return float(done.stdout)
+    wall, worked = map(float, done.stdout.split())
+    return wall, worked
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ class Function:
                 "now. --restart makes all of it anew",
             )
 
-    def refuse_unless_row_wise(self, rows: Rows) -> bool:
-        """Try the function on the first rows; return whether parts give the same bits.
+    def tried(self, rows: Rows) -> tuple[Rows, bool]:
+        """Return the result of the first rows, and whether parts give the same bits.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class Function:
             is_exact = False
             if not _are_as_rounded(part, whole[start:stop], whole):
                 self._refuse_dependence(rows, whole, part, start, bad)
-        return is_exact
+        return whole, is_exact
 
     def _refuse_dependence(
         self, rows: Rows, whole: Rows, part: Rows, start: int, bad: int

@@ -40,6 +40,8 @@ class _Mapping:
         Of one call.
     like
         Results of the shape and the type that all of them have; of no rows.
+    first
+        The result of the first call, if it was made already.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class _Mapping:
     function: Function
     rows: int
     like: Rows
+    first: list[Rows]
 
     @property
     def block_rows(self) -> int:
@@ -115,18 +118,24 @@ def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
     rows = task.rows(ctx, source)
     reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))
     function = Function(job=task.job, of_rows=task.loaded(ctx))
+    first: list[Rows] = []
     if "dtype" in ctx.state:
         like = np.empty((0, *ctx.state["row_shape"]), ctx.state["dtype"])
     else:
-        first = reader.read(0, min(rows, source.n_rows))
-        if not ctx.state and not function.refuse_unless_row_wise(first):
+        result, is_exact = function.tried(reader.read(0, min(rows, source.n_rows)))
+        if not is_exact and not ctx.state:
             ctx.note(
                 f"the last digits of the result depend on how many rows the function is "
                 f"given at once: always {rows}, which belongs to the recipe"
             )
-        like = function(first, 0)[:0]
+        like, first = result[:0].copy(), [result]
     return _Mapping(
-        source=source, reader=reader, function=function, rows=rows, like=like
+        source=source,
+        reader=reader,
+        function=function,
+        rows=rows,
+        like=like,
+        first=first,
     )
 
 
@@ -143,7 +152,8 @@ def _blocks(mapping: _Mapping, done: int, held: int) -> Iterator[Rows]:
     n_rows, size = mapping.source.n_rows, mapping.block_rows
     into, filled = None, 0
     for start, rows in mapping.calls(done, held):
-        result = mapping.function(rows, start)
+        is_made = start == 0 and mapping.first
+        result = mapping.first.pop() if is_made else mapping.function(rows, start)
         mapping.function.refuse_unless_like(result, mapping.like, start)
         stop = start + len(rows)
         if size == mapping.rows:
