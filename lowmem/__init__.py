@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from lowmem.inline.supervised import supervised
     from lowmem.mapping.short_form import map  # noqa: A004 - its public name
     from lowmem.protocol.calibration import Calibration, Trial
+    from lowmem.protocol.context import Context
     from lowmem.protocol.job import (
         CommitPoint,
-        Context,
         Job,
         Need,
         Option,
@@ -94,9 +94,9 @@ __getattr__ = names_of(
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.mapping.short_form": ["map"],
         "lowmem.protocol.calibration": ["Calibration", "Trial"],
+        "lowmem.protocol.context": ["Context"],
         "lowmem.protocol.job": [
             "CommitPoint",
-            "Context",
             "Job",
             "Need",
             "Option",

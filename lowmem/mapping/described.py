@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.mapping.source import Source
-    from lowmem.protocol.job import CommitPoint, Context, PlanContext, Result, Settings
+    from lowmem.protocol.context import Context
+    from lowmem.protocol.job import CommitPoint, PlanContext, Result, Settings
 
 # bytes; a worker with NumPy and Zarr, measured: 35 MB.
 _BASE_BYTES = 40 * 10**6

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from lowmem.mapping.naming import Out
     from lowmem.mapping.source import Source
-    from lowmem.protocol.job import Context, PlanContext
+    from lowmem.protocol.context import Context
+    from lowmem.protocol.job import PlanContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

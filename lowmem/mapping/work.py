@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lowmem.mapping.rows import Reader
     from lowmem.mapping.source import Source
     from lowmem.mapping.task import Task
-    from lowmem.protocol.job import Context
+    from lowmem.protocol.context import Context
 
     Rows = NDArray[Any]
 
