@@ -10,6 +10,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.supervisor` is process 1: it plans, starts, watches, limits and records.
 - `lowmem.worker` is process 2: it alone loads NumPy, Zarr and Keras, and runs a job.
 - `lowmem.training` is everything that touches Keras.
+- `lowmem.mapping` maps a function of rows over an array.
 - `lowmem.checkpoints`, `memory`, `stores`, `report` and `staging` are
   capabilities, independent of each other.
 - `lowmem.history` says what the journal's records mean together.
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.inline.guard import budget
     from lowmem.inline.supervised import supervised
+    from lowmem.mapping.short_form import map  # noqa: A004 - its public name
     from lowmem.protocol.calibration import Calibration, Trial
+    from lowmem.protocol.context import Context
     from lowmem.protocol.job import (
         CommitPoint,
-        Context,
         Job,
         Need,
         Option,
@@ -73,6 +75,7 @@ __all__ = [
     "ZarrSequence",
     "budget",
     "job",
+    "map",
     "supervised",
 ]
 
@@ -89,10 +92,11 @@ __getattr__ = names_of(
         # IPython asks for it by this name, for ``%load_ext lowmem``.
         "lowmem.inline.magic": ["load_ipython_extension"],
         "lowmem.inline.supervised": ["supervised"],
+        "lowmem.mapping.short_form": ["map"],
         "lowmem.protocol.calibration": ["Calibration", "Trial"],
+        "lowmem.protocol.context": ["Context"],
         "lowmem.protocol.job": [
             "CommitPoint",
-            "Context",
             "Job",
             "Need",
             "Option",

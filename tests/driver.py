@@ -64,6 +64,7 @@ def drive(
     leave_after: int | None = None,
     ram_budget_bytes: int = 2 * 10**9,
     overseer: Cutter | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any] | None:
     """Run ``job`` until it is done, or leave after so many commits of this call.
 
@@ -79,7 +80,7 @@ def drive(
         workspace=str(workspace),
         options=resolve_options(job.name, job.options, options or {}),
         settings=dict(settings or {}),
-        recipe={"test": "driver"},
+        recipe={"test": "driver"} if recipe is None else dict(recipe),
         seed=seed,
         device="cpu",
         ram_budget_bytes=ram_budget_bytes,

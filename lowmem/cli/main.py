@@ -18,6 +18,7 @@ from lowmem.cli import data, exec_line
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.doctor import text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
+from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.spaces import existing_space, own_space
 from lowmem.cli.supervise import supervise
@@ -192,6 +193,11 @@ def run_command(
     orders = orders_of(name, space, options, command)
     check_all(orders, space)
     supervise(orders, space)
+
+
+app.command(name="map", context_settings=_OPEN, add_help_option=False)(
+    map_command_of(run_command)
+)
 
 
 @app.command(name="plan", context_settings=_OPEN, add_help_option=False)

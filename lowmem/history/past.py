@@ -48,6 +48,8 @@ Setting = frozenset[tuple[str, int]]
 Ceilings = dict[Setting, Ceiling]
 # What a need of memory depends on beside the settings: `RunBegun.memory_key`, and where.
 NeedKey = tuple[str, "Device"]
+# The commands that begin a job.
+_BEGINNING = {("run",), ("map",), ("exec",)}
 
 
 def setting_key(settings: Mapping[str, int]) -> Setting:
@@ -60,7 +62,7 @@ def _typed(begun: JobBegun | None) -> tuple[str, ...]:
 
     Of a job that another one needed, lowmem 0.1.0 recorded words that nobody can type.
     """
-    is_told = begun is not None and begun.command[:1] in (("run",), ("exec",))
+    is_told = begun is not None and begun.command[:1] in _BEGINNING
     return begun.command if begun is not None and is_told else ()
 
 

@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.checks import (
@@ -35,6 +35,7 @@ from lowmem.protocol.checks import (
     require,
     whole,
 )
+from lowmem.protocol.context import Context
 from lowmem.protocol.defaults import alone, nowhere, unnamed
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class CommitPoint:
     Attributes
     ----------
     items
-        Items done since the previous point.
+        Items done since the previous point; where 0, the rows of `Context.blocks`.
     state
         JSON values: with ``arrays``, all that the job needs to go on from here. One
         that would not come back equal (NaN, keys that are no text, NumPy's numbers)
@@ -234,72 +235,6 @@ class Result:
         require("publish", "a list of names", self.publish, holds=is_names)
         is_mapping = isinstance(self.summary, Mapping)
         require("summary", "a mapping", self.summary, holds=is_mapping)
-
-
-class Context(Protocol):
-    """What the work of a job is given."""
-
-    @property
-    def workspace(self) -> Workspace:
-        """The folder of the experiment."""
-        ...
-
-    @property
-    def staging(self) -> Path:
-        """A folder that outlives restarts, in which results are built."""
-        ...
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """Every option of the job by name."""
-        ...
-
-    @property
-    def settings(self) -> Mapping[str, int]:
-        """The rung of the ladder in force; may differ from the last attempt's."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of the run; key random numbers by it and a position."""
-        ...
-
-    @property
-    def device(self) -> Device:
-        """Where to compute."""
-        ...
-
-    @property
-    def ram_budget_bytes(self) -> int:
-        """Memory that the whole job may use."""
-        ...
-
-    @property
-    def vram_budget_bytes(self) -> int | None:
-        """Device memory that the job may use, if limited."""
-        ...
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """The state of the last commit; empty at first."""
-        ...
-
-    @property
-    def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """The arrays of the last commit, each read when asked for; empty at first."""
-        ...
-
-    def log(self, text: str) -> None:
-        """Show one line to the user."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Show one line to the user, and keep it in the report."""
-        ...
-
-    def progress(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Show how far the job is, counted from its very start."""
-        ...
 
 
 Work = Callable[[Context], Generator[CommitPoint, None, Result | None]]

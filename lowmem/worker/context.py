@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lowmem.protocol.blocks import blocks_of, split_state
 from lowmem.protocol.checks import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerContext:
-    """See `lowmem.protocol.job.Context`, which this satisfies."""
+    """See `lowmem.protocol.context.Context`, which this satisfies."""
 
     workspace: Workspace
     staging: Path
@@ -34,6 +35,25 @@ class WorkerContext:
     show_line: Callable[[str], None]
     keep_line: Callable[[str], None]
     show_progress: Callable[[int, int | None, str], None]
+    places: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Moved by `blocks`, and kept with each commit beside the job's own state.
+        own, places = split_state(self.state)
+        object.__setattr__(self, "state", own)
+        object.__setattr__(self, "places", places)
+
+    def blocks(
+        self,
+        array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
+        *,
+        rows: int,
+        name: str = "rows",
+    ) -> Iterator[Any]:
+        """Yield an array's rows, block by block, from the last commit on."""
+        return blocks_of(
+            array, rows=rows, name=name, places=self.places, progress=self.progress
+        )
 
     def log(self, text: str) -> None:
         """Show one line to the user."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
 from lowmem.base.errors_exec import NoJobError
 from lowmem.base.meant import did_you_mean
+from lowmem.mapping.naming import PREFIX
 from lowmem.protocol.job import Job
 from lowmem.worker.holding import may_hold_job
 
@@ -35,7 +36,7 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def find_job(reference: str) -> Job:
-    """Return the job that ``reference`` names: an installed name or a file.
+    """Return the job that ``reference`` names: an installed name, a file, a map's store.
 
     Raises
     ------
@@ -46,6 +47,11 @@ def find_job(reference: str) -> Job:
     """
     if is_file_reference(reference):
         return _job_in_file(Path(reference))
+    if reference.startswith(PREFIX):
+        # Only who maps loads it.
+        from lowmem.mapping.described import named_job
+
+        return named_job(reference)
     points = metadata.entry_points(group=GROUP)
     for point in points:
         if point.name == reference:

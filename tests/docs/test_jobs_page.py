@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import zarr
 
+from lowmem.worker.registry import find_job
+from tests.driver import drive
+
 PAGE = Path(__file__).parents[2] / "docs" / "jobs.md"
 
 
@@ -43,3 +46,16 @@ def test_the_job_shown_runs_and_its_result_is_right(tmp_path):
     images = zarr.open_group(workspace / "images.zarr", mode="r")["images"][:]
     expected, _ = np.histogram(images.mean(axis=(1, 2, 3)), 64, (0, 255))
     np.testing.assert_array_equal(np.load(workspace / "brightness.npy"), expected)
+
+
+def test_the_map_shown_has_fewer_than_ten_lines_and_is_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    pages = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (shown,) = (text for text in pages if "@lowmem.map" in text)
+    assert len([line for line in shown.splitlines() if line.strip()]) < 10
+    (tmp_path / "shown_map.py").write_text(shown)
+    images = np.random.default_rng(1).integers(0, 256, (9, 4, 4, 3), np.uint8)
+    zarr.create_group(tmp_path / "images.zarr").create_array("images", data=images)
+    drive(find_job(str(tmp_path / "shown_map.py")), tmp_path)
+    made = zarr.open_group(tmp_path / "brightness.zarr", mode="r")["brightness"]
+    np.testing.assert_array_equal(made[:], images.mean(axis=(1, 2, 3)))

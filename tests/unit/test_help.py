@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -51,3 +53,16 @@ def test_a_job_is_completed_by_its_name_and_a_file_by_the_shell():
     assert names_to_complete("tr") == ["train"]
     assert set(names_to_complete("a")) == {"analyze", "append", "all"}
     assert names_to_complete("./mine") == []
+
+
+def test_a_map_takes_three_words_and_all_that_a_run_takes():
+    of_run = set(re.findall(r"--[a-z-]+", told("run", "--help")[1]))
+    text = told("map", "--help")[1]
+    assert of_run < set(re.findall(r"--[a-z-]+", text))
+    assert re.findall(r"^  ([A-Z]+) <str>", text, re.MULTILINE) == [
+        "FUNCTION",
+        "SOURCE",
+        "OUT",
+    ]
+    ended = CliRunner().invoke(app, ["map", "own.py:spread", "rows.zarr"])
+    assert "a word is missing, expected three" in str(ended.exception)

@@ -1,0 +1,168 @@
+"""Map: read call by call, write block by block, and be cut between any two blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowmem.mapping.identity import FILE, identity_of_file
+from lowmem.mapping.naming import MAKER
+from lowmem.mapping.rows import open_rows
+from lowmem.mapping.rowwise import Function
+from lowmem.mapping.sizes import calls_in_block
+from lowmem.protocol.job import CommitPoint, Result
+from lowmem.stores.read import RowReader
+from lowmem.stores.read_ahead import read_ahead
+from lowmem.stores.write import RowWriter, write_group_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from numpy.typing import NDArray
+
+    from lowmem.mapping.rows import Reader
+    from lowmem.mapping.source import Source
+    from lowmem.mapping.task import Task
+    from lowmem.protocol.context import Context
+
+    Rows = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Mapping:
+    """What one map reads, calls and writes.
+
+    Attributes
+    ----------
+    rows
+        Of one call.
+    like
+        Results of the shape and the type that all of them have; of no rows.
+    first
+        The result of the first call, if it was made already.
+    """
+
+    source: Source
+    reader: Reader
+    function: Function
+    rows: int
+    like: Rows
+    first: list[Rows]
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of one chunk of the result."""
+        result_bytes = self.rows * self.like.dtype.itemsize
+        result_bytes *= int(np.prod(self.like.shape[1:], dtype=np.int64))
+        call_bytes = self.rows * self.source.row_bytes
+        return self.rows * calls_in_block(call_bytes, result_bytes)
+
+    def calls(self, first: int, held: int) -> Iterator[tuple[int, Rows]]:
+        """Yield (first row, rows) of each call from row ``first`` on."""
+        n_rows = self.source.n_rows
+        starts = range(first, n_rows, self.rows)
+
+        def read(index: int) -> tuple[int, Rows]:
+            start = starts[index]
+            return start, self.reader.read(start, min(start + self.rows, n_rows))
+
+        if held == 1:
+            yield from map(read, range(len(starts)))
+        else:
+            yield from read_ahead(read, len(starts), queue_depth=held - 1)
+
+
+def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
+    """Map from the last commit on, offering one after each block."""
+    source = task.source(ctx)
+    # Before the first byte is read: a change from here on is seen by the next plan.
+    file = identity_of_file(source.path)
+    mapping = _begun(ctx, task, source)
+    store, array = ctx.staging / task.out.store, task.out.array
+    done = int(ctx.state.get("rows", 0))
+    if "dtype" in ctx.state:
+        _refuse_other_function(mapping, RowReader.open(store, array), done)
+    write_group_attributes(store, {MAKER: {"job": task.job, "rows": mapping.rows}})
+    writer = RowWriter.open(
+        store,
+        array,
+        row_shape=mapping.like.shape[1:],
+        dtype=mapping.like.dtype,
+        chunk_rows=mapping.block_rows,
+        n_rows=done,
+        codec=ctx.options["codec"],
+    )
+    described = {
+        FILE: file,
+        "row_shape": list(mapping.like.shape[1:]),
+        "dtype": mapping.like.dtype.name,
+    }
+    for block in _blocks(mapping, done, ctx.settings.get("held", 1)):
+        writer.append(block)
+        ctx.progress(writer.n_rows, source.n_rows)
+        yield CommitPoint(
+            items=len(block),
+            state={"rows": writer.n_rows, **described},
+            flush=writer.flush,
+        )
+    writer.flush()
+    summary = {"n": source.n_rows, "rows_of_a_call": mapping.rows, **described}
+    del summary[FILE]
+    return Result(publish=[task.out.store], summary=summary)
+
+
+def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
+    """Return the mapping, whose function was tried if nothing is done yet."""
+    rows = task.rows(ctx, source)
+    reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))
+    function = Function(job=task.job, of_rows=task.loaded(ctx))
+    first: list[Rows] = []
+    if "dtype" in ctx.state:
+        like = np.empty((0, *ctx.state["row_shape"]), ctx.state["dtype"])
+    else:
+        result, is_exact = function.tried(reader.read(0, min(rows, source.n_rows)))
+        if not is_exact and not ctx.state:
+            ctx.note(
+                f"the last digits of the result depend on how many rows the function is "
+                f"given at once: always {rows}, which belongs to the recipe"
+            )
+        like, first = result[:0].copy(), [result]
+    return _Mapping(
+        source=source,
+        reader=reader,
+        function=function,
+        rows=rows,
+        like=like,
+        first=first,
+    )
+
+
+def _refuse_other_function(mapping: _Mapping, made: RowReader, done: int) -> None:
+    """Make the last call before the commit once more, and hold it against the store."""
+    start = (done - 1) // mapping.rows * mapping.rows
+    result = mapping.function(mapping.reader.read(start, done), start)
+    mapping.function.refuse_unless_like(result, mapping.like, start)
+    mapping.function.refuse_unless_same(result, made.read(start, done), start)
+
+
+def _blocks(mapping: _Mapping, done: int, held: int) -> Iterator[Rows]:
+    """Yield the results of whole blocks, in memory that is used again."""
+    n_rows, size = mapping.source.n_rows, mapping.block_rows
+    into, filled = None, 0
+    for start, rows in mapping.calls(done, held):
+        is_made = start == 0 and mapping.first
+        result = mapping.first.pop() if is_made else mapping.function(rows, start)
+        mapping.function.refuse_unless_like(result, mapping.like, start)
+        stop = start + len(rows)
+        if size == mapping.rows:
+            yield result
+            continue
+        if into is None:
+            into = np.empty((size, *mapping.like.shape[1:]), mapping.like.dtype)
+        into[filled : filled + len(rows)] = result
+        filled += len(rows)
+        if filled == size or stop == n_rows:
+            yield into[:filled]
+            filled = 0

@@ -1,0 +1,63 @@
+"""Go through an array block by block: where a job is in it is kept in its commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lowmem.protocol.checks import require, whole
+
+# In the state of a commit: the rows that are done, by the name of the pass.
+PLACES = "lowmem_rows"
+
+
+def split_state(
+    kept: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return a job's own state, and the places, of what a commit has kept.
+
+    Examples
+    --------
+    >>> split_state({"total": 3, "lowmem_rows": {"rows": 8}})
+    ({'total': 3}, {'rows': 8})
+    """
+    own = {key: value for key, value in kept.items() if key != PLACES}
+    return own, dict(kept.get(PLACES, {}))
+
+
+def with_places(state: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a commit is to keep; the same state where no block was asked for."""
+    return {**state, PLACES: dict(places)} if places else dict(state)
+
+
+def blocks_of(
+    array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
+    *,
+    rows: int,
+    name: str,
+    places: dict[str, int],
+    progress: Callable[[int, int], None],
+) -> Iterator[Any]:
+    """Yield ``array[start:stop]`` from the place of ``name`` on, and move it.
+
+    Parameters
+    ----------
+    places
+        Rows given of each pass of the job: a commit that comes while the job has a block
+        says that it is done.
+    progress
+        Is told of rows done and of all rows, when the next block is asked for.
+
+    Raises
+    ------
+    ValueError
+        If ``rows`` is less than one.
+    """
+    require("rows", ">= 1", rows, holds=whole("rows", rows) >= 1)
+    n_rows = int(array.shape[0])
+    for start in range(places.get(name, 0), n_rows, rows):
+        stop = min(start + rows, n_rows)
+        block = array[start:stop]
+        places[name] = stop
+        yield block
+        progress(stop, n_rows)

@@ -1,0 +1,105 @@
+"""What the work of a job is given: the part of the public API that it calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.protocol.job import Device
+
+
+class Context(Protocol):
+    """What the work of a job is given."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder of the experiment."""
+        ...
+
+    @property
+    def staging(self) -> Path:
+        """A folder that outlives restarts, in which results are built."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Every option of the job by name."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """The rung of the ladder in force; may differ from the last attempt's."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run; key random numbers by it and a position."""
+        ...
+
+    @property
+    def device(self) -> Device:
+        """Where to compute."""
+        ...
+
+    @property
+    def ram_budget_bytes(self) -> int:
+        """Memory that the whole job may use."""
+        ...
+
+    @property
+    def vram_budget_bytes(self) -> int | None:
+        """Device memory that the job may use, if limited."""
+        ...
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state of the last commit; empty at first."""
+        ...
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The arrays of the last commit, each read when asked for; empty at first."""
+        ...
+
+    def blocks(
+        self,
+        array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
+        *,
+        rows: int,
+        name: str = "rows",
+    ) -> Iterator[Any]:
+        """Yield an array's rows, block by block, from the last commit on.
+
+        A commit point that is yielded while the job has a block says that it is done: the
+        place is kept with it, its rows are counted as its items where it names none, and
+        progress is shown.
+
+        Parameters
+        ----------
+        array
+            Anything with ``shape`` that gives rows by ``array[start:stop]``: of NumPy, Zarr,
+            h5py.
+        rows
+            Rows of a block; a memory setting will do, for the place is kept in rows.
+        name
+            Tells several passes of one job apart; each is gone through once.
+        """
+        ...
+
+    def log(self, text: str) -> None:
+        """Show one line to the user."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show one line to the user, and keep it in the report."""
+        ...
+
+    def progress(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Show how far the job is, counted from its very start."""
+        ...
