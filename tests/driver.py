@@ -64,8 +64,14 @@ def drive(
     leave_after: int | None = None,
     ram_budget_bytes: int = 2 * 10**9,
     overseer: Cutter | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any] | None:
     """Run ``job`` until it is done, or leave after so many commits of this call.
+
+    Parameters
+    ----------
+    recipe
+        What the job's options belong to; the same for all of them where None.
 
     Returns
     -------
@@ -79,7 +85,7 @@ def drive(
         workspace=str(workspace),
         options=resolve_options(job.name, job.options, options or {}),
         settings=dict(settings or {}),
-        recipe={"test": "driver"},
+        recipe=dict(recipe or {"test": "driver"}),
         seed=seed,
         device="cpu",
         ram_budget_bytes=ram_budget_bytes,

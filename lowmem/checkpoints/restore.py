@@ -79,6 +79,16 @@ def restore(folder: Path) -> Restored | None:
     return None
 
 
+def newest_running(folder: Path) -> Restored | None:
+    """Return the newest state that was committed on the way to a result, if one verifies."""
+    for generation in reversed(generations(folder)):
+        path = generation_path(folder, generation)
+        manifest = read_manifest(path)
+        if manifest is not None and manifest.phase == "running":
+            return Restored(manifest=manifest, arrays=open_arrays(path), damaged=())
+    return None
+
+
 def open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     """Return the arrays of a generation, each read when asked for."""
     arrays = path / ARRAYS

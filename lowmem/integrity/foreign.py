@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.recipe import is_extension, recipe_changes
 
 if TYPE_CHECKING:
     from lowmem.checkpoints.manifest import Manifest
     from lowmem.history.past import JobPast
+
+_OTHER_OPTIONS = "has other options than the journal tells of: it is of another run"
 
 
 def foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
@@ -22,9 +24,11 @@ def foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
     """
     if past is None or past.begun is None:
         return ""
-    ended = past.ended
-    if recipe_changes(manifest.recipe, past.begun.recipe):
-        return "has other options than the journal tells of: it is of another run"
+    ended, begun = past.ended, past.begun
+    if recipe_changes(manifest.recipe, begun.recipe):
+        # Or of the run that this one went on from.
+        is_former = is_extension(manifest.recipe, begun.recipe, begun.extents)
+        return "" if is_former else _OTHER_OPTIONS
     if ended is None or not ended.results_sha256 or not manifest.results:
         return ""
     if digest_of_entries(manifest.results) == ended.results_sha256:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import MissingArtefactError, RecipeChangedError
+from lowmem.base.errors import MissingArtefactError
+from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.supervisor.order import chosen_device
 from lowmem.supervisor.run import SupervisedRun, plan_job, prepare_job
