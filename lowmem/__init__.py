@@ -43,13 +43,13 @@ if TYPE_CHECKING:
         CommitPoint,
         Job,
         Need,
-        Option,
         PlanContext,
         Result,
         Rung,
         Settings,
         Standing,
     )
+    from lowmem.protocol.option import Option
     from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
@@ -99,13 +99,13 @@ __getattr__ = names_of(
             "CommitPoint",
             "Job",
             "Need",
-            "Option",
             "PlanContext",
             "Result",
             "Rung",
             "Settings",
             "Standing",
         ],
+        "lowmem.protocol.option": ["Option"],
         "lowmem.protocol.short_form": ["job"],
         "lowmem.training.sequence": ["ZarrSequence"],
     },

@@ -68,6 +68,11 @@ def drive(
 ) -> Mapping[str, Any] | None:
     """Run ``job`` until it is done, or leave after so many commits of this call.
 
+    Parameters
+    ----------
+    recipe
+        What the job's options belong to; the same for all of them where None.
+
     Returns
     -------
     summary

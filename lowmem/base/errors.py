@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 EXIT_DONE = 0
@@ -97,23 +97,6 @@ class WorkspaceLockedError(UsageError):
         super().__init__(
             f"workspace {path} is in use by {holder}, expected no other run in it. "
             "Wait for that run, stop it, or give another --workspace."
-        )
-
-
-class RecipeChangedError(UsageError):
-    """Raised when a job would continue with another recipe or other data."""
-
-    def __init__(
-        self, *, job: str, changes: Mapping[str, tuple[object, object]]
-    ) -> None:
-        self.changes = dict(changes)
-        listed = "; ".join(
-            f"{key} was {old!r}, now {new!r}" for key, (old, new) in changes.items()
-        )
-        super().__init__(
-            f"job {job} was begun with another recipe ({listed}), expected the same, "
-            "since mixing two would spoil the result. Give the former values to go on, "
-            "--restart to forget this job's progress, or another --workspace."
         )
 
 

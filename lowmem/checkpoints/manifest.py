@@ -53,6 +53,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     results
         Every file of the results by its path in the workspace, in phase ``publishing``;
         empty where an older lowmem wrote it.
+    goes_on_from
+        In phase ``publishing``: the generation from which a run that asks for more goes
+        on; None where there is none.
     """
 
     format: int = FORMAT
@@ -66,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     files: dict[str, FileEntry] = {}
     results: dict[str, FileEntry] = {}
+    goes_on_from: int | None = None
 
 
 class _Telling(msgspec.Struct, frozen=True):

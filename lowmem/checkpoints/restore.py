@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem.checkpoints.generations import newest_whole
+from lowmem.checkpoints.generations import (
+    generation_path,
+    generations,
+    newest_whole,
+    read_manifest,
+)
 from lowmem.checkpoints.manifest import ARRAYS
 
 if TYPE_CHECKING:
@@ -53,6 +58,16 @@ def restore(folder: Path) -> Restored | None:
         arrays=open_arrays(newest.path),
         damaged=newest.damaged,
     )
+
+
+def newest_running(folder: Path) -> Restored | None:
+    """Return the newest state that was committed on the way to a result, if one verifies."""
+    for generation in reversed(generations(folder)):
+        path = generation_path(folder, generation)
+        manifest = read_manifest(path)
+        if manifest is not None and manifest.phase == "running":
+            return Restored(manifest=manifest, arrays=open_arrays(path), damaged=())
+    return None
 
 
 def open_arrays(path: Path) -> Mapping[str, NDArray[Any]]:

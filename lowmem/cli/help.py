@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import typer
 
 from lowmem.pipeline.orders import PIPELINE
-from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of
 from lowmem.supervisor import ask
 

@@ -1,6 +1,7 @@
 """The fold over a journal's records: the one place that knows what they mean together.
 
-Four rules say which cycles count. A beginning forgets all before it. A commit counts. A
+Four rules say which cycles count. A beginning forgets all before it, unless it goes on from
+a run that asked for less: then it forgets that run's end alone. A commit counts. A
 worker that goes on at cycle n, a repair that finds cycle n lost, and a cycle n that is
 committed once more each take back the commits from n on. And a job that is done stays
 done until it begins anew, whatever a repair does to it.
@@ -56,7 +57,7 @@ def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
     for place, record in enumerate(records):
         job = jobs.setdefault(record.job, _Job(job=record.job, is_brief=is_brief))
         job.take(record, place)
-        if isinstance(record, JobBegun):
+        if isinstance(record, JobBegun) and not record.extents:
             begun.append(record)
         elif isinstance(record, JobEnded) and record.state == "done":
             done += job.done(record)
@@ -135,7 +136,7 @@ class _Job:
             self.life.confirmed = max(record.generation + 1, self.life.confirmed or 0)
             return
         if isinstance(record, JobBegun):
-            self.life = _Life(begun=record)
+            self._begun(record)
         self.last, self.place = record, place
         self.life.first = self.life.first or record
         self._fall_back(taken_back_from(record))
@@ -153,6 +154,11 @@ class _Job:
                 self.life.notes.append(record)
             case _:
                 return
+
+    def _begun(self, record: JobBegun) -> None:
+        if not record.extents:
+            self.life = _Life()
+        self.life.begun, self.life.ended = record, None
 
     # --- what counts ----------------------------------------------------------------
 

@@ -261,7 +261,7 @@ class Past:
     done
         The lives that were brought to an end, of all jobs, in the order of the ends.
     begun
-        Every beginning, oldest first.
+        Every beginning from nothing, oldest first.
     """
 
     jobs: Mapping[str, JobPast] = field(default_factory=dict)

@@ -10,7 +10,8 @@ from lowmem.mapping.naming import MAKER, PREFIX, out_from_text
 from lowmem.mapping.sizes import BLOCK_RESULT_BYTES, HELD
 from lowmem.mapping.task import Task
 from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Job, Option, Rung
+from lowmem.protocol.job import Job, Rung
+from lowmem.protocol.option import Option
 from lowmem.stores.codecs import codec_names
 from lowmem.stores.metadata import fingerprint, read_mapping
 

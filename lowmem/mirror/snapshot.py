@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
+    from lowmem.checkpoints.manifest import Manifest
 
 # bytes in the making, or of stores in a result, that travel without --mirror-data.
 SMALL_BYTES = 64 * 2**20
@@ -228,6 +229,7 @@ class _Taking:
     def done(self, news: News) -> Snapshot | None:
         """Return the published results."""
         generation = self._checkpoint()
+        self._last_state(generation)
         root = self._space.root
         names: list[str] = []
         for published in news.published or ():
@@ -247,22 +249,34 @@ class _Taking:
     def _recorded(self, generation: int | None) -> dict[str, str]:
         if generation is None:
             return {}
-        path = generation_path(self._space.checkpoints(self._job), generation)
-        manifest = read_manifest(path)
+        manifest = self._manifest(generation)
         if manifest is None:
             return {}
         return {name: entry.sha256 for name, entry in manifest.results.items()}
 
     def _checkpoint(self) -> int | None:
         generation = self._newest()
-        if generation is None:
-            return None
+        if generation is not None:
+            self._take(generation)
+        return generation
+
+    def _last_state(self, generation: int | None) -> None:
+        """Take what a run that asks for more of a finished job goes on from."""
+        manifest = None if generation is None else self._manifest(generation)
+        before = None if manifest is None else manifest.goes_on_from
+        if before is not None and self._manifest(before) is not None:
+            self._take(before)
+
+    def _manifest(self, generation: int) -> Manifest | None:
+        folder = self._space.checkpoints(self._job)
+        return read_manifest(generation_path(folder, generation))
+
+    def _take(self, generation: int) -> None:
         folder = generation_path(self._space.checkpoints(self._job), generation)
         for path in sorted(folder.iterdir()):
             descriptor = os.open(path, os.O_RDONLY)
             self._open.append(descriptor)
             self._add(path, key="", is_copied=False, descriptor=descriptor)
-        return generation
 
     def _newest(self) -> int | None:
         found = generations(self._space.checkpoints(self._job))

@@ -97,7 +97,11 @@ def owners_in(journal: bytes) -> dict[str, str]:
 def beginnings(journal: bytes) -> dict[str, int]:
     """Return where each job last began from nothing: what is older is another life's."""
     found = ((record_from_body(body), end) for body, end in bodies_with_ends(journal))
-    return {record.job: end for record, end in found if isinstance(record, JobBegun)}
+    return {
+        record.job: end
+        for record, end in found
+        if isinstance(record, JobBegun) and not record.extents
+    }
 
 
 def is_in_place(job: str, published: Sequence[str], journal: bytes) -> bool:

@@ -10,8 +10,8 @@ from typing import Literal
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
 from lowmem.base.meant import did_you_mean
 from lowmem.base.units import budget_bytes_from_size, seconds_from_duration
-from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription
+from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of, resolve_options, value_of
 from lowmem.supervisor.order import MIRROR_BYTES, JobOrder
 

@@ -67,6 +67,15 @@ class Context(Protocol):
         """The arrays of the last commit, each read when asked for; empty at first."""
         ...
 
+    @property
+    def former(self) -> Path | None:
+        """A folder with the results of the finished run that asked for less of the same.
+
+        Each file is as it was published. None if there is none, and once this run has
+        committed anything: take what is wanted of it to `staging` before.
+        """
+        ...
+
     def blocks(
         self,
         array: Any,  # noqa: ANN401 - whatever has a shape and gives rows

@@ -23,20 +23,19 @@ import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.checks import (
     RESERVED,
-    is_default,
     is_list,
     is_settings,
-    is_texts,
     require,
     whole,
 )
 from lowmem.protocol.context import Context
 from lowmem.protocol.defaults import alone, nowhere, unnamed
+from lowmem.protocol.option import Option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,62 +45,9 @@ if TYPE_CHECKING:
 
     Arrays = Iterable[tuple[str, NDArray[np.generic]]]
 
-Kind = Literal["int", "float", "str", "flag", "ints", "path"]
 Device = Literal["cpu", "gpu"]
 # Of a job that adds to what is there: whether what its options ask for is in place.
 Standing = Literal["", "open", "done"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option of a job, given as ``--name`` with dashes or in lowmem.toml.
-
-    Attributes
-    ----------
-    name
-        With underscores: ``batch_size`` is typed ``--batch-size``.
-    kind
-        How its text is read. ``flag`` also gives ``--no-name``; ``ints`` is a list
-        such as ``64,128``; ``path`` is made absolute.
-    default
-        Its value where the user gives none; None means "chosen by the job".
-    help
-        One line for ``--help``.
-    choices
-        The only values allowed, if any.
-    minimum
-        The smallest value allowed, of a number.
-    is_recipe
-        Whether the result depends on it. Changing it in mid-job is then refused.
-    is_shared
-        Whether ``run all`` passes it to this job.
-    is_input
-        Of a path: whether the job reads what is there, see `Job.inputs`.
-    """
-
-    name: str
-    kind: Kind
-    default: Any = None
-    help: str = ""
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    is_recipe: bool = True
-    is_shared: bool = True
-    is_input: bool = True
-
-    def __post_init__(self) -> None:
-        rule = "lower-case letters, digits and _"
-        is_name = re.fullmatch(r"[a-z][a-z0-9_]*", str(self.name)) is not None
-        require("name", rule, self.name, holds=is_name)
-        kinds = get_args(Kind)
-        require("kind", " or ".join(kinds), self.kind, holds=self.kind in kinds)
-        require("help", "text", self.help, holds=isinstance(self.help, str))
-        require("choices", "texts", self.choices, holds=is_texts(self.choices))
-        is_number = self.minimum is None or type(self.minimum) in {int, float}
-        require("minimum", "a number", self.minimum, holds=is_number)
-        rule = f"of the option's kind {self.kind}"
-        is_good = is_default(self.kind, self.default)
-        require("default", rule, self.default, holds=is_good)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +142,9 @@ class CommitPoint:
         is committed.
     flush
         Called before a commit: must make durable what the job wrote by itself.
+    is_due
+        Whether to commit here whatever the pace: a state that is worth keeping, such as
+        the last one, from which a run that asks for more goes on.
     """
 
     items: int = 0
@@ -204,6 +153,7 @@ class CommitPoint:
         default_factory=dict
     )
     flush: Callable[[], None] | None = None
+    is_due: bool = False
 
     def __post_init__(self) -> None:
         require("items", ">= 0", self.items, holds=whole("items", self.items) >= 0)
@@ -326,6 +276,15 @@ class Job:
         rule = "other names than those that every run has"
         taken = [option.name for option in self.options if option.name in RESERVED]
         require("options", rule, taken, holds=not taken)
+
+    @property
+    def extents(self) -> tuple[str, ...]:
+        """The options of which a finished run is continued by more.
+
+        A bare job goes on from its last commit, so no state may depend on them; any
+        other begins with `Context.former`.
+        """
+        return tuple(option.name for option in self.options if option.is_extent)
 
     @property
     def is_adding(self) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from lowmem.protocol.job import Option, Standing
+from lowmem.protocol.job import Standing
+from lowmem.protocol.option import Option
 
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
@@ -232,6 +233,10 @@ class Planned(Message, frozen=True, kw_only=True):
         See `lowmem.protocol.job.Job`.
     source
         A hash of the file that defines the job; empty for an installed one.
+    extents, is_bare
+        See `lowmem.protocol.job.Job`.
+    given
+        The job's options that are not as by default.
     """
 
     rungs: tuple[PlannedRung, ...] = ()
@@ -241,6 +246,9 @@ class Planned(Message, frozen=True, kw_only=True):
     memory_key: str = ""
     standing: Standing = ""
     source: str = ""
+    extents: tuple[str, ...] = ()
+    is_bare: bool = False
+    given: dict[str, Any] = {}
 
 
 # --- reports of a run -------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
 from lowmem.base.meant import did_you_mean
-from lowmem.protocol.job import Option
+from lowmem.protocol.option import Option
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 

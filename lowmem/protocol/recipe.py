@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 # What ends the key of an input's fingerprint: of one that the job names, and of one that
 # is taken as an input because an option or a need names it. Recipes of before there was
@@ -29,6 +29,37 @@ def recipe_changes(
     return {
         k: (one, two) for k, (one, two) in pairs.items() if not _is_same(k, one, two)
     }
+
+
+def is_extension(
+    old: Mapping[str, object], new: Mapping[str, object], extents: Collection[str]
+) -> bool:
+    """Return whether a recipe asks for more of what another one asked for.
+
+    Parameters
+    ----------
+    extents
+        The keys of which more may be asked for, see `Job.extents`.
+
+    Examples
+    --------
+    >>> old = {"epochs": 1, "seed": 1}
+    >>> is_extension(old, {"epochs": 2, "seed": 1}, ["epochs"])
+    True
+    >>> is_extension(old, {"epochs": 2, "seed": 2}, ["epochs"])
+    False
+    >>> is_extension(old, {"epochs": 1, "seed": 1}, ["epochs"])
+    False
+    """
+    changes = recipe_changes(old, new)
+    return bool(changes) and all(
+        key in extents and _is_more(one, two) for key, (one, two) in changes.items()
+    )
+
+
+def _is_more(old: object, new: object) -> bool:
+    numbers = int | float
+    return isinstance(old, numbers) and isinstance(new, numbers) and new > old
 
 
 def _is_known(key: str, old: Mapping[str, object]) -> bool:

@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class JobBegun(Record, frozen=True, kw_only=True):
-    """A job began from nothing: all earlier records of it are history.
+    """A job began: from nothing, so that all earlier records of it are history, or to do more.
 
     Attributes
     ----------
@@ -46,6 +46,9 @@ class JobBegun(Record, frozen=True, kw_only=True):
         What is typed to run it: its name, or its file.
     command
         The words after ``lowmem`` that began it, and that continue it.
+    extents
+        Of what the recipe has more than the run that it goes on from; empty of a job that
+        began from nothing. Checkpoints of that run count.
     """
 
     reference: str
@@ -53,6 +56,7 @@ class JobBegun(Record, frozen=True, kw_only=True):
     recipe: dict[str, Any]
     unit: str
     format: int = FORMAT
+    extents: tuple[str, ...] = ()
 
 
 class RunBegun(Record, frozen=True, kw_only=True):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lowmem.protocol.calibration import calibration_along
 from lowmem.protocol.checks import LADDER, is_ladder, require
-from lowmem.protocol.job import Job, Need, Option, PlanContext, Settings, Work
+from lowmem.protocol.job import Job, Need, PlanContext, Settings, Work
+from lowmem.protocol.option import Option
 
 
 def job(

@@ -22,7 +22,7 @@ from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
-from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.recipe import is_extension, recipe_changes
 from lowmem.repair.findings import Finding, Tally, Verification
 from lowmem.repair.journal_lines import read_lines
 from lowmem.repair.journal_plan import lost_measurements, words_of
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lowmem.integrity.chunks import Layout, Sums
     from lowmem.repair.findings import Kind, Remedy
     from lowmem.repair.journal_lines import JournalLines
+
+_OTHER_OPTIONS = "has other options than the journal tells of: it is of another run"
 
 _ALTERED = "was altered: its SHA-256 is not that recorded when it was published"
 _BAD_CRC = "was altered: its CRC-32C is not that of its bytes"
@@ -305,9 +307,11 @@ def _foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
     """
     if past is None or past.begun is None:
         return ""
-    ended = past.ended
-    if recipe_changes(manifest.recipe, past.begun.recipe):
-        return "has other options than the journal tells of: it is of another run"
+    ended, begun = past.ended, past.begun
+    if recipe_changes(manifest.recipe, begun.recipe):
+        # Or of the run that this one went on from.
+        is_former = is_extension(manifest.recipe, begun.recipe, begun.extents)
+        return "" if is_former else _OTHER_OPTIONS
     if ended is None or not ended.results_sha256 or not manifest.results:
         return ""
     if digest_of_entries(manifest.results) == ended.results_sha256:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import past_of, taken_back_from
+from lowmem.protocol.recipe import is_extension
 from lowmem.protocol.records import AttemptBegun, CycleEnded, JobBegun, JobEnded
 
 if TYPE_CHECKING:
@@ -83,14 +84,17 @@ def _with_job(
     notes = []
     newest = manifests[-1]
     past = past_of(records).of(job)
-    if past.begun is None or past.begun.recipe != newest.recipe:
+    is_former = past.begun is not None and is_extension(
+        newest.recipe, past.begun.recipe, past.begun.extents
+    )
+    if past.begun is None or (past.begun.recipe != newest.recipe and not is_former):
         records = _with_beginning(records, job, newest)
         notes.append(f"journal: the beginning of {job}, from its checkpoint's recipe")
     for manifest in manifests:
         if manifest.generation not in past_of(records).of(job).committed:
             records = _with_cycle(records, job, manifest)
             notes.append(f"journal: cycle {manifest.generation} of {job}, unmeasured")
-    if is_done and past_of(records).of(job).ended is None:
+    if is_done and not is_former and past_of(records).of(job).ended is None:
         records = [*records, _end(job, newest)]
         notes.append(f"journal: the end of {job}, from its last checkpoint")
     return records, notes

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import MissingArtefactError, RecipeChangedError
+from lowmem.base.errors import MissingArtefactError
+from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.files import publish, remove
 from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace

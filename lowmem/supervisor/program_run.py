@@ -13,7 +13,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import LowmemError, RecipeChangedError
+from lowmem.base.errors import LowmemError
+from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
@@ -23,6 +24,7 @@ from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import CycleEnded, Incident, JobEnded, RunBegun
 from lowmem.supervisor import decide, endings, heard
 from lowmem.supervisor.aside import Aside
+from lowmem.supervisor.begin import begin
 from lowmem.supervisor.desk import Desk
 from lowmem.supervisor.device import JobDevice
 from lowmem.supervisor.instruments import Instruments
@@ -31,13 +33,13 @@ from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
 from lowmem.supervisor.progress import Progress
-from lowmem.supervisor.run import Session, begin_job
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from lowmem.history.past import JobPast
     from lowmem.supervisor.order import CommandOrder
+    from lowmem.supervisor.run import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def run_command(order: CommandOrder, session: Session) -> Outcome:
     # A program that keeps no state is run again, as by hand; else it is done for good.
     is_again = history.is_done and not _keeps_state(history, session, job.name)
     planned = Planned(recipe=order.recipe, standing="open" if is_again else "")
-    history = begin_job(job, session, history, planned)
+    history = begin(job, session, history, planned)
     if history.is_done:
         tell_done(session.mirror, session.past(), job.name)
         return Outcome(exit_code=0)

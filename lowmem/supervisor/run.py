@@ -14,25 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import (
-    MissingArtefactError,
-    RecipeChangedError,
-    StoppedError,
-)
-from lowmem.base.files import remove
+from lowmem.base.errors import MissingArtefactError, StoppedError
 from lowmem.history.fold import past_of
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
-from lowmem.protocol.recipe import recipe_changes, told_done
-from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
+from lowmem.protocol.recipe import told_done
+from lowmem.protocol.records import Incident, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide, endings
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.bad_news import bad_news, refusal
+from lowmem.supervisor.begin import begin
 from lowmem.supervisor.device import JobDevice
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
@@ -105,7 +101,7 @@ def run_job(
             run_needed(need, order)
         planned = plan_job(order, session, device)
     history = session.past().of(order.name)
-    history = begin_job(order, session, history, planned)
+    history = begin(order, session, history, planned)
     if history.is_done:
         tell_done(session.mirror, session.past(), order.name)
         was = history.run.source if history.run else ""
@@ -178,43 +174,6 @@ def _screen(order: JobOrder, session: Session) -> Screen:
         vram_budget_bytes=order.vram_budget_bytes,
     )
     return Screen(progress=progress, clock=session.clock, is_quiet=order.is_quiet)
-
-
-def begin_job(
-    order: JobOrder, session: Session, history: JobPast, planned: Planned
-) -> JobPast:
-    """Return the history to build upon, empty if the job begins anew.
-
-    Raises
-    ------
-    RecipeChangedError
-        If there is progress made with another recipe, and no ``--restart``.
-    """
-    recipe = planned.recipe
-    changes = recipe_changes(history.recipe or {}, recipe)
-    is_gone = history.is_done and (
-        planned.standing == "open"
-        or not all((session.space.root / name).exists() for name in history.published)
-    )
-    # Also after a crash between the two lines at the end of this function.
-    is_lost = history.last_cycle >= 0 and not session.space.job(order.name).exists()
-    if history.recipe is not None and not (order.is_restart or is_gone or is_lost):
-        if not changes or (history.is_done and planned.standing == "done"):
-            return history
-        if history.has_progress:
-            raise RecipeChangedError(job=order.name, changes=changes)
-    remove(session.space.job(order.name))
-    session.journal.write(
-        JobBegun(
-            job=order.name,
-            at=session.journal.now(),
-            reference=order.reference,
-            command=order.command,
-            recipe=dict(recipe),
-            unit=order.unit,
-        )
-    )
-    return session.past().of(order.name)
 
 
 class SupervisedRun:

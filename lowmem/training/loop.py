@@ -157,6 +157,8 @@ class Training:
                 self._model.reset_metrics()
             yield from self._validate()
             self._end_epoch()
+        # What comes now cannot be taken back: a run of more epochs goes on from here.
+        yield self._point(items=0, is_due=True)
         self._verify()
         if self._best:
             for variable, value in zip(self._model.weights, self._best, strict=True):
@@ -229,7 +231,7 @@ class Training:
 
     # --- what is saved ------------------------------------------------------------
 
-    def _point(self, *, items: int) -> CommitPoint:
+    def _point(self, *, items: int, is_due: bool = False) -> CommitPoint:
         saved = {
             "epoch": self._epoch,
             "is_validating": self._is_validating,
@@ -244,7 +246,11 @@ class Training:
             "order_version": self._plan.training.order_version,
         }
         return CommitPoint(
-            items=items, state=saved, arrays=self._arrays, flush=self._verify
+            items=items,
+            state=saved,
+            arrays=self._arrays,
+            flush=self._verify,
+            is_due=is_due,
         )
 
     def _verify(self) -> None:

@@ -32,6 +32,7 @@ class WorkerContext:
     vram_budget_bytes: int | None
     state: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
+    former: Path | None = None
     show_line: Callable[[str], None]
     keep_line: Callable[[str], None]
     show_progress: Callable[[int, int | None, str], None]

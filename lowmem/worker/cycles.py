@@ -20,7 +20,6 @@ from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import (
     EXIT_JOB,
     JobDefinitionError,
-    RecipeChangedError,
     ResultNameError,
     UnwrittenResultError,
 )
@@ -29,19 +28,18 @@ from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
-from lowmem.checkpoints.restore import restore
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import refuse_altered, sums_of_results
 from lowmem.memory.cleanup import clean_up
 from lowmem.protocol.blocks import with_places
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
-from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.ending import checked_end, kind_of
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
+from lowmem.worker.start import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Run
+    from lowmem.worker.start import Start
 
 
 class Overseer(Protocol):
@@ -114,26 +113,21 @@ def run_job(
     Raises
     ------
     RecipeChangedError
-        If the last commit was made with another recipe.
+        If the last commit was made with another recipe, see `start_of`.
     """
     space = Workspace.at(request.workspace)
-    restored = restore(space.checkpoints(request.job))
-    if restored is not None:
-        _refuse_other_recipe(job, request, restored.manifest)
-    overseer.started(restored)
+    start = start_of(job, request)
+    overseer.started(start.last)
+    if start.note:
+        overseer.show_line(start.note)
+    restored = start.restored
     if restored is not None and restored.manifest.phase == "publishing":
         done = restored.manifest
         # Hours may have passed since they were summed.
         refuse_altered(space.staging(request.job), done.publish, done.results)
         return _publish(space, request.job, done)
-    course = _Course(job, request, overseer, restored, clock or SystemClock())
+    course = _Course(job, request, overseer, start, clock or SystemClock())
     return course.run()
-
-
-def _refuse_other_recipe(job: Job, request: Run, manifest: Manifest) -> None:
-    changes = recipe_changes(manifest.recipe, request.recipe)
-    if changes:
-        raise RecipeChangedError(job=job.name, changes=changes)
 
 
 def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:
@@ -156,7 +150,7 @@ class _Course:
         job: Job,
         request: Run,
         overseer: Overseer,
-        restored: Restored | None,
+        start: Start,
         clock: Clock,
     ) -> None:
         self._job = job
@@ -165,11 +159,13 @@ class _Course:
         self._longest_step_s = 0.0
         self._clock = clock
         self._space = Workspace.at(request.workspace)
-        self._restored = restored
+        self._restored, self._former = start.restored, start.former
         self._places: dict[str, int] = {}
         self._counted = 0
         self._pid = os.getpid()
-        self._index = 0 if restored is None else restored.manifest.generation + 1
+        self._index = start.next_generation
+        # The newest commit that a run which asks for more would go on from.
+        self._last_state = start.next_generation - 1 if start.restored else None
         self._pace = Pace(
             cycle_steps=request.cycle_steps,
             time_budget_s=request.time_budget_s,
@@ -255,7 +251,7 @@ class _Course:
             self._items += int(point.items) or self._new_rows()
             self._counted = sum(self._places.values())
             self._note_step(self._clock.monotonic() - step_began)
-            if self._is_due() and not self._take(point):
+            if (point.is_due or self._is_due()) and not self._take(point):
                 return None
 
     def _new_rows(self) -> int:
@@ -298,6 +294,7 @@ class _Course:
         if point.flush is not None:
             point.flush()
         manifest = self._manifest(state=with_places(point.state, self._places))
+        self._last_state = manifest.generation
         return self._end_cycle(manifest, _pairs(point))
 
     def _end_cycle(
@@ -360,7 +357,13 @@ class _Course:
             summary=dict(result.summary) if result else {},
             environment={"device": self._request.device},
             results=dict(results or {}),
+            goes_on_from=self._goes_on_from if phase == "publishing" else None,
         )
+
+    @property
+    def _goes_on_from(self) -> int | None:
+        is_wanted = self._job.is_bare and self._job.extents
+        return self._last_state if is_wanted else None
 
     def _context(self) -> WorkerContext:
         staging = self._space.staging(self._request.job)
@@ -378,6 +381,7 @@ class _Course:
             vram_budget_bytes=self._request.vram_budget_bytes,
             state=self._restored.manifest.state if self._restored else {},
             arrays=self._restored.arrays if self._restored else {},
+            former=self._former,
             show_line=self._overseer.show_line,
             keep_line=self._overseer.keep_line,
             show_progress=self._overseer.show_progress,

@@ -105,6 +105,13 @@ def plan(request: Plan) -> Planned:
         memory_key=memory_key(job, request, recipe, calibration),
         standing=job.standing(context),
         source=source_of(request.reference),
+        extents=job.extents,
+        is_bare=job.is_bare,
+        given={
+            option.name: context.options[option.name]
+            for option in job.options
+            if context.options[option.name] != option.default
+        },
     )
 
 

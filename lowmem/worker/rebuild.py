@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.files import make_folder, publish, remove
 from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
-from lowmem.checkpoints.generations import generation_path, generations, read_manifest
-from lowmem.checkpoints.restore import open_arrays
+from lowmem.checkpoints.restore import newest_running
 from lowmem.integrity.chunks import sums_of
 from lowmem.integrity.published import not_as_published
 from lowmem.protocol.job import PlanContext
@@ -76,8 +75,9 @@ def _starts(
             yield (state or {}, {}), partial(_exist, files)
         return
     start: Start = ({}, {})
-    if job.is_bare:
-        start = _last_state(space, request.job) or start
+    last = newest_running(space.checkpoints(request.job)) if job.is_bare else None
+    if last is not None:
+        start = last.manifest.state, last.arrays
     yield start, lambda: False
 
 
@@ -93,17 +93,6 @@ def _plan_context(request: Run, space: Workspace) -> PlanContext:
         device=request.device,
         ram_budget_bytes=request.ram_budget_bytes,
     )
-
-
-def _last_state(space: Workspace, job: str) -> Start | None:
-    """Return the newest state that was committed on the way to the result."""
-    folder = space.checkpoints(job)
-    for generation in reversed(generations(folder)):
-        path = generation_path(folder, generation)
-        manifest = read_manifest(path)
-        if manifest is not None and manifest.phase == "running":
-            return manifest.state, open_arrays(path)
-    return None
 
 
 def _drive(

@@ -21,7 +21,7 @@ from lowmem.stores.split import split_rows
 from lowmem_jobs.generate import real
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
-from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES
+from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES, STEP_ROWS
 from lowmem_jobs.stats.methods import METHODS, along_axes
 from tests.driver import Cutter, drive
 from tests.generating import (
@@ -60,6 +60,38 @@ def uncut(made, tmp_path_factory) -> Path:
     root = shutil.copytree(made, tmp_path_factory.mktemp("uncut") / "work")
     drive(JOB, root, {"count": COUNT}, cycle_steps=1000)
     return root
+
+
+@pytest.mark.parametrize("method", ["ellipses", "path"])
+def test_more_vectors_of_what_is_finished_are_the_bytes_of_one_run(
+    space, tmp_path, monkeypatch, method
+):
+    more, once = space.root, shutil.copytree(space.root, tmp_path / "once")
+    options = {"method": method}
+    if method == "path":
+        options |= {"from_index": 1, "to_index": 2}
+    n_decoded = []
+    decode = Decoder.images
+
+    def counted(self, z):
+        n_decoded.append(len(z))
+        return decode(self, z)
+
+    monkeypatch.setattr(Decoder, "images", counted)
+    numbers = []
+    for root, count in ((more, 100), (more, 200), (once, 200)):
+        n_decoded.clear()
+        given = options | {"count": count}
+        if root == more and count > 100:
+            # Cut once: what is taken over outlives the attempt that found it.
+            drive(JOB, root, given, leave_after=1, recipe={"count": count})
+        drive(JOB, root, given, recipe={"count": count})
+        numbers.append(sum(n_decoded))
+    assert content(more) == content(once)
+    # One whole step was taken over; along a path all vectors are others.
+    # An attempt more decodes one more, to know the shape of an image.
+    n_taken = STEP_ROWS * (method != "path")
+    assert numbers[1] == numbers[2] + 1 - n_taken
 
 
 def test_everything_opens_with_the_standard_library_of_its_format(uncut):

@@ -18,6 +18,8 @@ from lowmem.base.errors import (
     OptionValueError,
     UsageError,
 )
+from lowmem.base.workspace import Workspace
+from lowmem.checkpoints.restore import newest_running
 from lowmem.stores.write import RowWriter
 from lowmem.training import backend
 from lowmem_jobs.train import work
@@ -113,6 +115,49 @@ def test_runs_of_neighbours_are_another_order_that_a_cut_does_not_change(tmp_pat
         drive(JOB, tmp_path / name, given)
     histories = {name: history_of(tmp_path / name) for name in options}
     assert histories["cut"] == histories["whole"] != histories["single"]
+
+
+@pytest.mark.parametrize(
+    "further",
+    [{}, {"early_stopping": 9, "reduce_lr": 1, "learning_rate": 0.5}],
+    ids=["plain", "best epoch and a falling rate"],
+)
+def test_one_epoch_and_then_more_are_the_bytes_of_one_training(tmp_path, further):
+    for name in ("once", "more"):
+        write_images(tmp_path / name, 12)
+    options = SMALL | further
+    drive(JOB, tmp_path / "once", options | {"epochs": 4}, cycle_steps=5)
+    n_cycles = []
+    for epochs in (1, 2, 4):
+        cutter = Cutter()
+        given = options | {"epochs": epochs}
+        drive(
+            JOB,
+            tmp_path / "more",
+            given,
+            cycle_steps=1000,
+            overseer=cutter,
+            recipe={"epochs": epochs},
+        )
+        n_cycles.append([cycle.items for cycle in cutter.cycles])
+    # No image is trained on twice: each goes on from the end of the one before.
+    n_training = sum(n_cycles[0])
+    assert n_cycles == [[n, 0] for n in (n_training, n_training, 2 * n_training)]
+    for name in ("autoencoder.keras", "encoder.keras", "decoder.keras", "history.csv"):
+        ours = (tmp_path / "more" / "model" / name).read_bytes()
+        assert ours == (tmp_path / "once" / "model" / name).read_bytes(), name
+    states = [last_state(tmp_path / name) for name in ("once", "more")]
+    assert states[0][0] == states[1][0]
+    assert states[0][1].keys() == states[1][1].keys()
+    for name, value in states[0][1].items():
+        np.testing.assert_array_equal(value, states[1][1][name], err_msg=name)
+
+
+def last_state(workspace: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the state at the end of a training: optimiser, plateau, best weights too."""
+    found = newest_running(Workspace.at(workspace).checkpoints("train"))
+    assert found is not None
+    return found.manifest.state, {name: found.arrays[name] for name in found.arrays}
 
 
 def test_one_image_is_enough(tmp_path):

@@ -12,11 +12,11 @@ import pytest
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import (
     JobDefinitionError,
-    RecipeChangedError,
     ResultNameError,
     StorageError,
     UnwrittenResultError,
 )
+from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import ARRAYS

@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from lowmem.history.fold import history_of
+from lowmem.history.fold import history_of, past_of
 from lowmem.history.past import JobPast
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
@@ -115,6 +115,21 @@ def test_beginning_anew_forgets_everything_before():
     past = history_of("train", [begun(seed=1), cycle(4), ended(), begun(seed=2)])
     assert past == replace(history_of("train", [begun(seed=2)]), place=past.place)
     assert not past.has_progress
+
+
+def test_beginning_to_do_more_keeps_the_commits_and_takes_back_the_end():
+    more = msgspec.structs.replace(begun(rows=5), extents=("rows",))
+    later = msgspec.structs.replace(attempt(2), next_cycle=1)
+    records = [begun(rows=3), run(), attempt(1), cycle(0), cycle(1), ended(), more]
+    past = history_of("train", records)
+    assert not past.is_done
+    assert (past.recipe, past.committed) == ({"rows": 5}, (0, 1))
+    past = history_of("train", [*records, run(), later])
+    assert past.committed == (0,)
+    past = past_of([*records, later, cycle(1), ended()])
+    assert [done.begun.recipe["rows"] for done in past.done] == [3, 5]
+    assert past.of("train").is_done
+    assert len(past.begun) == 1
 
 
 def test_only_a_good_end_makes_a_job_done():

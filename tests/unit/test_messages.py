@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from lowmem.protocol import messages
-from lowmem.protocol.job import Option
 from lowmem.protocol.messages import (
     Committed,
     Cycle,
@@ -26,6 +25,7 @@ from lowmem.protocol.messages import (
     Started,
     line_from_message,
 )
+from lowmem.protocol.option import Option
 
 CYCLE = Cycle(
     index=1,

@@ -30,8 +30,8 @@ from lowmem.pipeline.orders import (
     misspelt_tables,
     with_config,
 )
-from lowmem.protocol.job import Option
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
+from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun, JobEnded
 from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.bad_news import refusal

@@ -36,7 +36,9 @@ OPTIONS = (
         kind="int",
         default=64,
         minimum=1,
-        help="Vectors to draw, and to decode unless --images says less, of each method.",
+        help="Vectors to draw, and to decode unless --images says less, of each method; "
+        "of more than before the first are taken over.",
+        is_extent=True,
     ),
     Option(
         name="images",
@@ -44,6 +46,7 @@ OPTIONS = (
         minimum=1,
         help="Decode and score the first so many vectors of each method, all by default; "
         "the others are drawn, checked and stored.",
+        is_extent=True,
     ),
     Option(
         name="sigma",

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores import CachedReader, RowReader, RowWriter
+from lowmem_jobs.generate.former import Former
 from lowmem_jobs.generate.recipe import STEP_ROWS
+from lowmem_jobs.generate.task import folder_of
 from lowmem_jobs.stats.samplers import BLOCK_ROWS
 from lowmem_jobs.stats.scores_images import squared_errors, structural_similarity
 
@@ -43,17 +45,21 @@ def _draw_method(
     """Draw one block of vectors a step; decode the first, and encode them again."""
     writer = _open_images(ctx, task, drawn, n_rows=min(done, task.n_decoded))
     course.is_flushed_by(writer.flush)
-    for start in range(done, task.n_vectors, BLOCK_ROWS):
-        z = drawn.source.block(start // BLOCK_ROWS)[: task.n_vectors - start]
-        violations = dict(course.violations)
-        n_broken = int(drawn.source.breaks_promise(z).sum())
-        violations[drawn.name] = violations.get(drawn.name, 0) + n_broken
-        drawn.z.write(start, z)
-        shown = z[: max(task.n_decoded - start, 0)]
-        _decode(ctx, task, drawn, shown, start, writer)
-        reached = before + start + len(z)
-        ctx.progress(reached, task.n_steps, drawn.name)
-        yield course.point(items=len(z), drawn=reached, violations=violations)
+    with Former(ctx, folder_of(ctx, drawn.name)) as former:
+        for start in range(done, task.n_vectors, BLOCK_ROWS):
+            z = drawn.source.block(start // BLOCK_ROWS)[: task.n_vectors - start]
+            violations = dict(course.violations)
+            n_broken = int(drawn.source.breaks_promise(z).sum())
+            violations[drawn.name] = violations.get(drawn.name, 0) + n_broken
+            drawn.z.write(start, z)
+            shown = z[: max(task.n_decoded - start, 0)]
+            for at in range(0, len(shown), STEP_ROWS):
+                step = shown[at : at + STEP_ROWS]
+                # The store takes whole chunks.
+                writer.append(_decoded(ctx, task, drawn, step, start + at, former))
+            reached = before + start + len(z)
+            ctx.progress(reached, task.n_steps, drawn.name)
+            yield course.point(items=len(z), drawn=reached, violations=violations)
 
 
 def _open_images(ctx: Context, task: Task, drawn: Drawn, *, n_rows: int) -> RowWriter:
@@ -79,25 +85,26 @@ def _pieces(ctx: Context, task: Task, n_rows: int) -> Iterator[slice]:
         yield slice(at, min(at + size, n_rows))
 
 
-def _decode(
+def _decoded(
     ctx: Context,
     task: Task,
     drawn: Drawn,
-    z: NDArray[np.float32],
+    step: NDArray[np.float32],
     start: int,
-    writer: RowWriter,
-) -> None:
-    """Write the images of vectors that begin at row ``start``, and E(D(z))."""
-    for at in range(0, len(z), STEP_ROWS):
-        step = z[at : at + STEP_ROWS]
-        # The store takes whole chunks.
-        images = np.empty((len(step), *task.image_shape), np.uint8)
-        for piece in _pieces(ctx, task, len(step)):
+    former: Former,
+) -> NDArray[np.uint8]:
+    """Return the images of a step of vectors that begins at row ``start``; write E(D(z))."""
+    kept = former.images(start, step)
+    images = (
+        np.empty((len(step), *task.image_shape), np.uint8) if kept is None else kept
+    )
+    for piece in _pieces(ctx, task, len(step)):
+        if kept is None:
             images[piece] = task.decoder.images(step[piece])
-            if start + at < task.n_scored:
-                z_again = task.encoder.encode(images[piece])
-                drawn.z_again.write(start + at + piece.start, z_again)
-        writer.append(images)
+        if start < task.n_scored:
+            z_again = task.encoder.encode(images[piece])
+            drawn.z_again.write(start + piece.start, z_again)
+    return images
 
 
 def revisit(

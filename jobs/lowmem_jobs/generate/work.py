@@ -15,6 +15,7 @@ from lowmem_jobs.generate.course import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
 from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.former import keep_former
 from lowmem_jobs.generate.passes import draw, revisit
 from lowmem_jobs.generate.paths import Ends, anchors
 from lowmem_jobs.generate.pictures import write_pictures
@@ -57,6 +58,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ),
     ):
         frame = read_frame(ctx.workspace.analysis)
+        keep_former(ctx)
         decoder, encoder, image_shape = _models(ctx, frame)
         is_path = method_of(ctx.options) == PATH
         ends = Ends.of(ctx, encoder, frame) if is_path else None

@@ -28,7 +28,8 @@ OPTIONS = (
         kind="int",
         default=20,
         minimum=1,
-        help="How often every image is seen.",
+        help="How often every image is seen; more than before go on from there.",
+        is_extent=True,
     ),
     Option(
         name="batch_size",

@@ -1,0 +1,45 @@
+"""The error of a run that asks for another result than its workspace holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TODO = (
+    "Give the former values to go on, --restart to forget this job's progress, or "
+    "another --workspace."
+)
+
+
+class RecipeChangedError(UsageError):
+    """Raised when a job would continue with another recipe or other data.
+
+    Parameters
+    ----------
+    held
+        What the workspace holds of the job, and by which command; empty if not known.
+    todo
+        The command that does what was probably wanted.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: str,
+        changes: Mapping[str, tuple[object, object]],
+        held: str = "",
+        todo: str = _TODO,
+    ) -> None:
+        self.changes = dict(changes)
+        listed = "; ".join(
+            f"{key} was {old!r}, now {new!r}" for key, (old, new) in changes.items()
+        )
+        found = f" The workspace holds {held}." if held else ""
+        super().__init__(
+            f"job {job} was begun with another recipe ({listed}), expected the same, "
+            f"since mixing two would spoil the result.{found} {todo}"
+        )
