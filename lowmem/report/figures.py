@@ -64,10 +64,13 @@ class Link:
         Its path within the workspace.
     href
         The way to it from the page's folder, never to elsewhere.
+    sentence
+        What it shows; empty for one that lowmem does not draw.
     """
 
     place: str
     href: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,9 @@ def read_gallery(workspace: Workspace, page_folder: Path | None = None) -> Galle
         if data is None:
             left_out.append(place)
         elif len(data) > room or len(figures) == _MOST_FIGURES:
-            beside.append(Link(place=place, href=_href(path, page_folder, workspace)))
+            href = _href(path, page_folder, workspace)
+            told = sentence_of(path.stem)
+            beside.append(Link(place=place, href=href, sentence=told))
         else:
             room -= len(data)
             figures.append(_figure(place, path.stem, data))
