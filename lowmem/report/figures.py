@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from io import BufferedReader
+from os.path import relpath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lowmem.base.errors_outside import NotRegularError
 from lowmem.base.outside import stream_of
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# A larger picture is none of lowmem's own; the sum bounds the page, and what the
-# process that writes it needs: about three times as much.
+# A larger picture is none of lowmem's own. The sum keeps the page below 2 MB, since text
+# takes four thirds of it; what comes after lies beside the page, and is a link.
 _MOST_BYTES = 3 * 10**6
-_MOST_BYTES_IN_ALL = 12 * 10**6
+_MOST_BYTES_IN_ALL = 1_350_000
 _MOST_FIGURES = 40
 
 
@@ -52,27 +55,66 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A picture that lies beside the page.
+
+    Attributes
+    ----------
+    place
+        Its path within the workspace.
+    href
+        The way to it from the page's folder, never to elsewhere.
+    sentence
+        What it shows; empty for one that lowmem does not draw.
+    """
+
+    place: str
+    href: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """The figures to show, and the paths of those that were left out."""
+    """The figures to show, those to link to, and the paths of what is neither."""
 
     figures: tuple[Figure, ...] = ()
+    beside: tuple[Link, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
-def read_gallery(workspace: Workspace) -> Gallery:
-    """Return the pictures of generated images, then the figures of the analysis."""
+def read_gallery(workspace: Workspace, page_folder: Path | None = None) -> Gallery:
+    """Return the pictures of generated images, then the figures of the analysis.
+
+    Parameters
+    ----------
+    page_folder
+        Where the page will lie; in the workspace where None.
+    """
     figures: list[Figure] = []
+    beside: list[Link] = []
     left_out: list[str] = []
     room = _MOST_BYTES_IN_ALL
     for path in _candidates(workspace):
         place = path.relative_to(workspace.root).as_posix()
-        data = _read_png(path, min(room, _MOST_BYTES))
-        if data is None or len(figures) == _MOST_FIGURES:
+        data = _read_png(path, _MOST_BYTES)
+        if data is None:
             left_out.append(place)
-            continue
-        room -= len(data)
-        figures.append(_figure(place, path.stem, data))
-    return Gallery(figures=tuple(figures), left_out=tuple(left_out))
+        elif len(data) > room or len(figures) == _MOST_FIGURES:
+            href = _href(path, page_folder, workspace)
+            told = sentence_of(path.stem)
+            beside.append(Link(place=place, href=href, sentence=told))
+        else:
+            room -= len(data)
+            figures.append(_figure(place, path.stem, data))
+    return Gallery(
+        figures=tuple(figures), beside=tuple(beside), left_out=tuple(left_out)
+    )
+
+
+def _href(path: Path, page_folder: Path | None, workspace: Workspace) -> str:
+    """Return a relative reference: with a dot in front no name can be a scheme."""
+    start = (page_folder or workspace.root).absolute()
+    return "./" + quote(PurePath(relpath(path.absolute(), start)).as_posix())
 
 
 def _candidates(workspace: Workspace) -> Iterator[Path]:

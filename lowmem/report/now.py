@@ -31,25 +31,31 @@ _FRESH_S = 10.0
 _LONG_NOTE = 200
 
 
+# A workspace may be anybody's: numbers that nothing here can be are no line of lowmem's.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+_Rate = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+
+
 class Now(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The part of a line that tells how far the job is; see `live.Standing`."""
 
     phase: str = ""
-    elapsed_s: float = 0.0
-    cycle: int | None = None
-    done: int | None = None
-    total: int | None = None
-    rate: float | None = None
+    elapsed_s: _Seconds = 0.0
+    cycle: _Count | None = None
+    done: _Count | None = None
+    total: _Count | None = None
+    rate: _Rate | None = None
     note: str = ""
-    ram_peak_bytes: int | None = None
-    vram_peak_bytes: int | None = None
+    ram_peak_bytes: _Count | None = None
+    vram_peak_bytes: _Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
     at: Annotated[datetime, msgspec.Meta(tz=True)]
-    ram_bytes: int
-    vram_bytes: int | None = None
+    ram_bytes: _Count
+    vram_bytes: _Count | None = None
     now: Now | None = None
 
 

@@ -15,6 +15,7 @@ from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
 from lowmem.report.scales import HEIGHT, WIDTH
 from lowmem.report.status import statuses
+from lowmem.report.tables import known, tables_in, without_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +119,9 @@ def _environment() -> Environment:
         "chart_height": HEIGHT,
         "chart_width": WIDTH,
         "count": words.count,
+        "known": known,
+        "tables_in": tables_in,
+        "without_tables": without_tables,
         "cycles_text": words.cycles_text,
         "devices_text": words.devices_text,
         "event_name": words.event_name,

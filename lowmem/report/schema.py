@@ -5,7 +5,7 @@ None stands for what was not measured, never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -150,6 +150,8 @@ class JobReport:
         What is typed to run it: its name, or its file.
     command
         The words after ``lowmem`` that began it, and that continue it.
+    recipe
+        What its result depends on: options, seed, fingerprints of its inputs.
     unit
         What its items are, in the plural.
     begun_at, last_at
@@ -193,6 +195,7 @@ class JobReport:
     events: tuple[EventReport, ...]
     durable: int | None = None
     notes: tuple[NoteReport, ...] = ()
+    recipe: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def committed(self) -> tuple[CycleReport, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
+from lowmem.report.tables import tables_in, without_tables
 from lowmem.report.words import (
     budget_texts,
     change_text,
@@ -79,10 +80,18 @@ def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[s
         for note in job.notes:
             yield from _wrapped(f"{day_and_time(note.at)}  {note.text}", "    ")
     if job.summary:
-        yield from ("", "  Results")
-        width = max(map(len, job.summary))
-        for key, value in job.summary.items():
-            yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ")
+        yield from _results(job)
+
+
+def _results(job: JobReport) -> Iterator[str]:
+    yield from ("", "  Results")
+    singles = without_tables(job.summary)
+    width = max(map(len, singles), default=0)
+    for key, value in singles.items():
+        yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ")
+    for key, table in tables_in(job.summary).items():
+        columns = format_columns(table.header, table.rows, left=frozenset({0}))
+        yield from ("", f"    {key}", *(f"      {line}" for line in columns))
 
 
 def _facts(job: JobReport) -> Iterator[str]:

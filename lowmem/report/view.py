@@ -95,6 +95,7 @@ def _job(past: JobPast, *, is_running: bool) -> JobReport:
         events=tuple(_event(incident) for incident in detail.incidents),
         durable=_durable(past),
         notes=tuple(_notes(detail.notes)),
+        recipe=past.recipe or {},
     )
 
 

@@ -39,6 +39,7 @@ def write_page(
     StorageError
         If the page cannot be written; an older one is kept.
     """
+    path = target or workspace.report
     report = read_report(workspace, is_live=is_live)
     page = page_from_report(
         report,
@@ -46,11 +47,10 @@ def write_page(
             name: list(read_telemetry(workspace.telemetry(name)))
             for name in report.jobs
         },
-        gallery=read_gallery(workspace),
+        gallery=read_gallery(workspace, path.parent),
         training=training_charts(workspace) if "train" in report.jobs else (),
         generated_at=now,
     )
-    path = target or workspace.report
     make_folder(path.parent)
     write_file(path, page.encode("utf-8", "replace"))
     return path

@@ -134,6 +134,7 @@ JOB = {
     "summary": table(lambda _: True),
     "versions": table(is_text),
     "notes": list_of(records(NOTE)),
+    "recipe": table(lambda _: True),
     "durable": maybe(is_count),
     "workers": list_of(records(WORKER)),
     "changes": list_of(records(CHANGE)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from lowmem.base.errors import CorruptFileError, StorageError
 from lowmem.base.workspace import Workspace
 from lowmem.report.figures import read_gallery
 from lowmem.report.read import read_report
+from lowmem.report.text import text_from_report
 from lowmem.report.training import training_charts
 from lowmem.report.write import write_page
 from tests.report_examples import (
@@ -270,15 +272,54 @@ def test_the_sum_and_the_number_of_figures_are_bounded(tmp_path):
     for number in range(45):
         add_figure(space.figures / "figures" / f"{number:02}.png", size=(2, 2))
     gallery = read_gallery(space)
-    assert (len(gallery.figures), len(gallery.left_out)) == (40, 5)
+    assert (len(gallery.figures), len(gallery.beside)) == (40, 5)
     for path in sorted((space.figures / "figures").glob("*.png"))[:6]:
-        path.write_bytes(path.read_bytes() + bytes(2_500_000))
+        path.write_bytes(path.read_bytes() + bytes(400_000))
     gallery = read_gallery(space)
-    assert gallery.left_out[:2] == (
-        "analysis/figures/04.png",
-        "analysis/figures/05.png",
-    )
-    assert sum(len(figure.uri) for figure in gallery.figures) < 17 * 10**6
+    # Three of them have room, and the small ones after them all the same.
+    assert [link.place for link in gallery.beside[:3]] == [
+        f"analysis/figures/{number:02}.png" for number in (3, 4, 5)
+    ]
+    assert sum(len(figure.uri) for figure in gallery.figures) < 1.81 * 10**6
+    assert gallery.left_out == ()
+
+
+def test_a_page_stays_below_two_megabytes_and_links_to_what_lies_beside_it(tmp_path):
+    space = workspace_of(tmp_path / "work", killed_and_retried())
+    for number in range(9):
+        path = space.figures / "figures" / f"{number} javascript:alert(1)#?.png"
+        add_figure(path)
+        path.write_bytes(path.read_bytes() + bytes(300_000))
+    for target in (space.report, tmp_path / "else where" / "page.html"):
+        write_page(space, is_live=False, now=START, target=target)
+        assert target.stat().st_size < 2 * 10**6
+        page = Page(target.read_text(encoding="utf-8"))
+        hrefs = [
+            link["href"] for link in page.all("a") if not link["href"].startswith("#")
+        ]
+        assert len(page.all("img")) + len(hrefs) == 9
+        assert len(hrefs) == 5
+        for href in hrefs:
+            # A path of its own, which is no address and leads to the very file.
+            assert href.startswith("./")
+            parts = urlsplit(href)
+            assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == (
+                *("", "", "", ""),
+            )
+            found = (target.parent / unquote(href)).resolve()
+            assert found.parent == (space.figures / "figures").resolve()
+            assert found.is_file()
+
+
+def test_a_link_to_elsewhere_is_named_and_never_linked_to(tmp_path):
+    space = workspace_of(tmp_path / "work", killed_and_retried())
+    add_figure(tmp_path / "secret.png")
+    folder = space.figures / "figures"
+    folder.mkdir(parents=True)
+    (folder / "mine.png").symlink_to(tmp_path / "secret.png")
+    page = page_of(space)
+    assert [a for a in page.all("a") if not a["href"].startswith("#")] == []
+    assert "analysis/figures/mine.png" in page.text
 
 
 def test_figures_lowmem_draws_have_a_sentence_and_open_at_full_size_without_a_script(
@@ -329,6 +370,33 @@ def test_a_history_that_cannot_be_drawn_costs_no_page(tmp_path, content):
     space.model.mkdir()
     (space.model / "history.csv").write_text(content)
     assert page_of(space).all("figure", "training") == []
+
+
+# --- recipe and results -----------------------------------------------------------
+
+
+def test_the_recipe_the_command_the_versions_and_the_scores_are_tables(tmp_path):
+    history = History(job="generate").begin(seed=7, count=600, sigma=None).run()
+    history.start(0).cycle(0)
+    scores = {
+        "mvn": {"frechet": 7.78231, "coverage": None},
+        "ball": {"frechet": 8.5, "coverage": 0.25},
+    }
+    history.end(published=("generated",), summary={"images": 600, "methods": scores})
+    space = workspace_of(tmp_path, history)
+    page = page_of(space)
+    assert len(page.all("table", "scores")) == 1
+    assert "methods frechet coverage mvn 7.78231 - ball 8.5 0.25" in page.text
+    assert "Recipe, command and versions" in page.text
+    assert "seed 7 count 600 ran with python 3.11.9" in page.text
+    # What was not given changes nothing, and what is a table is not JSON as well.
+    assert "sigma" not in page.text
+    assert "{" not in page.text
+    report = read_report(space, is_live=False)
+    text = text_from_report(report)
+    assert "frechet  coverage" in text
+    assert "ball      8.5      0.25" in text
+    assert "{" not in text
 
 
 # --- what next --------------------------------------------------------------------

@@ -23,6 +23,10 @@ from lowmem.supervisor.told import told_of_stop
 from tests.report_examples import START, History
 
 GIB = 2**30
+MADE_UP = (
+    b'{"at":"2026-11-22T10:00:00.000Z","attempt":1,"ram_bytes":1,'
+    b'"now":{"done":%s,"total":1,"elapsed_s":%s}}\n'
+)
 HALF = Standing(job="train", unit="images", done=50, total=100)
 
 
@@ -160,6 +164,9 @@ def test_status_of_a_run_says_how_far_it_is_when_it_ends_and_what_it_uses_now(tm
         b"\xff\n",
         b'{"at":"2026-11-22T10:00:00.000Z","attempt":1,"ram_bytes":1}\n',
         b"[" * 9000,
+        MADE_UP % (b"9" * 400, b"1"),
+        MADE_UP % (b"-1", b"1"),
+        MADE_UP % (b"1", b"1e308"),
     ],
 )
 def test_nothing_is_told_of_now_where_the_file_tells_nothing(tmp_path, damage):

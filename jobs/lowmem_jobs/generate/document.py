@@ -215,9 +215,8 @@ def summary(told: dict[str, Any], found: Scores) -> dict[str, Any]:
         "frechet_of_real": told["frechet"]["real"],
     }
     if told["method"] == ALL:
-        for row in rows(found):
-            names = (name for name in _SHOWN if row.get(name) is not None)
-            shown[f"of {row['method']}"] = ", ".join(
-                f"{_NAMES.get(name, name)} {row[name]:.4g}" for name in names
-            )
+        shown["methods"] = {
+            row["method"]: {_NAMES.get(name, name): row.get(name) for name in _SHOWN}
+            for row in rows(found)
+        }
     return shown
