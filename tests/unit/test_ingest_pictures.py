@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
-from lowmem_jobs.ingest.recipe import Frame
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from tests.corpus.fits import fits, header, padded
 from tests.corpus.png import GREY, GREY_ALPHA, RGB, RGBA, png
 
 UNIT = np.linspace(0, 1, 256).reshape(16, 16)
-DECODER = Decoder(Frame(size=16, crop="none"))
+DECODER = Decoder(Framing(size=16, crop="none"))
 
 
 def decode(data):

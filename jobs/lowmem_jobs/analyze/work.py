@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
-    from lowmem_jobs.analyze.axes import Solved
     from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.truth import Recovery
     from lowmem_jobs.stats.moments import Moments

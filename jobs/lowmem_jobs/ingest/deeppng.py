@@ -13,7 +13,7 @@ from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
 
 _BITS = 16
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.wide import bytes_from_samples
 
 if TYPE_CHECKING:

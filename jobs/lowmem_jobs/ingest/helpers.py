@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lowmem.worker import Child
     from lowmem_jobs.ingest.decode import Decoder
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.tasks import Slots, Task
 
 

@@ -10,8 +10,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.extras import without_extra
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from PIL import Image
