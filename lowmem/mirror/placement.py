@@ -16,7 +16,7 @@ from lowmem.mirror.precedence import (
     outdated,
     told_by,
 )
-from lowmem.mirror.standing import records_of
+from lowmem.mirror.relation import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
