@@ -16,7 +16,7 @@ from lowmem.base.errors_staging import (
 )
 from lowmem.base.files import make_folder, publish, remove
 from lowmem.staging.blocks import copy_file, read_back
-from lowmem.staging.decide import next_offset
+from lowmem.staging.copy_plan import next_offset
 from lowmem.staging.places import below, stamp_here
 
 if TYPE_CHECKING:
