@@ -22,7 +22,7 @@ from lowmem.staging.places import below, stamp_here
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowmem.staging.ledger import Ledger
+    from lowmem.staging.copied_blocks import Ledger
     from lowmem.staging.places import Places
     from lowmem.staging.survey import Seen
 

@@ -21,8 +21,8 @@ from lowmem.base.errors_staging import (
     StagingSpaceError,
 )
 from lowmem.protocol.options import resolve_options
+from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import Known, Stamp, next_offset
-from lowmem.staging.ledger import Ledger
 from lowmem.staging.stage import stage
 from lowmem.staging.survey import source_errors
 from lowmem_jobs.ingest.job import JOB
