@@ -18,7 +18,7 @@ from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import BLOCK_BYTES
 from lowmem.staging.places import Places
 from lowmem.staging.renew import is_published, renew
-from lowmem.staging.sums import write_checksums
+from lowmem.staging.sha256sums import write_checksums
 from lowmem.staging.survey import LeftOut, Seen, survey
 
 if TYPE_CHECKING:
