@@ -16,8 +16,8 @@ from lowmem.base.files import make_folder
 from lowmem.staging.blocks import require_file
 from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import BLOCK_BYTES
-from lowmem.staging.places import Places
 from lowmem.staging.renew import is_published, renew
+from lowmem.staging.scratch_paths import Places
 from lowmem.staging.sha256sums import write_checksums
 from lowmem.staging.survey import LeftOut, Seen, survey
 
