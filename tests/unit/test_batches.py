@@ -16,7 +16,7 @@ from lowmem.base.errors import DataError, StorageError
 from lowmem.stores import direct, room, scrub
 from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
-from lowmem.stores.decode import ChunkDecoder
+from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.direct import DirectReader
 from lowmem.stores.layout import find_layout
 from lowmem.stores.order import epoch_order
