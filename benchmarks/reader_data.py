@@ -72,7 +72,7 @@ def write_hdf5(path: Path, n: int) -> None:
 
 def in_ram(folder: Path) -> Iterator[int]:
     """Fancy indexing of an array."""
-    from lowmem.stores.order import epoch_order
+    from lowmem.stores.epoch_order import epoch_order
     from lowmem.stores.read import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:
@@ -88,8 +88,8 @@ def ours(
 ) -> Iterator[int]:
     """Read with lowmem."""
     from lowmem.stores.batches import open_batches
+    from lowmem.stores.epoch_order import EpochOrder
     from lowmem.stores.metadata import read_array_info
-    from lowmem.stores.order import EpochOrder
 
     n = read_array_info(folder / store / "images").shape[0]
     with open_batches(

@@ -26,7 +26,7 @@ def sources(
     import keras
 
     import lowmem
-    from lowmem.stores.order import epoch_order
+    from lowmem.stores.epoch_order import epoch_order
     from lowmem.stores.read import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:

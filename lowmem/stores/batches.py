@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
+    from lowmem.stores.epoch_order import RowNumbers
 
 
 # Memory for decoded chunks where the disk has no room, and no budget was given.

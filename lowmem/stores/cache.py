@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
+    from lowmem.stores.epoch_order import RowNumbers
     from lowmem.stores.read import RowReader
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
+    from lowmem.stores.epoch_order import RowNumbers
     from lowmem.stores.read import RowReader
 
 # Bytes written at once. Of a whole chunk of 3.5 MB the kernel makes pages so large that it
