@@ -73,7 +73,7 @@ def write_hdf5(path: Path, n: int) -> None:
 def in_ram(folder: Path) -> Iterator[int]:
     """Fancy indexing of an array."""
     from lowmem.stores.epoch_order import epoch_order
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.row_reader import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:
         images = reader.read(0, reader.shape[0])

@@ -27,7 +27,7 @@ def sources(
 
     import lowmem
     from lowmem.stores.epoch_order import epoch_order
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.row_reader import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:
         images = reader.read(0, n)

@@ -62,7 +62,7 @@ from lowmem.report.write import write_page
 from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.supervisor.lock import is_held
 from lowmem_jobs.analyze.header import read_npy_shape
 from lowmem_jobs.ingest.arrays import open_npy, open_npz

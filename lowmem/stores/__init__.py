@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     )
     from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
     from lowmem.stores.opening import content_errors
-    from lowmem.stores.read import RowReader
     from lowmem.stores.reading import Reading, plan_reading
+    from lowmem.stores.row_reader import RowReader
     from lowmem.stores.split import Split, split_rows
     from lowmem.stores.write import RowWriter, write_group_attributes
 
@@ -107,7 +107,7 @@ __getattr__ = names_of(
         ],
         "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
         "lowmem.stores.opening": ["content_errors"],
-        "lowmem.stores.read": ["RowReader"],
+        "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],
         "lowmem.stores.write": ["RowWriter", "write_group_attributes"],

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.stores.epoch_order import RowNumbers
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.row_reader import RowReader
 
 # Bytes written at once. Of a whole chunk of 3.5 MB the kernel makes pages so large that it
 # looks long for room, while the other thread waits for the file: half as fast in all.

@@ -20,7 +20,7 @@ from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.direct import DirectReader
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.layout import find_layout
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.stores.spill import SpilledReader
 from lowmem.stores.split import split_by_name, split_rows
 from lowmem.stores.write import RowWriter

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.stores.write import RowWriter, write_group_attributes
 
 ROWS = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3)).astype(np.uint8)

@@ -13,7 +13,7 @@ import pytest
 import zarr
 
 from lowmem.stores import codecs
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.stores.write import RowWriter
 from lowmem_jobs.ingest import formats
 from lowmem_jobs.ingest.entries import Entry
