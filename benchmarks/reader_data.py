@@ -38,7 +38,7 @@ def blocks(n: int) -> Iterator[np.ndarray]:
 
 def write_store(path: Path, n: int, codec: str) -> None:
     """Write a store of ``n`` images."""
-    from lowmem.stores.write import RowWriter
+    from lowmem.stores.row_writer import RowWriter
 
     writer = RowWriter.open(
         path, "images", row_shape=SHAPE, dtype="u1", chunk_rows=CHUNK, codec=codec

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from lowmem.stores.opening import content_errors
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.row_reader import RowReader
+    from lowmem.stores.row_writer import RowWriter, write_group_attributes
     from lowmem.stores.split import Split, split_rows
-    from lowmem.stores.write import RowWriter, write_group_attributes
 
 __all__ = [
     "CLASS_NAMES",
@@ -110,6 +110,6 @@ __getattr__ = names_of(
         "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],
-        "lowmem.stores.write": ["RowWriter", "write_group_attributes"],
+        "lowmem.stores.row_writer": ["RowWriter", "write_group_attributes"],
     },
 )

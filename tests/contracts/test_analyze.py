@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
 from lowmem.base.errors import OptionValueError
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import analyze, plan, rows_of, save
 

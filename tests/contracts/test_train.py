@@ -18,7 +18,7 @@ from lowmem.base.errors import (
     OptionValueError,
     UsageError,
 )
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend
 from lowmem_jobs.train import work
 from lowmem_jobs.train.job import JOB

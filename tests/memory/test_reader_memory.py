@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 
 ROW_SHAPE, CHUNK_ROWS, N_CHUNKS = (96, 96, 3), 128, 16
 CHUNK_BYTES = CHUNK_ROWS * 96 * 96 * 3

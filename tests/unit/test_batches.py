@@ -21,9 +21,9 @@ from lowmem.stores.direct import DirectReader
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.layout import find_layout
 from lowmem.stores.row_reader import RowReader
+from lowmem.stores.row_writer import RowWriter
 from lowmem.stores.spill import SpilledReader
 from lowmem.stores.split import split_by_name, split_rows
-from lowmem.stores.write import RowWriter
 
 N_ROWS = 50
 

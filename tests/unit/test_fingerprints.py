@@ -13,7 +13,7 @@ from zarr.codecs import Crc32cCodec
 
 from lowmem.protocol.recipe import is_same_data, recipe_changes
 from lowmem.stores.metadata import fingerprint
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.ingest import identity
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.recipe import Recipe, source_identity
