@@ -20,9 +20,9 @@ import numpy as np
 
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.direct import DirectReader
+from lowmem.stores.disk_space import no_room
 from lowmem.stores.layout import find_layout
 from lowmem.stores.reading import Reading, ReadingPlan, plan_reading
-from lowmem.stores.room import no_room
 from lowmem.stores.row_reader import RowReader
 from lowmem.stores.spill import SpilledReader
 
