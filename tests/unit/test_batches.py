@@ -18,11 +18,11 @@ from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.direct import DirectReader
+from lowmem.stores.disk_cache import SpilledReader
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.layout import find_layout
 from lowmem.stores.row_reader import RowReader
 from lowmem.stores.row_writer import RowWriter
-from lowmem.stores.spill import SpilledReader
 from lowmem.stores.split import split_by_name, split_rows
 
 N_ROWS = 50
