@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.course import Arrays, Course
     from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Arrays, Course
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]

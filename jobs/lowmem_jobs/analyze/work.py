@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 
 from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.columns import Columns
-from lowmem_jobs.analyze.course import Course
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
@@ -20,6 +19,7 @@ from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pair
 from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.source import open_latents
+from lowmem_jobs.analyze.stages import Course
 from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (
     ShapeSweep,
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
-    from lowmem_jobs.analyze.course import Arrays
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.kept import Kept
     from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.analyze.truth import Recovery
     from lowmem_jobs.stats.moments import Moments
 
