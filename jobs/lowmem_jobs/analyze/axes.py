@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.stages import Arrays, Course
     from lowmem_jobs.stats.moments import Moments

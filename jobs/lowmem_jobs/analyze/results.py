@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.shown import Pair
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.stages import Course

@@ -14,9 +14,9 @@ from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
-from lowmem_jobs.analyze.kept import keep_rows
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
 from lowmem_jobs.analyze.results import Results
+from lowmem_jobs.analyze.retained_rows import keep_rows
 from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.source import open_latents
 from lowmem_jobs.analyze.stages import Course
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context, Result
     from lowmem_jobs.analyze.frames import Frame
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.stages import Arrays
