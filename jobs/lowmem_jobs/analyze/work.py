@@ -14,6 +14,7 @@ from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
+from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
 from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
 from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.retained_rows import keep_rows
@@ -27,7 +28,6 @@ from lowmem_jobs.analyze.sweeps import (
     projections_from,
     radius_from,
 )
-from lowmem_jobs.analyze.truth import TruthSweep, has_truth, open_truth
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.pairs import PairSums, pair_measures
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context, Result
     from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.stages import Arrays
-    from lowmem_jobs.analyze.truth import Recovery
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
