@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.known_features import Recovery
-    from lowmem_jobs.analyze.pairs import Selection
+    from lowmem_jobs.analyze.pair_selection import Selection
     from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.turning import Turning
     from lowmem_jobs.stats.gaussian import GaussianFits

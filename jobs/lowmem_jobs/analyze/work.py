@@ -15,7 +15,11 @@ from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
-from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
+from lowmem_jobs.analyze.pair_selection import (
+    PAIRS_PER_TILE,
+    measure_pairs,
+    select_pairs,
+)
 from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.retained_rows import keep_rows
 from lowmem_jobs.analyze.shown import pages
