@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.columns import Columns
+    from lowmem_jobs.analyze.component_columns import Columns
     from lowmem_jobs.analyze.stages import Arrays, Course, Outcome
 
     Floats = NDArray[np.float64]

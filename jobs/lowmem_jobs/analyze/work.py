@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lowmem_jobs.analyze.axes import solve_axes
-from lowmem_jobs.analyze.columns import Columns
+from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.analyze.digest import read_portrait
 from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
