@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.analyze.frames import raw_frame
+from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.solved import Solved
 from lowmem_jobs.stats.principal import PrincipalAxes, principal_axes
 

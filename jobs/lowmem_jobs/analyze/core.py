@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from lowmem_jobs.analyze.frames import pca_frame
+from lowmem_jobs.analyze.component_frames import pca_frame
 from lowmem_jobs.analyze.stages import CORE_STAGES
 from lowmem_jobs.analyze.sweeps import radius_arrays, radius_from
 from lowmem_jobs.stats.moments import Moments
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.analyze.source import Latents
     from lowmem_jobs.analyze.stages import Arrays, Course
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base import DataError
+from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.core import measure_core, measure_radius
-from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import MOST_TURNING
 from lowmem_jobs.analyze.stages import CORE_STAGES
 from lowmem_jobs.analyze.study import Before, Trimming, View

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem_jobs.analyze.frames import pca_frame
+from lowmem_jobs.analyze.component_frames import pca_frame
 
 if TYPE_CHECKING:
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.stats.moments import Moments
     from lowmem_jobs.stats.principal import PrincipalAxes
 

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.frames import Frame
     from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.pair_selection import Selection
     from lowmem_jobs.analyze.solved import Solved

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.component_columns import Columns
+from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.digest import read_portrait
-from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
 from lowmem_jobs.analyze.pair_selection import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.solved import Solved
