@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from lowmem import CommitPoint, Context, Result
 from lowmem.base import DataError, write_file
 from lowmem.training import keras_session
-from lowmem_jobs.generate.course import Course
+from lowmem_jobs.generate.committed_state import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
 from lowmem_jobs.generate.fitted import read_frame
