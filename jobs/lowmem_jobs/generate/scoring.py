@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.generate.memory import SEARCH_BYTES
+from lowmem_jobs.generate.prediction import SEARCH_BYTES
 from lowmem_jobs.generate.search import HELD_OUT, distances
 from lowmem_jobs.stats.scores import Spread, displacements, frechet_distance
 from lowmem_jobs.stats.scores_images import peak_signal_to_noise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores import RowReader, read_array_info
-from lowmem_jobs.generate.memory import SEARCH_BYTES
+from lowmem_jobs.generate.prediction import SEARCH_BYTES
 from lowmem_jobs.generate.recipe import SCORED_ROWS
 from lowmem_jobs.stats.neighbours import Neighbours
 
