@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lowmem import Context
     from lowmem_jobs.generate.committed_state import Course
-    from lowmem_jobs.generate.paths import Ends
+    from lowmem_jobs.generate.interpolation import Ends
     from lowmem_jobs.generate.task import Drawn, Task
 
     Images = NDArray[np.uint8]

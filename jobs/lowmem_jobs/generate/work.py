@@ -15,8 +15,8 @@ from lowmem_jobs.generate.committed_state import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
 from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.interpolation import Ends, anchors
 from lowmem_jobs.generate.passes import draw, revisit
-from lowmem_jobs.generate.paths import Ends, anchors
 from lowmem_jobs.generate.pictures import write_pictures
 from lowmem_jobs.generate.real import choose_real_images
 from lowmem_jobs.generate.recipe import (
