@@ -11,7 +11,7 @@ from lowmem.stores import CachedReader, RowReader
 from lowmem_jobs.generate.recipe import ALL, PATH, method_of
 from lowmem_jobs.generate.search import N_NEAREST, nearest_images
 from lowmem_jobs.generate.sheets import GRID_IMAGES, Sheet, grid
-from lowmem_jobs.generate.sources import AlongPath
+from lowmem_jobs.generate.vector_sources import AlongPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

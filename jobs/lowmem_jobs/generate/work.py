@@ -30,8 +30,8 @@ from lowmem_jobs.generate.recipe import (
 )
 from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
-from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
+from lowmem_jobs.generate.vector_sources import AlongPath, AtRandom, Source
 from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
 from lowmem_jobs.stats.methods import NEAR
 from lowmem_jobs.stats.samplers import sampler
