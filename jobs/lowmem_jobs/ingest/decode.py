@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from lowmem_jobs.ingest.large_images import Turns
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.special import special_of
-from lowmem_jobs.ingest.turns import Turns
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 
 if TYPE_CHECKING:

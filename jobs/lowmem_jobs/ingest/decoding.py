@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from lowmem.worker import answer_lines
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.large_images import Turns
 from lowmem_jobs.ingest.tasks import Slots, Task, image_of
-from lowmem_jobs.ingest.turns import Turns
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
