@@ -11,10 +11,10 @@ import zlib
 import numpy as np
 import pytest
 
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples
 from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.unreadable import UnreadableError
-from lowmem_jobs.ingest.wide import bytes_from_samples
 from tests.corpus.tiff import (
     BLACK_0,
     CMYK,

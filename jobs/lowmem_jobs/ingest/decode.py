@@ -237,7 +237,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Return the image as RGB, composited over white."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         # Where nothing but images is decoded, NumPy would be most of the memory.
-        from lowmem_jobs.ingest.wide import eight_bits  # noqa: PLC0415
+        from lowmem_jobs.ingest.bit_depth import eight_bits  # noqa: PLC0415
 
         return Image.fromarray(eight_bits(image)).convert("RGB")
     if image.mode == "LAB":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile

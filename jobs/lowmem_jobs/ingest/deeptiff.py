@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha
 from lowmem_jobs.ingest.extras import without_extra
 from lowmem_jobs.ingest.tiffs import COLOURS, title
 from lowmem_jobs.ingest.unreadable import UnreadableError
-from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
