@@ -67,9 +67,9 @@ from lowmem.supervisor.lock import is_held
 from lowmem_jobs.analyze.header import read_npy_shape
 from lowmem_jobs.ingest.arrays import open_npy, open_npz
 from lowmem_jobs.ingest.before import read_before
-from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.fits import open_fits
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
 from lowmem_jobs.ingest.report import entries_before

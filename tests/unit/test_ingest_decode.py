@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowmem_jobs.ingest.decode import Decoder, image_formats
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder, image_formats
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)

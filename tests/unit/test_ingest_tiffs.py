@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lowmem_jobs.ingest.bit_depth import bytes_from_samples
-from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from tests.corpus.tiff import (
     BLACK_0,

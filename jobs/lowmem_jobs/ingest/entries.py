@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 # A photograph of 64 megapixels stored without compression still fits; bytes.
 MAX_FILE_BYTES = 2**28

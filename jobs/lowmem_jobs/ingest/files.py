@@ -13,9 +13,9 @@ from lowmem_jobs.ingest.unreadable import UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Entries, Entry
     from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 class FileSource:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem import Context
-    from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
     Open = Callable[
         [Path, Context, Decoder, str | None], AbstractContextManager[Source]

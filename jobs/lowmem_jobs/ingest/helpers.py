@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lowmem.worker import Child
-    from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
     from lowmem_jobs.ingest.tasks import Slots, Task
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lowmem import Context
     from lowmem_jobs.ingest.arrays import ArraySource
-    from lowmem_jobs.ingest.decode import Decoder
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 @contextmanager
