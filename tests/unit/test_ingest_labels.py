@@ -15,8 +15,8 @@ from PIL import Image
 from lowmem.base.workspace import Workspace
 from lowmem_jobs.ingest import labels
 from lowmem_jobs.ingest.append import JOB as APPEND
+from lowmem_jobs.ingest.folder_labels import labels_from_names, write_labels
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.labels import labels_from_names, write_labels
 from tests.driver import Cutter, drive
 
 SIZE = 8

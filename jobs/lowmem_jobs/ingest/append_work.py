@@ -21,7 +21,7 @@ from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
 from lowmem_jobs.ingest.entries import TAKEN, Entry, printable
-from lowmem_jobs.ingest.labels import known_classes
+from lowmem_jobs.ingest.folder_labels import known_classes
 from lowmem_jobs.ingest.recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.unreadable import UnreadableError
