@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from lowmem_jobs.ingest.ahead import outcomes
+from lowmem_jobs.ingest.decode_tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.entries import Entry
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.helpers import decoding_processes
 from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.large_images import Turns
-from lowmem_jobs.ingest.tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 SIZE = 8

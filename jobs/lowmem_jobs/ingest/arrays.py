@@ -21,9 +21,9 @@ from lowmem_jobs.ingest.arraychoice import (
     zarr_array,
 )
 from lowmem_jobs.ingest.bit_depth import unit_to_bytes
+from lowmem_jobs.ingest.decode_tasks import Task, image_of
 from lowmem_jobs.ingest.entries import Entry
 from lowmem_jobs.ingest.image_decoder import MAX_PIXELS
-from lowmem_jobs.ingest.tasks import Task, image_of
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import open_zip
 

@@ -15,10 +15,10 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any, Self
 
 from lowmem.worker import answer_lines
+from lowmem_jobs.ingest.decode_tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.large_images import Turns
-from lowmem_jobs.ingest.tasks import Slots, Task, image_of
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:

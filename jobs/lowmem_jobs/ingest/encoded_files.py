@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from lowmem_jobs.ingest.decode_tasks import Task, image_of
 from lowmem_jobs.ingest.entries import MAX_FILE_BYTES
-from lowmem_jobs.ingest.tasks import Task, image_of
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
