@@ -11,7 +11,7 @@ import pytest
 
 from lowmem.base.errors import DataError
 from lowmem.stores import direct, scrub
-from lowmem.stores import order as orders
+from lowmem.stores import epoch_order as orders
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
 from lowmem.training.loop import Training, TrainingPlan
