@@ -152,7 +152,7 @@ def lz4(folder: Path, rows: int) -> tuple[float, float]:
 
 def _epochs(work: Path, n_epochs: int, spill: Path | None = None) -> list[float]:
     from lowmem.stores.batches import open_batches
-    from lowmem.stores.order import EpochOrder
+    from lowmem.stores.epoch_order import EpochOrder
 
     store = work / "images.zarr"
     n_images = int(np.prod(_shape(store)[:1]))

@@ -38,7 +38,7 @@ def blocks(n: int) -> Iterator[np.ndarray]:
 
 def write_store(path: Path, n: int, codec: str) -> None:
     """Write a store of ``n`` images."""
-    from lowmem.stores.write import RowWriter
+    from lowmem.stores.row_writer import RowWriter
 
     writer = RowWriter.open(
         path, "images", row_shape=SHAPE, dtype="u1", chunk_rows=CHUNK, codec=codec
@@ -72,8 +72,8 @@ def write_hdf5(path: Path, n: int) -> None:
 
 def in_ram(folder: Path) -> Iterator[int]:
     """Fancy indexing of an array."""
-    from lowmem.stores.order import epoch_order
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.epoch_order import epoch_order
+    from lowmem.stores.row_reader import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:
         images = reader.read(0, reader.shape[0])
@@ -88,8 +88,8 @@ def ours(
 ) -> Iterator[int]:
     """Read with lowmem."""
     from lowmem.stores.batches import open_batches
+    from lowmem.stores.epoch_order import EpochOrder
     from lowmem.stores.metadata import read_array_info
-    from lowmem.stores.order import EpochOrder
 
     n = read_array_info(folder / store / "images").shape[0]
     with open_batches(

@@ -26,8 +26,8 @@ def sources(
     import keras
 
     import lowmem
-    from lowmem.stores.order import epoch_order
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.epoch_order import epoch_order
+    from lowmem.stores.row_reader import RowReader
 
     with RowReader.open(folder / "none.zarr", "images") as reader:
         images = reader.read(0, n)

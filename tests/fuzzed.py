@@ -62,21 +62,21 @@ from lowmem.report.write import write_page
 from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.supervisor.lock import is_held
 from lowmem_jobs.analyze.header import read_npy_shape
 from lowmem_jobs.ingest.arrays import open_npy, open_npz
 from lowmem_jobs.ingest.before import read_before
-from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.fits import open_fits
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
-from lowmem_jobs.ingest.recipe import Frame
 from lowmem_jobs.ingest.report import entries_before
 from lowmem_jobs.ingest.tars import list_tar
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow, title
 from lowmem_jobs.ingest.tifftags import read_heads
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 from tests.corpus.tiff import tiff
 from tests.report_examples import START, killed_and_retried, write_journal
@@ -351,7 +351,7 @@ def _rows(store: Path) -> None:
             reader.read(0, min(8, reader.shape[0]))
 
 
-DECODER = Decoder(Frame(size=8, crop="none"), keeps_truncated=False)
+DECODER = Decoder(Framing(size=8, crop="none"), keeps_truncated=False)
 
 
 def _npy(data: bytes, folder: Path) -> None:

@@ -13,12 +13,12 @@ from lowmem.base.errors_staging import StagingStoppedError
 from lowmem.base.units import format_bytes
 from lowmem.cli.boundary import StopSignal
 from lowmem.report.columns import printable
-from lowmem.staging.stage import stage
+from lowmem.staging.copying import stage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowmem.staging.stage import Staged
+    from lowmem.staging.copying import Staged
 
 
 class _Bars:

@@ -15,10 +15,10 @@ import numpy as np
 from lowmem.base.files import storage_errors
 from lowmem.base.outside import stream_of
 from lowmem.stores.buffers import BufferPool
-from lowmem.stores.decode import ChunkDecoder
+from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem.stores.shards import CHECKSUM_BYTES
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from lowmem.mapping.rows import open_rows
 from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
 from lowmem.protocol.job import CommitPoint, Result
-from lowmem.stores.read import RowReader
 from lowmem.stores.read_ahead import read_ahead
-from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem.stores.row_reader import RowReader
+from lowmem.stores.row_writer import RowWriter, write_group_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -22,9 +22,9 @@ from lowmem.history.makers import owner_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
+from lowmem.mirror.placement import settle
 from lowmem.mirror.policy import newest_first, newest_per_job, own
-from lowmem.mirror.settle import settle
-from lowmem.mirror.standing import beginnings, is_continuation, owners_in
+from lowmem.mirror.relation import beginnings, is_continuation, owners_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.mirror.policy import wait_s
 from lowmem.mirror.recover import catch_up, recover
+from lowmem.mirror.relation import Standing, is_empty, rejoin, standing_of
 from lowmem.mirror.snapshot import TooLargeError
-from lowmem.mirror.standing import Standing, is_empty, rejoin, standing_of
 from lowmem.mirror.upload import OvertakenError
 from lowmem.protocol.mirroring import (
     Answered,

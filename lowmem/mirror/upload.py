@@ -29,8 +29,8 @@ from lowmem.mirror.names import (
     bytes_from_contents,
 )
 from lowmem.mirror.policy import cleared, expired, is_beginning, own
+from lowmem.mirror.relation import beginnings, is_in_place
 from lowmem.mirror.snapshot import take_snapshot
-from lowmem.mirror.standing import beginnings, is_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -146,7 +146,7 @@ class _Scan:
                 path = generation_path(folder, n) / name
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
         for n, manifest in list(whole.items()):
-            problem = _foreign_problem(manifest, past)
+            problem = foreign_problem(manifest, past)
             if problem:
                 path = generation_path(folder, n) / MANIFEST
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
@@ -299,7 +299,7 @@ def _examined(path: Path) -> Examined:
         return Examined(manifest=None, problems={MANIFEST: _unreadable(error)})
 
 
-def _foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
+def foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
     """Return why a checkpoint is not of this job's last run; empty if nothing says so.
 
     Each is whole by itself, so checksums do not tell that one was put in another's place.

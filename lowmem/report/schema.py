@@ -1,4 +1,4 @@
-"""The report as values: schema 1 of ``lowmem report --json``, described in docs/formats.md.
+"""The report as values: schema 1 of ``lowmem report --json``, described in docs/formats/report.md.
 
 None stands for what was not measured, never 0.
 """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The largest reading within one second; see docs/formats.md, "Telemetry"."""
+    """The largest reading within one second; see docs/formats/private.md, "Telemetry"."""
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     attempt: int

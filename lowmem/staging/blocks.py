@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from lowmem.staging.ledger import Ledger
+    from lowmem.staging.copied_blocks import Ledger
     from lowmem.staging.survey import Seen
 
 

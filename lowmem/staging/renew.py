@@ -16,14 +16,14 @@ from lowmem.base.errors_staging import (
 )
 from lowmem.base.files import make_folder, publish, remove
 from lowmem.staging.blocks import copy_file, read_back
-from lowmem.staging.decide import next_offset
-from lowmem.staging.places import below, stamp_here
+from lowmem.staging.copy_plan import next_offset
+from lowmem.staging.scratch_paths import below, stamp_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowmem.staging.ledger import Ledger
-    from lowmem.staging.places import Places
+    from lowmem.staging.copied_blocks import Ledger
+    from lowmem.staging.scratch_paths import Places
     from lowmem.staging.survey import Seen
 
 _ATTEMPTS = 2

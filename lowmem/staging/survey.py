@@ -15,7 +15,7 @@ from lowmem.base.errors_staging import (
     SourceChangedError,
     SourceReadError,
 )
-from lowmem.staging.decide import Stamp
+from lowmem.staging.copy_plan import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

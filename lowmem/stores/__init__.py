@@ -45,11 +45,11 @@ if TYPE_CHECKING:
         two_part,
     )
     from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
-    from lowmem.stores.opening import content_errors
-    from lowmem.stores.read import RowReader
     from lowmem.stores.reading import Reading, plan_reading
+    from lowmem.stores.row_reader import RowReader
+    from lowmem.stores.row_writer import RowWriter, write_group_attributes
     from lowmem.stores.split import Split, split_rows
-    from lowmem.stores.write import RowWriter, write_group_attributes
+    from lowmem.stores.zarr_library import content_errors
 
 __all__ = [
     "CLASS_NAMES",
@@ -106,10 +106,10 @@ __getattr__ = names_of(
             "two_part",
         ],
         "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
-        "lowmem.stores.opening": ["content_errors"],
-        "lowmem.stores.read": ["RowReader"],
+        "lowmem.stores.zarr_library": ["content_errors"],
+        "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],
-        "lowmem.stores.write": ["RowWriter", "write_group_attributes"],
+        "lowmem.stores.row_writer": ["RowWriter", "write_group_attributes"],
     },
 )

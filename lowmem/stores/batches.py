@@ -3,7 +3,7 @@
 Three ways lead to the same bytes, and what the store is decides between them:
 
 - rows straight from the files of an uncompressed array (`lowmem.stores.direct`);
-- any other array decoded once to a nameless file (`lowmem.stores.spill`);
+- any other array decoded once to a nameless file (`lowmem.stores.disk_cache`);
 - decoded chunks in a cache (`lowmem.stores.cache`), where all of them fit into the memory
   that was given, or no disk has room for that file.
 """
@@ -20,18 +20,18 @@ import numpy as np
 
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.direct import DirectReader
+from lowmem.stores.disk_cache import SpilledReader
+from lowmem.stores.disk_space import no_room
 from lowmem.stores.layout import find_layout
-from lowmem.stores.read import RowReader
 from lowmem.stores.reading import Reading, ReadingPlan, plan_reading
-from lowmem.stores.room import no_room
-from lowmem.stores.spill import SpilledReader
+from lowmem.stores.row_reader import RowReader
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
+    from lowmem.stores.epoch_order import RowNumbers
 
 
 # Memory for decoded chunks where the disk has no room, and no budget was given.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.epoch_order import RowNumbers
+    from lowmem.stores.row_reader import RowReader
 
 
 class CachedReader:

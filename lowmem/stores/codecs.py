@@ -1,8 +1,8 @@
 """How chunks of numbers may be compressed: one table.
 
 Light, since a planner reads the names: a codec's library is loaded when it compresses. To
-add one, add its entry here. Any reader of Zarr decodes what Zarr knows; `decode` is faster
-for Blosc and Zstandard.
+add one, add its entry here. Any reader of Zarr decodes what Zarr knows; `chunk_decoder` is
+faster for Blosc and Zstandard.
 """
 
 from __future__ import annotations

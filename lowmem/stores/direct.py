@@ -26,8 +26,8 @@ from lowmem.stores.scrub import Scrub
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lowmem.stores.epoch_order import RowNumbers
     from lowmem.stores.layout import RowLayout
-    from lowmem.stores.order import RowNumbers
 
     Numbers = NDArray[np.int64]
 

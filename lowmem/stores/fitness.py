@@ -23,7 +23,7 @@ from lowmem.stores.shards import REMEDY, shard_of, shard_offsets
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowmem.stores.opening import ZarrArray
+    from lowmem.stores.zarr_library import ZarrArray
 
 # Uncompressed size, at byte 4 of a Blosc chunk of format 1.
 _BLOSC_SIZE = struct.Struct("<4xI")

@@ -27,7 +27,7 @@ def read_labels(
         If there is no such array, it has not one number a row, or it is damaged.
     """
     # Zarr: who only writes labels needs none of it.
-    from lowmem.stores.read import RowReader  # noqa: PLC0415
+    from lowmem.stores.row_reader import RowReader  # noqa: PLC0415
 
     with RowReader.open(store, name) as reader:
         if reader.shape != (n_rows,) or reader.dtype.kind not in "iufb":

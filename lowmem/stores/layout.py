@@ -22,8 +22,8 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 
 from lowmem.base.errors import DataError
 from lowmem.base.outside import refuse_unless_regular
-from lowmem.stores.opening import open_array
 from lowmem.stores.shards import ABSENT, REMEDY, setting, shard_of, shard_offsets
+from lowmem.stores.zarr_library import open_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from zarr.abc.codec import Codec
     from zarr.codecs import ShardingCodec
 
-    from lowmem.stores.opening import ZarrArray
+    from lowmem.stores.zarr_library import ZarrArray
 
     Offsets = np.ndarray[tuple[int], np.dtype[np.int64]]
 

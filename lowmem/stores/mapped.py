@@ -11,7 +11,7 @@ from lowmem.base.errors import DataError
 from lowmem.base.files import storage_errors
 from lowmem.base.outside import stream_of
 from lowmem.stores.npyheader import NoHeaderError, read_header
-from lowmem.stores.opening import content_errors
+from lowmem.stores.zarr_library import content_errors
 
 if TYPE_CHECKING:
     from pathlib import Path

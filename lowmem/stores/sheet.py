@@ -17,7 +17,7 @@ from PIL import Image
 from lowmem.base.errors import LowmemError
 from lowmem.base.files import write_file
 from lowmem.stores.images import find_images
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 
 _N_SHOWN = 64
 _LARGEST = 128  # pixels of one image on the sheet

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

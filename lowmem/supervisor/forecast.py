@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from lowmem.history.past import Ceiling, setting_key
-from lowmem.memory.plan import Sample, fitted, predicted_bytes
+from lowmem.memory.extrapolation import Sample, fitted, predicted_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, needed_budget_bytes
 
 if TYPE_CHECKING:

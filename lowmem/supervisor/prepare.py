@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
-from lowmem.memory.plan import Sample
+from lowmem.memory.extrapolation import Sample
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
 from lowmem.supervisor.remembered import (
     TrialPeak,

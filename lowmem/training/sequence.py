@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.stores.batches import open_batches
+from lowmem.stores.epoch_order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.stores.labels import read_labels
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.training import backend
 from lowmem.training.asked import Asked, InOrder
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from lowmem.stores.order import RowNumbers
+    from lowmem.stores.epoch_order import RowNumbers
 
 # An epoch's order, and that of the next, which is read ahead of its beginning.
 _ORDERS_KEPT = 2
@@ -184,7 +184,7 @@ class ZarrSequence(InOrder):
 
     @property
     def order_version(self) -> int:
-        """How orders are drawn: see `lowmem.stores.order`. Set it to go on with another."""
+        """How orders are drawn: see `lowmem.stores.epoch_order`. Set it to go on with another."""
         return self._order_version
 
     @order_version.setter

@@ -91,7 +91,7 @@ def test_a_light_process_loads_no_array_nor_ml_library(code):
 def test_packing_images_loads_no_zarr():
     assert "zarr" not in loaded_by("import lowmem_jobs.ingest.work")
     # The check sees it where it is.
-    assert "zarr" in loaded_by("import lowmem.stores.read")
+    assert "zarr" in loaded_by("import lowmem.stores.row_reader")
 
 
 @pytest.mark.process

@@ -56,10 +56,10 @@ def test_a_built_in_job_imports_public_names_alone(path):
 @pytest.mark.parametrize(
     "line",
     [
-        "from lowmem.stores.read import RowReader",
-        "from lowmem.stores import read",
+        "from lowmem.stores.row_reader import RowReader",
+        "from lowmem.stores import row_reader",
         "from lowmem.protocol import job",
-        "import lowmem.stores.read",
+        "import lowmem.stores.row_reader",
         "if TYPE_CHECKING:\n    from lowmem.worker.context import WorkerContext",
         "def f():\n    from lowmem import cli",
     ],

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
 from lowmem.base.errors import OptionValueError
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import analyze, plan, rows_of, save
 
@@ -294,8 +294,7 @@ def test_every_number_is_named_in_the_description_of_the_formats(tmp_path, rows)
     analyze(tmp_path / "b", save(tmp_path / "z.npy", rows))
     options = {"core": "0.9", "against": str(tmp_path / "b")}
     store, summary = analyze(tmp_path / "a", options)
-    text = (ROOT / "docs" / "formats.md").read_text()
-    text = text.split("### Statistics")[1].split("## The report")[0]
+    text = (ROOT / "docs" / "formats" / "results.md").read_text()
     words = re.findall(r"`([^`]+)`", text)
     named = {part for word in words for part in (word, *word.split("."))}
     written = keys_of(summary) | set(store.array_keys()) | set(store["pairs"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import OptionValueError
-from lowmem_jobs.analyze import kept, results, shown, turning
+from lowmem_jobs.analyze import results, retained_rows, shown, turning
 from lowmem_jobs.analyze.job import JOB
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.trimming import Cut
@@ -109,7 +109,7 @@ def test_fewer_than_four_components_have_no_such_axes(tmp_path, d):
 
 
 def test_what_many_components_leave_out_is_noted(tmp_path, heavy, monkeypatch):
-    for module in (kept, results):
+    for module in (retained_rows, results):
         monkeypatch.setattr(module, "MOST_TURNING", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.job.MAX_FEATURES_FOR_ALL", 5)
     monkeypatch.setattr("lowmem_jobs.analyze.job.DEFAULT_PAIRS", 4)

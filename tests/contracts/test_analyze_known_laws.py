@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from lowmem_jobs.analyze import job, pairs
+from lowmem_jobs.analyze import job, pair_selection
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
 from tests.known_laws import LAWS, errors_of, placed
@@ -111,8 +111,8 @@ def test_two_components_are_one_pair_with_everything_about_it(tmp_path):
 @pytest.mark.process
 def test_neither_tiles_nor_helpers_change_a_bit(tmp_path, mixed, monkeypatch):
     wanted, _ = analyze(tmp_path / "w", mixed[:3000])
-    monkeypatch.setattr(pairs, "PAIRS_PER_TILE", 7)
-    monkeypatch.setattr(pairs, "_SIDE", 3)
+    monkeypatch.setattr(pair_selection, "PAIRS_PER_TILE", 7)
+    monkeypatch.setattr(pair_selection, "_SIDE", 3)
     monkeypatch.setattr(job, "_POINTS_WORTH_HELPERS", 0)
     other, _ = analyze(tmp_path / "other", mixed[:3000], n_helpers=2)
     for name, array in wanted["pairs"].arrays():

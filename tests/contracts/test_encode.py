@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.encode import job as encode_job
 from lowmem_jobs.encode import work as encode_work
 from lowmem_jobs.encode.job import JOB

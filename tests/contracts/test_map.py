@@ -21,7 +21,7 @@ from lowmem.mapping import described, work
 from lowmem.mapping.rows import open_rows
 from lowmem.mapping.source import find_source
 from lowmem.protocol.job import PlanContext
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from tests.driver import Cutter
 from tests.driver import drive as driven
 

@@ -18,7 +18,7 @@ from lowmem.base.errors import DataError, ModelError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.train.job import JOB as TRAIN
 from tests.driver import Cutter, drive

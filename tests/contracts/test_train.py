@@ -20,7 +20,7 @@ from lowmem.base.errors import (
 )
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.restore import newest_running
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend
 from lowmem_jobs.train import work
 from lowmem_jobs.train.job import JOB

@@ -11,8 +11,8 @@ import pytest
 
 from lowmem.base.errors import DataError
 from lowmem.stores import direct, scrub
-from lowmem.stores import order as orders
-from lowmem.stores.write import RowWriter
+from lowmem.stores import epoch_order as orders
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
 from lowmem.training.loop import Training, TrainingPlan
 from lowmem.training.plateau import Plateau

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 from lowmem.base.errors import ModelError
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
 from lowmem.training.loop import Training, TrainingPlan
 from lowmem.training.plateau import Plateau

@@ -1,4 +1,4 @@
-"""docs/formats.md describes what is really written, field by field."""
+"""docs/formats/ describes what is really written, field by field."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ from lowmem.report.schema import (
 from lowmem.report.status import JobStatus
 from lowmem.report.telemetry import Reading
 
-TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
-REPORT, JOURNAL = TEXT.split("\n## The report\n")[1].split("\n## The journal\n")
+PAGES = Path(__file__).parents[2] / "docs" / "formats"
+REPORT = (PAGES / "report.md").read_text(encoding="utf-8")
+WORKSPACE = (PAGES / "workspace.md").read_text(encoding="utf-8")
+JOURNAL = (PAGES / "private.md").read_text(encoding="utf-8")
 KINDS = (
     *(Report, JobReport, Budgets, CycleReport, EventReport),
     *(WorkerReport, ChangeReport, NoteReport),
@@ -70,7 +72,7 @@ def test_every_record_of_the_journal_is_described(kind):
 
 
 def test_every_field_of_the_telemetry_is_described():
-    telemetry = TEXT.split("\n## Telemetry\n")[1].split("\n## ")[0]
+    telemetry = JOURNAL.split("\n## Telemetry\n")[1].split("\n## ")[0]
     assert {field.name for field in fields(Reading)} <= words_of(telemetry)
 
 
@@ -83,4 +85,4 @@ def test_every_place_of_the_workspace_is_described():
         *(space.model, space.figures, space.generated),
     ]
     for place in places:
-        assert f"`{place.relative_to('/w')}" in TEXT, place
+        assert f"`{place.relative_to('/w')}" in WORKSPACE, place

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.analyze import source
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import SETTINGS

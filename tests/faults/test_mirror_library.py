@@ -28,8 +28,8 @@ from lowmem.mirror.library import (
 from lowmem.mirror.names import About, Contents, Entry, bytes_from_contents
 from lowmem.mirror.policy import newest_first
 from lowmem.mirror.recover import recover
+from lowmem.mirror.relation import Standing, standing_of
 from lowmem.mirror.remote import Remote
-from lowmem.mirror.standing import Standing, standing_of
 from tests import mirrors
 
 

@@ -22,7 +22,7 @@ from lowmem.base.outside import (
 from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem_jobs.analyze.header import read_npy_shape
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive

@@ -10,7 +10,7 @@ import pytest
 from lowmem.base.errors import DataError, StorageError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import CommitPoint, Job, Result
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem.worker import cycles
 from tests.driver import drive
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 
 ROW_SHAPE, CHUNK_ROWS, N_CHUNKS = (96, 96, 3), 128, 16
 CHUNK_BYTES = CHUNK_ROWS * 96 * 96 * 3
@@ -18,7 +18,7 @@ CHUNK_BYTES = CHUNK_ROWS * 96 * 96 * 3
 READ = """
 import pathlib, re, sys
 from lowmem.stores.batches import open_batches
-from lowmem.stores.order import EpochOrder
+from lowmem.stores.epoch_order import EpochOrder
 
 store, n, step = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 with open_batches(store, "images", batch_rows=128, spill_folder=store.parent) as reader:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 
 pytestmark = [
     pytest.mark.keras,

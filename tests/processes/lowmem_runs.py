@@ -66,7 +66,7 @@ def count(ctx):
 # Writes a store chunk by chunk, a text, and keeps an array in its checkpoints.
 SQUARES = """
 import lowmem, numpy as np
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 
 @lowmem.job(unit="rows")
 def squares(ctx):

@@ -9,7 +9,7 @@ import zarr
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from lowmem.report.status import statuses
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from tests.processes.lowmem_runs import lowmem
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

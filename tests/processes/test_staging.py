@@ -23,7 +23,7 @@ import os, signal, sys
 from pathlib import Path
 from lowmem.base import files
 from lowmem.staging import blocks
-from lowmem.staging.stage import stage
+from lowmem.staging.copying import stage
 
 source, folder, block, left = sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(sys.argv[4])]
 read = [0]
@@ -203,7 +203,7 @@ def test_wrong_words_end_with_their_code_and_no_traceback(tmp_path):
 PEAK = """
 import sys
 from pathlib import Path
-from lowmem.staging.stage import stage
+from lowmem.staging.copying import stage
 stage(Path(sys.argv[1]), Path(sys.argv[2]), tell=lambda *_: None)
 status = Path("/proc/self/status").read_text()
 print(status.partition("VmHWM:")[2].split()[0])

@@ -11,7 +11,7 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.history.fold import history_of, past_of
 from lowmem.history.makers import makers_of, owned, owners_of
 from lowmem.history.past import Detail, setting_key
-from lowmem.mirror.places import told_by
+from lowmem.mirror.precedence import told_by
 from lowmem.protocol.records import CycleEnded
 from lowmem.repair.journal_lines import JournalLines
 from lowmem.repair.journal_plan import repaired_journal

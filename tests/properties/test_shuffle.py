@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lowmem.stores import order as orders
+from lowmem.stores import epoch_order as orders
 from lowmem.stores.batches import open_batches
-from lowmem.stores.order import EpochOrder, epoch_order, row_number_type
+from lowmem.stores.epoch_order import EpochOrder, epoch_order, row_number_type
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.stores.reading import Reading, plan_reading
 

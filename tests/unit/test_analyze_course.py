@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lowmem_jobs.analyze.course import STAGES, Course
+from lowmem_jobs.analyze.stages import STAGES, Course
 
 
 class Recorder:

@@ -13,17 +13,17 @@ import zarr
 from zarr.codecs import Crc32cCodec, GzipCodec
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.stores import direct, room, scrub
+from lowmem.stores import direct, disk_space, scrub
 from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
-from lowmem.stores.decode import ChunkDecoder
+from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.direct import DirectReader
+from lowmem.stores.disk_cache import SpilledReader
+from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.layout import find_layout
-from lowmem.stores.order import epoch_order
-from lowmem.stores.read import RowReader
-from lowmem.stores.spill import SpilledReader
+from lowmem.stores.row_reader import RowReader
+from lowmem.stores.row_writer import RowWriter
 from lowmem.stores.split import split_by_name, split_rows
-from lowmem.stores.write import RowWriter
 
 N_ROWS = 50
 
@@ -199,13 +199,13 @@ def test_without_room_on_a_disk_chunks_are_cached_and_the_reader_says_so(
     tmp_path, monkeypatch
 ):
     store = write_store(tmp_path / "store.zarr", codec="lz4")
-    monkeypatch.setattr(room, "_FREE_BYTES", 10**18)
+    monkeypatch.setattr(disk_space, "_FREE_BYTES", 10**18)
     with open_rows(store, "images") as reader:
         assert type(reader) is CachedReader
         assert "again and again" in reader.note
         order = epoch_order(n_rows=N_ROWS, seed=1, epoch=0)
         np.testing.assert_array_equal(reader.read(order), images()[order])
-    assert "kept in memory" in room.no_room(Path("/dev/shm"), 1)
+    assert "kept in memory" in disk_space.no_room(Path("/dev/shm"), 1)
 
 
 def test_descriptors_are_bounded_and_closed(tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ def test_a_missing_package_is_named_as_it_is_installed():
     ("file", "answer"),
     [
         ("lowmem_jobs/train/work.py", False),
-        ("lowmem/stores/read.py", False),
+        ("lowmem/stores/row_reader.py", False),
         ("lowmem/worker/cycles.py", True),
         ("lowmem_other/work.py", True),
         ("keras/models.py", True),

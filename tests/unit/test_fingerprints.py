@@ -13,9 +13,10 @@ from zarr.codecs import Crc32cCodec
 
 from lowmem.protocol.recipe import is_same_data, recipe_changes
 from lowmem.stores.metadata import fingerprint
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.ingest import identity
-from lowmem_jobs.ingest.recipe import Frame, Recipe, source_identity
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.recipe import Recipe, source_identity
 
 ROWS = np.random.default_rng(0).integers(0, 256, (64, 16), dtype=np.uint8)
 
@@ -25,7 +26,7 @@ def source(path, kind):
         kind=kind,
         path=path,
         n_faces=0,
-        frame=Frame(size=8, crop="none"),
+        frame=Framing(size=8, crop="none"),
         limit=None,
         codec="none",
         wanted_rows=None,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.history.past import Ceiling, setting_key
-from lowmem.memory.plan import (
+from lowmem.memory.extrapolation import (
     DRIFT,
     JITTER_BYTES,
     Sample,

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from lowmem_jobs.ingest.ahead import outcomes
-from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import Entry, UnreadableError
+from lowmem_jobs.ingest.decode_tasks import Slots, Task, image_of
+from lowmem_jobs.ingest.entries import Entry
+from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.helpers import decoding_processes
-from lowmem_jobs.ingest.recipe import Frame
-from lowmem_jobs.ingest.tasks import Slots, Task, image_of
-from lowmem_jobs.ingest.turns import Turns
+from lowmem_jobs.ingest.image_decoder import Decoder
+from lowmem_jobs.ingest.large_images import Turns
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 SIZE = 8
 SLOTS = Slots(n_slots=2, n_images=2, encoded_bytes=2**16, side=SIZE)
@@ -34,7 +35,7 @@ with decoding_processes(1, decoder(), SLOTS) as helpers:
 
 
 def decoder():
-    return Decoder(Frame(size=SIZE, crop="none"))
+    return Decoder(Framing(size=SIZE, crop="none"))
 
 
 def png(number):

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
-from lowmem.stores.read import RowReader
+from lowmem.stores.row_reader import RowReader
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.arraychoice import rows_shape
 from lowmem_jobs.ingest.job import JOB

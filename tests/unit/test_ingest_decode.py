@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowmem_jobs.ingest.decode import Decoder, image_formats
-from lowmem_jobs.ingest.entries import UnreadableError
-from lowmem_jobs.ingest.recipe import Frame
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder, image_formats
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -20,7 +20,7 @@ def encoded(image, form="PNG", **options: object):
 
 
 def decode(data, size=16, crop="none"):
-    return np.asarray(Decoder(Frame(size=size, crop=crop)).image(data))
+    return np.asarray(Decoder(Framing(size=size, crop=crop)).image(data))
 
 
 def flat(mode, colour, size=(16, 16)):
@@ -190,7 +190,7 @@ def test_an_image_of_more_pixels_than_the_limit_is_not_decoded():
 def test_every_cut_or_altered_image_is_decoded_or_refused_and_nothing_else_happens():
     random = np.random.default_rng(0)
     noise = Image.fromarray(random.integers(0, 256, (24, 24, 3)).astype(np.uint8))
-    decoder = Decoder(Frame(size=8, crop="center"))
+    decoder = Decoder(Framing(size=8, crop="center"))
     outcomes = set()
     for form in ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "ICO", "TGA", "PPM"):
         data = encoded(noise, form)

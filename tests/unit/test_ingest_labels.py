@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowmem.base.workspace import Workspace
-from lowmem_jobs.ingest import labels
+from lowmem_jobs.ingest import folder_labels
 from lowmem_jobs.ingest.append import JOB as APPEND
+from lowmem_jobs.ingest.folder_labels import labels_from_names, write_labels
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.labels import labels_from_names, write_labels
 from tests.driver import Cutter, drive
 
 SIZE = 8
@@ -103,7 +103,7 @@ def test_folders_that_are_no_classes_give_no_labels(names):
 
 
 def test_a_folder_for_each_image_is_no_class(monkeypatch):
-    monkeypatch.setattr(labels, "_MOST_CLASSES", 3)
+    monkeypatch.setattr(folder_labels, "_MOST_CLASSES", 3)
     assert labels_from_names(["a/1", "b/1", "c/1"], [3])
     assert labels_from_names(["a/1", "b/1", "c/1", "d/1"], [4]) is None
 
@@ -167,7 +167,7 @@ def test_where_all_images_lie_in_one_folder_no_name_is_read(tmp_path, monkeypatc
     def unexpected(_):
         raise AssertionError("names were read")
 
-    monkeypatch.setattr(labels, "_names", unexpected)
+    monkeypatch.setattr(folder_labels, "_names", unexpected)
     one = write_images(tmp_path / "one", named(cat=3))
     drive(JOB, tmp_path / "w", {"source": str(one), "size": SIZE})
     assert stored(tmp_path / "w") is None

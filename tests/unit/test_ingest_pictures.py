@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
-from lowmem_jobs.ingest.recipe import Frame
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from tests.corpus.fits import fits, header, padded
 from tests.corpus.png import GREY, GREY_ALPHA, RGB, RGBA, png
 
 UNIT = np.linspace(0, 1, 256).reshape(16, 16)
-DECODER = Decoder(Frame(size=16, crop="none"))
+DECODER = Decoder(Framing(size=16, crop="none"))
 
 
 def decode(data):
@@ -279,7 +279,7 @@ def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(size):
 
 def test_a_jpeg_xl_of_more_pixels_than_the_limit_is_not_decoded(monkeypatch):
     data = jpegxl(np.zeros((16, 16, 3), np.uint8))
-    monkeypatch.setattr("lowmem_jobs.ingest.decode.MAX_PIXELS", 255)
+    monkeypatch.setattr("lowmem_jobs.ingest.image_decoder.MAX_PIXELS", 255)
     monkeypatch.setattr("lowmem_jobs.ingest.special._by_plugin", None)
     with pytest.raises(UnreadableError, match="256 pixels, more than 255"):
         decode(data)

@@ -9,8 +9,8 @@ import tarfile
 
 import pytest
 
-from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.tars import list_tar, span_reader
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 HARD, SOFT = tarfile.LNKTYPE, tarfile.SYMTYPE
 

@@ -11,10 +11,10 @@ import zlib
 import numpy as np
 import pytest
 
-from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import UnreadableError
-from lowmem_jobs.ingest.recipe import Frame
-from lowmem_jobs.ingest.wide import bytes_from_samples
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from tests.corpus.tiff import (
     BLACK_0,
     CMYK,
@@ -32,7 +32,7 @@ from tests.corpus.tiff import (
     tiff,
 )
 
-DECODER = Decoder(Frame(size=16, crop="none"))
+DECODER = Decoder(Framing(size=16, crop="none"))
 # From black to white, differing in each row.
 UNIT = np.linspace(0, 1, 256).reshape(16, 16)
 CHANNELS = {WHITE_0: 1, BLACK_0: 1, RGB: 3, PALETTE: 1, CMYK: 4}

@@ -17,12 +17,8 @@ from hypothesis import strategies as st
 
 from lowmem.base.errors import DataError
 from lowmem_jobs.ingest.catalog import Catalog
-from lowmem_jobs.ingest.entries import (
-    Entry,
-    UnreadableError,
-    name_bytes,
-    printable,
-)
+from lowmem_jobs.ingest.entries import Entry, name_bytes, printable
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 
 METHODS = [

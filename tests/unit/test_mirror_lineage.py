@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lowmem.base.journal import line_from_body
 from lowmem.mirror.lineage import is_ahead, is_damaged, rejoined
-from lowmem.mirror.places import (
+from lowmem.mirror.precedence import (
     Commit,
     Told,
     choice_of_job,

@@ -21,9 +21,9 @@ from lowmem.base.errors_staging import (
     StagingSpaceError,
 )
 from lowmem.protocol.options import resolve_options
-from lowmem.staging.decide import Known, Stamp, next_offset
-from lowmem.staging.ledger import Ledger
-from lowmem.staging.stage import stage
+from lowmem.staging.copied_blocks import Ledger
+from lowmem.staging.copy_plan import Known, Stamp, next_offset
+from lowmem.staging.copying import stage
 from lowmem.staging.survey import source_errors
 from lowmem_jobs.ingest.job import JOB
 from lowmem_jobs.ingest.recipe import recipe_from_options, source_identity

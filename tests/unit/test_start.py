@@ -10,11 +10,11 @@ from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.history.fold import past_of
-from lowmem.integrity.foreign import foreign_problem
 from lowmem.protocol.job import CommitPoint, Job, Result
 from lowmem.protocol.messages import Run
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun
+from lowmem.repair.check import foreign_problem
 from lowmem.worker import cycles
 from lowmem.worker.cycles import run_job
 from tests.driver import Cutter

@@ -8,8 +8,8 @@ import pytest
 import zarr
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.stores.read import RowReader
-from lowmem.stores.write import RowWriter, write_group_attributes
+from lowmem.stores.row_reader import RowReader
+from lowmem.stores.row_writer import RowWriter, write_group_attributes
 
 ROWS = np.random.default_rng(0).integers(0, 256, (20, 4, 5, 3)).astype(np.uint8)
 ROWS[8:16] = 0  # a chunk of the fill value alone
@@ -127,7 +127,7 @@ def test_only_whole_chunks_are_appended_but_for_the_last(tmp_path):
 
 def test_flush_syncs_every_file_and_folder_once_written(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr("lowmem.stores.write.sync_file", synced.append)
+    monkeypatch.setattr("lowmem.stores.row_writer.sync_file", synced.append)
     writer = write(tmp_path / "s.zarr")
     array = tmp_path / "s.zarr/images"
     expected = {array / f"c.{i}.0.0.0" for i in range(3)} | {

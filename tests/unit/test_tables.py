@@ -13,8 +13,8 @@ import pytest
 import zarr
 
 from lowmem.stores import codecs
-from lowmem.stores.read import RowReader
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_reader import RowReader
+from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.ingest import formats
 from lowmem_jobs.ingest.entries import Entry
 from lowmem_jobs.ingest.job import JOB

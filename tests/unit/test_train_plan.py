@@ -16,7 +16,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem.stores.images import find_images
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training.stopping import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.train.custom import find_source

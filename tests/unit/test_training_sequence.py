@@ -14,8 +14,8 @@ import zarr
 import lowmem
 from lowmem.base.errors import DataError, ModelError
 from lowmem.stores import direct
-from lowmem.stores.order import epoch_order
-from lowmem.stores.write import RowWriter
+from lowmem.stores.epoch_order import epoch_order
+from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend, state
 from lowmem.training.session import keras_session
 from lowmem.training.steps import part_sizes

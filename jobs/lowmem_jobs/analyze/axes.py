@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.analyze.frames import pca_frame, raw_frame
+from lowmem_jobs.analyze.component_frames import raw_frame
+from lowmem_jobs.analyze.solved import Solved
 from lowmem_jobs.stats.principal import PrincipalAxes, principal_axes
 
 if TYPE_CHECKING:
@@ -16,44 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.course import Arrays, Course
-    from lowmem_jobs.analyze.frames import Frame
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Arrays, Course
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Solved:
-    """The principal axes of the rows that are kept.
-
-    Attributes
-    ----------
-    covariance
-        Axes of the covariance.
-    frame
-        Axes that the frame stands on: the same, or those of the correlation.
-    is_standardised
-        Whether it is the correlation.
-    solver
-        What found the frame's axes: "covariance", which is exact, or "incremental".
-    difference
-        Largest difference of their eigenvalues from the exact ones, relative to the
-        largest; 0 for the exact solver itself.
-    """
-
-    covariance: PrincipalAxes
-    frame: PrincipalAxes
-    is_standardised: bool
-    solver: str
-    difference: float
-
-    def pca_frame(self, moments: Moments) -> Frame:
-        """Return the frame of these axes for rows of these moments."""
-        scale = moments.deviation if self.is_standardised else None
-        return pca_frame(moments, self.frame, scale=scale)
 
 
 def solve_axes(

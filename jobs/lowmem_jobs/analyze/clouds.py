@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem_jobs.analyze.canvas import BLUE, drawing, panels
-from lowmem_jobs.analyze.pairs import is_drawable
+from lowmem_jobs.analyze.pair_selection import is_drawable
 from lowmem_jobs.analyze.portraits import (
     Place,
     draw_ellipses,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from lowmem_jobs.analyze.course import CORE_STAGES
-from lowmem_jobs.analyze.frames import pca_frame
+from lowmem_jobs.analyze.component_frames import pca_frame
+from lowmem_jobs.analyze.stages import CORE_STAGES
 from lowmem_jobs.analyze.sweeps import radius_arrays, radius_from
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.principal import principal_axes
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.course import Arrays, Course
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Arrays, Course
 
     Floats = NDArray[np.float64]
 

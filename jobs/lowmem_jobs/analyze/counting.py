@@ -11,7 +11,7 @@ import numpy as np
 
 from lowmem.memory import clean_up
 from lowmem.worker import Helper, serve
-from lowmem_jobs.analyze.columns import Columns
+from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.stats.density import Smoother
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 

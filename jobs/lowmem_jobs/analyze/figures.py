@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.study import Study
-    from lowmem_jobs.analyze.truth import Recovery
 
     Floats = NDArray[np.float64]
 

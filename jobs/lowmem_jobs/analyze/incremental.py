@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.course import Arrays
+    from lowmem_jobs.analyze.stages import Arrays
 
     Floats = NDArray[np.float64]
 

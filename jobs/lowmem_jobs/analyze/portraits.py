@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
 from lowmem_jobs.analyze.figures import matrix_extent
-from lowmem_jobs.analyze.pairs import is_drawable
+from lowmem_jobs.analyze.pair_selection import is_drawable
 from lowmem_jobs.analyze.shown import NOUNS, WORDS
 from lowmem_jobs.stats.density import Smoother, level_of_mass
 from lowmem_jobs.stats.ellipses import ellipse_from_covariance, mass_within

@@ -9,8 +9,8 @@ import numpy as np
 
 from lowmem import Result
 from lowmem.base import make_folder, sync_tree, write_file
-from lowmem_jobs.analyze.columns import Columns
 from lowmem_jobs.analyze.comparison import Comparison
+from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.analyze.digest import Portrait, digest_of
 from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
 from lowmem_jobs.analyze.shown import MOST_PAGED, Source, choose_portraits
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.analyze.course import Course
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.retained_rows import Kept
     from lowmem_jobs.analyze.shown import Pair
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Course
     from lowmem_jobs.analyze.study import Study
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.columns import Columns
+    from lowmem_jobs.analyze.component_columns import Columns
     from lowmem_jobs.analyze.study import View
 
     Floats = NDArray[np.float64]

@@ -10,11 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.axes import Solved
+    from lowmem_jobs.analyze.component_frames import Frame
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.frames import Frame
-    from lowmem_jobs.analyze.pairs import Selection
-    from lowmem_jobs.analyze.truth import Recovery
+    from lowmem_jobs.analyze.known_features import Recovery
+    from lowmem_jobs.analyze.pair_selection import Selection
+    from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.turning import Turning
     from lowmem_jobs.stats.gaussian import GaussianFits
     from lowmem_jobs.stats.histograms import Histograms

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.columns import Columns
-    from lowmem_jobs.analyze.course import Arrays
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_columns import Columns
+    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.stats.trimming import Cut
 
     Floats = NDArray[np.float64]

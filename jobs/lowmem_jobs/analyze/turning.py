@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.course import Arrays
+    from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.stats.moments import Moments
     from lowmem_jobs.stats.trimming import Cut
 

@@ -10,16 +10,21 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lowmem_jobs.analyze.axes import solve_axes
-from lowmem_jobs.analyze.columns import Columns
-from lowmem_jobs.analyze.course import Course
+from lowmem_jobs.analyze.component_columns import Columns
+from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.digest import read_portrait
-from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import refuse_absent_pairs
-from lowmem_jobs.analyze.kept import keep_rows
-from lowmem_jobs.analyze.pairs import PAIRS_PER_TILE, measure_pairs, select_pairs
+from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
+from lowmem_jobs.analyze.pair_selection import (
+    PAIRS_PER_TILE,
+    measure_pairs,
+    select_pairs,
+)
 from lowmem_jobs.analyze.results import Results
+from lowmem_jobs.analyze.retained_rows import keep_rows
 from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.source import open_latents
+from lowmem_jobs.analyze.stages import Course
 from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (
     ShapeSweep,
@@ -27,7 +32,6 @@ from lowmem_jobs.analyze.sweeps import (
     projections_from,
     radius_from,
 )
-from lowmem_jobs.analyze.truth import TruthSweep, has_truth, open_truth
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.pairs import PairSums, pair_measures
 
@@ -37,12 +41,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
-    from lowmem_jobs.analyze.axes import Solved
-    from lowmem_jobs.analyze.course import Arrays
-    from lowmem_jobs.analyze.frames import Frame
-    from lowmem_jobs.analyze.kept import Kept
+    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.known_features import Recovery
+    from lowmem_jobs.analyze.retained_rows import Kept
+    from lowmem_jobs.analyze.solved import Solved
     from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.truth import Recovery
+    from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lowmem import Job, Need
 from lowmem.stores import fingerprint
-from lowmem_jobs.generate.memory import calibrate, ladder, models, predict
-from lowmem_jobs.generate.options import OPTIONS, check
+from lowmem_jobs.generate.declared_options import OPTIONS, check
+from lowmem_jobs.generate.prediction import calibrate, ladder, models, predict
 from lowmem_jobs.generate.recipe import rows_named
 from lowmem_jobs.train.custom import code_inputs
 

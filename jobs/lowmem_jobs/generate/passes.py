@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.course import Course
+    from lowmem_jobs.generate.committed_state import Course
     from lowmem_jobs.generate.task import Drawn, Task
 
 

@@ -11,7 +11,7 @@ from lowmem.stores import CachedReader, RowReader
 from lowmem_jobs.generate.recipe import ALL, PATH, method_of
 from lowmem_jobs.generate.search import N_NEAREST, nearest_images
 from lowmem_jobs.generate.sheets import GRID_IMAGES, Sheet, grid
-from lowmem_jobs.generate.sources import AlongPath
+from lowmem_jobs.generate.vector_sources import AlongPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.generate.course import Course
-    from lowmem_jobs.generate.paths import Ends
+    from lowmem_jobs.generate.committed_state import Course
+    from lowmem_jobs.generate.interpolation import Ends
     from lowmem_jobs.generate.task import Drawn, Task
 
     Images = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.generate.memory import SEARCH_BYTES
+from lowmem_jobs.generate.prediction import SEARCH_BYTES
 from lowmem_jobs.generate.search import HELD_OUT, distances
 from lowmem_jobs.stats.scores import Spread, displacements, frechet_distance
 from lowmem_jobs.stats.scores_images import peak_signal_to_noise
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.course import Course
+    from lowmem_jobs.generate.committed_state import Course
     from lowmem_jobs.generate.task import Drawn, Task
 
     Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores import RowReader, read_array_info
-from lowmem_jobs.generate.memory import SEARCH_BYTES
+from lowmem_jobs.generate.prediction import SEARCH_BYTES
 from lowmem_jobs.generate.recipe import SCORED_ROWS
 from lowmem_jobs.stats.neighbours import Neighbours
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.course import Course
+    from lowmem_jobs.generate.committed_state import Course
     from lowmem_jobs.generate.task import Task
 
 HELD_OUT = "held-out"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lowmem import Context
     from lowmem_jobs.generate.decoder import Decoder
     from lowmem_jobs.generate.real import RealImages
-    from lowmem_jobs.generate.sources import Source
+    from lowmem_jobs.generate.vector_sources import Source
     from lowmem_jobs.model.encoder import Encoder
     from lowmem_jobs.stats.frame import Frame
 

@@ -11,13 +11,13 @@ from threadpoolctl import threadpool_limits
 from lowmem import CommitPoint, Context, Result
 from lowmem.base import DataError, write_file
 from lowmem.training import keras_session
-from lowmem_jobs.generate.course import Course
+from lowmem_jobs.generate.committed_state import Course
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
 from lowmem_jobs.generate.fitted import read_frame
 from lowmem_jobs.generate.former import keep_former
+from lowmem_jobs.generate.interpolation import Ends, anchors
 from lowmem_jobs.generate.passes import draw, revisit
-from lowmem_jobs.generate.paths import Ends, anchors
 from lowmem_jobs.generate.pictures import write_pictures
 from lowmem_jobs.generate.real import choose_real_images
 from lowmem_jobs.generate.recipe import (
@@ -31,8 +31,8 @@ from lowmem_jobs.generate.recipe import (
 )
 from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
-from lowmem_jobs.generate.sources import AlongPath, AtRandom, Source
 from lowmem_jobs.generate.task import Task
+from lowmem_jobs.generate.vector_sources import AlongPath, AtRandom, Source
 from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
 from lowmem_jobs.stats.methods import NEAR
 from lowmem_jobs.stats.samplers import sampler

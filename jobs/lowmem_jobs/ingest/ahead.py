@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem_jobs.ingest.entries import (
-    CUT_SHORT,
-    KEPT_SHORT,
-    UnreadableError,
-    printable,
-)
+from lowmem_jobs.ingest.decode_tasks import Slots, image_of
+from lowmem_jobs.ingest.entries import printable
 from lowmem_jobs.ingest.helpers import decoding_processes
-from lowmem_jobs.ingest.tasks import Slots, image_of
+from lowmem_jobs.ingest.unreadable import CUT_SHORT, KEPT_SHORT, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lowmem_jobs.ingest.entries import Entry, Pixels, Source
+    from lowmem_jobs.ingest.decode_tasks import Task
+    from lowmem_jobs.ingest.entries import Entry, Source
+    from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.helpers import DecodingProcess
-    from lowmem_jobs.ingest.tasks import Task
 
 # Where the settings name none.
 N_PROCESSES = 2

@@ -20,10 +20,11 @@ from lowmem.base import make_folder, storage_errors, sync_file
 from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.ingest.ahead import Outcome
 from lowmem_jobs.ingest.before import read_before, recipe_after
-from lowmem_jobs.ingest.entries import TAKEN, Entry, UnreadableError, printable
-from lowmem_jobs.ingest.labels import known_classes
+from lowmem_jobs.ingest.entries import TAKEN, Entry, printable
+from lowmem_jobs.ingest.folder_labels import known_classes
 from lowmem_jobs.ingest.recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.work import Progress, pack_source
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context
     from lowmem_jobs.ingest.before import Before
-    from lowmem_jobs.ingest.entries import Pixels, Source
+    from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.framing import Pixels
 
 _BLOCK_ROWS = 4096
 

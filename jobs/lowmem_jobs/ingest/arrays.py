@@ -20,10 +20,11 @@ from lowmem_jobs.ingest.arraychoice import (
     rows_shape,
     zarr_array,
 )
-from lowmem_jobs.ingest.decode import MAX_PIXELS
-from lowmem_jobs.ingest.entries import Entry, UnreadableError
-from lowmem_jobs.ingest.tasks import Task, image_of
-from lowmem_jobs.ingest.wide import unit_to_bytes
+from lowmem_jobs.ingest.bit_depth import unit_to_bytes
+from lowmem_jobs.ingest.decode_tasks import Task, image_of
+from lowmem_jobs.ingest.entries import Entry
+from lowmem_jobs.ingest.image_decoder import MAX_PIXELS
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import open_zip
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.decode import Decoder
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 _MEMBER = ".npy"
 # No array has more; a header may say so.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.base import DataError, OptionValueError, UsageError, read_json
 from lowmem.stores import find_images, is_same_data, read_array_info
+from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.recipe import (
-    Frame,
     Recipe,
     array_option,
     crop_from_text,
@@ -149,7 +149,7 @@ def recipe_after(before: Before, options: Mapping[str, Any]) -> Recipe:
         kind=kind,
         path=path,
         n_faces=0,
-        frame=Frame(size=before.size, crop=crop_from_text(before.crop)),
+        frame=Framing(size=before.size, crop=crop_from_text(before.crop)),
         limit=options["limit"],
         codec=before.attributes.get("codec", "none"),
         wanted_rows=before.chunk_rows,

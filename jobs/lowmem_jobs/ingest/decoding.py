@@ -15,11 +15,11 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any, Self
 
 from lowmem.worker import answer_lines
-from lowmem_jobs.ingest.decode import Decoder
-from lowmem_jobs.ingest.entries import UnreadableError
-from lowmem_jobs.ingest.recipe import Frame
-from lowmem_jobs.ingest.tasks import Slots, Task, image_of
-from lowmem_jobs.ingest.turns import Turns
+from lowmem_jobs.ingest.decode_tasks import Slots, Task, image_of
+from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.image_decoder import Decoder
+from lowmem_jobs.ingest.large_images import Turns
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class Work:
     memory: int
     turns: int
     slots: Slots
-    frame: Frame
+    frame: Framing
 
     def text(self) -> str:
         """Return it as JSON."""
@@ -56,7 +56,7 @@ class Work:
         frame, slots = fields.pop("frame"), fields.pop("slots")
         crop = frame["crop"]
         frame["crop"] = crop if isinstance(crop, str) else tuple(crop)
-        return cls(frame=Frame(**frame), slots=Slots(**slots), **fields)
+        return cls(frame=Framing(**frame), slots=Slots(**slots), **fields)
 
 
 def answers(arguments: Sequence[str]) -> Callable[[bytes], bytes]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
 
 _BITS = 16
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha
 from lowmem_jobs.ingest.extras import without_extra
 from lowmem_jobs.ingest.tiffs import COLOURS, title
-from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.tifftags import TiffHead
 
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6

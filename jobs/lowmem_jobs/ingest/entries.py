@@ -6,12 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lowmem_jobs.ingest.decode import Decoder
-
-    Pixels = NDArray[np.uint8]
+    from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 # A photograph of 64 megapixels stored without compression still fits; bytes.
 MAX_FILE_BYTES = 2**28
@@ -19,20 +15,8 @@ MAX_FILE_BYTES = 2**28
 # Why an image is not appended whose name the store has already.
 TAKEN = "an image of this name is in the store already"
 
-# Why a JPEG is skipped of which the end is missing.
-CUT_SHORT = "a JPEG that is cut short; --truncated keep takes what there is"
-# What is said of one that is not.
-KEPT_SHORT = "cut short: what is missing is grey"
-
 _SLASHES = ("", "/", "\\")
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-class UnreadableError(Exception):
-    """Raised when one image cannot be had; the job lists it and goes on.
-
-    It never leaves the job: an unreadable *source* is a `lowmem.base.errors.DataError`.
-    """
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 
 def without_extra(title: str, extra: str) -> UnreadableError:

@@ -19,7 +19,7 @@ from lowmem_jobs.ingest.entries import Entry
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
 
     Vector = NDArray[np.float64]
     Matrix = NDArray[np.float64]

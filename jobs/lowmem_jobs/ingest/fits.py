@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from lowmem_jobs.ingest.entries import UnreadableError
-from lowmem_jobs.ingest.wide import bytes_from_samples
+from lowmem_jobs.ingest.bit_depth import bytes_from_samples
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,12 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, StorageError
-from lowmem_jobs.ingest.entries import (
-    MAX_FILE_BYTES,
-    Entry,
-    UnreadableError,
-    is_ignored,
-)
+from lowmem_jobs.ingest.entries import MAX_FILE_BYTES, Entry, is_ignored
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem import Context
-    from lowmem_jobs.ingest.decode import Decoder
     from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
     Open = Callable[
         [Path, Context, Decoder, str | None], AbstractContextManager[Source]
@@ -84,7 +84,7 @@ def _identity_by_directory(path: Path, _workspace: Path) -> str:
 def _open_folder(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
 ) -> AbstractContextManager[Source]:
-    from lowmem_jobs.ingest.opening import open_folder
+    from lowmem_jobs.ingest.open_path import open_folder
 
     return open_folder(path, ctx, decoder)
 
@@ -92,7 +92,7 @@ def _open_folder(
 def _open_zip(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
 ) -> AbstractContextManager[Source]:
-    from lowmem_jobs.ingest.opening import open_archive_zip
+    from lowmem_jobs.ingest.open_path import open_archive_zip
 
     return open_archive_zip(path, ctx.staging, decoder)
 
@@ -100,7 +100,7 @@ def _open_zip(
 def _open_tar(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
 ) -> AbstractContextManager[Source]:
-    from lowmem_jobs.ingest.opening import open_archive_tar
+    from lowmem_jobs.ingest.open_path import open_archive_tar
 
     return open_archive_tar(path, ctx.staging, decoder)
 
@@ -110,7 +110,7 @@ def _open_npy(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
 ) -> AbstractContextManager[Source]:
     from lowmem_jobs.ingest.arrays import open_npy
-    from lowmem_jobs.ingest.opening import unchanged
+    from lowmem_jobs.ingest.open_path import unchanged
 
     return unchanged(path, open_npy(path, decoder, array))
 
@@ -119,7 +119,7 @@ def _open_npz(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
 ) -> AbstractContextManager[Source]:
     from lowmem_jobs.ingest.arrays import open_npz
-    from lowmem_jobs.ingest.opening import unchanged
+    from lowmem_jobs.ingest.open_path import unchanged
 
     return unchanged(path, open_npz(path, decoder, array))
 
@@ -128,7 +128,7 @@ def _open_zarr(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
 ) -> AbstractContextManager[Source]:
     from lowmem_jobs.ingest.arrays import open_zarr
-    from lowmem_jobs.ingest.opening import unchanged
+    from lowmem_jobs.ingest.open_path import unchanged
 
     return unchanged(path, open_zarr(path, decoder, array))
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lowmem.worker import Child
-    from lowmem_jobs.ingest.decode import Decoder
-    from lowmem_jobs.ingest.entries import Pixels
-    from lowmem_jobs.ingest.tasks import Slots, Task
+    from lowmem_jobs.ingest.decode_tasks import Slots, Task
+    from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.extras import without_extra
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -107,7 +107,7 @@ def read_jpeg2000(data: bytes, head: Jpeg2000Head) -> Image.Image:
 def _picture(samples: Any, bits: int) -> Image.Image:  # noqa: ANN401 - an array
     from PIL import Image  # noqa: PLC0415
 
-    from lowmem_jobs.ingest.wide import bytes_from_samples, with_alpha  # noqa: PLC0415
+    from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha  # noqa: PLC0415
 
     pixels = bytes_from_samples(samples, bits)
     if pixels.ndim == 2:  # noqa: PLR2004 - grey

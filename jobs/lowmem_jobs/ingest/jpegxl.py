@@ -5,7 +5,7 @@ The library decodes all of a picture before it says how large that is.
 
 from __future__ import annotations
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 _MARK = b"\xff\x0a"
 _MAX_BOXES = 64

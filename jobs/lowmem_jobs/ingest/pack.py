@@ -15,7 +15,7 @@ from lowmem_jobs.ingest.faces import (
     true_covariance,
     true_mean,
 )
-from lowmem_jobs.ingest.labels import FEWEST_CLASSES, folder_of, write_labels
+from lowmem_jobs.ingest.folder_labels import FEWEST_CLASSES, folder_of, write_labels
 from lowmem_jobs.ingest.report import REPORT, Report
 
 if TYPE_CHECKING:

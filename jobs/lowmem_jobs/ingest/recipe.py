@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lowmem.base import DataError, OptionValueError, path_from_text
 from lowmem_jobs.ingest.formats import FORMATS, kind_of, names_of_formats
+from lowmem_jobs.ingest.framing import Framing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lowmem_jobs.ingest.framing import Box
+
 # Drawn instead of read.
 FACES = "faces"
-Box = tuple[int, int, int, int]
 
 DEFAULT_SIZE = 96  # pixels; that of the reference study
 # Where no source is given: small enough that its model trains in minutes on two cores.
@@ -29,35 +31,6 @@ _MAX_SIZE = 2048  # pixels; a chunk then holds one image of 12 MiB
 _CHUNK_ROWS = 128  # images; the best of 32..1024 for shuffled reading
 _CHUNK_BYTES = 2**23  # of one chunk, so that buffers stay small for large images
 _MAX_CHUNK_BYTES = 2**28  # of one that is asked for; several copies of it are held
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """How an upright image is cut and scaled.
-
-    Attributes
-    ----------
-    size
-        Height and width of the result, in pixels.
-    crop
-        ``none`` takes the whole image and stretches it to the square; ``center`` the
-        largest centred square; four numbers the box left, top, right, bottom, in pixels
-        of the upright original (right and bottom exclusive), stretched likewise.
-    """
-
-    size: int
-    crop: Literal["none", "center"] | Box
-
-    def box(self, width: int, height: int) -> Box | None:
-        """Return the part to take of an image; None where the image is too small."""
-        if self.crop == "none":
-            return (0, 0, width, height)
-        if self.crop == "center":
-            side = min(width, height)
-            left, top = (width - side) // 2, (height - side) // 2
-            return (left, top, left + side, top + side)
-        _, _, right, bottom = self.crop
-        return self.crop if right <= width and bottom <= height else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +62,7 @@ class Recipe:
     kind: str
     path: Path | None
     n_faces: int
-    frame: Frame
+    frame: Framing
     limit: int | None
     codec: str | None
     wanted_rows: int | None = None
@@ -143,7 +116,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         kind=kind,
         path=path,
         n_faces=n_faces,
-        frame=Frame(size=size, crop=crop_from_text(crop_option(options))),
+        frame=Framing(size=size, crop=crop_from_text(crop_option(options))),
         limit=options["limit"],
         codec=None if codec == AUTO else codec,
         wanted_rows=_wanted_rows(options["chunk_rows"], size),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lowmem_jobs.ingest.decode import Decoder
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.formats import FORMATS
+from lowmem_jobs.ingest.image_decoder import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

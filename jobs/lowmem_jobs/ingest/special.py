@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from lowmem_jobs.ingest.entries import UnreadableError
 from lowmem_jobs.ingest.extras import without_extra
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000, read_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow
 from lowmem_jobs.ingest.tifftags import read_heads
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 _USUAL = (b"\xff\xd8", b"\x89PNG")
 _TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")

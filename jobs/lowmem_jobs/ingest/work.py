@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.ingest.entries import Pixels, Source
+    from lowmem_jobs.ingest.entries import Source
     from lowmem_jobs.ingest.filesum import FileSum
+    from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.recipe import Recipe
 
 _REASONS_SHOWN = 3

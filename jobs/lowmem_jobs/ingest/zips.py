@@ -13,12 +13,8 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from lowmem.base import DataError, StorageError
-from lowmem_jobs.ingest.entries import (
-    Entry,
-    UnreadableError,
-    is_ignored,
-    name_problem,
-)
+from lowmem_jobs.ingest.entries import Entry, is_ignored, name_problem
+from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zipdirectory import (
     ZipDamageError,
     packed_content,

@@ -19,10 +19,10 @@ from zipfile import ZipFile
 import numpy as np
 
 from lowmem.base import DataError, ModelError
-from lowmem_jobs.model.custom import build_custom_model
 from lowmem_jobs.model.draws import draws_at_random, key_draws
 from lowmem_jobs.model.modelfile import refuse_unless_own
 from lowmem_jobs.model.parts import Parts, cut_at_latent, write_parts
+from lowmem_jobs.model.user_model import build_custom_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

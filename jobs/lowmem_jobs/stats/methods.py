@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lowmem_jobs.stats.frame import Frame
-    from lowmem_jobs.stats.samplers import Sampler
+    from lowmem_jobs.stats.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

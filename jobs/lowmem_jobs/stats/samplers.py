@@ -7,7 +7,7 @@ are drawn, in which pieces, or where a job was cut.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,25 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.sampler import Sampler
 
 BLOCK_ROWS = 256
-
-
-class Sampler(Protocol):
-    """One way of drawing vectors, with what it promises of each."""
-
-    @property
-    def promise(self) -> str | None:
-        """What holds for every vector; None where any vector is possible."""
-        ...
-
-    def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
-        """Return vectors z, shape (n_rows, d)."""
-        ...
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return for each stored vector whether it breaks the promise, shape (n,)."""
-        ...
 
 
 def sampler(

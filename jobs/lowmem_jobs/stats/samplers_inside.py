@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.stats.frame import Frame
-    from lowmem_jobs.stats.samplers import Sampler
+    from lowmem_jobs.stats.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 import lowmem
-from lowmem.stores.write import RowWriter
+from lowmem.stores.row_writer import RowWriter
 
 
 @lowmem.job(unit="rows")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from lowmem_jobs.ingest.entries import UnreadableError
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.entries import Pixels
+    from lowmem_jobs.ingest.framing import Pixels
 
 _BITS_16 = 65535
 _MOST_BITS = 16

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from lowmem_jobs.ingest.entries import CUT_SHORT, UnreadableError
+from lowmem_jobs.ingest.large_images import Turns
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.special import special_of
-from lowmem_jobs.ingest.turns import Turns
+from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from PIL.ImageFile import ImageFile
 
-    from lowmem_jobs.ingest.recipe import Frame
+    from lowmem_jobs.ingest.framing import Framing
     from lowmem_jobs.ingest.special import Special
 
 # A constant, not a share of the budget: what is ingested must not depend on memory.
@@ -81,7 +81,7 @@ class Decoder:
 
     def __init__(
         self,
-        frame: Frame,
+        frame: Framing,
         *,
         keeps_truncated: bool = False,
         turns: Turns | None = None,
@@ -237,7 +237,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Return the image as RGB, composited over white."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         # Where nothing but images is decoded, NumPy would be most of the memory.
-        from lowmem_jobs.ingest.wide import eight_bits  # noqa: PLC0415
+        from lowmem_jobs.ingest.bit_depth import eight_bits  # noqa: PLC0415
 
         return Image.fromarray(eight_bits(image)).convert("RGB")
     if image.mode == "LAB":

@@ -16,7 +16,7 @@ from lowmem_jobs.ingest.zips import unpacked
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lowmem_jobs.ingest.decode import Decoder
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 class Task(NamedTuple):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.columns import Columns
-    from lowmem_jobs.analyze.course import Arrays, Course, Outcome
+    from lowmem_jobs.analyze.component_columns import Columns
+    from lowmem_jobs.analyze.stages import Arrays, Course, Outcome
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]

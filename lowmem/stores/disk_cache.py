@@ -20,7 +20,7 @@ import numpy as np
 
 from lowmem.base.files import storage_errors
 from lowmem.stores.buffers import BufferPool
-from lowmem.stores.decode import ChunkDecoder
+from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.direct import DirectReader
 from lowmem.stores.layout import RowLayout
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.order import RowNumbers
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.epoch_order import RowNumbers
+    from lowmem.stores.row_reader import RowReader
 
 # Bytes written at once. Of a whole chunk of 3.5 MB the kernel makes pages so large that it
 # looks long for room, while the other thread waits for the file: half as fast in all.

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lowmem_jobs.ingest.entries import MAX_FILE_BYTES, UnreadableError
-from lowmem_jobs.ingest.tasks import Task, image_of
+from lowmem_jobs.ingest.decode_tasks import Task, image_of
+from lowmem_jobs.ingest.entries import MAX_FILE_BYTES
+from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowmem_jobs.ingest.decode import Decoder
-    from lowmem_jobs.ingest.entries import Entries, Entry, Pixels
+    from lowmem_jobs.ingest.entries import Entries, Entry
+    from lowmem_jobs.ingest.framing import Pixels
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 class FileSource:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lowmem.base.files import rename, storage_errors, sync_file
 
 if TYPE_CHECKING:
-    from lowmem.staging.ledger import Ledger
-    from lowmem.staging.places import Places
+    from lowmem.staging.copied_blocks import Ledger
+    from lowmem.staging.scratch_paths import Places
 
 
 def write_checksums(work: Places, ledger: Ledger) -> None:

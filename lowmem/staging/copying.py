@@ -14,11 +14,11 @@ from lowmem.base.errors import DataError
 from lowmem.base.errors_staging import NoFileError, StagingPlaceError
 from lowmem.base.files import make_folder
 from lowmem.staging.blocks import require_file
-from lowmem.staging.decide import BLOCK_BYTES
-from lowmem.staging.ledger import Ledger
-from lowmem.staging.places import Places
+from lowmem.staging.copied_blocks import Ledger
+from lowmem.staging.copy_plan import BLOCK_BYTES
 from lowmem.staging.renew import is_published, renew
-from lowmem.staging.sums import write_checksums
+from lowmem.staging.scratch_paths import Places
+from lowmem.staging.sha256sums import write_checksums
 from lowmem.staging.survey import LeftOut, Seen, survey
 
 if TYPE_CHECKING:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lowmem_jobs.stats.samplers import BLOCK_ROWS, Sampler, draw_block
+from lowmem_jobs.stats.samplers import BLOCK_ROWS, draw_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from lowmem_jobs.stats.sampler import Sampler
 
     Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from lowmem.base.journal import whole_part
 from lowmem.base.placing import finish_placing, tree_in, write_placing
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.mirror.names import CONFIG, JOURNAL
-from lowmem.mirror.places import (
+from lowmem.mirror.precedence import (
     Commit,
     Told,
     choice_of_job,
@@ -16,14 +16,14 @@ from lowmem.mirror.places import (
     outdated,
     told_by,
 )
-from lowmem.mirror.standing import records_of
+from lowmem.mirror.relation import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.mirror.places import Choice
+    from lowmem.mirror.precedence import Choice
 
 
 def settle(folder: Path, space: Workspace) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import StorageError
 from lowmem.base.errors_staging import StagingPlaceError
 from lowmem.base.files import remove
-from lowmem.staging.decide import Known, Stamp
+from lowmem.staging.copy_plan import Known, Stamp
 from lowmem.staging.survey import Seen
 
 if TYPE_CHECKING:

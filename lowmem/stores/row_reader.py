@@ -2,7 +2,7 @@
 
 Any Zarr array of format 2 or 3 can be read. Zarr takes a chunk that is missing for one
 that holds only the fill value; in an array that lowmem wrote every chunk exists (see
-`lowmem.stores.write`), so there a missing chunk is an error.
+`lowmem.stores.row_writer`), so there a missing chunk is an error.
 """
 
 # NumPy's own array types are generic in Any.
@@ -21,8 +21,8 @@ from lowmem.stores.foreign import (
     require_plain,
 )
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.opening import content_errors, open_array
-from lowmem.stores.write import WHOLE_ATTRIBUTE
+from lowmem.stores.row_writer import WHOLE_ATTRIBUTE
+from lowmem.stores.zarr_library import content_errors, open_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.opening import ZarrArray
     from lowmem.stores.packing import Packing
+    from lowmem.stores.zarr_library import ZarrArray
 
 
 class RowReader:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.stores.opening import ZarrArray
-    from lowmem.stores.read import RowReader
+    from lowmem.stores.row_reader import RowReader
+    from lowmem.stores.zarr_library import ZarrArray
 
     Decompress = Callable[[NDArray[np.uint8], NDArray[np.uint8]], object]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, remove
 from lowmem_jobs.ingest.catalog import Catalog
-from lowmem_jobs.ingest.files import FileSource
+from lowmem_jobs.ingest.encoded_files import FileSource
 from lowmem_jobs.ingest.folder import file_reader, list_folder
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
 from lowmem_jobs.ingest.zips import list_zip, packed_reader
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lowmem import Context
     from lowmem_jobs.ingest.arrays import ArraySource
-    from lowmem_jobs.ingest.decode import Decoder
+    from lowmem_jobs.ingest.image_decoder import Decoder
 
 
 @contextmanager

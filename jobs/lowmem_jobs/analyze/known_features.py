@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.course import Arrays
-    from lowmem_jobs.analyze.frames import Frame
+    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.stages import Arrays
 
     Floats = NDArray[np.float64]
 

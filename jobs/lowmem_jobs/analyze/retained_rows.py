@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base import DataError
+from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.core import measure_core, measure_radius
-from lowmem_jobs.analyze.course import CORE_STAGES
-from lowmem_jobs.analyze.frames import raw_frame
 from lowmem_jobs.analyze.job import MOST_TURNING
+from lowmem_jobs.analyze.stages import CORE_STAGES
 from lowmem_jobs.analyze.study import Before, Trimming, View
 from lowmem_jobs.analyze.sweeps import (
     HistogramSweep,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.course import Course
     from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.stages import Course
     from lowmem_jobs.analyze.turning import Plane
     from lowmem_jobs.stats.radius import RadiusSample
 

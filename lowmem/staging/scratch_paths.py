@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
 from lowmem.base.errors_staging import StagingPlaceError
-from lowmem.staging.decide import place_problem
+from lowmem.staging.copy_plan import place_problem
 from lowmem.staging.survey import stamp_from_status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lowmem.staging.decide import Stamp
+    from lowmem.staging.copy_plan import Stamp
     from lowmem.staging.survey import Seen
 
 
