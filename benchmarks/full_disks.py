@@ -177,7 +177,8 @@ def mounted(image: Path, place: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        _do("umount", str(place))
+        # Lazily: what an interrupted benchmark leaves behind may still use it.
+        _do("umount", "--lazy", str(place))
 
 
 def full(case: Case, disk: Path, share: float) -> Ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import ConfigError, DataError
+from lowmem.base.errors import ConfigError, DataError, StorageError
 from lowmem.base.outside import read_text_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ def read_config(path: Path) -> dict[str, dict[str, Scalar]]:
         return {}
     try:
         tables = tomllib.loads(read_text_bytes(path, _MOST_BYTES).decode())
+    except StorageError as error:
+        raise ConfigError(
+            path=path,
+            problem=f"cannot be read ({error.problem})",
+            expected="a file that the disk gives back and this user may read",
+        ) from error
     except (ValueError, OSError, DataError) as error:
         raise ConfigError(
             path=path, problem=f"cannot be read ({error})", expected="TOML"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
+from lowmem.base.errors import DataError, LowmemError, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,4 +63,18 @@ class ForeignWorkspaceError(DataError):
             expected="only folders and regular files among what lowmem keeps: through a "
             "link the workspace could read or overwrite what is not its own",
             todo="Remove it, or use a workspace of your own.",
+        )
+
+
+class NotAllowedError(StorageError):
+    """Raised when this user may not do what the workspace's disk could."""
+
+    def __init__(self, *, path: object, problem: str) -> None:
+        self.problem = problem
+        # Not `StorageError`'s own: no space and no other disk would help.
+        LowmemError.__init__(
+            self,
+            f"{path} is not this user's to read or write: {problem}. It belongs to "
+            "somebody else, or is protected: take another --workspace, or have its owner "
+            "give the right to it. What was committed is intact.",
         )

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
+from lowmem.base.errors_outside import NotAllowedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(path=path, problem=error.strerror or str(error)) from error
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: object) -> StorageError:
+    """Return what is told of an `OSError` that ``path`` met."""
+    problem = error.strerror or str(error)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return NotAllowedError(path=path, problem=problem)
+    return StorageError(path=path, problem=problem)
 
 
 def sync_file(path: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from lowmem.base.errors import EXIT_STOPPED, LowmemError, StorageError
+from lowmem.base.errors import EXIT_STOPPED, LowmemError
+from lowmem.base.files import storage_error
 from lowmem.base.standard import prepare_streams
 from lowmem.base.stderr import paragraph, tell
 from lowmem.supervisor.signals import handle_stops
@@ -51,8 +52,7 @@ def leave_with(
     except LowmemError as error:
         status = _tell(error)
     except OSError as error:
-        path = error.filename or "a file"
-        status = _tell(StorageError(path=path, problem=error.strerror or str(error)))
+        status = _tell(storage_error(error, error.filename or "a file"))
     except Exception as error:
         if explain is None:
             raise

@@ -73,7 +73,7 @@ def _generation(
     remote: Remote, name: ArchiveName, *, is_marked: bool
 ) -> Generation | None:
     try:
-        ok = decoded(remote.content(name.ok), Ok) if is_marked else None
+        ok = _marker(remote, name) if is_marked else None
         if ok is not None and _is_of(ok.about, name):
             return Generation(
                 name,
@@ -88,6 +88,14 @@ def _generation(
         # Deleted since it was listed, or never whole.
         return None
     return Generation(name, about, is_marked=False) if about else None
+
+
+def _marker(remote: Remote, name: ArchiveName) -> Ok | None:
+    """Return what a marker says; None if it is damaged, which spoils no archive."""
+    try:
+        return decoded(remote.content(name.ok), Ok)
+    except DamagedArchiveError:
+        return None
 
 
 def about_of(remote: Remote, name: ArchiveName) -> About | None:

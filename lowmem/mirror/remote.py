@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lowmem.base.errors_mirror import MirrorMissingError, MirrorPackageError
-from lowmem.mirror.archive import BLOCK_BYTES
+from lowmem.base.errors_outside import NotRegularError
+from lowmem.base.outside import refuse_unless_regular
+from lowmem.mirror.archive import BLOCK_BYTES, DamagedArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,8 +140,19 @@ class Remote:
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[Readable]:
-        """Open a file for reading, from its start to its end."""
+        """Open a file for reading, from its start to its end.
+
+        Raises
+        ------
+        DamagedArchiveError
+            If a pipe, a device or a folder has its place: to open it could take for ever.
+        """
         path = self._path(name)
+        if self.place is not None:
+            try:
+                refuse_unless_regular(Path(path))
+            except NotRegularError as error:
+                raise DamagedArchiveError(str(error)) from error
         with self.files.open(path, "rb", block_size=_PIECE_BYTES) as stream:
             yield stream if self.heard is None else _Audible(stream, self.heard)
 
@@ -174,6 +187,11 @@ class Remote:
     def delete(self, name: str) -> None:
         """Empty a file, then delete it: a mount may keep what is deleted for a month."""
         path = self._path(name)
+        if self.place is not None and not Path(path).is_file():
+            # A pipe would be waited for; a folder is none of ours.
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                Path(path).unlink()
+            return
         with contextlib.suppress(FileNotFoundError):
             with self.files.open(path, "wb", block_size=_PIECE_BYTES):
                 pass

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
+from lowmem.base.errors_outside import NotAllowedError
 from lowmem.base.placing import is_placing
 from lowmem.checkpoints.generations import (
     Examined,
@@ -292,9 +293,17 @@ def _below(
 
 
 def _examined(path: Path) -> Examined:
-    """Examine a generation; one that the disk cannot give back is damaged."""
+    """Examine a generation; one that the disk cannot give back is damaged.
+
+    Raises
+    ------
+    NotAllowedError
+        If this user may not read it: nobody knows then whether it is whole.
+    """
     try:
         return examine(path)
+    except NotAllowedError:
+        raise
     except StorageError as error:
         return Examined(manifest=None, problems={MANIFEST: _unreadable(error)})
 
@@ -323,6 +332,8 @@ def _sums(path: Path) -> tuple[Sums | None, str]:
     """Read a file; None and why, if the disk cannot give it back."""
     try:
         return sums_of(path), ""
+    except NotAllowedError:
+        raise
     except StorageError as error:
         return None, _unreadable(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 from datetime import timedelta
@@ -183,6 +184,23 @@ def test_a_damaged_marker_does_not_spoil_a_whole_generation(
         marker.write_bytes(b"{")
     recover(remote, other, "mirror")
     assert mirrors.sums(other.root) == states[-1]
+
+
+def test_a_pipe_in_the_place_of_an_archive_or_a_marker_is_not_waited_for(
+    space, other, mirror, remote
+):
+    states = three_commits(space, mirror)
+    *_, middle, newest = archives(mirror)
+    newest.unlink()
+    os.mkfifo(newest)
+    marker = middle.with_name(middle.name + ".ok")
+    marker.unlink()
+    os.mkfifo(marker)
+    recovered = recover(remote, other, "mirror")
+    assert "is a pipe" in recovered.damaged[0]
+    assert mirrors.sums(other.root) == states[1]
+    remote.delete(newest.name)
+    assert not newest.exists()
 
 
 def test_where_nothing_is_whole_nothing_is_begun(space, other, mirror, remote):

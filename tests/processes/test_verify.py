@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import NewerFormatError, StorageError
+from lowmem.base.errors_outside import NotAllowedError
 from lowmem.base.journal import JournalWriter, read_bodies
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.manifest import (
@@ -246,6 +247,18 @@ def test_what_the_disk_cannot_give_back_is_damage_and_the_rest_is_read(
     found = {one.path: one.problem for one in findings(space)}
     assert len(found) == 2
     assert "Input/output error" in found["squares.zarr/squares/c.3.0"]
+
+
+@pytest.mark.parametrize("reader", ["sums_of", "examine"])
+def test_what_this_user_may_not_read_is_not_called_damage(space, reader, monkeypatch):
+    from lowmem.integrity import scan
+
+    def refused(path):
+        raise NotAllowedError(path=path, problem="Permission denied")
+
+    monkeypatch.setattr(scan, reader, refused)
+    with pytest.raises(NotAllowedError, match="not this user's"):
+        findings(space)
 
 
 def test_a_workspace_in_use_is_not_verified(space):
