@@ -29,6 +29,12 @@ class Program(Owned):
         Whether it has a group of its own: then what is sent to this process's group does
         not reach it, and it is no part of what a terminal has in front.
 
+    Attributes
+    ----------
+    least_mark_bytes
+        This process's own high-water mark when it was started: the kernel gives it no
+        smaller one, and so says nothing of a program that takes less.
+
     Raises
     ------
     OSError
@@ -54,13 +60,13 @@ class Program(Owned):
             hears_stops=True,
         )
         super().__init__(process, has_group=is_grouped)
-        # Until it was the program it was this process, whose mark the kernel keeps as its.
-        self._mark_before_bytes = _own_mark_bytes()
+        # Until it was the program it was this process.
+        self.least_mark_bytes = _own_mark_bytes()
 
     def wait(self) -> Exit:  # type: ignore[explicit-override]
         """Wait for its end, reap it, and return how it ended; its peak 0 if unknown."""
         exited = super().wait()
-        is_its_own = exited.peak_bytes > self._mark_before_bytes
+        is_its_own = exited.peak_bytes > self.least_mark_bytes
         return exited if is_its_own else replace(exited, peak_bytes=0)
 
     def await_end(self, timeout_s: float | None) -> bool:

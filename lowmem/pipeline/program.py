@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.base.workspace import Workspace
+    from lowmem.supervisor.program import Peak
     from lowmem.supervisor.program_run import Outcome
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -168,7 +169,7 @@ def lines_of_cost(job: JobOrder, outcome: Outcome, *, took_s: float) -> list[str
     counted = f"peak {_size(outcome.ram_peak_bytes)} of {budget} counted"
     return [
         f"  exit     {outcome.exit_code}, took {format_seconds(took_s)}{attempts}",
-        f"  RAM      {counted}, {_size(outcome.ram_hwm_bytes)} by the kernel",
+        f"  RAM      {counted}; largest process {_peak(outcome.peak)} by the kernel",
     ]
 
 
@@ -183,3 +184,9 @@ def _todo(exit_code: int) -> str:
 
 def _size(n_bytes: int | None) -> str:
     return "not measured" if n_bytes is None else format_bytes(n_bytes)
+
+
+def _peak(peak: Peak | None) -> str:
+    if peak is None:
+        return _size(None)
+    return f"{'at most ' if peak.is_bound else ''}{_size(peak.n_bytes)}"

@@ -37,6 +37,14 @@ EXIT_STATUS = "ExitStatus"
 _SHOWN_CHARACTERS = 80
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The kernel's high-water mark of one process; ``is_bound`` where it may be less."""
+
+    n_bytes: int
+    is_bound: bool = False
+
+
 @dataclass(slots=True)
 class _Commit:
     """A commit that is being made aside."""
@@ -86,6 +94,7 @@ class ProgramProcess(Program):
         self._is_complete = False
         self._commit: _Commit | None = None
         self._largest = ""
+        self._largest_mark_bytes = 0
         self._speaker: int | None = None
 
     def receive(self, timeout_s: float | None) -> list[Answer]:
@@ -175,10 +184,18 @@ class ProgramProcess(Program):
         if not members:
             return None
         largest = max(members, key=lambda one: one.anon_bytes + one.shared_bytes)
+        self._largest_mark_bytes = largest.hwm_bytes
         self._largest = f"{_shown(command_of(largest.pid))} (pid {largest.pid})"
         is_one = catches(largest.pid, STACKS_SIGNAL)
         self._speaker = largest.pid if is_one else None
         return self._speaker
+
+    def peak(self) -> Peak:
+        """Return the kernel's mark of its largest process, once it has ended."""
+        n_bytes = max(self.wait().peak_bytes, self._largest_mark_bytes)
+        if n_bytes:
+            return Peak(n_bytes=n_bytes)
+        return Peak(n_bytes=self.least_mark_bytes, is_bound=True)
 
     def write_stacks(self) -> None:
         """Let that process write them."""

@@ -12,7 +12,7 @@ from lowmem.base.errors_exec import MissingProgramError
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.supervisor import decide, heard
 from lowmem.supervisor.attempt import Attempt
-from lowmem.supervisor.program import STACKS_SIGNAL, ProgramProcess
+from lowmem.supervisor.program import STACKS_SIGNAL, Peak, ProgramProcess
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer
@@ -107,6 +107,18 @@ class ProgramAttempt(Attempt):
         if self._program.has_exited():
             self._ledger.worker_ended(self._program.wait().peak_bytes)
         Attempt.take(self, answer)
+
+    def hear_the_rest(self, course: decide.Course) -> decide.Course:
+        """Return the course with what came while the program was ending of the same."""
+        while (found := heard.next_heard(is_grouped=True)) is not None:
+            event = self._heard(found[0], is_passed_on=False)
+            course, _ = decide.on_event(course, event)
+        return course
+
+    @property
+    def peak(self) -> Peak:
+        """The kernel's mark of its largest process."""
+        return self._program.peak()
 
     @property
     def _grace_s(self) -> float:

@@ -39,6 +39,7 @@ from lowmem.supervisor.telemetry import Telemetry
 if TYPE_CHECKING:
     from lowmem.history.past import JobPast
     from lowmem.supervisor.order import CommandOrder
+    from lowmem.supervisor.program import Peak
     from lowmem.supervisor.run import Session
 
 
@@ -52,8 +53,10 @@ class Outcome:
         The command's own, or lowmem's where that ended it.
     end
         What was decided; None where it had been done before, and nothing ran.
-    ram_peak_bytes, ram_hwm_bytes
-        The largest reading of this run, and the kernel's own; None if there was none.
+    ram_peak_bytes
+        The largest reading of this run; None if there was none.
+    peak
+        The kernel's mark of the largest process of the last attempt.
     n_attempts
         Of this run.
     """
@@ -61,7 +64,7 @@ class Outcome:
     exit_code: int
     end: endings.End | None = None
     ram_peak_bytes: int | None = None
-    ram_hwm_bytes: int | None = None
+    peak: Peak | None = None
     n_attempts: int = 0
 
 
@@ -116,6 +119,7 @@ class _CommandRun:
     history: JobPast
     _number: int = 0
     _n_started: int = 0
+    _peak: Peak | None = None
     _desk: Desk = field(init=False)
     _policy: decide.Policy = field(init=False)
 
@@ -234,6 +238,7 @@ class _CommandRun:
                 ),
             )
             ending, course = attempt.run(course)
+        course, self._peak = attempt.hear_the_rest(course), attempt.peak
         return ending, course, attempt.asked
 
     def _request(self, course: decide.Course) -> Run:
@@ -304,7 +309,7 @@ class _CommandRun:
             exit_code=end.exit_code,
             end=end,
             ram_peak_bytes=max((c.ram_peak_bytes or 0 for c in cycles), default=None),
-            ram_hwm_bytes=max((c.ram_hwm_bytes or 0 for c in cycles), default=None),
+            peak=self._peak,
             n_attempts=self._n_started,
         )
 

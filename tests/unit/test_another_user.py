@@ -50,9 +50,10 @@ def test_a_configuration_that_may_not_be_read_is_one_sentence(tmp_path):
     path = tmp_path / "lowmem.toml"
     path.write_text("[run]\n")
     path.chmod(0)
-    tmp_path.chmod(0o711)
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(folder.stat().st_mode | 0o011)
+    for folder in (tmp_path, *tmp_path.parents):
+        mode = folder.stat().st_mode
+        if not mode & 0o001:
+            folder.chmod(mode | 0o011)
     with pytest.raises(ConfigError) as found:
         as_another_user(lambda: read_config(path))
     assert str(found.value) == (
