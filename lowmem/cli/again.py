@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.checkpoints.manifest import FileEntry
     from lowmem.integrity.making import Making
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 def recorded_results(space: Workspace, job: str) -> Mapping[str, FileEntry]:

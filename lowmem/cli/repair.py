@@ -21,9 +21,9 @@ from lowmem.integrity.findings import MirrorStanding
 from lowmem.integrity.lines import read_lines
 from lowmem.integrity.making import makings
 from lowmem.integrity.scan import verify
-from lowmem.pipeline.execute import open_session
 from lowmem.pipeline.mirror import lines_of
 from lowmem.pipeline.orders import RunOptions
+from lowmem.pipeline.session import open_session
 from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.mend import mend, mend_flipped_lines
@@ -32,7 +32,7 @@ from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.integrity.findings import Finding, Verification
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 @dataclass(slots=True)

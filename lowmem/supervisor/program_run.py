@@ -30,14 +30,15 @@ from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
-from lowmem.supervisor.run import Session, begin_job
 from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.session import begin_job
 from lowmem.supervisor.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from lowmem.history.past import JobPast
     from lowmem.supervisor.order import CommandOrder
     from lowmem.supervisor.program import Peak
+    from lowmem.supervisor.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

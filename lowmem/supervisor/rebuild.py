@@ -13,7 +13,7 @@ from lowmem.supervisor.run import SupervisedRun, plan_job, prepare_job
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Rebuild
     from lowmem.supervisor.order import JobOrder
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 def rebuild_results(order: JobOrder, session: Session, wanted: Rebuild) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.order import JobOrder
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,24 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import (
     MissingArtefactError,
-    RecipeChangedError,
     StoppedError,
 )
-from lowmem.base.files import remove
-from lowmem.history.fold import past_of
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
-from lowmem.protocol.recipe import recipe_changes, told_done
-from lowmem.protocol.records import Incident, JobBegun, JobEnded, RunBegun
+from lowmem.protocol.recipe import told_done
+from lowmem.protocol.records import Incident, JobEnded, RunBegun
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide, endings
 from lowmem.supervisor.aside import Aside
@@ -39,43 +35,21 @@ from lowmem.supervisor.mirroring import tell_done
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.session import begin_job
 from lowmem.supervisor.signals import asked_by
 from lowmem.supervisor.telemetry import Telemetry
 from lowmem.supervisor.trials import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lowmem.base.clock import Clock
-    from lowmem.base.workspace import Workspace
-    from lowmem.history.past import JobPast, Past
-    from lowmem.memory.shared import SharedMemory
+    from lowmem.history.past import JobPast
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
-    from lowmem.protocol.records import AnyRecord, State
-    from lowmem.supervisor.mirroring import Mirror
-    from lowmem.supervisor.signals import StopRequests
-    from lowmem.supervisor.telemetry import Journal
+    from lowmem.protocol.records import State
+    from lowmem.supervisor.session import Session
 
 RunNeeded = Callable[[PlannedNeed, JobOrder], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What one ``lowmem run`` holds open while its jobs run."""
-
-    space: Workspace
-    clock: Clock
-    journal: Journal
-    stops: StopRequests
-    lock_descriptor: int
-    shared: SharedMemory
-    read_records: Callable[[], Iterable[AnyRecord]]
-    mirror: Mirror
-
-    def past(self) -> Past:
-        """Return what the journal tells by now."""
-        return past_of(self.read_records(), is_brief=True)
 
 
 def run_job(
@@ -176,43 +150,6 @@ def _screen(order: JobOrder) -> Screen:
         budget_bytes=order.ram_budget_bytes,
         is_quiet=order.is_quiet,
     )
-
-
-def begin_job(
-    order: JobOrder, session: Session, history: JobPast, planned: Planned
-) -> JobPast:
-    """Return the history to build upon, empty if the job begins anew.
-
-    Raises
-    ------
-    RecipeChangedError
-        If there is progress made with another recipe, and no ``--restart``.
-    """
-    recipe = planned.recipe
-    changes = recipe_changes(history.recipe or {}, recipe)
-    is_gone = history.is_done and (
-        planned.standing == "open"
-        or not all((session.space.root / name).exists() for name in history.published)
-    )
-    # Also after a crash between the two lines at the end of this function.
-    is_lost = history.last_cycle >= 0 and not session.space.job(order.name).exists()
-    if history.recipe is not None and not (order.is_restart or is_gone or is_lost):
-        if not changes or (history.is_done and planned.standing == "done"):
-            return history
-        if history.has_progress:
-            raise RecipeChangedError(job=order.name, changes=changes)
-    remove(session.space.job(order.name))
-    session.journal.write(
-        JobBegun(
-            job=order.name,
-            at=session.journal.now(),
-            reference=order.reference,
-            command=order.command,
-            recipe=dict(recipe),
-            unit=order.unit,
-        )
-    )
-    return session.past().of(order.name)
 
 
 class SupervisedRun:
