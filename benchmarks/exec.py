@@ -187,7 +187,7 @@ def _cases(folder: Path, scale: float) -> list[Case]:
         Case("tar of a pipe", ["sh", "-c", f"tar cf - -C {folder} text | sha256sum"]),
         Case("xz, two threads", ["xz", "-c", "-T2", "-2", str(text)]),
         Case("git grep, many", ["sh", "-c", greps]),
-        Case("cc -O2", ["cc", "-O2", "-c", str(source), "-o", "/dev/stdout"]),
+        Case("cc -O2", ["cc", "-O2", "-S", str(source), "-o", "-"]),
         Case("sqlite in python", [python, str(folder / "sql.py")]),
         Case("a pool of processes", [python, str(folder / "pool.py")]),
         Case("node", ["node", str(folder / "heap.js")]),
