@@ -1,6 +1,6 @@
 """What `lowmem exec` costs programs that nobody here wrote, and whether it stops them in time.
 
-    python benchmarks/exec.py                    ten programs, five pairs of each
+    python benchmarks/exec.py                    twelve programs, five pairs of each
     python benchmarks/exec.py --scale 0.1 --pairs 2        tries it
 
 Each program is run by hand and under `lowmem exec`, in pairs whose order alternates, on the same input;
