@@ -1,6 +1,6 @@
 """What `lowmem exec` costs programs that nobody here wrote, and whether it stops them in time.
 
-    python benchmarks/exec.py                    ten programs, five pairs of each
+    python benchmarks/exec.py                    twelve programs, five pairs of each
     python benchmarks/exec.py --scale 0.1 --pairs 2        tries it
 
 Each program is run by hand and under `lowmem exec`, in pairs whose order alternates, on the same input;
@@ -187,7 +187,7 @@ def _cases(folder: Path, scale: float) -> list[Case]:
         Case("tar of a pipe", ["sh", "-c", f"tar cf - -C {folder} text | sha256sum"]),
         Case("xz, two threads", ["xz", "-c", "-T2", "-2", str(text)]),
         Case("git grep, many", ["sh", "-c", greps]),
-        Case("cc -O2", ["cc", "-O2", "-c", str(source), "-o", "/dev/stdout"]),
+        Case("cc -O2", ["cc", "-O2", "-S", str(source), "-o", "-"]),
         Case("sqlite in python", [python, str(folder / "sql.py")]),
         Case("a pool of processes", [python, str(folder / "pool.py")]),
         Case("node", ["node", str(folder / "heap.js")]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,84 +9,25 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
 from lowmem.history.makers import additions_to
-from lowmem.memory.shared import SharedMemory
 from lowmem.pipeline.compose import Orders, needed_order, order_of
 from lowmem.pipeline.ending import line_of_next, lines_at_the_end
-from lowmem.pipeline.mirror import mirror_plan, speaker, tell_results
-from lowmem.report.read import read_records
+from lowmem.pipeline.session import open_session
 from lowmem.supervisor import ask
-from lowmem.supervisor.adopt import adopt_orphans
-from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.mirroring import Mirror
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
 from lowmem.supervisor.programs import run_report
-from lowmem.supervisor.run import RunNeeded, Session, run_job
-from lowmem.supervisor.signals import StopRequests
-from lowmem.supervisor.telemetry import Journal
-from lowmem.supervisor.warden import Warden
+from lowmem.supervisor.run import RunNeeded, run_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import DoneRun
-    from lowmem.pipeline.orders import (
-        RunOptions,
-    )
     from lowmem.protocol.messages import PlannedNeed
+    from lowmem.supervisor.session import Session
 
 # What the page's process takes: 30 MiB, some more for thousands of cycles.
 _PAGE_BYTES = 40 * 2**20
 # Other programs add a little to the machine's shared memory all the time.
 _WORTH_COUNTING_BYTES = 4 * 2**20
-
-
-@contextmanager
-def open_session(
-    space: Workspace,
-    lock: WorkspaceLock,
-    options: RunOptions,
-    deadline: float | None = None,
-) -> Iterator[Session]:
-    """Open what the jobs of one command share, in a workspace that is locked.
-
-    Parameters
-    ----------
-    deadline
-        Monotonic time at which the command's time budget ends; None for no limit.
-    """
-    clock = SystemClock()
-    remove_fragments(space)
-    with (
-        Warden(),
-        Journal(space, clock) as journal,
-        StopRequests() as stops,
-        Mirror(
-            plan=mirror_plan(options),
-            space=space,
-            journal=journal,
-            clock=clock,
-            stops=stops,
-            say=speaker(options),
-            read_records=lambda: read_records(space.journal),
-            deadline=deadline,
-        ) as mirror,
-    ):
-        adopt_orphans()
-        session = Session(
-            space=space,
-            clock=clock,
-            journal=journal,
-            stops=stops,
-            lock_descriptor=lock.descriptor,
-            shared=SharedMemory(),
-            read_records=lambda: read_records(space.journal),
-            mirror=mirror,
-        )
-        if mirror.plan is not None:
-            tell_results(session)
-        yield session
 
 
 def execute(orders: Orders, space: Workspace) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.mirroring import Answered, RecoveredJob
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 # seconds that a run with progress of its own waits for the mirror before it begins.
 _PATIENCE_S = 60.0

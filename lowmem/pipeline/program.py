@@ -13,8 +13,8 @@ from lowmem.base.errors import EXIT_STOPPED, OptionValueError
 from lowmem.base.stderr import paragraph, tell
 from lowmem.base.units import format_budget, format_bytes, format_seconds
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
-from lowmem.pipeline.execute import open_session
 from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, chosen_budgets, with_config
+from lowmem.pipeline.session import open_session
 from lowmem.places.time_left import auto_budget, is_auto, read_time_left
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import EXEC, MIRROR_BYTES, CommandOrder, JobOrder

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import LowmemError, ReportedError, StoppedError
 from lowmem.base.placing import finish_placing
-from lowmem.pipeline.execute import open_session
 from lowmem.pipeline.mirror import lines_of
 from lowmem.pipeline.orders import RunOptions
+from lowmem.pipeline.session import open_session
 from lowmem.repair.check import verify
 from lowmem.repair.findings import MirrorStanding
 from lowmem.repair.mirror_check import (
@@ -30,7 +30,7 @@ from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.repair.findings import Finding, Verification
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 @dataclass(slots=True)

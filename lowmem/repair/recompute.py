@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Planned, PlannedNeed
     from lowmem.repair.recompute_plan import Recomputation
     from lowmem.supervisor.order import JobOrder
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 def recompute(session: Session, wanted: Recomputation) -> None:

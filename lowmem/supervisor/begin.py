@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lowmem.history.past import JobPast
     from lowmem.protocol.messages import Planned
     from lowmem.supervisor.order import JobOrder
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 Changes = dict[str, tuple[object, object]]
 

@@ -19,9 +19,6 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import timestamp
 from lowmem.base.files import make_folder, remove, storage_errors
-from lowmem.checkpoints.folder import commit_folder, restore_folder
-from lowmem.checkpoints.generations import newest_whole
-from lowmem.checkpoints.manifest import Manifest
 from lowmem.protocol.messages import Cycle, Progressed
 
 if TYPE_CHECKING:
@@ -82,7 +79,17 @@ class Desk:
     _seen: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        self.newest = newest_whole(self.space.checkpoints(self.job))
+        self.newest = self._newest()
+
+    def _newest(self) -> Newest | None:
+        checkpoints = self.space.checkpoints(self.job)
+        if not checkpoints.exists():
+            return None
+        # What makes and checks commits takes 1 MiB, which most programs never need while
+        # they run.
+        from lowmem.checkpoints.generations import newest_whole  # noqa: PLC0415
+
+        return newest_whole(checkpoints)
 
     @property
     def next_cycle(self) -> int:
@@ -95,12 +102,14 @@ class Desk:
         remove(folder)
         make_folder(folder)
         state = self.space.state(self.job)
-        self.newest = newest_whole(self.space.checkpoints(self.job))
+        self.newest = self._newest()
         if self.newest is None:
             remove(state)
             make_folder(state)
             self._next = self._done = 0
         else:
+            from lowmem.checkpoints.folder import restore_folder  # noqa: PLC0415
+
             restore_folder(self.newest.path, state)
             manifest = self.newest.manifest
             self._next = manifest.generation + 1
@@ -155,6 +164,9 @@ class Desk:
         LowmemError
             If it cannot be; then the former commit counts.
         """
+        from lowmem.checkpoints.folder import commit_folder  # noqa: PLC0415
+        from lowmem.checkpoints.manifest import Manifest  # noqa: PLC0415
+
         self.progress()
         began_s = self.clock.monotonic()
         manifest = Manifest(

@@ -44,7 +44,9 @@ def await_stacks(
     before, give_up_at = size_of(path), clock.monotonic() + _STACKS_S
     most = tree.read().most_bytes + room_bytes
     worker.write_stacks()
-    while not is_dumped(path, since=before) and clock.monotonic() < give_up_at:
+    while not is_dumped(path, since=before, ends=worker.stack_ends):
+        if clock.monotonic() >= give_up_at:
+            return
         if tree.read().most_bytes > most:
             return
         clock.sleep(_STACKS_LOOK_S)

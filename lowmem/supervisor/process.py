@@ -18,7 +18,7 @@ from lowmem.base.software import version_of
 from lowmem.protocol.messages import Failed, answer_from_line, line_from_message
 from lowmem.protocol.mirroring import mirror_answer_from_line
 from lowmem.supervisor.device import device_environment
-from lowmem.supervisor.stacks import read_where
+from lowmem.supervisor.stacks import ENDS, read_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,6 +82,8 @@ def worker_environment(
 
 class WorkerProcess(Child):
     """One worker."""
+
+    stack_ends: tuple[bytes, ...] = ENDS
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from lowmem.base.stderr import without_controls
 from lowmem.memory.proc import catches, command_of
 from lowmem.protocol.messages import Committed, Failed, Finished, Proceed, Started
 from lowmem.supervisor.process import kill_with_others
-from lowmem.supervisor.stacks import read_where
+from lowmem.supervisor.stacks import PROGRAM_ENDS, read_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,6 +71,8 @@ class ProgramProcess(Program):
     is_open
         Whether there is more to hear of it.
     """
+
+    stack_ends: tuple[bytes, ...] = PROGRAM_ENDS
 
     def __init__(
         self,

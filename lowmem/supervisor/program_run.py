@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lowmem.history.past import JobPast
     from lowmem.supervisor.order import CommandOrder
     from lowmem.supervisor.program import Peak
-    from lowmem.supervisor.run import Session
+    from lowmem.supervisor.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

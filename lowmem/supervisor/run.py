@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import MissingArtefactError, StoppedError
-from lowmem.history.fold import past_of
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
@@ -41,38 +39,15 @@ from lowmem.supervisor.telemetry import Telemetry
 from lowmem.supervisor.trials import Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lowmem.base.clock import Clock
-    from lowmem.base.workspace import Workspace
-    from lowmem.history.past import JobPast, Past
-    from lowmem.memory.shared import SharedMemory
+    from lowmem.history.past import JobPast
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
-    from lowmem.protocol.records import AnyRecord, State
-    from lowmem.supervisor.mirroring import Mirror
-    from lowmem.supervisor.signals import StopRequests
-    from lowmem.supervisor.telemetry import Journal
+    from lowmem.protocol.records import State
+    from lowmem.supervisor.session import Session
 
 RunNeeded = Callable[[PlannedNeed, JobOrder], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What one ``lowmem run`` holds open while its jobs run."""
-
-    space: Workspace
-    clock: Clock
-    journal: Journal
-    stops: StopRequests
-    lock_descriptor: int
-    shared: SharedMemory
-    read_records: Callable[[], Iterable[AnyRecord]]
-    mirror: Mirror
-
-    def past(self) -> Past:
-        """Return what the journal tells by now."""
-        return past_of(self.read_records(), is_brief=True)
 
 
 def run_job(

@@ -17,8 +17,9 @@ _FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<function
 # How a dump ends: with the outermost frame of the main thread, which comes last, or where
 # `faulthandler` gives up counting its frames: with a line that says so, or since Python
 # 3.13 without a word after this many.
-# A program that was started as a file has a frame for the file itself there.
-_ENDS = (b" in _run_module_as_main\n", b" in <module>\n", b"  ...\n")
+ENDS = (b" in _run_module_as_main\n", b"  ...\n")
+# Of a program that may have been started as a file: that has the outermost frame then.
+PROGRAM_ENDS = (*ENDS, b" in <module>\n")
 _THREAD = b" (most recent call first):\n"
 _MOST_FRAMES = 100
 _IS_CUT_SILENTLY = sys.version_info >= (3, 13)
@@ -61,7 +62,7 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def is_dumped(path: Path, *, since: int) -> bool:
+def is_dumped(path: Path, *, since: int, ends: tuple[bytes, ...] = ENDS) -> bool:
     """Return whether a whole dump was written after the first ``since`` bytes."""
     try:
         with path.open("rb") as stream:
@@ -71,7 +72,7 @@ def is_dumped(path: Path, *, since: int) -> bool:
         return False
     _, thread, frames = written.rpartition(_THREAD)
     is_cut_short = _IS_CUT_SILENTLY and thread and frames.count(b"\n") >= _MOST_FRAMES
-    return written.endswith(_ENDS) or bool(is_cut_short and written.endswith(b"\n"))
+    return written.endswith(ends) or bool(is_cut_short and written.endswith(b"\n"))
 
 
 def read_where(path: Path) -> str | None:

@@ -34,10 +34,17 @@ if TYPE_CHECKING:
 
 
 class Worker(Protocol):
-    """What is watched: a worker of lowmem's, or a program of the user's."""
+    """What is watched: a worker of lowmem's, or a program of the user's.
+
+    Attributes
+    ----------
+    stack_ends
+        How the stacks that it writes may end.
+    """
 
     pid: int
     is_open: bool
+    stack_ends: tuple[bytes, ...]
 
     def receive(self, timeout_s: float | None) -> list[Answer]:
         """Return what it says, waiting at most ``timeout_s``."""

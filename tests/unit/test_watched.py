@@ -16,6 +16,7 @@ from lowmem.memory.process import TreeReading
 from lowmem.memory.watch import Watch
 from lowmem.protocol.messages import Described, Failed, Planned
 from lowmem.supervisor.endings import Broke
+from lowmem.supervisor.stacks import ENDS
 from lowmem.supervisor.trials import stop_of
 from lowmem.supervisor.watched import OneAnswer, Watched
 
@@ -47,6 +48,7 @@ class Worker:
     # None that could be set back, or woken.
     pid = 2**22 + 1
     is_open = True
+    stack_ends = ENDS
 
     def __init__(self, *messages):
         self.messages = list(messages)

@@ -1,0 +1,38 @@
+"""What the jobs of one command share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lowmem.history.fold import past_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.history.past import Past
+    from lowmem.memory.shared import SharedMemory
+    from lowmem.protocol.records import AnyRecord
+    from lowmem.supervisor.mirroring import Mirror
+    from lowmem.supervisor.signals import StopRequests
+    from lowmem.supervisor.telemetry import Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What one ``lowmem run`` holds open while its jobs run."""
+
+    space: Workspace
+    clock: Clock
+    journal: Journal
+    stops: StopRequests
+    lock_descriptor: int
+    shared: SharedMemory
+    read_records: Callable[[], Iterable[AnyRecord]]
+    mirror: Mirror
+
+    def past(self) -> Past:
+        """Return what the journal tells by now."""
+        return past_of(self.read_records(), is_brief=True)
