@@ -7,17 +7,17 @@ The loop is what a person writes with NumPy or Zarr alone: open, call, store, fl
 the same rows at once. It neither verifies what it reads, nor can it go on. The map is the
 work of the job itself, with its commits, in a process of its own as the loop is; what
 supervises it is `benchmarks/budgets.py`'s to measure. Order alternates within the pairs;
-source and result are read from, and written to, the same disk. Printed are the medians in
-MB of source a second, the median of the pairs' ratios with the least and the largest, and
-the same of the processors' time, which tells more on a machine that others use too.
+source and result are read from, and written to, the same disk. Each side is run on all rows
+and on a quarter of them: what the difference takes is the throughput, the rest is what a map
+costs whatever its length (rows tried, a last commit, checksums, results put in their place).
+Printed are the loop's time for the difference over the map's, and the seconds beside, by the
+clock and by the processors' time, which tells more on a machine that others use too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -84,12 +84,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         root = Path(folder)
         (root / "functions.py").write_text(FUNCTIONS)
-        for name, source in _sources(root, int(given.gigabytes * 10**9)):
+        n_bytes = int(given.gigabytes * 10**9)
+        for share in (1, 4):
+            (root / str(share)).mkdir()
+            _write_sources(root / str(share), n_bytes // share)
+        for name in ("rows.npy", "none.zarr/images", "lz4.zarr/images"):
             for function in ("brightness", "halved"):
-                print(_line(root, name, source, function, given.pairs), flush=True)
+                print(_line(root, name, function, given.pairs), flush=True)
 
 
-def _sources(root: Path, n_bytes: int) -> list[tuple[str, Path]]:
+def _write_sources(root: Path, n_bytes: int) -> None:
     n_rows = n_bytes // int(np.prod(ROW)) // CHUNK_ROWS * CHUNK_ROWS
     random = np.random.default_rng(1)
     mapped = np.lib.format.open_memmap(
@@ -115,44 +119,32 @@ def _sources(root: Path, n_bytes: int) -> list[tuple[str, Path]]:
     mapped.flush()
     for writer in writers.values():
         writer.flush()
-    stores = [(codec, root / f"{codec}.zarr" / "images") for codec in writers]
-    return [("npy", root / "rows.npy"), *stores]
 
 
-def _line(root: Path, name: str, source: Path, function: str, pairs: int) -> str:
-    taken: dict[str, list[tuple[float, float]]] = {"loop": [], "map": []}
+def _line(root: Path, name: str, function: str, pairs: int) -> str:
+    taken: dict[tuple[str, int], list[np.ndarray]] = {}
     for pair in range(pairs + 1):
         sides = ("loop", "map") if pair % 2 else ("map", "loop")
-        for side in sides:
-            seconds = _seconds(root, side, source, function)
-            if pair:  # The first warms the page cache.
-                taken[side].append(seconds)
-    speeds = {
-        side: _megabytes(source) / statistics.median(wall for wall, _ in taken[side])
-        for side in taken
-    }
+        for share in (1, 4):
+            for side in sides:
+                seconds = _seconds(root, side, root / str(share) / name, function)
+                if pair:  # The first warms the page cache.
+                    taken.setdefault((side, share), []).append(seconds)
+    medians = {key: np.median(found, axis=0) for key, found in taken.items()}
+    rest = {side: medians[side, 1] - medians[side, 4] for side in ("loop", "map")}
+    ratios = rest["loop"] / rest["map"]
+    fixed = (
+        medians["map", 1] - medians["loop", 1] - (rest["map"] - rest["loop"]) * 4 / 3
+    )
     return (
-        f"{name:>5} {function:>10}: loop {speeds['loop']:6.0f} MB/s, "
-        f"map {speeds['map']:6.0f} MB/s; map of loop {_ratio(taken, 0)}, "
-        f"by processor {_ratio(taken, 1)}"
+        f"{name:>16} {function:>10}: throughput of the loop's {ratios[0]:.3f}, by "
+        f"processor {ratios[1]:.3f}; beside it {fixed[0]:.2f} s, by processor "
+        f"{fixed[1]:.2f} s; the whole {medians['loop', 1][0]:.2f} s and "
+        f"{medians['map', 1][0]:.2f} s"
     )
 
 
-def _ratio(taken: dict[str, list[tuple[float, float]]], which: int) -> str:
-    pairs = zip(taken["loop"], taken["map"], strict=True)
-    ratios = [loop[which] / mapped[which] for loop, mapped in pairs]
-    median = statistics.median(ratios)
-    return f"{median:.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-
-
-def _megabytes(source: Path) -> float:
-    if source.suffix == ".npy":
-        return source.stat().st_size / 1e6
-    shape = json.loads((source / "zarr.json").read_bytes())["shape"]
-    return float(np.prod(shape)) / 1e6
-
-
-def _seconds(root: Path, side: str, source: Path, function: str) -> tuple[float, float]:
+def _seconds(root: Path, side: str, source: Path, function: str) -> np.ndarray:
     space = root / "space"
     space.mkdir()
     code = {"loop": LOOP, "map": MAP}[side]
@@ -166,8 +158,7 @@ def _seconds(root: Path, side: str, source: Path, function: str) -> tuple[float,
         env={"PYTHONPATH": f"{root}:{Path(__file__).parents[1]}", "PATH": ""},
     )
     shutil.rmtree(space)
-    wall, worked = map(float, done.stdout.split())
-    return wall, worked
+    return np.array(done.stdout.split(), float)
 
 
 if __name__ == "__main__":

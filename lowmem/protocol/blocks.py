@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from lowmem.protocol.checks import require, whole
-
-# In the state of a commit: the rows that are done, by the name of the pass.
-PLACES = "lowmem_rows"
-
-
-def split_state(
-    kept: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return a job's own state, and the places, of what a commit has kept.
-
-    Examples
-    --------
-    >>> split_state({"total": 3, "lowmem_rows": {"rows": 8}})
-    ({'total': 3}, {'rows': 8})
-    """
-    own = {key: value for key, value in kept.items() if key != PLACES}
-    return own, dict(kept.get(PLACES, {}))
-
-
-def with_places(state: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
-    """Return what a commit is to keep; the same state where no block was asked for."""
-    return {**state, PLACES: dict(places)} if places else dict(state)
 
 
 def blocks_of(

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Device
 
 
+class Appended(Protocol):
+    """A file that a job adds to."""
+
+    def write(self, data: str | bytes) -> None:
+        """Add text, as UTF-8, or bytes at the end."""
+        ...
+
+
 class Context(Protocol):
     """What the work of a job is given."""
 
@@ -98,6 +106,14 @@ class Context(Protocol):
             Rows of a block; a memory setting will do, for the place is kept in rows.
         name
             Tells several passes of one job apart; each is gone through once.
+        """
+        ...
+
+    def append(self, name: str) -> Appended:
+        """Return a file in `staging` that grows: to add to, and to publish by its name.
+
+        It begins as the last commit left it, and is on the disk before the next one counts
+        on it.
         """
         ...
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lowmem.protocol.blocks import blocks_of, split_state
+from lowmem.protocol.blocks import blocks_of
 from lowmem.protocol.checks import whole
+from lowmem.worker.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.job import Device
+    from lowmem.worker.appended import AppendedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +38,12 @@ class WorkerContext:
     show_line: Callable[[str], None]
     keep_line: Callable[[str], None]
     show_progress: Callable[[int, int | None, str], None]
-    places: dict[str, int] = field(init=False)
+    kept: Kept = field(init=False)
 
     def __post_init__(self) -> None:
-        # Moved by `blocks`, and kept with each commit beside the job's own state.
-        own, places = split_state(self.state)
-        object.__setattr__(self, "state", own)
-        object.__setattr__(self, "places", places)
+        # Beside the job's own state, each commit keeps what `blocks` and `append` need.
+        object.__setattr__(self, "kept", Kept(self.state))
+        object.__setattr__(self, "state", self.kept.own)
 
     def blocks(
         self,
@@ -53,8 +54,12 @@ class WorkerContext:
     ) -> Iterator[Any]:
         """Yield an array's rows, block by block, from the last commit on."""
         return blocks_of(
-            array, rows=rows, name=name, places=self.places, progress=self.progress
+            array, rows=rows, name=name, places=self.kept.places, progress=self.progress
         )
+
+    def append(self, name: str) -> AppendedFile:
+        """Return a file in staging that is cut to the last commit, to be added to."""
+        return self.kept.appended(self.staging, name)
 
     def log(self, text: str) -> None:
         """Show one line to the user."""

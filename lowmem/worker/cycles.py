@@ -31,12 +31,12 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import refuse_altered, sums_of_results
 from lowmem.memory.cleanup import clean_up
-from lowmem.protocol.blocks import with_places
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.ending import checked_end, kind_of
+from lowmem.worker.kept import Kept
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
 from lowmem.worker.start import start_of
@@ -160,8 +160,7 @@ class _Course:
         self._clock = clock
         self._space = Workspace.at(request.workspace)
         self._restored, self._former = start.restored, start.former
-        self._places: dict[str, int] = {}
-        self._counted = 0
+        self._kept = Kept({})
         self._pid = os.getpid()
         self._index = start.next_generation
         # The newest commit that a run which asks for more would go on from.
@@ -182,6 +181,7 @@ class _Course:
             result = self._drive(work)
         finally:
             work.close()
+            self._kept.end()
         if result is None:
             return None
         for name in result.publish:
@@ -195,8 +195,7 @@ class _Course:
 
     def _generator(self) -> Generator[CommitPoint, None, Result | None]:
         context = self._context()
-        self._places = context.places
-        self._counted = sum(context.places.values())
+        self._kept = context.kept
         work = work_of(self._job)(context)
         if not isinstance(work, Generator):
             raise self._definition_error(
@@ -248,15 +247,11 @@ class _Course:
                     f"yielded {kind_of(point)}", "a lowmem.CommitPoint(...)"
                 )
             self._steps += 1
-            self._items += int(point.items) or self._new_rows()
-            self._counted = sum(self._places.values())
+            rows = self._kept.new_rows()
+            self._items += int(point.items) or rows
             self._note_step(self._clock.monotonic() - step_began)
             if (point.is_due or self._is_due()) and not self._take(point):
                 return None
-
-    def _new_rows(self) -> int:
-        """Return the rows that the job has gone through since the previous point."""
-        return sum(self._places.values()) - self._counted
 
     def _end_copies(self) -> None:
         """End a forked child that the job lets return here: it would commit as well.
@@ -293,7 +288,7 @@ class _Course:
         """Commit at ``point``; return whether to go on."""
         if point.flush is not None:
             point.flush()
-        manifest = self._manifest(state=with_places(point.state, self._places))
+        manifest = self._manifest(state=self._kept.state_with(point.state))
         self._last_state = manifest.generation
         return self._end_cycle(manifest, _pairs(point))
 

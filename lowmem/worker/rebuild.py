@@ -127,6 +127,7 @@ def _drive(
                 return
     finally:
         work.close()
+        context.kept.end()
 
 
 def _refuse_other(path: Path, name: str, sha256: str) -> None:
