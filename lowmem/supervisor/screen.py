@@ -32,7 +32,7 @@ REDRAW_S = 0.5
 _LINE_S = 60.0
 _APART_S = 1.0
 # Of a terminal that does not tell its width, as those of some programs do not.
-_COLUMNS = 80
+_COLUMNS = 79
 
 
 def is_terminal() -> bool:
@@ -51,9 +51,11 @@ class Line(tqdm):  # type: ignore[misc]
         super().__init__(file=sys.stderr, dynamic_ncols=True, bar_format="")
 
     def __str__(self) -> str:  # type: ignore[explicit-override]
-        columns = self.format_dict["ncols"] or _COLUMNS
-        # In the last column a terminal may wrap to the next line.
-        return line_of(self.standing, max(columns - 1, 1), is_ascii=bool(self.ascii))
+        # tqdm leaves the last column free, where a terminal may wrap; of one that tells
+        # no width it says -1.
+        columns = self.format_dict["ncols"] or 0
+        columns = columns if columns > 0 else _COLUMNS
+        return line_of(self.standing, columns, is_ascii=bool(self.ascii))
 
 
 @dataclass(slots=True, kw_only=True)

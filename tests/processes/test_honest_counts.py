@@ -7,11 +7,11 @@ import signal
 import pytest
 
 from lowmem.report.read import read_report
+from lowmem.report.status import text_from_statuses
 from tests.processes.lowmem_runs import (
     attempts,
     incidents,
     job_file,
-    lowmem,
     run,
     running,
     until,
@@ -37,7 +37,7 @@ def held(ctx):
     gc.callbacks.append(hang)
     block = bytearray(64 * 2**20)
     for row in range(ctx.state.get("rows", 0), 2):
-        time.sleep(0.3)
+        time.sleep(0.1)
         yield lowmem.CommitPoint(items=1, state={"rows": row + 1})
     (ctx.staging / "held.txt").write_text("2")
     return lowmem.Result(publish=["held.txt"])
@@ -56,7 +56,7 @@ def aborts(ctx):
     if os.fork() == 0:
         block.clear()
         os.write(tell, b"!")
-        time.sleep(0.7)
+        time.sleep(0.5)
         os._exit(0)
     os.read(told, 1)
     time.sleep(0.3)
@@ -83,7 +83,8 @@ def test_a_cycle_committed_before_a_kill_is_listed_once_with_its_time_and_its_me
     assert cycle.ram_peak_bytes is not None
     assert cycle.ram_peak_bytes > 64 * 2**20
     # And nothing is said to begin anew.
-    assert "Nothing was committed" not in lowmem("status", space).out
+    report = read_report(live.space, is_live=False)
+    assert "Nothing was committed" not in text_from_statuses(report)
     assert run(job, space, cycle_steps=1).status == 0
     assert attempts(space)[-1].next_cycle == 1
     cycles = read_report(live.space, is_live=False).jobs["held"].cycles

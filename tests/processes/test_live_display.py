@@ -15,7 +15,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
+from lowmem.cli.watch import status_text
 from tests.processes.lowmem_runs import (
     COUNTING,
     PATIENCE_S,
@@ -131,36 +133,5 @@ def test_a_run_shows_itself_at_any_width_and_can_be_watched_from_elsewhere(tmp_p
     before = files_of(space)
     ended = lowmem("watch", space)
     assert (ended.status, ended.err) == (0, "")
-    assert ended.out == lowmem("status", space).out
+    assert ended.out.rstrip("\n") == status_text(live.space, SystemClock())
     assert files_of(space) == before
-
-
-def test_a_log_has_a_line_an_epoch_and_one_at_the_end_and_quiet_has_none(tmp_path):
-    job = job_file(
-        tmp_path,
-        """
-        import lowmem, time
-        @lowmem.job(unit="images")
-        def epochs(ctx):
-            for done in range(1, 5):
-                time.sleep(0.7)
-                note = f"epoch {(done + 1) // 2}/2, loss {1 / done:.2f}"
-                ctx.progress(done, 4, note)
-                yield lowmem.CommitPoint(items=1)
-            (ctx.staging / "done.txt").write_text("4")
-            return lowmem.Result(publish=["done.txt"])
-        """,
-    )
-    loud = lowmem("run", job, "--workspace", tmp_path / "w", cwd=tmp_path)
-    told = [line for line in loud.err.splitlines() if line.startswith("epochs: ")]
-    assert told[:2] == ["epochs: planning", "epochs: starting"] or "job.py" in loud.err
-    first, last = told[-2:]
-    assert "50 %" in first
-    assert "epoch 1/2" in first
-    assert "loss 0.50" in first
-    assert "RAM " in first
-    assert "100 %" in last
-    assert "loss 0.25" in last
-    assert "\r" not in loud.err
-    quiet = lowmem("run", job, "--workspace", tmp_path / "q", "--quiet", cwd=tmp_path)
-    assert (quiet.status, quiet.err) == (0, "")

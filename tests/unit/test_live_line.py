@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import struct
+import sys
+import termios
 from dataclasses import replace
 
 import pytest
 
 from lowmem.report.live import Standing, line_of, text_of
 from lowmem.supervisor.progress import Progress, Rate
+from lowmem.supervisor.screen import Line
 
 GIB = 2**30
 TRAINING = Standing(
@@ -105,6 +112,34 @@ def test_a_terminal_without_unicode_gets_none():
     line = line_of(TRAINING, 200, is_ascii=True)
     assert line.isascii()
     assert "##################----------------------  RAM" in line
+
+
+@pytest.mark.parametrize(
+    ("told", "columns", "last_word"),
+    # Some programs' terminals tell no width at all.
+    [
+        (0, 79, "left"),
+        (40, 39, "0.01234"),
+        (80, 79, "left"),
+        (200, 199, "4,500/10,000"),
+    ],
+)
+def test_a_terminal_gets_a_line_of_its_width_also_one_that_tells_none(
+    monkeypatch, told, columns, last_word
+):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, told, 0, 0))
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        line = Line(TRAINING)
+        line.refresh()
+        drawn = [part.rstrip() for part in os.read(ours, 65536).decode().split("\r")]
+        line.close()
+    os.close(ours)
+    assert max(map(len, drawn)) <= columns
+    assert drawn[-1] == line_of(TRAINING, columns)
+    assert drawn[-1].startswith("train 45%")
+    assert drawn[-1].endswith(last_word)
 
 
 def test_what_is_not_known_is_not_shown():
