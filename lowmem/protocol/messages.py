@@ -17,6 +17,8 @@ from lowmem.protocol.option import Option
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
 DEVICE_MEMORY_ERROR = "DeviceMemoryError"
+# See `lowmem.base.errors_setting`.
+SETTING_REFUSED_ERROR = "SettingRefusedError"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):

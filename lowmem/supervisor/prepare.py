@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from lowmem.base.errors import StorageError
 from lowmem.memory.extrapolation import Sample
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
@@ -76,14 +78,16 @@ def prepare(
     """
     ceilings = ceilings_of(order.name, planned.memory_key, bench.device, records)
     known = _Known(order, planned, bench)
-    rungs = forecast(planned, known.samples(), ceilings)
+    rungs = forecast(known.usable(), known.samples(), ceilings)
     is_due = is_trial_due(rungs, order.planned_budget_bytes)
     guessed = {"unknown", "analytic"}
     is_wanted = is_thorough and any(rung.source in guessed for rung in rungs)
     if planned.trials and (is_due or is_wanted):
         say("measuring what it needs, which is remembered")
         known.measure_all()
-    return _prepared(order, planned, known, ceilings)
+    if known.refusal():
+        say(f"no smaller settings: {known.refusal()}")
+    return _prepared(order, known.usable(), known, ceilings)
 
 
 def _prepared(
@@ -114,13 +118,24 @@ class _Known:
                 is_whole=peak.is_whole,
             )
             for trial in self._planned.trials
-            if (peak := self._find(trial)) is not None
+            if (peak := self._find(trial)) is not None and not peak.refusal
         ]
+
+    def refusal(self) -> str:
+        """Return why the job refuses all settings but the first; empty where it does not."""
+        found = (self._find(trial) for trial in self._planned.trials)
+        return next((peak.refusal for peak in found if peak and peak.refusal), "")
+
+    def usable(self) -> Planned:
+        """Return the plan with those settings alone that the job does not refuse."""
+        kept = self._planned.rungs[:1] if self.refusal() else self._planned.rungs
+        return replace(self._planned, rungs=kept)
 
     def stop(self) -> TrialPeak | None:
         """Return the smallest trial that was stopped at the budget."""
         found = (self._find(trial) for trial in self._planned.trials)
-        return next((peak for peak in found if peak and not peak.is_whole), None)
+        cut = (one for one in found if one and not one.is_whole and not one.refusal)
+        return next(cut, None)
 
     def measure_all(self) -> None:
         """Run what is missing, smallest first, up to the first that does not fit."""
@@ -129,7 +144,7 @@ class _Known:
             if peak is None:
                 return
             self._keep(peak)
-            if not peak.is_whole:
+            if not peak.is_whole and not peak.refusal:
                 return
 
     def _find(self, trial: PlannedTrial) -> TrialPeak | None:

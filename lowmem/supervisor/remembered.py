@@ -38,6 +38,8 @@ class TrialPeak(msgspec.Struct, frozen=True, kw_only=True):
         Whether it ran to its end, or was stopped at the budget.
     where
         The line at which it was stopped; None where that is not known.
+    refusal
+        Why the job refused the settings before any work; empty where it did not.
     """
 
     settings: dict[str, int]
@@ -46,6 +48,7 @@ class TrialPeak(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
     ram_budget_bytes: int
     where: str | None = None
+    refusal: str = ""
 
 
 class _TrialFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +92,9 @@ def known_peak(
     """Return what is known of a trial; one stopped at a smaller budget tells nothing."""
     for one in trials:
         is_same = one.settings == trial.settings and one.options == trial.options
-        if is_same and (one.is_whole or one.ram_budget_bytes >= budget_bytes):
+        if is_same and (
+            one.is_whole or one.refusal or one.ram_budget_bytes >= budget_bytes
+        ):
             return one
     return None
 

@@ -21,6 +21,7 @@ from lowmem.memory.process import TreeSampler, anonymous_bytes
 from lowmem.memory.watch import Watch
 from lowmem.protocol.messages import (
     DEVICE_MEMORY_ERROR,
+    SETTING_REFUSED_ERROR,
     Committed,
     Failed,
     Run,
@@ -128,7 +129,8 @@ def _watched(
         trying = OneAnswer(watched, bench.is_over, Committed | Failed)
         watched.to_the_end(trying)
     stop = stop_of(trying, order.name)
-    if not isinstance(trying.answer, Committed) and stop is None:
+    refusal = _refusal(trying.answer)
+    if not isinstance(trying.answer, Committed) and stop is None and not refusal:
         return None
     # What was refused was never in use: it needs more than the budget all the same.
     least_bytes = budget.hard_bytes if stop is not None else 0
@@ -137,10 +139,17 @@ def _watched(
         options=trial.options,
         # This process may be the command line, larger than what supervises a run.
         ram_bytes=max(0, max(trying.peak_bytes, least_bytes) - anonymous_bytes()),
-        is_whole=stop is None,
+        is_whole=stop is None and not refusal,
         ram_budget_bytes=order.ram_budget_bytes,
         where=stop.where if stop is not None else None,
+        refusal=refusal,
     )
+
+
+def _refusal(answer: object) -> str:
+    """Return why the job refused the settings of a trial; empty where it did not."""
+    is_refused = isinstance(answer, Failed) and answer.kind == SETTING_REFUSED_ERROR
+    return answer.message if is_refused and isinstance(answer, Failed) else ""
 
 
 def _environment(order: JobOrder, device: Device) -> dict[str, str]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from lowmem.base.errors import ModelError
+from lowmem.base.errors_setting import SettingRefusedError
 from lowmem.training import backend
 from lowmem.training.keras_private import global_seed_state
 from lowmem.training.state import value_of
@@ -49,7 +49,7 @@ def refuse_indivisible(model: keras.Model, stepper: Stepper) -> None:
 
     Raises
     ------
-    ModelError
+    SettingRefusedError
         If it is not, and micro-batches would be another training.
     """
     was_eager = model.run_eagerly
@@ -60,7 +60,7 @@ def refuse_indivisible(model: keras.Model, stepper: Stepper) -> None:
         model.run_eagerly = was_eager
         model.train_function = None
     if not is_same:
-        raise ModelError(
+        raise SettingRefusedError(
             model=model.name,
             problem="takes another step on a batch than on the parts of it together",
             expected="a loss that is a mean over the images, and a train step that uses "

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.history.fold import past_of
+from lowmem.mirror.snapshot import News, take_snapshot
 from lowmem.protocol.job import CommitPoint, Job, Result
 from lowmem.protocol.messages import Run
 from lowmem.protocol.option import Option
@@ -161,6 +163,21 @@ def test_the_last_commit_names_the_state_that_more_of_it_goes_on_from(tmp_path):
     state, end = manifests(tmp_path)
     assert (state.phase, end.phase) == ("running", "publishing")
     assert end.goes_on_from == state.generation
+
+
+def test_the_mirror_sends_the_state_that_more_of_it_goes_on_from(tmp_path):
+    run(keeping(steps=[]), tmp_path, 3)
+    state, end = manifests(tmp_path)
+    news = News(job="count", generation=end.generation, published=("total.json",))
+    snapshot = take_snapshot(
+        Workspace.at(tmp_path), news, SystemClock(), has_data=False
+    )
+    assert snapshot is not None
+    sent = {file.path for file in snapshot.files}
+    snapshot.close()
+    for generation in (state.generation, end.generation):
+        folder = f".lowmem/jobs/count/checkpoints/gen-{generation:08d}"
+        assert f"{folder}/manifest.json" in sent
 
 
 def test_checkpoints_of_the_run_that_was_less_are_of_this_job(tmp_path):

@@ -146,10 +146,11 @@ def calibrate(ctx: PlanContext) -> Calibration:
     batch_size = ctx.options["batch_size"]
     small, large = -(-batch_size // 8), -(-batch_size // 2)
     trials = [_trial(small, small)]
+    if ctx.options["model"] and large > small:
+        # Before the larger: that a model refuses parts is to be known at any budget.
+        trials.append(_trial(2 * small, small))
     if large > small:
         trials.append(_trial(large, large))
-    if ctx.options["model"] and large > small:
-        trials.append(_trial(2 * small, small))
     images = images_to_use(ctx.options, ctx.workspace)
     named = ("filters", "latent_dim", "batch_norm", "loss", "model")
     depends_on = {name: ctx.options[name] for name in named}
