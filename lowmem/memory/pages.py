@@ -91,9 +91,10 @@ class Process:
         return True
 
     def _tables(self, text: bytes, place: int) -> int:
-        resident_bytes = field_bytes(text, b"VmRSS:", place)
-        table_bytes = field_bytes(text, b"VmPTE:", place)
-        return max(0, table_bytes - _LEAST_TABLE_BYTES - resident_bytes // _TABLE_SHARE)
+        spare_bytes = field_bytes(text, b"VmPTE:", place) - _LEAST_TABLE_BYTES
+        if spare_bytes <= 0:  # As of nearly every process: one field is read, not two.
+            return 0
+        return max(0, spare_bytes - field_bytes(text, b"VmRSS:", place) // _TABLE_SHARE)
 
     def _is_lent(self) -> bool:
         """Return whether its memory is another's; once it is its own, it stays so."""
