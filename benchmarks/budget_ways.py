@@ -38,6 +38,11 @@ _SEND_BYTES = 16 * MIB
 # By it the benchmark finds, and removes, what a killed hog has left.
 SEGMENT_KEY = 0x6C6D0000
 _SEGMENT_BYTES = 64 * MIB
+# What one page table takes, and what it spans.
+_TABLE_BYTES, _TABLE_SPAN_BYTES = 4096, 2 * MIB
+_N_LINKS, _N_CHILDREN = 20, 150
+_MCL_CURRENT = 1
+_MAP_NORESERVE = 0x4000  # Python 3.13 names it.
 
 
 def _rest() -> None:
@@ -194,6 +199,64 @@ def behind_a_long_line(mib: int, _: Path) -> None:
     _rest()
 
 
+def page_tables(mib: int, _: Path) -> None:
+    """Read one byte in each 2 MiB of a huge mapping: page tables, and hardly a page."""
+    span = mib * MIB // _TABLE_BYTES * _TABLE_SPAN_BYTES
+    flags = mmap.MAP_PRIVATE | _MAP_NORESERVE
+    with mmap.mmap(-1, span, flags=flags, prot=mmap.PROT_READ) as held:
+        for place in range(0, span, _TABLE_SPAN_BYTES):
+            held[place]
+        _rest()
+
+
+def fork_chain(mib: int, _: Path) -> None:
+    """Take a little in each link of a chain of forks whose parents end at once."""
+    for _ in range(_N_LINKS):
+        if os.fork():
+            _end_unless_first()
+        held = b"x" * (mib * MIB // _N_LINKS)
+        if os.fork() == 0:
+            _rest()
+            os._exit(len(held) > 0)
+    _rest()
+
+
+def _end_unless_first() -> None:
+    if os.getpid() != os.getpgid(0):
+        os._exit(0)
+    _rest()
+
+
+def many_processes(mib: int, _: Path) -> None:
+    """Take a little in each of 150 children."""
+    _in_children(_N_CHILDREN, lambda: _hold_bytes(mib * MIB // _N_CHILDREN))
+
+
+def _hold_bytes(n_bytes: int) -> None:
+    held = b"x" * n_bytes
+    _rest()
+    del held
+
+
+def huge_pages(mib: int, _: Path) -> None:
+    """Take it in transparent huge pages."""
+    with mmap.mmap(-1, mib * MIB, flags=mmap.MAP_PRIVATE) as held:
+        held.madvise(mmap.MADV_HUGEPAGE)
+        for place in range(0, len(held), _TABLE_SPAN_BYTES):
+            held[place] = 1
+        _rest()
+
+
+def locked_file(mib: int, folder: Path) -> None:
+    """Lock the pages of a mapped file: the kernel cannot take them back."""
+    with (folder / "locked").open("w+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, mib * MIB)
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+            LIBC.mlockall(_MCL_CURRENT)
+            sum(held[place] for place in range(0, len(held), 4096))
+            _rest()
+
+
 WAYS = (
     suspended,
     in_many_groups,
@@ -203,9 +266,13 @@ WAYS = (
     detached_segments,
     hidden_tmpfs,
     behind_a_long_line,
+    page_tables,
+    fork_chain,
+    many_processes,
+    huge_pages,
 )
 # What the budget does not count, see docs/promises.md: their size is printed.
-UNCOUNTED = (full_pipes, full_sockets, behind_a_stopped_watch)
+UNCOUNTED = (full_pipes, full_sockets, behind_a_stopped_watch, locked_file)
 N_GROUPS = {"in_many_groups": 400}
 NEED_ROOT = {"in_many_groups", "child_in_many_groups", "hidden_tmpfs"}
 

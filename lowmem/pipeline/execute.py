@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
+from lowmem.base.mounts import is_in_memory
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
 from lowmem.history.makers import additions_to
@@ -51,6 +52,11 @@ def execute(orders: Orders, space: Workspace) -> None:
             needed = needed_order(need, order, orders, recorded, is_over)
             _run_one(needed, session, run_needed)
 
+        if is_in_memory(space.root) and not orders.jobs[0].is_quiet:
+            tell(
+                f"{space.root} lies in memory: what is written there counts against the "
+                "RAM budget, and is lost with the machine. A folder on a disk does neither."
+            )
         for order in orders.jobs:
             _run_one(order, session, run_needed)
         if not order.is_quiet:

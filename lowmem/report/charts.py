@@ -7,6 +7,7 @@ sets every label over it as text of the page, so that a phone shows readable wor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_budget, format_bytes
@@ -99,10 +100,10 @@ def curve_charts(
 ) -> list[CurveChart]:
     """Return the curves of RAM and, where it was measured, of VRAM."""
     begun = moment_of(job.begun_at)
-    own = sorted(
-        # Readings from before a restart from nothing belong to history.
-        (reading for reading in readings if begun is None or reading.at >= begun),
-        key=lambda reading: reading.at,
+    # Readings from before a restart from nothing belong to history. As they were taken:
+    # by their times, those after a clock was set back would lie among those before.
+    own = list(
+        dropwhile(lambda reading: begun is not None and reading.at < begun, readings)
     )
     line = timeline_from_readings(own)
     ram = [reading.ram_bytes for reading in own]

@@ -7,6 +7,7 @@ a device.
 
 from __future__ import annotations
 
+import errno
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,9 @@ def ailment_of(error: BaseException, *, device: Device) -> Ailment | None:
     """Return what was lacking; None if the error says nothing of the kind."""
     if isinstance(error, LowmemError):
         return None
-    if isinstance(error, MemoryError):
+    # What mmap, fork and their like say where a limit of memory refuses them.
+    is_refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if is_refused or isinstance(error, MemoryError):
         return Ailment.RAM
     name, text = type(error).__name__, str(error)
     if name in _NO_MEMORY:

@@ -74,6 +74,12 @@ WAYS = {
         print("x" * 60_000_000)
         os.waitpid(pid, 0)
 """,
+    "page tables": """
+        span = mib * 256 * 2**21
+        held = mmap.mmap(-1, span, flags=mmap.MAP_PRIVATE | 0x4000, prot=mmap.PROT_READ)
+        for place in range(0, span, 2**21): held[place]
+        if mib > 100: rest()
+""",
 }
 NEED_ROOT = {"children in 800 groups", "a file system in memory that nobody else sees"}
 

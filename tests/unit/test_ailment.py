@@ -5,6 +5,9 @@ The words are those of TensorFlow 2.21, JAX 0.10 and PyTorch 2.11.
 
 from __future__ import annotations
 
+import errno
+import mmap
+
 import pytest
 
 from lowmem.base.errors import DeviceBudgetError
@@ -76,3 +79,12 @@ def test_the_supervisor_is_told_by_name_and_without_a_traceback(
     assert (failure.kind, failure.exit_code) == (told, status)
     assert failure.message == f"{name}: {text}"
     assert not failure.traceback
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_mapping_or_a_fork_that_is_refused_for_memory_lacked_memory(device):
+    with pytest.raises(OSError, match="Cannot allocate") as refused:
+        mmap.mmap(-1, 2**60)
+    assert ailment_of(refused.value, device=device) is Ailment.RAM
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert ailment_of(full, device=device) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -322,9 +323,19 @@ class FakeClock(SystemClock):
         return self.now_s
 
 
+class JumpingClock(FakeClock):
+    """One whose time of day is set back, then forward, by days whenever it is asked."""
+
+    jumps = 0
+
+    def now(self):
+        self.jumps += 1
+        return super().now() + timedelta(days=(-5, 9)[self.jumps % 2])
+
+
 def run_timed(space, *, steps, deadline, leave_after=None, **asked):
     """Run a job whose steps take so many seconds each; return its overseer."""
-    clock, cutter = FakeClock(), Cutter(leave_after)
+    clock, cutter = asked.get("clock", FakeClock()), Cutter(leave_after)
 
     @job(name="timed")
     def timed(ctx):
@@ -358,6 +369,16 @@ def test_a_commit_is_made_while_there_is_still_time_for_it(tmp_path):
     # Of 30 s, 1.5 are left for another step, 0.15 for its commit, 1 for the end.
     assert cycles[0].seconds == pytest.approx(28.0)
     assert cycles[0].longest_step_seconds == 1.0
+
+
+def test_a_clock_that_is_set_by_days_changes_no_duration_and_no_end(tmp_path):
+    clock = JumpingClock()
+    steps = {"steps": [1.0] * 60, "deadline": 30.0, "leave_after": 1}
+    (steady,) = run_timed(tmp_path / "steady", **steps)
+    (jumping,) = run_timed(tmp_path / "jumping", **steps, clock=clock)
+    assert clock.jumps > 0
+    assert (jumping.seconds, jumping.items) == (steady.seconds, steady.items)
+    assert jumping.commit_seconds == steady.commit_seconds
 
 
 def test_the_longest_step_counts_however_long_ago_it_was(tmp_path):

@@ -67,6 +67,35 @@ def test_memory_that_is_taken_and_given_back_is_seen():
     assert anonymous_bytes() - before < 6 * MIB
 
 
+# Python 3.13 names MAP_NORESERVE.
+SPARSE = """
+held = mmap.mmap(-1, 32 * 2**30, flags=mmap.MAP_PRIVATE | 0x4000, prot=mmap.PROT_READ)
+for place in range(0, len(held), 2**21): held[place]
+"""
+
+
+def test_page_tables_of_a_mapping_that_is_touched_here_and_there_count_refined_too():
+    with TreeSampler(os.getpid()) as tree, child_of(""):
+        before = tree.read().ram_bytes
+        exact_before = tree.refine().ram_bytes
+        with child_of(SPARSE):
+            # A table of 4 KiB for each 2 MiB.
+            assert tree.read().ram_bytes - before > 62 * MIB
+            assert tree.refine().ram_bytes - exact_before > 62 * MIB
+            assert tree.read().ram_bytes - before > 62 * MIB
+
+
+def test_page_tables_that_resident_pages_need_count_as_little_as_before():
+    setup = (
+        "held = bytearray(64 * 2**20)\nfor p in range(0, len(held), 4096): held[p] = 1"
+    )
+    with TreeSampler(os.getpid()) as tree, child_of(setup) as process:
+        tree.read()
+        (found,) = (p for p in tree.members if p.pid == process.pid)
+        assert found.anon_bytes > 64 * MIB
+        assert found.table_bytes == 0
+
+
 def test_the_kernels_peak_begins_anew_where_the_kernel_allows_it():
     if not reset_peak(os.getpid()):
         pytest.skip("the kernel forbids clear_refs")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.base.workspace import Workspace
+from lowmem.report.charts import curve_charts
+from lowmem.report.read import read_report
 from lowmem.report.scales import HEIGHT, MemoryScale, time_ticks
 from lowmem.report.telemetry import Point, Reading, read_telemetry, thin
 from lowmem.report.timeline import PAUSE_S, timeline_from_readings
-from tests.report_examples import MIB, START
+from tests.report_examples import MIB, START, killed_and_retried, write_journal
 
 LINE = (
     b'{"at":"2026-11-22T10:00:00.000Z","attempt":1,"ram_bytes":%d,"vram_bytes":null}\n'
@@ -78,6 +82,34 @@ def test_a_new_attempt_is_a_new_stretch_even_without_a_pause():
 def test_any_moment_has_its_place_between_the_readings_around_it(second, elapsed):
     line = timeline_from_readings([at(0), at(1), at(30000), at(30001)])
     assert line.elapsed_at(START + timedelta(seconds=second)) == elapsed
+
+
+DAY = 86400
+
+
+def test_readings_after_a_clock_was_set_back_come_after_those_before():
+    line = timeline_from_readings([at(0), at(1), at(2 - DAY), at(3 - DAY)])
+    assert line.elapsed_s == (0.0, 1.0, 1.0, 2.0)
+    assert line.stretches == (0, 0, 1, 1)
+    for second, elapsed in ((0.5, 0.5), (2.5 - DAY, 1.5), (3 - DAY, 2.0)):
+        assert line.elapsed_at(START + timedelta(seconds=second)) == elapsed
+
+
+def test_the_curve_of_memory_follows_the_order_in_which_it_was_read(tmp_path):
+    space = Workspace.at(tmp_path)
+    write_journal(space, killed_and_retried())
+    (job,) = read_report(space, is_live=False).jobs.values()
+    moments = [9000, 9001, 9002 - 3600, 9003 - 3600]
+    readings = [
+        Reading(at=at(second).at, attempt=1, ram_bytes=n_mib * MIB)
+        for second, n_mib in zip(moments, (10, 20, 30, 40), strict=True)
+    ]
+    (chart,) = curve_charts("train", job, readings)
+    heights = [
+        float(pair.split()[1]) for pair in re.findall(r"[\d.]+ [\d.]+", chart.line)
+    ]
+    assert len(heights) >= len(readings)
+    assert heights == sorted(heights, reverse=True)
 
 
 def test_a_timeline_of_nothing_places_everything_at_its_start():
