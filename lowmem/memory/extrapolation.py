@@ -53,8 +53,8 @@ def fitted(samples: Sequence[Sample]) -> tuple[float, ...]:
     --------
     >>> one = Sample(terms=(2.0,), floor_bytes=0, peak_bytes=104)
     >>> two = Sample(terms=(4.0,), floor_bytes=0, peak_bytes=108)
-    >>> fitted([one, two]), fitted([one])
-    ((100.0, 2.0), (104.0,))
+    >>> [round(value, 6) for value in fitted([one, two])], fitted([one])
+    ([100.0, 2.0], (104.0,))
     """
     if not samples:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import random
 
@@ -17,6 +18,7 @@ from lowmem.stores import direct
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend, state
+from lowmem.training import steps as training_steps
 from lowmem.training.session import keras_session
 from lowmem.training.steps import part_sizes
 
@@ -421,3 +423,9 @@ def test_labels_that_are_not_one_number_a_row_are_refused(labelled):
     for name, words in (("few", "of shape"), ("images", "uint8"), ("none", "missing")):
         with pytest.raises(DataError, match=words):
             lowmem.ZarrSequence(labelled, labels=name)
+
+
+def test_the_examples_in_the_docstrings_of_steps_hold():
+    ended = doctest.testmod(training_steps)
+    assert ended.attempted
+    assert not ended.failed
