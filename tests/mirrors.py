@@ -10,7 +10,10 @@ from pathlib import Path
 
 from lowmem.base.journal import JournalWriter
 from lowmem.base.workspace import Workspace
+from lowmem.mirror.archive import DamagedArchiveError
+from lowmem.mirror.library import contents_of, verify_data
 from lowmem.mirror.names import About
+from lowmem.mirror.policy import Generation
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.snapshot import News
 from lowmem.mirror.upload import Uploader
@@ -146,3 +149,19 @@ def make_store(space: Workspace, n_chunks: int, *, size: int = 1000) -> None:
             path.write_bytes(os.urandom(size))
             # As if written a while ago: its time tells it from any later state.
             os.utime(path, (10**9 + chunk, 10**9 + chunk))
+
+
+def problem_of(remote: Remote, generation: Generation) -> str | None:
+    """Read a whole generation with all that it refers to; return what is wrong with it.
+
+    Notes
+    -----
+    Memory: some MiB, and a few hundred bytes a file.
+    """
+    try:
+        contents = contents_of(remote, generation)
+        for archive in sorted(contents.archives):
+            verify_data(remote, archive, contents)
+    except (FileNotFoundError, DamagedArchiveError) as error:
+        return str(error)
+    return None

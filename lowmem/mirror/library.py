@@ -1,10 +1,8 @@
-"""What a mirror holds: list its generations, verify one, read one file of it.
+"""What a mirror holds: list its generations, read and verify one.
 
     remote = Remote.open("/content/drive/MyDrive/mirror", "lowmem-work")
     newest = newest_first(generations(remote))[0]
-    problem = problem_of(remote, newest)          # None: whole
     contents = contents_of(remote, newest)        # paths, sizes, SHA-256
-    read_file(remote, newest, contents.entries[0], write)
 
 What is read is held against its checksums before it is believed.
 """
@@ -121,22 +119,6 @@ def journal_of(remote: Remote, generation: Generation) -> bytes | None:
                 found = hashlib.sha256(journal).hexdigest()
                 is_it = found == generation.about.journal_sha256
                 return journal if is_it else None
-    return None
-
-
-def problem_of(remote: Remote, generation: Generation) -> str | None:
-    """Read a whole generation with all that it refers to; return what is wrong with it.
-
-    Notes
-    -----
-    Memory: some MiB, and a few hundred bytes a file.
-    """
-    try:
-        contents = contents_of(remote, generation)
-        for archive in sorted(contents.archives):
-            verify_data(remote, archive, contents)
-    except (FileNotFoundError, DamagedArchiveError) as error:
-        return str(error)
     return None
 
 
@@ -267,32 +249,6 @@ def read_data(
                 return
     if wanted:
         raise DamagedArchiveError(f"{archive} lacks {len(wanted)} files")
-
-
-def read_file(
-    remote: Remote,
-    generation: Generation,
-    entry: Entry,
-    write: Callable[[bytes], object],
-) -> None:
-    """Pass the content of one file of a generation to ``write``, a block at a time.
-
-    Raises
-    ------
-    DamagedArchiveError
-        At the end, if it did not match its checksum: what was written is worthless.
-    """
-    digest, size_bytes = hashlib.sha256(), -1
-    with remote.reading(entry.archive or str(generation.name)) as stream:
-        for member in members(stream):
-            if member.name == entry.member:
-                size_bytes = member.size_bytes
-                for block in member.blocks:
-                    digest.update(block)
-                    write(block)
-                break
-    if (size_bytes, digest.hexdigest()) != _sum_of(entry):
-        raise DamagedArchiveError(f"{entry.path} does not match its checksum")
 
 
 class Digesting:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import EXIT_STORAGE, ReportedError, StorageError
-from lowmem.base.files import make_folder, remove, rename, storage_errors, sync_file
+from lowmem.base.files import make_folder, remove, rename, sync_file
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
+from lowmem.checkpoints.sums import entry_of_file
 from lowmem.history.makers import owners_of
 from lowmem.pipeline.commands import typed_value
 from lowmem.protocol.inspecting import (
@@ -235,9 +235,7 @@ def parts_of(sha256: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 
 def _place(source: Path, target: Path, sha256: str) -> bool:
-    with storage_errors(source), source.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if sha256 and found != sha256:
+    if sha256 and entry_of_file(source).sha256 != sha256:
         return False
     make_folder(target.parent)
     sync_file(source)

@@ -21,10 +21,7 @@ from lowmem.base.errors_mirror import (
 )
 from lowmem.base.workspace import Workspace
 from lowmem.mirror.library import (
-    contents_of,
     generations,
-    problem_of,
-    read_file,
 )
 from lowmem.mirror.names import About, Contents, Entry, bytes_from_contents
 from lowmem.mirror.policy import newest_first
@@ -122,7 +119,7 @@ def test_a_damaged_generation_gives_way_to_the_one_before(
     states = three_commits(space, mirror)
     damage(archives(mirror)[-1], how)
     newest = newest_first(generations(remote))[0]
-    assert problem_of(remote, newest) is not None
+    assert mirrors.problem_of(remote, newest) is not None
     found = recover(remote, other, "mirror")
     assert mirrors.sums(other.root) == states[1]
     assert len(found.damaged) == 1
@@ -139,13 +136,15 @@ def test_every_flipped_bit_of_a_generation_without_a_marker_is_found(
     path.with_name(path.name + ".ok").unlink()
     whole = path.read_bytes()
     (generation,) = generations(remote)
-    assert problem_of(remote, generation) is None
+    assert mirrors.problem_of(remote, generation) is None
     unfound = []
     for place in range(0, len(whole), 11):
         data = bytearray(whole)
         data[place] ^= 1 << (place % 8)
         path.write_bytes(data)
-        if any(problem_of(remote, found) is None for found in generations(remote)):
+        if any(
+            mirrors.problem_of(remote, found) is None for found in generations(remote)
+        ):
             unfound.append(place)
     # Only bytes that carry nothing may differ: what a tar pads with.
     padding = _padding(whole)
@@ -272,16 +271,6 @@ def test_a_recovery_that_was_cut_begins_anew(space, other, mirror, remote, monke
             recover(remote, other, "mirror")
     recover(remote, other, "mirror")
     assert mirrors.sums(other.root) == states[-1]
-
-
-def test_one_file_of_a_generation_can_be_read(space, mirror, remote):
-    three_commits(space, mirror)
-    newest = newest_first(generations(remote))[0]
-    contents = contents_of(remote, newest)
-    (entry,) = [e for e in contents.entries if e.path.endswith("rows.txt")]
-    data = bytearray()
-    read_file(remote, newest, entry, data.extend)
-    assert data == b"row\nrow\n"
 
 
 def test_anybody_can_open_a_generation(space, mirror):

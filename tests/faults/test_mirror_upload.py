@@ -15,7 +15,7 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.integrity.published import sums_of_results
 from lowmem.mirror import upload
 from lowmem.mirror.inbox import Inbox
-from lowmem.mirror.library import contents_of, generations, problem_of
+from lowmem.mirror.library import contents_of, generations
 from lowmem.mirror.policy import newest_first
 from lowmem.mirror.recover import recover
 from lowmem.mirror.remote import Remote
@@ -69,7 +69,7 @@ def whole_generations(mirror):
     return [
         g.about.generation
         for g in newest_first(generations(remote))
-        if problem_of(remote, g) is None
+        if mirrors.problem_of(remote, g) is None
     ]
 
 

@@ -38,8 +38,8 @@ class TiffHead:
 
     Attributes
     ----------
-    is_little, is_big_tiff
-        Its byte order; whether offsets have 64 bits.
+    is_little
+        Its byte order.
     width, height
         In pixels, as stored.
     bits, formats
@@ -53,12 +53,9 @@ class TiffHead:
         Of a palette of up to eight bits: all reds, greens, blues.
     is_part
         Whether it is a reduced copy of another picture, or a mask of one.
-    has_maker
-        Whether it names the maker of a camera or a scanner.
     """
 
     is_little: bool
-    is_big_tiff: bool
     width: int
     height: int
     bits: tuple[int, ...]
@@ -72,7 +69,6 @@ class TiffHead:
     extras: tuple[int, ...]
     colour_map: tuple[int, ...]
     is_part: bool
-    has_maker: bool
 
     @property
     def n_colours(self) -> int:
@@ -218,7 +214,6 @@ def _head(file: _File, tags: Mapping[int, tuple[int, ...]]) -> TiffHead:
     photometric = tags.get(_PHOTOMETRIC)
     return TiffHead(
         is_little=file.order == "<",
-        is_big_tiff=file.is_big,
         width=one(_WIDTH, 0),
         height=one(_HEIGHT, 0),
         bits=_of_each(tags.get(_BITS, (1,)), n_samples),
@@ -232,7 +227,6 @@ def _head(file: _File, tags: Mapping[int, tuple[int, ...]]) -> TiffHead:
         extras=tags.get(_EXTRA, ())[:n_samples],
         colour_map=tags.get(_COLOUR_MAP, ()),
         is_part=_is_part(tags),
-        has_maker=_MAKE in tags,
     )
 
 

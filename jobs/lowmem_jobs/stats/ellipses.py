@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan2, cos, exp, log, pi, sin, sqrt
+from math import atan2, cos, exp, pi, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,6 @@ class Ellipse:
     centre: tuple[float, float]
     semi_axes: tuple[float, float]
     angle: float
-
-    @property
-    def area(self) -> float:
-        """Area in squared units of the data."""
-        return pi * self.semi_axes[0] * self.semi_axes[1]
 
     def points(self, n_points: int = 181) -> Floats:
         """Return a closed curve along the ellipse, shape (n_points, 2)."""
@@ -77,8 +72,3 @@ def mass_within(k: float) -> float:
     (0.8647, 0.9561, 0.9889)
     """
     return 1 - exp(-(k**2) / 2)
-
-
-def sigma_for_mass(mass: float) -> float:
-    """Return the ``k`` whose ellipse holds ``mass`` of a bivariate Gaussian."""
-    return sqrt(-2 * log(1 - mass))
