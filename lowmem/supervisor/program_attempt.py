@@ -45,6 +45,8 @@ class ProgramAttempt(Attempt):
     environment: dict[str, str]
     asked: set[str] = field(default_factory=set)
     _program: ProgramProcess = field(init=False)
+    # What came while the program was being started, and is still to be acted upon.
+    _early: list[decide.Event] = field(default_factory=list)
     _is_grouped: bool = False
     _is_warned: bool = False
 
@@ -71,8 +73,7 @@ class ProgramAttempt(Attempt):
                 raise MissingProgramError(
                     program=self.words[0], problem=error.strerror or str(error)
                 ) from error
-        for number in came:
-            self._heard(number, is_passed_on=True)
+        self._early = [self._heard(number, is_passed_on=True) for number in came]
         return self._program
 
     def _told(self, stacks: Path) -> dict[str, str]:
@@ -86,6 +87,8 @@ class ProgramAttempt(Attempt):
 
     def happened(self) -> decide.Event | None:  # type: ignore[explicit-override]
         """Return what the user or the clock wants, once the program has been told."""
+        if self._early:
+            return self._early.pop(0)
         found = heard.next_heard(is_grouped=self._is_grouped)
         if found is not None:
             number, is_passed_on = found
@@ -111,7 +114,8 @@ class ProgramAttempt(Attempt):
     def hear_the_rest(self, course: decide.Course) -> decide.Course:
         """Return the course with what came while the program was ending of the same."""
         while (found := heard.next_heard(is_grouped=True)) is not None:
-            event = self._heard(found[0], is_passed_on=False)
+            self._early.append(self._heard(found[0], is_passed_on=False))
+        for event in self._early:
             course, _ = decide.on_event(course, event)
         return course
 

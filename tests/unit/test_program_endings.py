@@ -34,6 +34,7 @@ def attempt_with(left_s, time_budget_s):
     attempt._program = Told()
     attempt._watched = SimpleNamespace(course=LONE)
     attempt._is_grouped = attempt._is_warned = False
+    attempt._early = []
     return attempt
 
 
