@@ -45,7 +45,8 @@ def test_a_map_killed_before_its_last_block_reads_nothing_but_what_is_left(tmp_p
     # Of the first chunk nothing is read again but its checksum: the data are the same.
     chunk = tmp_path / "rows.zarr" / "rows" / "c.0.0"
     chunk.write_bytes(b"\xff" * 64 + chunk.read_bytes()[-4:])
-    told = statuses(read_report(Workspace.at(tmp_path / "lowmem-work")))["map-wide"]
+    space = Workspace.at(tmp_path / "lowmem-work")
+    told = statuses(read_report(space, is_live=False))["map-wide"]
     typed = "lowmem map own.py:spread rows.zarr lowmem-work/wide.zarr --cycle-steps 1"
     assert (told.next_command or "").startswith(typed)
     second = lowmem(*words, cwd=tmp_path)
