@@ -207,9 +207,10 @@ def test_a_signal_while_a_job_file_is_read_stops_without_a_traceback(tmp_path, n
     job = job_file(
         tmp_path,
         f"""
-        import pathlib, time
+        import pathlib, time, lowmem
         pathlib.Path({str(tmp_path / "reading")!r}).touch()
         time.sleep(60)
+        job = lowmem.job
         """,
     )
     with running(job, tmp_path / "w") as live:

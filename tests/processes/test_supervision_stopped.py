@@ -211,7 +211,7 @@ def test_what_a_jobs_file_starts_when_it_is_imported_ends_with_the_run(tmp_path)
 
 @pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
 def test_a_file_that_ends_its_process_when_it_is_imported_is_named(tmp_path, how):
-    job = job_file(tmp_path, f"import os\n{how}\n")
+    job = job_file(tmp_path, f"import lowmem, os\n{how}\njob = lowmem.job\n")
     ended = run(job, tmp_path / "w")
     assert ended.status == 70, ended
     assert "job.py failed" in ended.paragraph

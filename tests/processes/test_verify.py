@@ -251,12 +251,12 @@ def test_what_the_disk_cannot_give_back_is_damage_and_the_rest_is_read(
 
 @pytest.mark.parametrize("reader", ["sums_of", "examine"])
 def test_what_this_user_may_not_read_is_not_called_damage(space, reader, monkeypatch):
-    from lowmem.integrity import scan
+    from lowmem.repair import check
 
     def refused(path):
         raise NotAllowedError(path=path, problem="Permission denied")
 
-    monkeypatch.setattr(scan, reader, refused)
+    monkeypatch.setattr(check, reader, refused)
     with pytest.raises(NotAllowedError, match="not this user's"):
         findings(space)
 
