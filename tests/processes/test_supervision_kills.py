@@ -235,7 +235,7 @@ def test_a_job_that_reaches_no_commit_in_time_is_killed_when_the_time_ends(tmp_p
 def test_a_locked_workspace_is_refused_at_once_and_free_after_a_kill(tmp_path, job):
     space = tmp_path / "w"
     # Longer than a slow machine takes to start the second command.
-    words = (*SLOWLY[:-1], 1.0)
+    words = (*SLOWLY[:-1], 0.3)
     with running(job, space, *words) as live:
         live.wait_for_commits(1)
         before = time.monotonic()
