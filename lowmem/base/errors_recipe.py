@@ -9,7 +9,7 @@ from lowmem.base.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TODO = (
+_ADVICE = (
     "Give the former values to go on, --restart to forget this job's progress, or "
     "another --workspace."
 )
@@ -22,7 +22,7 @@ class RecipeChangedError(UsageError):
     ----------
     held
         What the workspace holds of the job, and by which command; empty if not known.
-    todo
+    advice
         The command that does what was probably wanted.
     """
 
@@ -32,7 +32,7 @@ class RecipeChangedError(UsageError):
         job: str,
         changes: Mapping[str, tuple[object, object]],
         held: str = "",
-        todo: str = _TODO,
+        advice: str = _ADVICE,
     ) -> None:
         self.changes = dict(changes)
         listed = "; ".join(
@@ -41,5 +41,5 @@ class RecipeChangedError(UsageError):
         found = f" The workspace holds {held}." if held else ""
         super().__init__(
             f"job {job} was begun with another recipe ({listed}), expected the same, "
-            f"since mixing two would spoil the result.{found} {todo}"
+            f"since mixing two would spoil the result.{found} {advice}"
         )

@@ -77,7 +77,7 @@ def _extents(
         job=order.name,
         changes=changes,
         held=_held(history),
-        todo=_todo(
+        advice=_advice(
             command_of(order, planned.given, str(session.space.root)),
             _typed(history.command),
             history,
@@ -96,7 +96,7 @@ def _held(history: JobPast) -> str:
     return f"{what}, by `{_typed(history.command)}`" if history.command else what
 
 
-def _todo(
+def _advice(
     command: str, former: str, history: JobPast, changes: Changes, *, is_more: bool
 ) -> str:
     """Return the command that was probably wanted, and what else there is."""

@@ -12,39 +12,16 @@ import sys
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
+import lowmem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _PACKAGE = "lowmem"
+_MAKERS = {"Job", "job", "map"}
 # Public names that make no job; a name that is not among them may.
-_NO_JOBS = frozenset(
-    {
-        "BudgetExceededError",
-        "Calibration",
-        "Checkpoint",
-        "CommitPoint",
-        "Context",
-        "ExactResume",
-        "FunctionError",
-        "Need",
-        "Option",
-        "PlanContext",
-        "Result",
-        "Rung",
-        "Settings",
-        "Standing",
-        "TimeExceededError",
-        "Trial",
-        "Workspace",
-        "ZarrSequence",
-        "__version__",
-        "budget",
-        "fit",
-        "plan",
-        "supervised",
-    }
-)
+_NO_JOBS = {"__version__", *lowmem.__all__} - _MAKERS
 
 
 def may_hold_job(path: Path) -> bool:

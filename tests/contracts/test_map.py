@@ -24,6 +24,7 @@ from lowmem.protocol.job import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from tests.driver import Cutter
 from tests.driver import drive as driven
+from tests.objects import write_array
 
 N_ROWS, CHUNK_ROWS = 83, 8
 VALUES = np.random.default_rng(3).standard_normal((N_ROWS, 6, 4)).astype(np.float32)
@@ -301,9 +302,10 @@ def test_a_source_is_found_here_or_in_the_workspace_and_never_guessed(
         write_group.create_array(name, data=np.arange(3))
     with pytest.raises(DataError, match="holds the arrays a, b"):
         job.check(plan_context(space, job, source="two.zarr"))
-    np.save(here / "objects.npy", np.array([{}], object), allow_pickle=True)
+    write_array(here / "objects.npy", np.array([{}], object), here / "witness")
     with pytest.raises(DataError, match="expected numbers in one row or more"):
         job.check(plan_context(space, job, source="objects.npy"))
+    assert not (here / "witness").exists()
 
 
 def test_a_store_that_another_made_is_not_replaced(tmp_path):
