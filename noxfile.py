@@ -24,7 +24,7 @@ from tests.matrix.rows import REFERENCE, ROWS, Row, oldest  # noqa: E402
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = [f"matrix-{row.name}" for row in ROWS]
+nox.options.sessions = [*(f"matrix-{row.name}" for row in ROWS), "ipythons"]
 
 RESULTS = ROOT / ".nox" / "results"
 # Of what Colab has: what lowmem needs, and what a notebook runs in.
@@ -34,8 +34,9 @@ COLAB_HAS = (
     "threadpoolctl", "ipython", "ipykernel",
 )  # fmt: skip
 TOOLS = ("pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel")
-# Stores, reader, training, analysis, notebooks.
+# Stores, reader, training, analysis, notebooks; and what each backend is told and reads.
 TESTS = (
+    "tests/unit/test_backends.py",
     "tests/unit/test_batches.py",
     "tests/unit/test_stores_rows.py",
     "tests/unit/test_training_sequence.py",
@@ -44,6 +45,7 @@ TESTS = (
     "tests/properties/test_paths.py",
     "tests/contracts/test_training_resume.py",
     "tests/contracts/test_analyze.py",
+    "tests/processes/test_backends.py",
     "tests/processes/test_inline.py",
     "tests/processes/test_inline_notebook.py",
 )
@@ -57,6 +59,8 @@ WARNINGS = (
 NOTEBOOKS = ("tests/notebooks", "tests/docs/test_colab.py")
 SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
 SHORT = "colab-2026-08-cpu"
+# The ends of what is promised, 7.34 and the newest, are in the rows; these lie between.
+IPYTHONS = ("8.5.0", "8.12.3", "8.31.0", "9.0.2")
 
 
 def interpreter(version: str) -> str:
@@ -119,19 +123,27 @@ def _limits(row: Row) -> list[str]:
     return [line for line in lines if not line.startswith(("zarr==", "numcodecs=="))]
 
 
-def run(session: nox.Session, row: Row, tests: tuple[str, ...]) -> None:
-    """Do all that a row asks for, away from the checkout, and keep what was found."""
-    began = time.monotonic()
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    install(session, row)
+def leave_checkout(session: nox.Session) -> None:
+    """Go where the installed lowmem is the only one, with a copy of the tests."""
     place = Path(session.create_tmp()).resolve()
     for name in ("tests", "docs", "colab", "pyproject.toml"):
         item = ROOT / name
         copy = shutil.copytree if item.is_dir() else shutil.copy
         copy(item, place / name, **({"dirs_exist_ok": True} if item.is_dir() else {}))
-    folder = RESULTS / row.name
-    shutil.rmtree(folder, ignore_errors=True)
     session.chdir(place)
+
+
+def run(session: nox.Session, row: Row, tests: tuple[str, ...], name: str = "") -> None:
+    """Do all that a row asks for, away from the checkout, and keep what was found.
+
+    Under ``name`` where it is not the row's whole form.
+    """
+    began = time.monotonic()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    install(session, row)
+    folder = RESULTS / (name or row.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    leave_checkout(session)
     session.run("python", "-m", "tests.matrix.whole_path", "run", str(folder))
     # As `make test` does it: those that fork a program do so from one without Keras.
     for marks in ("not alone", "alone"):
@@ -160,7 +172,23 @@ for _row in ROWS:
 @nox.session(python=interpreter("3.13"))
 def colab(session: nox.Session) -> None:
     """Colab's newest, in short: five jobs, one SIGKILL, cells under a budget."""
-    run(session, next(row for row in ROWS if row.name == SHORT), SHORT_TESTS)
+    row = next(row for row in ROWS if row.name == SHORT)
+    run(session, row, SHORT_TESTS, name="short")
+
+
+@nox.session(python=interpreter("3.12"))
+def ipythons(session: nox.Session) -> None:
+    """Cells under a budget on releases of IPython between the oldest and the newest."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    row = Row(name="ipythons", python="3.12", backend=None)
+    session.install(wheel(session, row), *TOOLS)
+    leave_checkout(session)
+    for version in IPYTHONS:
+        session.install(f"ipython=={version}")
+        session.run(
+            "python", "-m", "pytest", "-q", "tests/processes/test_inline_notebook.py"
+        )
+    (RESULTS / "ipythons.json").write_text(json.dumps(IPYTHONS))
 
 
 @nox.session(python=False)

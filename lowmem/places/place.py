@@ -130,8 +130,8 @@ def _colab(seen: Surroundings) -> Place:
             f"drive.mount('{DRIVE}')",
         )
     if accelerator == "TPU":
-        limits.append("the TPU runtime has no TensorFlow")
-        advice.append("export KERAS_BACKEND=jax")
+        limits.append("the TPU runtime has no TensorFlow: Keras computes with JAX")
+        advice.append("lowmem computes on the CPU here: it does not use a TPU")
     return Place(
         kind="colab",
         name=f"Colab, {accelerator} runtime",

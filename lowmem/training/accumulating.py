@@ -51,6 +51,7 @@ class InParts(keras.optimizers.Optimizer):
             self.add_variable_from_reference(variable, name="gathered")
             for variable in variables
         ]
+        self._trained = list(variables)
         self._places = {id(variable): at for at, variable in enumerate(variables)}
         if not self.inner.built:
             self.inner.build(variables)
@@ -59,7 +60,7 @@ class InParts(keras.optimizers.Optimizer):
     @property
     def variables(self) -> list[keras.Variable]:
         """Those of this optimiser, then the inner one's."""
-        return [*self._variables, *self.inner.variables]
+        return [*super().variables, *self.inner.variables]
 
     @property
     def gathered(self) -> Sequence[keras.Variable]:
@@ -79,7 +80,7 @@ class InParts(keras.optimizers.Optimizer):
         """Gather the gradients of a part; of the last one, let the inner one step."""
         if not self.built:
             self.build(list(trainable_variables or ()))
-        variables = list(trainable_variables or self._trainable_variables)
+        variables = list(trainable_variables or self._trained)
         kept = [self._gathered[self._places[id(variable)]] for variable in variables]
         sums = [
             None if grad is None else ops.add(place, grad)
@@ -95,9 +96,10 @@ class InParts(keras.optimizers.Optimizer):
         self, optimizer_variables: Values, grads: Values, trainable_variables: Values
     ) -> tuple[Values, Values]:
         """Do the same with values, as JAX wants it."""
-        n_own = len(self._variables)
+        ours = super().variables
+        n_own = len(ours)
         own, inner = list(optimizer_variables[:n_own]), optimizer_variables[n_own:]
-        at = {id(variable): number for number, variable in enumerate(self._variables)}
+        at = {id(variable): number for number, variable in enumerate(ours)}
         kept = [at[id(place)] for place in self._gathered]
         sums = [ops.add(own[n], grad) for n, grad in zip(kept, grads, strict=True)]
         values = trainable_variables

@@ -7,6 +7,7 @@ SLF001, whose exceptions are counted.
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,66 @@ def test_private_attributes_of_other_libraries_are_used_in_one_place():
         )
     ]
     assert others == []
+
+
+def inherited(text: str, ours: set[str]) -> list[str]:
+    """Return the private attributes that code reads of itself and nobody of us defines."""
+    return sorted(
+        {
+            node.attr
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Load)
+            and _is_of_itself(node.value)
+            and re.match(r"_[a-z]", node.attr)
+            and node.attr not in ours
+        }
+    )
+
+
+def _is_of_itself(value: ast.expr) -> bool:
+    if isinstance(value, ast.Name):
+        return value.id in {"self", "cls"}
+    return isinstance(value, ast.Call) and ast.unparse(value.func) == "super"
+
+
+def defined(text: str) -> set[str]:
+    """Return the private names that code gives to attributes, methods and fields."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return {name for name in names if name.startswith("_")}
+
+
+def test_private_attributes_of_a_base_class_elsewhere_are_not_used():
+    """Ruff lets `self._x` pass, whoever defines it."""
+    texts = {path: path.read_text() for path in sources()}
+    ours = set().union(*(defined(text) for text in texts.values()))
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for path, text in texts.items()
+        if (names := inherited(text, ours))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("def f(self): return self._variables", ["_variables"]),
+        ("def f(self): return super()._variables", ["_variables"]),
+        ("def f(self): return super().variables", []),
+        ("def f(self): return self.__dict__", []),
+        ("def f(self): self._own = 1; return self._own", []),
+    ],
+)
+def test_a_private_attribute_of_a_base_class_is_seen(line, seen):
+    assert inherited(line, defined(line)) == seen
 
 
 @pytest.mark.parametrize(

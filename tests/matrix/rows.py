@@ -73,6 +73,7 @@ ROWS = (
     _colab("2026-07", "cpu", "3.12"),
     _colab("2026-04", "cpu", "3.12"),
     Row(name="jax", python="3.13", backend="jax"),
+    Row(name="torch", python="3.13", backend="torch"),
 )
 
 

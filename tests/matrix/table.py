@@ -22,12 +22,12 @@ runs the tests of stores, reader, training, analysis and notebooks. It then writ
 page. Rows called after Colab rebuild a list of packages that Colab has published of its
 own runtimes (googlecolab/backend-info), and install the wheel without constraints: no
 package that was there may change. `make matrix-short`, the newest of them with two files of
-tests, is part of CI. Times are of two cores, mostly with other work beside; `commit` is what
-a row was run at.
+tests, is part of CI. Times are of two cores, two rows at a time; `commit` is what a row was
+run at.
 """
 _SHOWN = (
-    "python", "zarr", "keras", "tensorflow", "jax", "numpy", "scikit-learn", "pillow",
-    "ipython",
+    "python", "zarr", "keras", "tensorflow", "jax", "torch", "numpy", "scikit-learn",
+    "pillow", "ipython", "ipykernel",
 )  # fmt: skip
 _ACROSS = """
 ## A run that is cut in one environment and goes on in another
@@ -39,8 +39,15 @@ _BESIDE = """
 ## How far apart the results are
 
 Each result's largest difference from that of {reference}, in units of the array's own
-largest magnitude. *equal* means that every bit is the same. Another backend draws other
+largest magnitude. *equal* means that every bit is the same. Another release of NumPy may
+sum in another order, which moves last digits of the analysis. Another backend draws other
 initial weights, so all that follows from them is another result.
+"""
+_CELLS = """
+## Releases of IPython
+
+The rows have the oldest that is supported, Colab's and the newest. `nox -s ipythons` runs
+the tests of cells under a budget on those between: {versions}.
 """
 
 
@@ -74,6 +81,7 @@ def write(results: Path, page: Path, *, reference: str) -> None:
                 *([_BESIDE.format(reference=reference)] if apart else []),
                 *(_distances(apart) if apart else []),
                 *_moved(results / "across.json", reference),
+                *_cells(results / "ipythons.json"),
                 "",
             ]
         )
@@ -105,6 +113,12 @@ def _moved(file: Path, reference: str) -> Sequence[str]:
         for run in json.loads(file.read_text())
     ]
     return (_ACROSS.format(reference=reference), *_table(head, lines))
+
+
+def _cells(file: Path) -> Sequence[str]:
+    if not file.exists():
+        return ()
+    return (_CELLS.format(versions=", ".join(json.loads(file.read_text()))).rstrip(),)
 
 
 def _largest(values: Iterable[float | None]) -> float | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.matrix import table
 from tests.matrix.compare import compared, differences
-from tests.matrix.rows import REFERENCE, ROWS, oldest
+from tests.matrix.rows import FOLDER, PROJECT, REFERENCE, ROWS, oldest
 
 
 def test_only_the_same_bits_count_as_no_difference():
@@ -36,7 +39,37 @@ def test_the_largest_difference_of_a_result_counts():
     assert compared(one, two) == {"a": 0.5, "b": 0.0}
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def changed_by_installing(requirements, there):
+    """Return the requirements that a list's own release of a package does not meet."""
+    return [
+        text
+        for text in requirements
+        for need in [Requirement(text)]
+        if (release := there.get(canonicalize_name(need.name))) is not None
+        and not need.specifier.contains(release, prereleases=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(FOLDER.glob("colab-*.txt")), ids=lambda f: f.stem
+)
+def test_what_colab_has_is_new_enough_for_every_dependency_and_extra(file):
+    lines = [line for line in file.read_text().splitlines() if "==" in line]
+    there = {canonicalize_name(n): v for n, v in (line.split("==") for line in lines)}
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    needed = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        needed += extra
+    met = {canonicalize_name(Requirement(text).name) for text in needed} & set(there)
+    assert {"keras", "numpy", "psutil", "pillow"} <= met
+    assert changed_by_installing(needed, there) == []
+
+
+def test_a_bound_above_what_colab_has_is_seen():
+    assert changed_by_installing(["psutil>=6"], {"psutil": "5.9.5"}) == ["psutil>=6"]
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_dependency_has_an_oldest_release(backend):
     lines = oldest(backend)
     assert any(line.startswith("zarr==3.") for line in lines)
@@ -68,8 +101,10 @@ def test_the_page_says_what_was_run_what_differs_and_what_is_missing(tmp_path):
     }
     told = {"from": REFERENCE, "to": "python-3.13", "apart": {"w": 0.0}, "moves": "x"}
     (tmp_path / "across.json").write_text(json.dumps([told]))
+    (tmp_path / "ipythons.json").write_text('["8.5.0", "9.0.2"]')
     table.write(tmp_path, tmp_path / "page.md", reference=REFERENCE)
     page = (tmp_path / "page.md").read_text()
     assert f"| {REFERENCE} | python-3.13 | equal | x |" in page
     assert "| python-3.13 | 2e-01 | equal |" in page
     assert "Not run to their end: oldest," in page
+    assert "between: 8.5.0, 9.0.2." in page

@@ -147,6 +147,11 @@ def test_colab_is_told_to_mount_drive_only_where_it_is_not_mounted():
     assert "--mirror /content/drive/MyDrive/lowmem" in mounted.advice[0]
 
 
+def test_a_tpu_runtime_is_told_what_computes_there():
+    told = place({**COLAB, "TPU_ACCELERATOR_TYPE": "v5e-1"})
+    assert "lowmem computes on the CPU here: it does not use a TPU" in told.advice
+
+
 @pytest.mark.parametrize("environment", [COLAB, KAGGLE, {**KAGGLE, "TPU_NAME": "x"}])
 def test_a_suggested_time_budget_ends_before_the_place_does(environment):
     found = place(environment)
