@@ -52,7 +52,7 @@ def sentences(text: str) -> list[str]:
     found = [
         " ".join(sentence.split())
         for paragraph in paragraphs
-        for sentence in re.split(r"""(?<=[.?!])[)"]*\s+(?=["(]*[A-Z0-9])""", paragraph)
+        for sentence in re.split(r"""(?<=[^.][.?!])[)"]*\s+""", paragraph)
     ]
     return [sentence for sentence in found if n_words(sentence) >= SHORTEST]
 
