@@ -22,7 +22,7 @@ from lowmem.report.schema import (
     Report,
     WorkerReport,
 )
-from lowmem.report.status import JobStatus
+from lowmem.report.status import JobStatus, NowStatus
 from lowmem.report.telemetry import Reading
 
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
@@ -34,6 +34,8 @@ KINDS = (
     *(WorkerReport, ChangeReport, NoteReport),
 )
 
+OF_STATUS = (JobStatus, NowStatus)
+
 
 def words_of(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
@@ -43,13 +45,14 @@ def rows_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("| `")]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, JobStatus])
+@pytest.mark.parametrize("kind", [*KINDS, *OF_STATUS])
 def test_every_field_of_the_report_is_described(kind):
     assert {field.name for field in fields(kind)} <= words_of(REPORT)
 
 
 def test_no_field_is_described_that_is_not_in_the_report():
-    known = {field.name for kind in KINDS for field in fields(kind)}
+    kinds = (*KINDS, *OF_STATUS)
+    known = {field.name for kind in kinds for field in fields(kind)}
     for row in rows_of(REPORT):
         named = re.findall(r"`([a-z_.]+)`", row.split("|")[1])
         assert {name.removeprefix("budgets.") for name in named} <= known, row
