@@ -51,7 +51,6 @@ class InParts(keras.optimizers.Optimizer):
             self.add_variable_from_reference(variable, name="gathered")
             for variable in variables
         ]
-        self._trained = list(variables)
         self._places = {id(variable): at for at, variable in enumerate(variables)}
         if not self.inner.built:
             self.inner.build(variables)
@@ -80,14 +79,16 @@ class InParts(keras.optimizers.Optimizer):
         """Gather the gradients of a part; of the last one, let the inner one step."""
         if not self.built:
             self.build(list(trainable_variables or ()))
-        variables = list(trainable_variables or self._trained)
-        kept = [self._gathered[self._places[id(variable)]] for variable in variables]
+        # Not kept here: Keras takes each list of variables for the optimiser's own.
+        kept = self._gathered
+        if trainable_variables is not None:
+            kept = [self._gathered[self._places[id(v)]] for v in trainable_variables]
         sums = [
             None if grad is None else ops.add(place, grad)
             for place, grad in zip(kept, grads, strict=True)
         ]
         if self.is_last:
-            self.inner.apply(sums, variables)
+            self.inner.apply(sums, trainable_variables)
         for place, total in zip(kept, sums, strict=True):
             if total is not None:
                 place.assign(ops.zeros_like(total) if self.is_last else total)

@@ -281,6 +281,31 @@ def test_micro_batches_agree_with_whole_batches(store):
             assert row == pytest.approx(wanted_row, rel=1e-4)
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_optimiser_of_parts_holds_no_weight_of_the_model_and_steps_as_the_inner_one(
+    is_told,
+):
+    with keras_session(seed=5):
+        stepped = []
+        for in_parts in (False, True):
+            keras.utils.set_random_seed(5)
+            model = plain_model()
+            weights = model.trainable_variables
+            if in_parts:
+                set_accumulation(model, batch_size=4, micro_batch=2)
+            optimizer = model.optimizer
+            optimizer.build(weights)
+            held = {id(variable) for variable in optimizer.variables}
+            assert len(held) == len(optimizer.variables)
+            assert held.isdisjoint(id(variable) for variable in model.weights)
+            optimizer.is_last = True
+            grads = [keras.ops.ones_like(weight) for weight in weights]
+            optimizer.apply(grads, weights if is_told else None)
+            stepped.append([state.value_of(weight) for weight in weights])
+        for one, other in zip(*stepped, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_the_history_is_what_fit_reports(store):
     _, weights, history = train(store, plain_model)
     with keras_session(seed=5):
