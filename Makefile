@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 DEMO   ?= lowmem-work
 
-.PHONY: demo test matrix matrix-short check format wheel clean
+.PHONY: demo test matrix matrix-short check format reference wheel clean
 .DELETE_ON_ERROR:
 
 # Installed again only when the dependencies change.
@@ -44,6 +44,10 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The pages of docs/reference that follow from the code.
+reference: $(STAMP)
+	$(BIN)/python -m docs.site.reference
 
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel
