@@ -43,6 +43,8 @@ html_theme = "furo"
 html_title = f"lowmem {version}"
 html_copy_source = False
 html_show_sourcelink = False
+# A search result's first lines are fetched, which a browser refuses to pages of a disk.
+html_show_search_summary = False
 
 _TEXTS = {"findings": findings_text, "notebooks": notebooks_text}
 
