@@ -58,7 +58,8 @@ def page_from_commands(commands: Sequence[Command]) -> str:
         (
             "Every command, with all that it takes. What a job takes beside is on "
             "[the page of jobs](job-options.md); what a command ends with, on "
-            "[that of exit codes](exit-codes.md)."
+            "[that of exit codes](exit-codes.md); what `--json` prints, on "
+            "[that of formats](../formats/printed.md)."
         ),
         (
             "A *size* is a number of bytes with a unit: `10G` and `10GB` are 10^10 bytes, "
