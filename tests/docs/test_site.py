@@ -106,3 +106,33 @@ def test_what_a_page_would_load_from_elsewhere_is_found(tmp_path, name, text):
 def test_a_link_to_follow_and_a_file_of_the_site_are_no_matter(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     assert outside(tmp_path) == []
+
+
+def leading_out(page: Path) -> list[str]:
+    """Return the links of a page to files that the site does not hold."""
+    links = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", page.read_text(encoding="utf-8"))
+    targets = {link: (page.parent / link).resolve() for link in links}
+    return [
+        link
+        for link, target in targets.items()
+        if "://" not in link
+        and target != ROOT / "README.md"
+        and not (target.is_relative_to(DOCS) and target.suffix in {".md", ".png"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_a_page_links_to_pages_of_the_site_alone(page):
+    assert leading_out(page) == [], (
+        "make docs would fail: name the file in code instead"
+    )
+
+
+def test_a_link_that_leads_out_of_the_site_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("[a](../jobs/job.py) [b](https://example.org) [c](x.md#there)")
+    assert leading_out(page) == ["../jobs/job.py", "x.md"]
