@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# The site is built without lowmem and what it needs.
+DOCS_VENV ?= .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/.installed
 DEMO   ?= lowmem-work
 
-.PHONY: demo test matrix matrix-short check format wheel clean
+.PHONY: demo test matrix matrix-short check format docs reference wheel clean
 .DELETE_ON_ERROR:
 
 # Installed again only when the dependencies change.
@@ -45,8 +48,26 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+$(DOCS_STAMP): pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
+	@touch $@
+
+# Every warning is an error, and so is a page that would load anything from elsewhere.
+docs: $(DOCS_STAMP)
+	rm -rf build/site
+	$(DOCS_VENV)/bin/python -m sphinx --quiet --fail-on-warning --fresh-env \
+	  --conf-dir docs/site --doctree-dir build/doctrees docs build/site
+	$(DOCS_VENV)/bin/python -m docs.site.outside build/site
+	@echo "Front page: $(abspath build/site)/index.html"
+
+# The pages of docs/reference that follow from the code.
+reference: $(STAMP)
+	$(BIN)/python -m docs.site.reference
+
 wheel: $(STAMP)
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(DOCS_VENV) dist build
