@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from tests.corpus.cases.elsewhere import ELSEWHERE
@@ -24,8 +25,12 @@ Each line is one input and its right answer, which does not come from the code t
 before our own generator writes the file from its specification (`tests/corpus/`), or another program's answer is
 named. *Before* is what became of it when the kind was first tried; neighbours of those had not been tried.
 *Refused, could be read* is no fault, but told: exit 65, or a line with its reason in `ingest-report.csv`.
-*Silently wrong* is a fault.
+*Silently wrong* is a fault; one that is known is listed once below, and counted in every kind of archive.
+
+Seen with {software}.
 """
+# What reads and writes pictures and arrays.
+_SOFTWARE = ("pillow", "numpy", "zarr", "tifffile", "imagecodecs", "xarray")
 
 
 def row(line: Line) -> str:
@@ -73,11 +78,13 @@ def page(lines: Sequence[Line]) -> str:
     by_section = {line.section: [] for line in lines}
     for line in lines:
         by_section[line.section].append(line)
+    software = ", ".join(f"{name} {version(name)}" for name in _SOFTWARE)
     parts = [
-        _HEAD,
+        _HEAD.format(software=software),
         "## Totals",
         *_totals(lines),
         "",
+        *_faults(lines),
         *_sources(by_section),
         "",
         *_cuts(by_section["cut"]),
@@ -101,6 +108,27 @@ def page(lines: Sequence[Line]) -> str:
         parts += [_cells(line) for line in some]
     parts += ["", *_elsewhere()]
     return "\n".join(parts) + "\n"
+
+
+def _faults(lines: Sequence[Line]) -> list[str]:
+    """Return each input that is silently wrong once, whatever it came through."""
+    found = {
+        (line.group, line.name): line.words for line in lines if line.verdict.is_fault
+    }
+    if not found:
+        return []
+    listed = [
+        f"- {group}: {_safe(name)}. {_reason(group, name, words)}."
+        for (group, name), words in found.items()
+    ]
+    return ["## Silently wrong today", "", *listed, ""]
+
+
+def _reason(group: str, name: str, words: str) -> str:
+    for (known_group, known_name), why in FAULTS.items():
+        if group == known_group and name.startswith(known_name):
+            return why
+    return shortened(words)
 
 
 def _totals(lines: Sequence[Line]) -> list[str]:
@@ -152,8 +180,7 @@ def _cuts(lines: Sequence[Line]) -> list[str]:
         found.append(
             f"| {group} | {counts.total()} | {counts[Verdict.REFUSED]} | {counts[Verdict.RIGHT]} | {counts[Verdict.WRONG] + counts[Verdict.CRASHED]} |"
         )
-    wrong = [line for line in lines if line.verdict.is_fault]
-    return [*found, "", *(f"- {row(line)}" for line in wrong)]
+    return found
 
 
 def _arrays(lines: Sequence[Line]) -> list[str]:

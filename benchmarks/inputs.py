@@ -3,6 +3,7 @@
     python benchmarks/inputs.py                 all, some two minutes on one busy core
     python benchmarks/inputs.py --processes 12  and so many of them by the command itself
     python benchmarks/inputs.py --markdown      writes docs/input-cases.md, too
+    python benchmarks/inputs.py --write FOLDER  writes the pictures, to be tried by hand
 
 Every case (tests/corpus/cases) is written by our own generator, taken by the functions of
 the job `ingest`, and compared value by value. Pictures come all at once through each kind
@@ -45,6 +46,9 @@ def main() -> int:
     words = arguments()
     # Pillow and tifffile warn of much that is then refused.
     warnings.simplefilter("ignore")
+    if words.write is not None:
+        write_pictures(words.write)
+        return 0
     start = time.monotonic()
     lines = list(all_lines(words.processes))
     for line in lines:
@@ -62,8 +66,17 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=0, help="cases by the command")
     parser.add_argument("--markdown", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write pictures")
     parser.add_argument("--all", action="store_true", help="print every line")
     return parser.parse_args()
+
+
+def write_pictures(folder: Path) -> None:
+    """Write every picture into a folder of its group."""
+    for picture in table.PICTURES:
+        path = folder / picture.group / picture.name.replace("/", "_")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.data)
 
 
 def all_lines(n_processes: int) -> Iterator[Line]:

@@ -31,7 +31,7 @@ from tests.corpus.tiff import (
     RGB as TIFF_RGB,
 )
 
-KNOWN = "half of its pixels are not in the file"
+KNOWN = "not all of its pixels are in the file"
 SIZE = (SIDE, SIDE)
 TABLE = np.random.default_rng(9).integers(0, 256, (256, 3))
 
