@@ -27,7 +27,6 @@ FAULTS = {
         "Pillow takes the last bit for alpha whatever the descriptor says: all white"
     ),
     ("PSD", "1 bit"): "Pillow takes 1 for white: inverted",
-    ("other formats", "XBM"): "Pillow takes 1 for white: inverted",
     ("ICO", "a cursor"): "Pillow does not use the mask of a cursor in colours",
     (
         "other formats",
