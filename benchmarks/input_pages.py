@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -240,10 +241,7 @@ def _elsewhere() -> list[str]:
 
 def shortened(words: str) -> str:
     """Return the first words of a text, on one line and without the places of files."""
-    text = " ".join(
-        part.rpartition("/")[2] if part.startswith("/") else part
-        for part in words.split()
-    )
+    text = re.sub(r"/\S*/", "", " ".join(words.split()))
     return (
         text
         if len(text) <= _MOST_WORDS
