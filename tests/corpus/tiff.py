@@ -60,13 +60,15 @@ def tiff(
     return container([(strips, entries + list(tags))], order)
 
 
-def container(pages, order="<", *, sub_pages=()):
+def container(pages, order="<", *, sub_pages=(), places=(273, 279)):
     """Return a file of pages; of the first, ``sub_pages`` are listed in SubIFDs (330).
 
     Parameters
     ----------
     pages, sub_pages
         Of each: its strips, and its tags (number, type, values) but those of the strips.
+    places
+        The tags that say where strips, or tiles, are and how long.
     """
     data = bytearray(
         struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, 0)
@@ -75,20 +77,64 @@ def container(pages, order="<", *, sub_pages=()):
     below = [_page(data, page, order)[0] for page in sub_pages]
     for number, (strips, entries) in enumerate(pages):
         listed = [(330, 4, below)] if below and not number else []
-        start, link = _page(data, (strips, [*entries, *listed]), order)
+        start, link = _page(data, (strips, [*entries, *listed]), order, places)
         struct.pack_into(order + "I", data, links[-1], start)
         links.append(link)
     return bytes(data)
 
 
-def _page(data, page, order):
+def tiles(samples, side, bits, *, photometric=BLACK_0, order="<", compression=NONE):
+    """Return a file in tiles of ``side`` pixels, the last ones filled up."""
+    height, width, n_samples = samples.shape
+    wide = [(0, -length % side) for length in (height, width)]
+    full = np.pad(samples, [*wide, (0, 0)], constant_values=1)
+    parts = [
+        compressed(packed(full[y : y + side, x : x + side], bits, order), compression)
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+    entries = [
+        (256, 4, [width]),
+        (257, 4, [height]),
+        (258, 3, [bits] * n_samples),
+        (259, 3, [compression]),
+        (262, 3, [photometric]),
+        (277, 3, [n_samples]),
+        (322, 4, [side]),
+        (323, 4, [side]),
+    ]
+    return container([(parts, entries)], order, places=(324, 325))
+
+
+def big(samples, bits, *, photometric=BLACK_0, order="<"):
+    """Return a BigTIFF (2007) of one strip: numbers of 64 bits where others have 32."""
+    strip = packed(samples, bits, order)
+    height, width, n_samples = samples.shape
+    entries = [
+        (256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * n_samples),
+        (259, 3, [NONE]), (262, 3, [photometric]), (273, 16, [16]),
+        (277, 3, [n_samples]), (278, 4, [height]), (279, 16, [len(strip)]),
+    ]  # fmt: skip
+    rows = b"".join(
+        struct.pack(order + "2HQ", tag, form, len(values))
+        + _packed(form, values, order).ljust(8, b"\0")
+        for tag, form, values in entries
+    )
+    mark = b"II" if order == "<" else b"MM"
+    head = struct.pack(order + "2s3HQ", mark, 43, 8, 0, 16 + len(strip))
+    return head + strip + struct.pack(order + "Q", len(entries)) + rows + bytes(8)
+
+
+def _page(data, page, order, places=(273, 279)):
     """Append a page; return where its directory is, and where it names the next."""
     strips, entries = page
     offsets = []
     for strip in strips:
         offsets.append(len(data))
         data += strip + b"\0" * (len(strip) % 2)
-    entries = [*entries, (273, 4, offsets), (279, 4, [len(one) for one in strips])]
+    where, how_long = places
+    lengths = [len(strip) for strip in strips]
+    entries = [*entries, (where, 4, offsets), (how_long, 4, lengths)]
     rows = []
     for tag, form, values in sorted(entries):
         packed = _packed(form, values, order)

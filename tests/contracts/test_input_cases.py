@@ -1,0 +1,195 @@
+"""The short form of ``benchmarks/inputs.py``: all pictures in one folder, and some others.
+
+What is silently wrong today (tests/corpus/cases/faults.py) is expected to be, so that
+its mending is noticed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.corpus.cases import table
+from tests.corpus.cases.case import SIDE, Picture, Right, Row, case_of, flat, plain_png
+from tests.corpus.cases.crossed import PLAIN
+from tests.corpus.cases.elsewhere import ELSEWHERE
+from tests.corpus.cases.faults import FAULTS
+from tests.corpus.cases.judge import Outcome, Verdict, judged, run
+
+pytestmark = [
+    pytest.mark.slow,
+    # Of tags and chunks that lie, and of what Pillow reads all the same.
+    pytest.mark.filterwarnings("ignore"),
+]
+# One in so many of the cases that are no pictures; all of them: benchmarks/inputs.py.
+_STEP = 20
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Return the line of every picture, all of them from one folder."""
+    return {(one.group, one.name): one for one in table.lines_of_pictures("folder")}
+
+
+GROUPS = tuple(dict.fromkeys(one.group for one in PLAIN))
+WRONG_TODAY = [
+    pytest.param(
+        key,
+        id=": ".join(key),
+        marks=pytest.mark.xfail(reason=why, strict=True, raises=AssertionError),
+    )
+    for key, why in FAULTS.items()
+    # Wrong only where it is cut short.
+    if key != ("other formats", "PCX, palette")
+]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_picture_of_any_kind_is_silently_wrong(pictures, group):
+    some = {key: one for key, one in pictures.items() if key[0] == group}
+    assert some
+    found = {key: one.words for key, one in some.items() if one.verdict.is_fault}
+    assert not found.keys() - FAULTS.keys(), found
+    told = [one.words for one in some.values() if one.verdict is Verdict.OTHERWISE]
+    assert not told
+
+
+@pytest.mark.parametrize("key", WRONG_TODAY)
+def test_what_is_silently_wrong_today_is_mended(pictures, key):
+    assert not pictures[key].verdict.is_fault
+
+
+def test_a_picture_cut_short_is_refused_or_whole():
+    lines = list(table.lines_of_cuts())
+    assert len(lines) > 1000
+    wrong = [one for one in lines if one.verdict.is_fault]
+    known = [any(_is_of(one, key) for key in FAULTS) for one in wrong]
+    assert all(known), [one.name for one in wrong]
+
+
+def _is_of(line, key):
+    return line.group == key[0] and line.name.startswith(key[1])
+
+
+@pytest.mark.parametrize("kind", ["zip, LZMA"])
+def test_through_an_archive_every_picture_is_what_it_is_in_a_folder(pictures, kind):
+    lines = {(one.group, one.name): one for one in table.lines_of_pictures(kind)}
+    assert {key: one.verdict for key, one in lines.items()} == {
+        key: one.verdict for key, one in pictures.items()
+    }
+
+
+SOME = table.CASES[::_STEP]
+
+
+@pytest.mark.parametrize("case", SOME, ids=lambda case: f"{case.group}: {case.name}")
+def test_no_other_input_is_silently_wrong(tmp_path, case):
+    verdict, words = judged(case.right, run(case, tmp_path))
+    assert not verdict.is_fault, words
+    assert verdict is not Verdict.OTHERWISE, words
+
+
+def test_there_are_many_cases_and_each_has_a_name_of_its_own():
+    named = [(one.group, one.name) for one in (*table.PICTURES, *table.CASES)]
+    assert len(named) > 150
+    twice = {one for one in named if named.count(one) > 1}
+    assert not twice
+    assert FAULTS.keys() <= set(named)
+    assert all(one.known for one in (*table.PICTURES, *table.CASES))
+
+
+def test_the_tests_of_cases_that_are_no_pictures_are_there(pytestconfig):
+    there = "\n".join(
+        file.read_text(encoding="utf-8")
+        for file in (pytestconfig.rootpath / "tests").rglob("test_*.py")
+    )
+    for *_, tests in ELSEWHERE:
+        for name in tests:
+            assert f"def {name}(" in there, name
+
+
+def test_the_page_holds_every_case_and_every_fault(pytestconfig):
+    page = (pytestconfig.rootpath / "docs/input-cases.md").read_text(encoding="utf-8")
+    rows = {line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")}
+    for one in (*table.PICTURES, *table.CASES):
+        shown = " ".join(one.name.replace("|", "\\|").replace("<", "&lt;").split())
+        assert f"| {shown}" in rows, one.name
+    for why in FAULTS.values():
+        assert why in page or "cut short" in why, why
+
+
+# --- a wrong answer is noticed
+
+
+def _picture(**more):
+    words = {
+        "group": "planted",
+        "name": "one",
+        "known": "planted",
+        "data": plain_png(90),
+    }
+    return Picture(**{**words, "shown": flat(90), **more})
+
+
+def test_a_planted_wrong_answer_is_noticed(tmp_path):
+    verdicts = {}
+    planted = {
+        "right": _picture(),
+        "one value off by one": _picture(shown=_off_by_one()),
+        "should be refused": _picture(shown=None),
+        "could be read": _picture(data=b"hello"),
+        "refused": _picture(data=b"hello", shown=None, reason="not an image"),
+        "refused for another reason": _picture(data=b"", shown=None, reason="camera"),
+    }
+    for name, picture in planted.items():
+        (tmp_path / name).mkdir()
+        case = case_of(picture)
+        verdicts[name] = judged(case.right, run(case, tmp_path / name))[0]
+    assert list(verdicts.values()) == [
+        Verdict.RIGHT, Verdict.WRONG, Verdict.WRONG, Verdict.TOLD, Verdict.REFUSED,
+        Verdict.OTHERWISE,
+    ]  # fmt: skip
+    faults = [name for name, verdict in verdicts.items() if verdict.is_fault]
+    assert faults == ["one value off by one", "should be refused"]
+
+
+def _off_by_one():
+    shown = flat(90).copy()
+    shown[3, 4, 1] = 91
+    return shown
+
+
+ROWS = (Row(name="a", pixels=flat(1)), Row(name="b", pixels=flat(2)))
+STORED = Outcome(
+    names=["a", "b"], images=np.stack([flat(1), flat(2)]), labels=["x", "y"]
+)
+NOTICED = {
+    "another name": {"names": ["a", "c"]},
+    "another order": {"names": ["b", "a"]},
+    "a row too few, not listed": {"names": ["a"], "images": flat(1)[None]},
+    "a row too many": {
+        "names": ["a", "b", "c"],
+        "images": np.zeros((3, SIDE, SIDE, 3)),
+    },
+    "another picture": {"images": np.stack([flat(1), flat(1)])},
+    "another label": {"labels": ["x", "x"]},
+    "no labels": {"labels": None},
+    "listed as left out, and should not be": {"skipped": {"c": "no image"}},
+    "a crash": {"crash": "MemoryError"},
+}
+
+
+@pytest.mark.parametrize("name", NOTICED)
+def test_whatever_differs_in_a_store_is_noticed(name):
+    right = Right(rows=ROWS, labels=["x", "y"])
+    assert judged(right, STORED)[0] is Verdict.RIGHT
+    outcome = dataclasses.replace(STORED, **NOTICED[name])
+    assert judged(right, outcome)[0].is_fault
+
+
+def test_a_store_where_a_refusal_is_right_is_noticed():
+    assert judged(Right(rows=None, reason="."), STORED)[0] is Verdict.WRONG
+    lost = Right(rows=ROWS, skipped={"c": "no image"})
+    assert judged(lost, STORED)[0] is Verdict.WRONG

@@ -1,0 +1,89 @@
+"""Cases that are no pictures: models, tables, jobs of people's own; the tests of each."""
+
+from __future__ import annotations
+
+# What, what became of it, what is right and how it is known, tests.
+ELSEWHERE = (
+    (
+        "a model with a stock loss on images, in micro-batches",
+        "exit 70 at every rung below the whole batch",
+        "the weights that Keras' `fit` makes on whole batches",
+        ("test_in_micro_batches_and_cut_a_users_model_becomes_what_fit_makes_of_it",),
+    ),
+    (
+        "`mixed_float16`; the user's own `gradient_accumulation_steps`; `use_ema=True`",
+        "exit 73; another training; raw weights",
+        "the weights that Keras' `fit` makes",
+        ("test_in_micro_batches_and_cut_a_users_model_becomes_what_fit_makes_of_it",),
+    ),
+    (
+        "a loss that is no mean over images, in micro-batches",
+        "another training",
+        "refused before the first step",
+        ("test_a_loss_that_is_no_mean_over_images_is_refused_in_micro_batches",),
+    ),
+    (
+        "a LearningRateSchedule with `--reduce-lr`",
+        "failed at the first plateau",
+        "refused before the first step",
+        ("test_a_rate_that_cannot_be_set_is_refused_before_the_first_step",),
+    ),
+    (
+        "custom layers, Lambda, VAE, nested models in later jobs",
+        "the published model could not be opened",
+        "what the file itself encodes under plain Keras, or refused before the first step",
+        (
+            "test_what_a_model_with_code_encodes_is_what_its_file_encodes",
+            "test_a_model_that_cannot_be_written_is_refused_before_the_first_step",
+            "test_a_whole_model_with_its_encoder_inside_is_cut_for_encoding_too",
+        ),
+    ),
+    (
+        "`ZarrSequence` in `model.fit`, shuffled by Keras",
+        "16 of 40 rows twice",
+        "every row once, in the order of (seed, epoch)",
+        (
+            "test_whatever_fit_shuffles_an_epoch_is_that_of_seed_and_epoch",
+            "test_fit_sees_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch",
+        ),
+    ),
+    (
+        "a Google document in a folder on a Drive",
+        "exit 74 each time",
+        "skipped and listed; the rest goes on",
+        (
+            "test_a_document_of_a_drive_that_cannot_be_opened_is_skipped_and_listed",
+            "test_what_is_listed_and_cannot_be_opened_is_left_out_and_said_each_time",
+        ),
+    ),
+    (
+        "vectors packed by xarray, in `analyze`",
+        "covariance 10,000 times too large",
+        "xarray's numbers, unpacked; missing ones refused",
+        (
+            "test_packed_vectors_have_the_covariance_of_the_numbers_they_stand_for",
+            "test_packed_vectors_of_which_one_is_missing_are_refused",
+        ),
+    ),
+    (
+        "a Gaussian fit of whole numbers",
+        "2.6 times too wide",
+        "the width of the numbers' own counts",
+        ("test_values_with_a_step_wider_than_a_bin_are_fitted_by_their_own_counts",),
+    ),
+    (
+        "a path or a need of a user's job that was changed",
+        "done already, with the old values",
+        "part of the recipe",
+        ("test_what_a_path_or_a_need_names_is_part_of_the_recipe",),
+    ),
+    (
+        "an option of the name of a built-in one; output that no result names",
+        "shadowed; lost",
+        "refused; kept",
+        (
+            "test_an_option_of_the_name_of_one_of_every_run_is_refused",
+            "test_what_was_written_and_is_named_by_no_result_is_not_lost",
+        ),
+    ),
+)
