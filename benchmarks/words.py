@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 # Written by `make matrix`.
-GENERATED = "docs/support.md"
+GENERATED = ("docs/support.md", "docs/input-cases.md")
 SHORTEST = 3  # words: below it is a label
 
 
@@ -34,7 +34,7 @@ def pages() -> list[str]:
     """Return the names of all pages below the root, but the generated one."""
     found = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     names = [str(path.relative_to(ROOT)) for path in found]
-    return [name for name in names if name != GENERATED]
+    return [name for name in names if name not in GENERATED]
 
 
 def prose(text: str) -> str:
