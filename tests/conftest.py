@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -33,6 +34,13 @@ if _BACKEND.name not in {None, "tensorflow"}:
 
 # seconds; a killed process takes a moment to leave the table.
 _PATIENCE_S = 5.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_loaded_is_not_searched_for_garbage():
+    """Let each clean-up of a cycle look at what a test made, and not at all of Keras."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
