@@ -11,15 +11,15 @@
 # On two cores without a GPU. Times are estimates for all images from a part of them, no run
 # of the whole study; `benchmarks/celeba.py` prints such figures of any machine. With a GPU,
 # which was not measured, `train` and `encode` are faster. Peaks of RAM are readings of a
-# run of 100 images under `--ram-budget 10G`, and hardly grow with the images.
+# run of 600 images under `--ram-budget 10G`, and hardly grow with the images.
 #
 # | job | time | peak of RAM | known from |
 # |---|---|---|---|
-# | `ingest` | minutes, and the copy from Drive | 64 MiB | |
-# | `train`, 20 epochs | some 10 hours | 838 MiB | 20 ms of processor time an image |
-# | `encode` | some 5 minutes | 428 MiB | 3 ms of processor time an image |
-# | `analyze` | a minute, and the figures | 181 MiB | `benchmarks/analysis.py whole` |
-# | `generate` | a minute | not measured | |
+# | `ingest` | some 3 minutes, and the copy from Drive | 76 MiB | 0.8 ms of processor time an image |
+# | `train`, 20 epochs | 12 to 17 hours | 849 MiB | 20 ms of processor time an image |
+# | `encode` | 5 to 9 minutes | 439 MiB | 3 ms of processor time an image |
+# | `analyze` | some 3 minutes | 190 MiB | 175 s for 600 images, 32,640 pairs as for all |
+# | `generate` | at most 10 minutes | 467 MiB | 3 ms of processor time an image |
 #
 # On Drive the mirror takes some 0.5 GB: three generations of 150 MB while it trains. A lost
 # machine costs the copy, the packing, and what was trained since the last commit that
