@@ -133,6 +133,13 @@ def plain_png(value, side=SIDE):
 UNIT = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)
 GREYS = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
 COLOURS = np.stack([np.roll(GREYS, 37 * n) for n in range(3)], -1)
+SIZE = (SIDE, SIDE)
+KNOWN = "samples known before the file was written from the specification"
+# A table of colours; numbers of 5 bits; every third pixel clear, and what is shown then.
+TABLE = np.random.default_rng(9).integers(0, 256, (256, 3))
+FIVES = np.stack([GREYS % 32, GREYS // 8, 31 - GREYS % 32], -1)
+ALPHA = np.where(GREYS % 3 == 0, 0, 255)[..., None]
+CLEARED = np.where(ALPHA == 0, 255, COLOURS)
 # Another in each of its quarters: no turn leaves it as it is.
 QUARTERS = np.zeros((SIDE, SIDE, 3), int)
 QUARTERS[:8, :8], QUARTERS[:8, 8:], QUARTERS[8:, :8] = (
@@ -141,6 +148,17 @@ QUARTERS[:8, :8], QUARTERS[:8, 8:], QUARTERS[8:, :8] = (
     (0, 0, 250),
 )
 _WITNESS_ROW = Row(name=WITNESS, pixels=flat(201))
+
+
+def named(group, **usual):
+    """Return what makes pictures of a group; ``usual`` holds where nothing else is said."""
+    usual = {"known": KNOWN, **usual}
+
+    def picture(name, data, shown=None, **more):
+        words = {**usual, **more}
+        return Picture(group=group, name=name, data=data, shown=shown, **words)
+
+    return picture
 
 
 def case_of(picture):

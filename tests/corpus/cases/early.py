@@ -13,7 +13,14 @@ import numpy as np
 
 from tests.corpus import bitmaps, gif, jpeg
 from tests.corpus.bitmaps import u1
-from tests.corpus.cases.case import COLOURS, GREYS, SIDE, Picture
+from tests.corpus.cases.case import (
+    COLOURS,
+    GREYS,
+    SIDE,
+    SIZE,
+    TABLE,
+    named,
+)
 from tests.corpus.png import GREY, RGB, chunk, png
 from tests.corpus.tiff import (
     BLACK_0,
@@ -31,19 +38,7 @@ from tests.corpus.tiff import (
     RGB as TIFF_RGB,
 )
 
-KNOWN = "not all of its pixels are in the file"
-SIZE = (SIDE, SIDE)
-TABLE = np.random.default_rng(9).integers(0, 256, (256, 3))
-
-
-def _picture(name, data, shown=None, **more):
-    return Picture(
-        group="pixels missing",
-        name=name,
-        data=data,
-        shown=shown,
-        **{"known": KNOWN, **more},
-    )
+_picture = named("pixels missing", known="not all of its pixels are in the file")
 
 
 def _pngs():

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.corpus.cases.case import GREYS, Picture, coloured, flat
+from tests.corpus.cases.case import (
+    GREYS,
+    KNOWN,
+    coloured,
+    flat,
+    named,
+)
 from tests.corpus.gif import frame, gif
 
-KNOWN = "samples known before the file was written from the specification"
 TABLE = np.random.default_rng(8).integers(0, 256, (256, 3))
 SHOWN = TABLE[GREYS]
 BLACK = np.zeros((16, 16), int)
-
-
-def _picture(name, data, shown, **more):
-    return Picture(
-        group="GIF", name=name, data=data, shown=shown, **{"known": KNOWN, **more}
-    )
+_picture = named("GIF")
 
 
 def _pictures():

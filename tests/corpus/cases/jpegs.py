@@ -7,7 +7,10 @@ import struct
 import numpy as np
 
 from tests.corpus import jpeg
-from tests.corpus.cases.case import Picture, coloured
+from tests.corpus.cases.case import (
+    coloured,
+    named,
+)
 from tests.corpus.cases.pngs import turned
 
 KNOWN = "first coefficients alone: the values are known before the file is written"
@@ -19,11 +22,7 @@ INKS = np.array(
 )
 SHOWN = jpeg.pixels(jpeg.rgb_from_ycc(YCC))
 WHOLE = jpeg.jpeg(YCC)
-
-
-def _picture(name, data, shown, **more):
-    more = {"known": KNOWN, "allowed": 2, **more}
-    return Picture(group="JPEG", name=name, data=data, shown=shown, **more)
+_picture = named("JPEG", known=KNOWN, allowed=2)
 
 
 def _colours():

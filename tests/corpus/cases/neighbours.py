@@ -8,24 +8,21 @@ import numpy as np
 
 from tests.corpus import bitmaps
 from tests.corpus.bitmaps import u1
-from tests.corpus.cases.case import COLOURS, GREYS, SIDE, Picture, coloured, flat
+from tests.corpus.cases.case import (
+    ALPHA,
+    CLEARED,
+    COLOURS,
+    FIVES,
+    GREYS,
+    KNOWN,
+    SIZE,
+    TABLE,
+    coloured,
+    flat,
+    named,
+)
 
-KNOWN = "samples known before the file was written from the specification"
-SIZE = (SIDE, SIDE)
-TABLE = np.random.default_rng(9).integers(0, 256, (256, 3))
-FIVES = np.stack([GREYS % 32, GREYS // 8, 31 - GREYS % 32], -1)
-ALPHA = np.where(GREYS % 3 == 0, 0, 255)[..., None]
-CLEARED = np.where(ALPHA == 0, 255, COLOURS)
 ONES = GREYS % 2
-
-
-def named(group):
-    def picture(name, data, shown, **more):
-        return Picture(
-            group=group, name=name, data=data, shown=shown, **{"known": KNOWN, **more}
-        )
-
-    return picture
 
 
 def _bmps():

@@ -14,37 +14,29 @@ from PIL import Image, features
 
 from tests.corpus.bitmaps import u1
 from tests.corpus.cases.case import (
+    ALPHA,
+    CLEARED,
     COLOURS,
     GREYS,
     QUARTERS,
     SIDE,
     UNIT,
-    Picture,
     coloured,
     flat,
+    named,
 )
 from tests.corpus.cases.pngs import turned
 from tests.corpus.fits import fits, header
 from tests.corpus.jpeg import exif_block
 from tests.corpus.png import RGB, png
 
-KNOWN = "samples known before the file was written from the specification"
 BY_CODEC = "samples known before another library's encoder wrote them without loss"
 NO_WHITE = "no white is known (docs/inputs.md)"
 BYTES, WORDS = GREYS, GREYS * 257
 
 
-def _named(group, known=KNOWN):
-    def picture(name, data, shown, **more):
-        return Picture(
-            group=group, name=name, data=data, shown=shown, **{"known": known, **more}
-        )
-
-    return picture
-
-
 def _fits():
-    picture = _named("FITS")
+    picture = named("FITS")
     shown = coloured(UNIT * 255)
     for name, data in {
         "bytes": fits(BYTES, 8),
@@ -120,13 +112,11 @@ def _saved(pixels, form, **options):
     return stream.getvalue()
 
 
-ALPHA = np.where(GREYS % 3 == 0, 0, 255)[..., None]
 RGBA = np.concatenate([COLOURS, ALPHA], -1)
-CLEARED = np.where(ALPHA == 0, 255, COLOURS)
 
 
 def _webps():
-    picture = _named("WebP", BY_CODEC)
+    picture = named("WebP", known=BY_CODEC)
     yield picture(
         "without loss", _saved(COLOURS, "WEBP", lossless=True), COLOURS, before="right"
     )
@@ -188,7 +178,7 @@ def _avifs(picture):
 
 
 def _boxes():
-    picture = _named("AVIF, HEIC")
+    picture = named("AVIF, HEIC")
     # Pillow writes it from 11.3 on.
     if features.check("avif"):
         yield from _avifs(picture)
@@ -232,7 +222,7 @@ def _inside(pixels):
 
 
 def _wavelets():
-    picture = _named("JPEG 2000, JPEG XL", BY_CODEC)
+    picture = named("JPEG 2000, JPEG XL", known=BY_CODEC)
     for bits, n, before in (
         (8, 3, "right"),
         (8, 1, "right"),
@@ -296,7 +286,7 @@ WORDS_OF = {
 
 
 def _no_pictures():
-    picture = _named("no picture")
+    picture = named("no picture")
     for maker, head in RAW.items():
         yield picture(
             f"camera raw of {maker}",

@@ -9,35 +9,25 @@ import numpy as np
 from tests.corpus import bitmaps
 from tests.corpus.bitmaps import u1
 from tests.corpus.cases.case import (
+    ALPHA,
+    CLEARED,
     COLOURS,
+    FIVES,
     GREYS,
+    KNOWN,
     QUARTERS,
     SIDE,
-    Picture,
+    SIZE,
+    TABLE,
     coloured,
     flat,
+    named,
 )
 from tests.corpus.png import RGB, RGBA, png
 
-KNOWN = "samples known before the file was written from the specification"
-SIZE = (SIDE, SIDE)
-TABLE = np.random.default_rng(9).integers(0, 256, (256, 3))
-FIVES = np.stack([GREYS % 32, GREYS // 8, 31 - GREYS % 32], -1)
-ALPHA = np.where(GREYS % 3 == 0, 0, 255)[..., None]
-CLEARED = np.where(ALPHA == 0, 255, COLOURS)
-
-
-def _named(group):
-    def picture(name, data, shown, **more):
-        return Picture(
-            group=group, name=name, data=data, shown=shown, **{"known": KNOWN, **more}
-        )
-
-    return picture
-
 
 def _bmps():
-    picture = _named("BMP")
+    picture = named("BMP")
     table = u1(np.concatenate([TABLE[:, ::-1], np.zeros((256, 1))], 1))
     for bits in (1, 4, 8):
         samples = GREYS % 2**bits
@@ -70,7 +60,7 @@ def _bmps():
 
 
 def _more_bmps():
-    picture = _named("BMP")
+    picture = named("BMP")
     table = u1(np.concatenate([TABLE[:, ::-1], np.zeros((256, 1))], 1))
     rows = [u1(row[:, ::-1]) for row in COLOURS]
     yield picture("24 bit", bitmaps.bmp(rows, SIZE, 24), COLOURS, before="right")
@@ -106,7 +96,7 @@ def _more_bmps():
 
 
 def _tgas():
-    picture = _named("TGA")
+    picture = named("TGA")
     values = [u1(pixel[::-1]) for row in COLOURS for pixel in row]
     upside = [u1(pixel[::-1]) for row in COLOURS[::-1] for pixel in row]
     yield picture(
@@ -164,7 +154,7 @@ def _tgas():
 
 
 def _pnms():
-    picture = _named("PNM")
+    picture = named("PNM")
     head = b"%d %d\n" % SIZE
     for white in (1, 15, 100, 255, 256, 1023, 4095, 65535):
         samples = np.rint(GREYS / 255 * white).astype(int)
@@ -242,7 +232,7 @@ def _pnms():
 
 
 def _layers():
-    picture = _named("PSD")
+    picture = named("PSD")
     planes = COLOURS.transpose(2, 0, 1)
     yield picture("RGB", bitmaps.psd(planes, bitmaps.PSD_RGB), COLOURS)
     yield picture("grey", bitmaps.psd(GREYS[None], bitmaps.PSD_GREY), coloured(GREYS))
@@ -295,7 +285,7 @@ def _layers():
 
 
 def _more():
-    picture = _named("other formats")
+    picture = named("other formats")
     planes = COLOURS.transpose(2, 0, 1)
     yield picture(
         "SGI, grey", bitmaps.sgi(GREYS[None]), coloured(GREYS), before="right"
@@ -337,7 +327,7 @@ def _more():
 
 
 def _icons():
-    picture = _named("ICO")
+    picture = named("ICO")
     clear = GREYS % 5 == 0
     shown = np.where(clear[..., None], 255, QUARTERS)
     one = (SIDE, SIDE, 24, bitmaps.ico_bitmap(QUARTERS, clear))

@@ -11,27 +11,17 @@ from tests.corpus import jpeg
 from tests.corpus.cases.case import (
     COLOURS,
     GREYS,
+    KNOWN,
     QUARTERS,
     SIDE,
-    Picture,
     coloured,
     flat,
+    named,
 )
 from tests.corpus.png import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, chunk, png
 
-KNOWN = "samples known before the file was written from the specification"
 DEEP = (GREYS * 257 + GREYS[::-1]).clip(0, 65535)
-
-
-def _picture(name, data, shown, **more):
-    return Picture(
-        group="PNG",
-        name=name,
-        data=data,
-        shown=shown,
-        known=more.pop("known", KNOWN),
-        **more,
-    )
+_picture = named("PNG")
 
 
 def _greys():

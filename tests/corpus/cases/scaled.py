@@ -6,11 +6,19 @@ from __future__ import annotations
 import numpy as np
 
 from tests.corpus.cases.arrays import rows_of
-from tests.corpus.cases.case import QUARTERS, SIDE, Case, Picture, Right, flat
+from tests.corpus.cases.case import (
+    QUARTERS,
+    SIDE,
+    Case,
+    Right,
+    flat,
+    named,
+)
 from tests.corpus.npy import npy
 from tests.corpus.png import PALETTE, RGB, png
 
 KNOWN = "one colour in each quarter; edges, which a filter mixes, are not compared"
+_picture = named("cut and scaled", known=KNOWN, allowed=3)
 
 
 def _inside(pixels):
@@ -22,16 +30,6 @@ def _inside(pixels):
 def _blown(height, width):
     rows, columns = np.arange(height) * SIDE // height, np.arange(width) * SIDE // width
     return QUARTERS[rows][:, columns]
-
-
-def _picture(name, data, shown, **more):
-    return Picture(
-        group="cut and scaled",
-        name=name,
-        data=data,
-        shown=shown,
-        **{"known": KNOWN, "allowed": 3, **more},
-    )
 
 
 def _pictures():

@@ -16,6 +16,7 @@ from tests.corpus.cases import jpegs
 from tests.corpus.cases.case import (
     COLOURS,
     GREYS,
+    KNOWN,
     QUARTERS,
     SIDE,
     UNIT,
@@ -41,7 +42,6 @@ from tests.corpus.tiff import (
     tiles,
 )  # fmt: skip
 
-KNOWN = "samples known before the file was written from the specification"
 NO_WHITE = "no white is known (docs/inputs.md)"
 
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.corpus.cases.case import COLOURS, GREYS, coloured
-from tests.corpus.cases.neighbours import ALPHA, CLEARED, KNOWN, TABLE, named
+from tests.corpus.cases.case import (
+    ALPHA,
+    CLEARED,
+    COLOURS,
+    GREYS,
+    KNOWN,
+    TABLE,
+    coloured,
+    named,
+)
 from tests.corpus.tiff import BLACK_0, CMYK, PALETTE, RGB, WHITE_0, tiff
 
 
