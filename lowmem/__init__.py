@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from lowmem.base.inline_errors import (
         BudgetExceededError,
         FunctionError,
+        RunEndedError,
         TimeExceededError,
     )
     from lowmem.base.workspace import Workspace
+    from lowmem.inline.experiment import Experiment, open  # noqa: A004 - its public name
     from lowmem.inline.guard import budget
+    from lowmem.inline.running import run
     from lowmem.inline.supervised import supervised
     from lowmem.mapping.short_form import map  # noqa: A004 - its public name
     from lowmem.protocol.calibration import Calibration, Trial
@@ -60,12 +63,14 @@ __all__ = [
     "Calibration",
     "CommitPoint",
     "Context",
+    "Experiment",
     "FunctionError",
     "Job",
     "Need",
     "Option",
     "PlanContext",
     "Result",
+    "RunEndedError",
     "Rung",
     "Settings",
     "Standing",
@@ -76,6 +81,8 @@ __all__ = [
     "budget",
     "job",
     "map",
+    "open",
+    "run",
     "supervised",
 ]
 
@@ -85,12 +92,15 @@ __getattr__ = names_of(
         "lowmem.base.inline_errors": [
             "BudgetExceededError",
             "FunctionError",
+            "RunEndedError",
             "TimeExceededError",
         ],
         "lowmem.base.workspace": ["Workspace"],
+        "lowmem.inline.experiment": ["Experiment", "open"],
         "lowmem.inline.guard": ["budget"],
         # IPython asks for it by this name, for ``%load_ext lowmem``.
         "lowmem.inline.magic": ["load_ipython_extension"],
+        "lowmem.inline.running": ["run"],
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.mapping.short_form": ["map"],
         "lowmem.protocol.calibration": ["Calibration", "Trial"],

@@ -124,17 +124,26 @@ class NotebookError(LowmemError, RuntimeError):
 
 
 class RunEndedError(NotebookError):
-    """Raised when a command of a notebook ended with another exit code than 0."""
+    """Raised when a command of a notebook ended with another exit code than 0.
 
-    def __init__(self, *, command: str, status: int) -> None:
+    Attributes
+    ----------
+    exit_code
+        The command's; negative is the number of the signal that ended it.
+    said
+        What it said at its end; empty where that was shown.
+    """
+
+    def __init__(self, *, command: str, status: int, said: str = "") -> None:
         self.exit_code = status
+        self.said = said
         todo = (
-            "Run this cell again: it goes on where it stopped."
+            "Run the same again: it continues where it stopped."
             if status == EXIT_STOPPED
             else "What happened, and what to do, is said above."
         )
         how = f"signal {-status}" if status < 0 else f"exit code {status}"
-        super().__init__(f"{command} ended with {how}. {todo}")
+        super().__init__(f"{command} ended with {how}. {said or todo}")
 
 
 class DriveMissingError(NotebookError):

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from lowmem.cli.exec import execute
-from lowmem.cli.spaces import own_space
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
+from lowmem.pipeline.spaces import own_space
 
 
 def add_to(app: typer.Typer) -> None:

@@ -20,7 +20,6 @@ from lowmem.cli.doctor import text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
 from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
-from lowmem.cli.spaces import existing_space, own_space
 from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
@@ -32,6 +31,7 @@ from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
+from lowmem.pipeline.spaces import existing_space, own_space
 from lowmem.places.examination import examine
 from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _NUMBERS = frozenset({2, 3})
-_HEADER = (
+HEADER = (
     "job",
     "state",
     "cycles",
@@ -132,9 +132,9 @@ def text_from_statuses(
     if not rows:
         lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
         return "\n".join(map(printable, lines))
-    table = [_row(name, status) for name, status in rows.items()]
-    left = frozenset(range(len(_HEADER))) - _NUMBERS
-    lines += format_columns(_HEADER, table, left=left)
+    table = [row_of(name, status) for name, status in rows.items()]
+    left = frozenset(range(len(HEADER))) - _NUMBERS
+    lines += format_columns(HEADER, table, left=left)
     for name, status in rows.items():
         if standings and name in standings:
             now = f"{name} now: {text_of(standings[name])}"
@@ -191,7 +191,8 @@ def _now(standing: Standing) -> NowStatus:
     )
 
 
-def _row(name: str, status: JobStatus) -> Row:
+def row_of(name: str, status: JobStatus) -> Row:
+    """Return the line of the table, below `HEADER`, of one job."""
     return (
         name,
         status.state,

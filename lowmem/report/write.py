@@ -40,17 +40,37 @@ def write_page(
         If the page cannot be written; an older one is kept.
     """
     path = target or workspace.report
+    page = page_of(workspace, is_live=is_live, now=now, folder=path.parent)
+    make_folder(path.parent)
+    write_file(path, page.encode("utf-8", "replace"))
+    return path
+
+
+def page_of(
+    workspace: Workspace, *, is_live: bool, now: datetime, folder: Path | None = None
+) -> str:
+    """Return the page, which needs no file beside it but what it links to.
+
+    Parameters
+    ----------
+    is_live, now
+        As of `write_page`.
+    folder
+        Where the page will lie; in the workspace where None.
+
+    Raises
+    ------
+    CorruptFileError
+        If the journal is damaged.
+    """
     report = read_report(workspace, is_live=is_live)
-    page = page_from_report(
+    return page_from_report(
         report,
         readings={
             name: list(read_telemetry(workspace.telemetry(name)))
             for name in report.jobs
         },
-        gallery=read_gallery(workspace, path.parent),
+        gallery=read_gallery(workspace, folder),
         training=training_charts(workspace) if "train" in report.jobs else (),
         generated_at=now,
     )
-    make_folder(path.parent)
-    write_file(path, page.encode("utf-8", "replace"))
-    return path

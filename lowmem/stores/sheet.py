@@ -10,6 +10,7 @@ import sys
 from io import BytesIO
 from math import ceil, sqrt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,9 @@ from lowmem.base.errors import LowmemError
 from lowmem.base.files import write_file
 from lowmem.stores.images import find_images
 from lowmem.stores.row_reader import RowReader
+
+if TYPE_CHECKING:
+    from lowmem.stores.images import Images
 
 _N_SHOWN = 64
 _LARGEST = 128  # pixels of one image on the sheet
@@ -36,6 +40,13 @@ def write_sheet(store: Path, target: Path) -> int:
     Memory: one chunk, and the sheet of at most 3 MiB.
     """
     images = find_images(store)
+    sheet, n_shown = sheet_of(images)
+    write_file(target, sheet)
+    return n_shown
+
+
+def sheet_of(images: Images) -> tuple[bytes, int]:
+    """Return the sheet as a PNG, and how many images it shows; see `write_sheet`."""
     n_shown = min(_N_SHOWN, images.n_images)
     n_columns = ceil(sqrt(n_shown))
     height, width = (min(_LARGEST, side) for side in images.image_shape[:2])
@@ -53,8 +64,7 @@ def write_sheet(store: Path, target: Path) -> int:
             )
     stream = BytesIO()
     sheet.save(stream, "PNG")
-    write_file(target, stream.getvalue())
-    return n_shown
+    return stream.getvalue(), n_shown
 
 
 def main(store: str, target: str) -> int:

@@ -208,7 +208,7 @@ def test_a_command_that_fails_ends_the_cell_with_one_sentence(monkeypatch, tmp_p
         colab.start(mirror=None, local=tmp_path)
     (shown,) = caught.value._render_traceback_()
     assert shown.startswith(
-        "lowmem: lowmem run all ended with exit code 75. Run this cell"
+        "lowmem: lowmem run all ended with exit code 75. Run the same again"
     )
     assert caught.value.exit_code == 75
 

@@ -176,7 +176,9 @@ def test_a_signature_that_is_read_is_that_of_the_object(package):
         if entry.name == "ZarrSequence" or not entry.signatures[0].startswith("("):
             continue
         (function,) = ast.parse(f"def f{entry.signatures[0]}: ...").body
-        words = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
+        named = function.args
+        rest = [named.kwarg] if named.kwarg else []
+        words = [one.arg for one in (*named.args, *named.kwonlyargs, *rest)]
         assert words == list(inspect.signature(getattr(module, entry.name)).parameters)
         compared += 1
     assert compared

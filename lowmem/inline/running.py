@@ -1,0 +1,134 @@
+"""`lowmem.run`: the command ``lowmem run`` from a program or a notebook.
+
+It runs in processes of its own. What the job uses is no memory of the notebook, and a
+kernel that ends takes no progress with it: the same call goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lowmem.base.child import ran, started
+from lowmem.base.errors import UsageError
+from lowmem.base.inline_errors import RunEndedError
+from lowmem.base.workspace import Workspace
+from lowmem.inline.experiment import Experiment
+from lowmem.inline.terminal import show
+from lowmem.protocol.options import flag_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LOWMEM = (sys.executable, "-m", "lowmem")
+# How the command begins what it says at its end.
+_SAYS = "lowmem: "
+
+
+def run(
+    job: object,
+    *,
+    workspace: str | Path = "lowmem-work",
+    ram: str | None = None,
+    vram: str | None = None,
+    time: str | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    cycle_steps: int | None = None,
+    recycle_every: int | None = None,
+    mirror: str | None = None,
+    mirror_data: bool = False,
+    restart: bool = False,
+    quiet: bool = False,
+    settings: Mapping[str, object] | None = None,
+    **options: object,
+) -> Experiment:
+    """Run a job within its budget, or continue it; return what its workspace holds.
+
+    Called again after any interruption, it goes on where the job was cut.
+
+    Parameters
+    ----------
+    job
+        A job's name, ``all``, or the file that defines it; a text or a path.
+    workspace
+        Folder of the experiment; it may be new.
+    ram, vram
+        Memory of the whole job: ``"10G"``, ``"10GiB"``.
+    time
+        Stop in time, resumable: ``"90m"``, ``"11h30m"``.
+    device, seed, cycle_steps, recycle_every, mirror, mirror_data, restart
+        As the options of the command.
+    quiet
+        Show nothing; the error of a job that fails says what happened.
+    settings
+        What ``--set`` fixes: memory settings, and job options whose names are taken by a
+        parameter here.
+    **options
+        The job's own: ``epochs=3``, ``filters=[32, 64]``.
+
+    Raises
+    ------
+    RunEndedError
+        If the command ends with another exit code than 0, with that code.
+    UsageError
+        If ``job`` is neither: a process of its own finds a job by its name or file.
+    """
+    if not isinstance(job, str | Path):
+        raise UsageError(
+            f"job is a {type(job).__name__}, expected a job's name, or the file that "
+            "defines it, such as 'job.py': it runs in a process of its own. In a "
+            "notebook, write the cell to a file by `%%writefile job.py`."
+        )
+    space = Workspace.at(workspace)
+    shared = {
+        "ram_budget": ram,
+        "vram_budget": vram,
+        "time_budget": time,
+        "device": device,
+        "seed": seed,
+        "cycle_steps": cycle_steps,
+        "recycle_every": recycle_every,
+        "mirror": None if mirror is None else str(mirror),
+    }
+    flags = {"mirror_data": mirror_data, "restart": restart, "quiet": quiet}
+    line = [
+        *_LOWMEM,
+        "run",
+        str(job),
+        *words_of("workspace", str(space.root)),
+        *(word for name, value in shared.items() for word in words_of(name, value)),
+        *(flag_of(name) for name, is_given in flags.items() if is_given),
+        *(f"--set={name}={value}" for name, value in (settings or {}).items()),
+        *(word for name, value in options.items() for word in words_of(name, value)),
+    ]
+    status, said = _quietly(line) if quiet else (_shown(line), "")
+    if status:
+        raise RunEndedError(command=f"lowmem run {job}", status=status, said=said)
+    return Experiment(space)
+
+
+def _shown(line: Sequence[str]) -> int:
+    """Run a command that a person follows; return its exit code."""
+    if not _is_terminal():
+        return show(line)
+    process = started(line, stdin=None, stdout=None, stderr=None, hears_stops=True)
+    while True:
+        # The terminal has sent its interrupt to the command too, which commits first.
+        with contextlib.suppress(KeyboardInterrupt):
+            return process.wait()
+
+
+def _is_terminal() -> bool:
+    """Return whether what is printed goes to a terminal as it is."""
+    is_own = sys.stdout is sys.__stdout__ and sys.stderr is sys.__stderr__
+    return is_own and sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def _quietly(line: Sequence[str]) -> tuple[int, str]:
+    """Run a command that shows nothing; return its exit code, and what it says of it."""
+    ended = ran(line)
+    _, _, said = ended.stderr.rpartition(_SAYS)
+    return ended.returncode, " ".join(said.split())

@@ -1,0 +1,205 @@
+"""`lowmem.run` and `lowmem.open`: jobs from a program, results as values of Python."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+import lowmem
+from lowmem.base.errors import DataError, UsageError
+from tests.processes.lowmem_runs import COUNTING, SQUARES, job_file
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+
+@pytest.mark.keras
+def test_the_blocks_of_the_page_and_of_the_readme_run_as_they_are_shown(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for file in ("docs/python.md", "README.md"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        for block in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S):
+            if "lowmem.run" in block or "lowmem.open" in block:
+                exec(block, names)  # noqa: S102 - what the reader would run
+    assert names["space"].status.jobs["train"].state == "done"
+    assert np.asarray(names["images"]).shape == (200, 32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("squares")
+    return lowmem.run(
+        job_file(folder, SQUARES), workspace=folder / "work", ram="1G", quiet=True
+    )
+
+
+def test_a_job_is_run_and_its_results_are_values(squares):
+    assert squares.status.jobs["squares"].state == "done"
+    assert squares.report.jobs["squares"].items == 18
+    assert set(squares.results) == {"squares.zarr", "squares.txt"}
+    assert squares.results["squares.txt"].read_text() == "18 squares\n"
+    array = squares.arrays["squares.zarr/squares"]
+    n = np.arange(18)
+    right = np.stack([n, n**2, n**3], axis=1)
+    assert array.shape == (18, 3) and array.dtype == np.int64
+    assert np.array_equal(np.asarray(array), right)
+    assert np.array_equal(array[4:6], right[4:6])
+    assert array[-1, 2] == 17**3
+    assert np.array_equal(np.stack(list(array)), right)
+
+
+def test_a_table_is_shown_and_says_what_continues(squares):
+    assert "squares  done" in repr(squares)
+    assert "<td>squares</td><td>done</td>" in squares._repr_html_()
+    assert re.search(r"squares\.zarr/squares: int64 of shape", repr(squares.arrays))
+    page = squares.page._repr_html_()
+    assert 'sandbox=""' in page and "<script" not in page
+
+
+@pytest.mark.parametrize("key", [18, (0, 3), [1, 2], slice(None, None, -1)])
+def test_a_place_that_is_not_there_is_refused(squares, key):
+    with pytest.raises(IndexError):
+        squares.arrays["squares.zarr/squares"][key]
+
+
+def test_an_array_that_is_not_there_is_told_with_those_that_are(squares):
+    with pytest.raises(UsageError, match=r"did you mean squares\.zarr/squares\?"):
+        squares.arrays["squares.zarr/square"]
+
+
+def test_a_damaged_chunk_is_bad_data(tmp_path):
+    job = job_file(tmp_path, SQUARES)
+    space = lowmem.run(job, workspace=tmp_path / "work", ram="1G", quiet=True)
+    store = space.root / "squares.zarr" / "squares"
+    files = (path for path in sorted(store.rglob("*")) if path.is_file())
+    chunk = next(path for path in files if path.name != "zarr.json")
+    data = bytearray(chunk.read_bytes())
+    data[3] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(DataError, match="lowmem verify"):
+        np.asarray(space.arrays["squares.zarr/squares"])
+
+
+def test_options_settings_and_names_that_are_taken_reach_the_job(tmp_path):
+    source = COUNTING.replace('name="pause"', 'name="time"').replace(
+        'options["pause"]', 'options["time"]'
+    )
+    space = lowmem.run(
+        job_file(tmp_path, source),
+        workspace=tmp_path / "work",
+        ram="1G",
+        cycle_steps=3,
+        rows=7,
+        settings={"time": 0.01, "block": 2},
+        quiet=True,
+    )
+    assert json.loads((space.root / "count.json").read_text()) == {"total": 91}
+    report = space.report.jobs["count"]
+    assert [cycle.items for cycle in report.committed] == [3, 3, 1]
+    assert "--set=time=0.01" in report.command
+
+
+def test_a_run_that_stops_says_so_and_the_same_call_continues(tmp_path):
+    job = job_file(tmp_path, COUNTING)
+    given = {"workspace": tmp_path / "work", "ram": "1G", "cycle_steps": 2}
+    with pytest.raises(lowmem.RunEndedError) as stopped:
+        lowmem.run(job, rows=40, pause=0.3, time="8s", quiet=True, **given)
+    assert stopped.value.exit_code == 75
+    assert "the same command continues it" in stopped.value.said
+    kept = lowmem.open(tmp_path / "work").status.jobs["count"]
+    assert kept.state == "stopped" and kept.items < 40
+    space = lowmem.run(job, rows=40, quiet=True, **given)
+    total = sum(n * n for n in range(40))
+    assert json.loads((space.root / "count.json").read_text()) == {"total": total}
+
+
+def test_what_cannot_be_meant_is_refused_with_the_commands_own_words(tmp_path):
+    job = job_file(tmp_path, COUNTING)
+    with pytest.raises(
+        lowmem.RunEndedError, match=r"--row is unknown.*--rows"
+    ) as error:
+        lowmem.run(job, workspace=tmp_path / "work", row=3, quiet=True)
+    assert error.value.exit_code == 2
+    with pytest.raises(UsageError, match="expected a job's name, or the file"):
+        lowmem.run(lambda _: None, workspace=tmp_path / "work")
+    with pytest.raises(UsageError, match="is not there"):
+        lowmem.open(tmp_path / "nowhere")
+
+
+def test_a_name_that_is_markup_is_shown_as_it_is(tmp_path):
+    space = tmp_path / "<img src=x onerror=alert(1)>"
+    job = job_file(tmp_path, COUNTING)
+    with pytest.raises(lowmem.RunEndedError):
+        lowmem.run(
+            job, workspace=space, ram="1G", rows=4, pause=9, time="2s", quiet=True
+        )
+    shown = lowmem.open(space)
+    for text in (shown._repr_html_(), shown.page._repr_html_()):
+        assert "<img src=x" not in text
+
+
+CELL = """
+import lowmem
+space = lowmem.run({job!r}, workspace={work!r}, ram="1G", rows=30, pause=0.1)
+space
+"""
+# In a process of its own, so that what the client's libraries warn of stays there.
+NOTEBOOK = """
+import json, sys, nbclient, nbformat
+cell = nbformat.v4.new_code_cell(sys.stdin.read())
+images = nbformat.v4.new_code_cell("space.arrays['drawn.zarr/images']")
+book = nbformat.v4.new_notebook(cells=[cell, images])
+nbclient.NotebookClient(book, timeout=120).execute()
+print(json.dumps([cell["outputs"] for cell in book.cells]))
+"""
+
+
+def test_a_notebook_sees_progress_in_one_line_and_the_table_after_it(tmp_path):
+    source = COUNTING.replace(
+        "    return lowmem.Result(publish=[",
+        "    import numpy as np, zarr\n"
+        "    faces = np.zeros((4, 8, 8, 3), np.uint8)\n"
+        "    group = zarr.open_group(ctx.staging / 'drawn.zarr', mode='w')\n"
+        "    group.create_array('images', data=faces)\n"
+        "    return lowmem.Result(publish=['drawn.zarr', ",
+    )
+    job = job_file(tmp_path, source)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NOTEBOOK],
+        input=CELL.format(job=str(job), work=str(tmp_path / "work")),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=150,
+    )
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    streams = "".join(o["text"] for o in first if o["output_type"] == "stream")
+    assert "count is done" in streams and "\r" not in streams
+    renewed = [o for o in first if o["output_type"] == "display_data"]
+    assert len(renewed) <= 2, "each state is an output of its own"
+    (table,) = (o for o in first if o["output_type"] == "execute_result")
+    assert "<td>count</td><td>done</td>" in "".join(table["data"]["text/html"])
+    (shown,) = second
+    assert shown["data"]["image/png"].startswith("iVBOR")
+
+
+def test_a_store_of_groups_has_its_arrays_by_their_places(tmp_path):
+    from lowmem.stores.stored import arrays_in
+
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_group("one").create_array("x", data=np.arange(3))
+    group.create_array("y", data=np.array(2.5))
+    found = {one.place: one for one in arrays_in(tmp_path / "a.zarr", tmp_path)}
+    assert list(found) == ["a.zarr/one/x", "a.zarr/y"]
+    assert found["a.zarr/y"][...] == 2.5
