@@ -86,7 +86,7 @@ __all__ = [
     "supervised",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.base.inline_errors": [

@@ -57,7 +57,7 @@ __all__ = [
     "write_file",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.base.clock": ["SystemClock"],

@@ -7,6 +7,7 @@ them: what a planner or the supervisor imports may load no array library, and on
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 def names_of(
     package: str, modules: Mapping[str, Sequence[str]]
-) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a package whose names are defined elsewhere.
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package whose names are elsewhere.
 
     Parameters
     ----------
@@ -28,10 +29,11 @@ def names_of(
 
     Examples
     --------
-    >>> names_of("lowmem.base", {"lowmem.base.units": ["format_bytes"]})("format_bytes")(
-    ...     2**20
-    ... )
+    >>> load, names = names_of("lowmem.base", {"lowmem.base.units": ["format_bytes"]})
+    >>> load("format_bytes")(2**20)
     '1.0 MiB'
+    >>> "format_bytes" in names()
+    True
     """
     homes = {name: module for module, names in modules.items() for name in names}
 
@@ -40,4 +42,8 @@ def names_of(
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)
 
-    return load
+    def names() -> list[str]:
+        # What a notebook completes: each name, before its module is loaded too.
+        return sorted({*vars(sys.modules[package]), *homes})
+
+    return load, names

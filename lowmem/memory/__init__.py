@@ -22,7 +22,7 @@ __all__ = [
     "read_machine",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.memory.cleanup": ["clean_up"],

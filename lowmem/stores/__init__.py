@@ -82,7 +82,7 @@ __all__ = [
     "write_group_attributes",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.protocol.recipe": ["is_same_data"],

@@ -55,7 +55,7 @@ __all__ = [
     "set_accumulation",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.training.backend": ["environment"],

@@ -28,7 +28,7 @@ __all__ = [
     "serve",
 ]
 
-__getattr__ = names_of(
+__getattr__, __dir__ = names_of(
     __name__,
     {
         "lowmem.base.child": ["Child"],

@@ -116,3 +116,9 @@ def test_the_page_for_authors_names_the_public_names_and_no_others():
     rows = re.findall(r"^\| `(lowmem[.\w]*)` \|[^|]*\| (.*) \|$", page, re.MULTILINE)
     named = {package: re.findall(r"`(\w+)`", names) for package, names in rows}
     assert named == {package: import_module(package).__all__ for package in PUBLIC}
+
+
+def test_a_notebook_completes_public_names_before_they_are_loaded():
+    for package in PUBLIC:
+        module = import_module(package)
+        assert set(module.__all__) <= set(dir(module)), package

@@ -29,7 +29,9 @@ def test_the_blocks_of_the_page_and_of_the_readme_run_as_they_are_shown(
     names = {}
     for file in ("docs/python.md", "README.md"):
         text = (ROOT / file).read_text(encoding="utf-8")
-        for block in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S):
+        for block in re.findall(
+            r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+        ):
             if "lowmem.run" in block or "lowmem.open" in block:
                 exec(block, names)  # noqa: S102 - what the reader would run
     assert names["space"].status.jobs["train"].state == "done"
@@ -52,7 +54,7 @@ def test_a_job_is_run_and_its_results_are_values(squares):
     array = squares.arrays["squares.zarr/squares"]
     n = np.arange(18)
     right = np.stack([n, n**2, n**3], axis=1)
-    assert array.shape == (18, 3) and array.dtype == np.int64
+    assert (array.shape, array.dtype) == ((18, 3), np.int64)
     assert np.array_equal(np.asarray(array), right)
     assert np.array_equal(array[4:6], right[4:6])
     assert array[-1, 2] == 17**3
@@ -64,7 +66,8 @@ def test_a_table_is_shown_and_says_what_continues(squares):
     assert "<td>squares</td><td>done</td>" in squares._repr_html_()
     assert re.search(r"squares\.zarr/squares: int64 of shape", repr(squares.arrays))
     page = squares.page._repr_html_()
-    assert 'sandbox=""' in page and "<script" not in page
+    assert 'sandbox=""' in page
+    assert "<script" not in page
 
 
 @pytest.mark.parametrize("key", [18, (0, 3), [1, 2], slice(None, None, -1)])
@@ -118,7 +121,8 @@ def test_a_run_that_stops_says_so_and_the_same_call_continues(tmp_path):
     assert stopped.value.exit_code == 75
     assert "the same command continues it" in stopped.value.said
     kept = lowmem.open(tmp_path / "work").status.jobs["count"]
-    assert kept.state == "stopped" and kept.items < 40
+    assert kept.state == "stopped"
+    assert kept.items < 40
     space = lowmem.run(job, rows=40, quiet=True, **given)
     total = sum(n * n for n in range(40))
     assert json.loads((space.root / "count.json").read_text()) == {"total": total}
@@ -185,7 +189,8 @@ def test_a_notebook_sees_progress_in_one_line_and_the_table_after_it(tmp_path):
     )
     first, second = json.loads(done.stdout.splitlines()[-1])
     streams = "".join(o["text"] for o in first if o["output_type"] == "stream")
-    assert "count is done" in streams and "\r" not in streams
+    assert "count is done" in streams
+    assert "\r" not in streams
     renewed = [o for o in first if o["output_type"] == "display_data"]
     assert len(renewed) <= 2, "each state is an output of its own"
     (table,) = (o for o in first if o["output_type"] == "execute_result")
