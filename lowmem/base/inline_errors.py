@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class BudgetExceededError(LowmemError, MemoryError):
+class InlineError(LowmemError):
+    """Base of what IPython shows by its sentence alone.
+
+    The sentence names the line that is to blame; all frames above it would be lowmem's.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints in the place of a traceback."""
+        return [f"lowmem: {self}"]
+
+
+class BudgetExceededError(InlineError, MemoryError):
     """Raised in code that runs under `lowmem.budget` or `lowmem.supervised`.
 
     Attributes
@@ -43,8 +54,10 @@ class BudgetExceededError(LowmemError, MemoryError):
         )
 
 
-class FunctionError(LowmemError, RuntimeError):
+class FunctionError(InlineError, RuntimeError):
     """Raised for an exception of a function that ran under `lowmem.supervised`.
+
+    It is an instance of the exception's own class too, where the caller has loaded that.
 
     Attributes
     ----------
@@ -65,10 +78,15 @@ class FunctionError(LowmemError, RuntimeError):
         self.traceback = traceback
         self.where = where
         told = f"\n\nIn the supervised process:\n{traceback}" if traceback else ""
-        super().__init__(f"{kind}: {message}{told}")
+        self._text = f"{kind}: {message}{told}"
+        super().__init__(self._text)
+
+    def __str__(self) -> str:  # type: ignore[explicit-override]
+        """Return the text: the exception's own class may make another of its arguments."""
+        return self._text
 
 
-class FunctionDiedError(LowmemError, RuntimeError):
+class FunctionDiedError(InlineError, RuntimeError):
     """Raised when the process of a supervised function ended by itself or was killed."""
 
     exit_code = EXIT_JOB
@@ -83,7 +101,7 @@ class FunctionDiedError(LowmemError, RuntimeError):
         )
 
 
-class ReturnValueError(LowmemError, TypeError):
+class ReturnValueError(InlineError, TypeError):
     """Raised when a supervised function returns what cannot cross to its caller."""
 
     exit_code = EXIT_JOB
@@ -93,12 +111,13 @@ class ReturnValueError(LowmemError, TypeError):
         self.found = found
         super().__init__(
             f"{place} is {found}, expected None, booleans, numbers, text, bytes, NumPy "
-            "arrays and scalars without objects, and lists, tuples and dictionaries of "
-            "these. Return such values, or write a file and return its name."
+            "arrays and scalars without objects, tables that Arrow gives back the same, "
+            "and lists, tuples and dictionaries of these. Return such values, or write a "
+            "file and return its name."
         )
 
 
-class TimeExceededError(LowmemError, TimeoutError):
+class TimeExceededError(InlineError, TimeoutError):
     """Raised when a supervised function takes longer than it was given."""
 
     exit_code = EXIT_STOPPED
@@ -112,18 +131,7 @@ class TimeExceededError(LowmemError, TimeoutError):
         )
 
 
-class NotebookError(LowmemError, RuntimeError):
-    """Base of what ends a notebook's cell, and with it the cells after it.
-
-    IPython shows its sentence alone: of the notebook's own code nothing is to blame.
-    """
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython prints in the place of a traceback."""
-        return [f"lowmem: {self}"]
-
-
-class RunEndedError(NotebookError):
+class RunEndedError(InlineError, RuntimeError):
     """Raised when a command of a notebook ended with another exit code than 0.
 
     Attributes
@@ -146,7 +154,7 @@ class RunEndedError(NotebookError):
         super().__init__(f"{command} ended with {how}. {said or todo}")
 
 
-class DriveMissingError(NotebookError):
+class DriveMissingError(InlineError, RuntimeError):
     """Raised when the data are on a Drive that is not there."""
 
     exit_code = EXIT_STORAGE
@@ -159,7 +167,7 @@ class DriveMissingError(NotebookError):
         )
 
 
-class ResultsDifferError(NotebookError):
+class ResultsDifferError(InlineError, RuntimeError):
     """Raised when two workspaces were to hold the same results and do not."""
 
     exit_code = EXIT_DATA

@@ -8,19 +8,17 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from lowmem.base.child import kill_all
-from lowmem.base.errors import LowmemError
 from lowmem.base.inline_errors import ReturnValueError
 from lowmem.base.parent import die_with, volunteer_for_oom_killer
 from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused
-from lowmem.inline.places import place_of_error
+from lowmem.inline.raised import Raised, raised_of
 from lowmem.inline.values import encode
 from lowmem.memory.allocation import set_limit
 from lowmem.memory.proc import field_bytes
@@ -47,22 +45,6 @@ class Unreturnable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     place: str
     found: str
-
-
-class Raised(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The function raised.
-
-    Attributes
-    ----------
-    is_refused
-        Whether it was for lack of memory.
-    """
-
-    kind: str
-    message: str
-    traceback: str
-    where: str | None
-    is_refused: bool
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -109,7 +91,7 @@ def _end(outcome: Outcome, folder: Path) -> NoReturn:
 def _hear_thread(args: threading.ExceptHookArgs, folder: Path) -> None:
     """Take an exception that ended a thread: lack of memory ends the call."""
     if args.exc_value is not None and is_refused(args.exc_value):
-        _end(_raised(args.exc_value), folder)
+        _end(raised_of(args.exc_value), folder)
     threading.__excepthook__(args)
 
 
@@ -143,15 +125,4 @@ def _outcome(call: Callable[[], object], folder: Path) -> Outcome:
         is_plain = code is None or isinstance(code, int | str)
         return Exited(code=code if is_plain else str(code))
     except BaseException as error:  # noqa: BLE001 - the process's boundary
-        return _raised(error)
-
-
-def _raised(error: BaseException) -> Raised:
-    is_ours = isinstance(error, LowmemError)
-    return Raised(
-        kind=type(error).__name__,
-        message=str(error),
-        traceback="" if is_ours else "".join(traceback.format_exception(error)),
-        where=place_of_error(error),
-        is_refused=is_refused(error),
-    )
+        return raised_of(error)

@@ -124,7 +124,8 @@ class Guard:
         self._watch: Watch
         self._limits: tuple[int, int]
 
-    def __str__(self) -> str:  # type: ignore[explicit-override]
+    def __repr__(self) -> str:  # type: ignore[explicit-override]
+        """Return what was given and, once the block has ended, what it used."""
         given = format_budget(self.ram_budget_bytes)
         if self.peak_bytes is None:
             return f"RAM budget {given}"

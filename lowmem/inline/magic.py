@@ -19,6 +19,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from lowmem.base.errors import InternalError, UsageError
 from lowmem.inline.guard import budget
 from lowmem.inline.places import headed
+from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -47,13 +48,14 @@ class BudgetMagics(Magics):
     @magic_arguments()
     @argument(
         "--ram",
-        required=True,
-        help="What the whole notebook process may have in use, such as 10G or 10GiB.",
+        help="What the whole notebook process may have in use, such as 10G or 10GiB; "
+        "what a job would be given by default where it is left out.",
     )
     @no_var_expand
     @cell_magic
     def lowmem(self, line: str, cell: str) -> object:
         """Run the cell under a RAM budget; a line that asks for too much raises."""
+        __tracebackhide__ = True  # IPython leaves the frame out.
         given = parse_argstring(self.lowmem, line)
         code = _compiled(self._shell, cell)
         if code.is_awaiting:
@@ -61,7 +63,7 @@ class BudgetMagics(Magics):
                 "the cell awaits at its top level, where this shell awaits nothing. "
                 "Switch it on by `%autoawait asyncio`, or run it by asyncio.run."
             )
-        with budget(ram=given.ram) as used:
+        with budget(ram=given.ram or _default_bytes()) as used:
             value = code.run()
         sys.stderr.write(f"{used}\n")
         return value
@@ -80,8 +82,14 @@ class BudgetMagics(Magics):
         return self.shell
 
 
-async def _awaited(code: _Code, ram: str) -> object:
-    with budget(ram=ram) as used:
+def _default_bytes() -> int:
+    """Return the budget of a job of which none is given."""
+    return default_ram_budget_bytes(read_machine())
+
+
+async def _awaited(code: _Code, ram: str | None) -> object:
+    __tracebackhide__ = True
+    with budget(ram=ram or _default_bytes()) as used:
         value = await code.run_awaiting()
     sys.stderr.write(f"{used}\n")
     return value
@@ -148,6 +156,7 @@ class _Code:
 
     def run(self) -> object:
         """Run it, and return the value of the expression; None without one."""
+        __tracebackhide__ = True
         value: object = None
         for part in self._parts:
             value = eval(part, self.names)  # noqa: S307 - it is the user's own code
@@ -155,6 +164,7 @@ class _Code:
 
     async def run_awaiting(self) -> object:
         """Run it within an event loop."""
+        __tracebackhide__ = True
         value: object = None
         for part in self._parts:
             value = eval(part, self.names)  # noqa: S307 - as above

@@ -38,7 +38,6 @@ from lowmem.base.units import (
 from lowmem.inline.child import (
     STACKS,
     Exited,
-    Raised,
     Returned,
     Unreturnable,
     read_outcome,
@@ -46,6 +45,7 @@ from lowmem.inline.child import (
 )
 from lowmem.inline.descendants import descendants
 from lowmem.inline.messages import WatchChild
+from lowmem.inline.raised import Raised, error_of
 from lowmem.inline.values import decode
 from lowmem.inline.watch import Watch
 from lowmem.supervisor.stacks import read_where
@@ -89,12 +89,14 @@ def supervised(
     TimeExceededError
         By a call that took too long.
     FunctionError
-        By a call whose function raised; `kind` and `traceback` say what.
+        By a call whose function raised. It is of the original's class too, if the caller
+        has loaded that: ``except KeyError`` catches it. `traceback` is the function's.
     SystemExit
         By a call whose function called `sys.exit`, with the same code.
     ReturnValueError
         By a call that returns something other than None, booleans, numbers, text,
-        bytes, NumPy arrays and scalars, and lists, tuples and dictionaries of these.
+        bytes, NumPy arrays and scalars, tables of pandas, Polars and pyarrow, and lists,
+        tuples and dictionaries of these.
 
     Notes
     -----
@@ -110,6 +112,7 @@ def supervised(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            __tracebackhide__ = True  # IPython and pytest leave the frame out.
             changes: Mapping[str, object] = {}
             for later in (*retries, None):
                 given: dict[str, object] = {**kwargs, **changes}
@@ -137,6 +140,7 @@ class Terms:
 
 
 def _call(function: Callable[[], R], name: str, terms: Terms) -> R:
+    __tracebackhide__ = True
     with (
         tempfile.TemporaryDirectory(prefix="lowmem-") as scratch,
         _taking_turns,
@@ -214,6 +218,7 @@ def _end(child: int) -> int:
 
 
 def _result(folder: Path, terms: Terms) -> object:
+    __tracebackhide__ = True
     match read_outcome(folder):
         case Returned(value=text):
             return decode(text, folder)
@@ -234,9 +239,4 @@ def _error(raised: Raised, terms: Terms) -> BudgetExceededError | FunctionError:
             cause=_REFUSED,
             ram_bytes=None,
         )
-    return FunctionError(
-        kind=raised.kind,
-        message=raised.message,
-        traceback=raised.traceback,
-        where=raised.where,
-    )
+    return error_of(raised)

@@ -1,4 +1,4 @@
-"""Values between a supervised function and its caller: JSON, and one .npy an array.
+"""Values between a supervised function and its caller: JSON, and a file an array or table.
 
 Nothing is ever unpickled. What JSON has no form for is a mapping of one key, its kind.
 """
@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from lowmem.base.inline_errors import ReturnValueError
+from lowmem.inline.arrow import kind_of_table, read_table, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def decode(text: str, folder: Path) -> object:
 class _Encoder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._n_arrays = 0
+        self._n_files = 0
 
     def encoded(self, value: object, place: str) -> object:
         if value is None or type(value) in (bool, str, float):
@@ -49,7 +50,21 @@ class _Encoder:
             return {"bytes": base64.b64encode(value).decode()}
         if type(value) in (list, tuple, dict):
             return self._container(value, place)
-        return self._array(value, place)
+        library = kind_of_table(value)
+        return (
+            self._array(value, place)
+            if library is None
+            else self._table(value, library, place)
+        )
+
+    def _table(self, value: object, library: str, place: str) -> object:
+        name = self._next_name("arrow")
+        write_table(value, library, self._folder / name, place)
+        return {library: name}
+
+    def _next_name(self, suffix: str) -> str:
+        self._n_files += 1
+        return f"{self._n_files}.{suffix}"
 
     def _container(self, value: object, place: str) -> object:
         if isinstance(value, dict):
@@ -75,8 +90,7 @@ class _Encoder:
             if is_plain:
                 found = "an array of objects"
             raise ReturnValueError(place=place, found=found)
-        name = f"{self._n_arrays}.npy"
-        self._n_arrays += 1
+        name = self._next_name("npy")
         numpy.save(self._folder / name, value, allow_pickle=False)
         return {"array" if type(value) is numpy.ndarray else "scalar": name}
 
@@ -99,6 +113,8 @@ def _plain(kind: str, text: str, folder: Path) -> object:
         return int(text, 16)
     if kind == "bytes":
         return base64.b64decode(text)
+    if kind not in {"array", "scalar"}:
+        return read_table(kind, folder / text)
     import numpy as np  # noqa: PLC0415 - only where there are arrays
 
     array = np.load(folder / text, allow_pickle=False)

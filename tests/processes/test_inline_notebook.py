@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from lowmem.base.units import format_budget
+from lowmem.memory.machine import default_ram_budget_bytes, read_machine
+
 pytestmark = [
     pytest.mark.process,
     pytest.mark.slow,
@@ -193,5 +196,23 @@ def test_annotations_of_a_cell_are_what_they_are_in_any_other(outputs):
 def test_other_errors_are_the_cells_own(outputs):
     ((name, text),) = error(outputs[6])
     assert (name, text) == ("ZeroDivisionError", "division by zero")
-    told = json.dumps(outputs[5])
-    assert "--ram" in told
+
+
+def test_a_cell_without_a_budget_gets_that_of_a_job(outputs):
+    assert value(outputs[5]) == ["1"]
+    (told,) = [o["text"] for o in outputs[5] if o["output_type"] == "stream"]
+    given = format_budget(default_ram_budget_bytes(read_machine()))
+    assert f"of {given.partition('.')[0]}" in told
+
+
+def test_what_is_shown_of_an_error_has_no_frame_of_lowmems(outputs):
+    found = [o for cell in outputs for o in cell if o["output_type"] == "error"]
+    # A cell that cannot be run at all is refused by the magic itself.
+    shown = [o for o in found if o["ename"] not in {"SyntaxError", "UsageError"}]
+    assert len(shown) > 7
+    for one in shown:
+        told = "\n".join(one["traceback"])
+        assert "/lowmem/inline/" not in told, told
+        if one["ename"] == "BudgetExceededError":
+            assert len(one["traceback"]) == 1
+            assert one["traceback"][0].startswith("lowmem: In[")
