@@ -191,6 +191,28 @@ def test_all_figures_of_the_study_are_drawn(tmp_path):
     } == names
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("vector", "head"), [("svg", b"<?xml"), ("pdf", b"%PDF-")])
+def test_figures_for_print_lie_beside_each_png_and_are_the_same_every_time(
+    tmp_path, vector, head
+):
+    options = save(tmp_path / "z.npy", rows_of(n=60, d=2)) | {"vector": vector}
+    found = []
+    for name in ("one", "two"):
+        analyze(tmp_path / name, options, figures=True)
+        folder = tmp_path / name / "analysis" / "figures"
+        drawn = {path.stem for path in folder.glob("*.png")}
+        vectors = {path.stem: path.read_bytes() for path in folder.glob(f"*.{vector}")}
+        assert vectors.keys() == drawn
+        assert len(vectors) > 10
+        found.append(vectors)
+    assert all(data.startswith(head) for data in found[0].values())
+    assert found[0] == found[1]
+    # Nothing in it says when, or is loaded from elsewhere.
+    assert b"CreationDate" not in b"".join(found[0].values())
+    assert b"dc:date" not in b"".join(found[0].values())
+
+
 # --- what it reads --------------------------------------------------------------------
 
 

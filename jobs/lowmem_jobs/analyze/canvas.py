@@ -39,6 +39,15 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.4,
     "path.simplify": True,
+    # Names within an SVG are made of it, and of a random number otherwise.
+    "svg.hashsalt": "lowmem",
+}
+# What a format writes of the program and the moment: without it, equal figures are equal
+# files.
+_UNSAID: dict[str, dict[str, None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Creator": None, "Date": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
 
 
@@ -47,6 +56,8 @@ def drawing(
     path: Path, *, width: float, height: float, is_arranged: bool = True
 ) -> Iterator[Figure]:
     """Give an empty figure of so many inches; write it to ``path`` afterwards.
+
+    As PNG, SVG or PDF, as its suffix says.
 
     ``is_arranged``: panels are moved until no text overlaps, which draws everything
     twice over; where there are many like figures their places are better given.
@@ -62,8 +73,7 @@ def drawing(
         FigureCanvasAgg(figure)
         yield figure
         with storage_errors(path):
-            # Without the version of Matplotlib in it, equal figures are equal files.
-            figure.savefig(path, metadata={"Software": None})
+            figure.savefig(path, metadata=_UNSAID[path.suffix])
         figure.clear()
 
 

@@ -119,6 +119,12 @@ OPTIONS = (
         is_shared=False,
     ),
     Option(name="figures", kind="flag", default=True, help="draw the figures"),
+    Option(
+        name="vector",
+        kind="str",
+        choices=("svg", "pdf"),
+        help="draw each figure in this format too, beside its PNG: for print",
+    ),
 )
 
 

@@ -121,11 +121,14 @@ class Results:
                 comparison=comparison,
             )
         )
+        vector = self._context.options["vector"]
+        suffixes = ("png",) if vector is None else ("png", vector)
         n_drawn, _ = self._course.resumed()
         for number, (name, draw) in enumerate(figures.items(), start=1):
             if number <= n_drawn:
                 continue
-            draw(folder / f"{name}.png")
+            for suffix in suffixes:
+                draw(folder / f"{name}.{suffix}")
             synced = partial(sync_tree, folder)
             yield from self._course.step("results", number, dict, synced)
 
