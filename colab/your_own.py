@@ -32,7 +32,7 @@ LOCAL = "/content"
 # Keras model, compiled or not. Images come as 0 to 255, and it returns them as 0 to 1; a
 # layer named `z` marks where the encoder ends and the decoder begins. A run that was begun
 # with one model is refused with another, which would spoil it: `--restart` in `OPTIONS`,
-# for one run, begins anew; `workspace="another"` in the call of `start` keeps both.
+# for one run, starts over; `workspace="another"` in the call of `start` keeps both.
 
 # %%
 # %%writefile my_model.py

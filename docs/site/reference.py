@@ -215,7 +215,7 @@ def _told_of_marks(jobs: Sequence[Job]) -> str:
     """Return what is said of recipes, and of the marks that any option has."""
     marks = {mark for job in jobs for option in job.options for mark in _marks(option)}
     told = [
-        "An option is part of the recipe: a run that goes on refuses another value."
+        "An option is part of the recipe: a run that continues refuses another value."
     ]
     if "*extent*" in marks:
         told.append(

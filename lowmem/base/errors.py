@@ -186,7 +186,7 @@ class DamagedWorkspaceError(DataError):
         things = "thing is" if n_damaged == 1 else "things are"
         how = "Restore the rest from a copy, or make it anew with --restart."
         if n_repairable:
-            verb = f"`lowmem verify {workspace} --repair` can mend"
+            verb = f"`lowmem verify {workspace} --repair` can repair"
             how = f"{verb} {n_repairable} of them."
         super().__init__(
             thing=f"workspace {workspace}",
@@ -363,7 +363,7 @@ class StorageError(LowmemError, OSError):
         # OSError's own initialiser would reinterpret two arguments as errno, text.
         super().__init__(
             f"{path} could not be written or read: {problem}. What was committed is "
-            "intact: free some space or mend the disk, then run the same command."
+            "intact: free some space or repair the disk, then run the same command."
         )
 
 

@@ -46,7 +46,7 @@ class MirrorUnreadableError(StorageError):
             self,
             f"mirror {url} cannot be read: {problem}. The workspace is empty, so what the "
             "mirror holds has to be known first. Mend the mirror, or leave --mirror away "
-            "to begin anew.",
+            "to start over.",
         )
 
 
@@ -68,5 +68,5 @@ class MirrorDamagedError(LowmemError, ValueError):
         super().__init__(
             f"mirror {url} holds {len(damaged)} generations and none is whole "
             f"({', '.join(damaged[:3])}). They are left for inspection; --mirror with "
-            "another folder, or none, begins anew."
+            "another folder, or none, starts over."
         )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ADVICE = (
-    "Give the former values to go on, --restart to forget this job's progress, or "
+    "Give the former values to continue, --restart to forget this job's progress, or "
     "another --workspace."
 )
 

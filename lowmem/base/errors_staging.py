@@ -35,7 +35,7 @@ class StagingSpaceError(StorageError):
             self,
             f"{folder} has {format_bytes(free_bytes)} free, expected "
             f"{format_bytes(needed_bytes)} for what is still to be copied. Free some "
-            f"space or give another DESTINATION. {_KEPT}: the same command goes on.",
+            f"space or give another DESTINATION. {_KEPT}: the same command continues.",
         )
 
 
@@ -47,7 +47,7 @@ class SourceReadError(StorageError):
         LowmemError.__init__(
             self,
             f"{path} could not be read: {problem}, expected the source that was listed. "
-            f"Is the drive still mounted? {_KEPT}: the same command goes on.",
+            f"Is the drive still mounted? {_KEPT}: the same command continues.",
         )
 
 
@@ -66,7 +66,7 @@ class CopyWriteError(StorageError):
             self,
             f"{path} could not be written: {problem}; its disk has "
             f"{format_bytes(free_bytes)} free, expected {format_bytes(needed_bytes)} for "
-            f"the rest. {_KEPT}: free some space, then the same command goes on.",
+            f"the rest. {_KEPT}: free some space, then the same command continues.",
         )
 
 

@@ -300,7 +300,7 @@ def verify_command(
     workspace: WorkspaceArgument = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
     mend: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended.")
+        bool, typer.Option("--repair", help="Repair what can be repaired.")
     ] = False,
     mirror: Annotated[
         str | None,

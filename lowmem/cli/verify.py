@@ -51,7 +51,7 @@ def text_from_verification(found: Verification, told: Repair) -> str:
     lines += [
         f"journal       {tally.journal_lines:,} lines",
         f"checkpoints   {tally.checkpoints:,}",
-        f"results       {tally.results:,} files held against their recorded SHA-256",
+        f"results       {tally.results:,} files compared with their recorded SHA-256",
         (
             f"chunks        {tally.chunks:,} with a CRC-32C of their own, "
             f"{tally.unrecorded:,} of them without a record"

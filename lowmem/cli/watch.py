@@ -49,7 +49,7 @@ def watch(space: Workspace, clock: Clock) -> None:
     try:
         _follow(space, clock)
     except StopSignal:
-        tell("no longer watched; the run goes on")
+        tell("no longer watched; the run continues")
         return
     print(f"\n{status_text(space, clock)}", flush=True)
 

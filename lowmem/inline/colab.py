@@ -202,11 +202,11 @@ def _staged(data: str, drive: Drive, disk: Path) -> Path:
 def _without_mirror(drive: Drive, work: Path) -> str:
     told = (
         f"{drive.problem[:1].upper()}{drive.problem[1:]}: the jobs run without a mirror. If this machine is lost, all "
-        "that they make is lost with it, and the same cells begin anew."
+        "that they make is lost with it, and the same cells start over."
     )
     if not work.exists():
         told += (
-            " What an earlier machine left in a mirror is not seen: to go on with that, "
+            " What an earlier machine left in a mirror is not seen: to continue with that, "
             f"interrupt this cell, delete {work}, and run the cell again once Drive can "
             "be mounted."
         )

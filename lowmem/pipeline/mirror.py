@@ -73,7 +73,7 @@ def _recover(
     except ReportedError as error:
         if is_new or error.exit_code != EXIT_STORAGE:
             raise
-        say("mirror: cannot be read now; the run goes on without its comparison")
+        say("mirror: cannot be read now; the run continues without its comparison")
         return
     for line in lines_of(answer, plan.url):
         say(line)

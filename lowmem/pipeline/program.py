@@ -175,9 +175,9 @@ def lines_of_cost(job: JobOrder, outcome: Outcome, *, took_s: float) -> list[str
 
 def _todo(exit_code: int) -> str:
     if exit_code == EXIT_STOPPED:
-        return "The same command goes on from what it committed."
+        return "The same command continues from what it committed."
     return (
-        "Give it a larger --ram, or less to do; the same command goes on from what it "
+        "Give it a larger --ram, or less to do; the same command continues from what it "
         "committed."
     )
 

@@ -10,8 +10,8 @@ Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "catch_up", "n
 
 # How each remedy is told; `{job}` is the job that made the thing.
 _REMEDIES: dict[Remedy, str] = {
-    "mend": "--repair mends it",
-    "drop": "--repair removes it: {job} goes on from what is whole",
+    "mend": "--repair repairs it",
+    "drop": "--repair removes it: {job} continues from what is whole",
     "recompute": "--repair recomputes it",
     "rerun": "lowmem run {job} --restart makes it anew",
     "discard": "--repair removes it: the next run with this mirror sends it again",

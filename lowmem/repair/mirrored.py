@@ -93,7 +93,7 @@ def _behind(inspected: Inspected) -> Iterator[Finding]:
     newest = next((held for held in inspected.generations if held.is_ahead), None)
     if newest is not None:
         problem = (
-            "ends where its mirror goes on: lines are lost, or this is an older copy "
+            "ends where its mirror continues: lines are lost, or this is an older copy "
             f"(there, {newest.job} has come to commit {newest.generation})"
         )
         yield Finding(kind="journal", path=_JOURNAL, problem=problem, remedy="catch_up")

@@ -120,7 +120,7 @@ def _roll_back(space: Workspace, now: str) -> list[str]:
             continue
         generation = own[-1].generation
         added += roll_back(records, job, generation, at=now)
-        told.append(f"{job}: goes on from commit {generation}")
+        told.append(f"{job}: continues from commit {generation}")
     if added:
         _write(space, (*records, *added))
     return told

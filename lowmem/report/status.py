@@ -148,7 +148,7 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
         return []
     reason = status.message or "was cut off; what it committed is kept."
     if status.state == "stopped" and not status.cycles:
-        reason += " Nothing was committed yet: it begins anew."
+        reason += " Nothing was committed yet: it starts over."
     return [
         "",
         *textwrap.wrap(f"{name}: {reason}", _WIDTH),

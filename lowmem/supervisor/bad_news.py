@@ -102,7 +102,7 @@ def _stopped_for_the_machine(order: JobOrder, at: str) -> LowmemError:
     return ReportedError(
         message=f"job {order.name} was stopped{at}, at its smallest setting: the machine "
         f"has no memory left beside what other programs use. Its RAM budget of {budget} "
-        "is not used up. End other programs, or wait for them: the same command goes on "
+        "is not used up. End other programs, or wait for them: the same command continues "
         "from the last commit.",
         exit_code=EXIT_BUDGET,
     )

@@ -107,9 +107,9 @@ def _advice(
         return f"`{_restarting(command)}` makes it anew {of_what}{kept}."
     go_on = f"`{former}`" if former else "The former command"
     if is_more:
-        return f"{go_on} ends what was begun; `{command}` then goes on from there."
-    first = "The former data let it go on" if is_data else f"{go_on} goes on with it"
-    return f"{first}; `{_restarting(command)}` forgets it and begins anew."
+        return f"{go_on} ends what was begun; `{command}` then continues from there."
+    first = "With the former data it continues" if is_data else f"{go_on} continues it"
+    return f"{first}; `{_restarting(command)}` forgets it and starts over."
 
 
 def _restarting(command: str) -> str:

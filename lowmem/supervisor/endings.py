@@ -111,7 +111,7 @@ def action_of(verdict: Restart | End) -> str:
     if isinstance(verdict, Restart):
         return verdict.action
     if verdict.state == "stopped":
-        return "stopped; the same command goes on from the last commit"
+        return "stopped; the same command continues from the last commit"
     return "ended"
 
 
@@ -215,7 +215,7 @@ def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | 
             state="failed",
             exit_code=EXIT_UNAVAILABLE,
             message=f"the GPU can no longer be used{said}. Run it again with --device "
-            "auto: it goes on from its last commit, on what is there",
+            "auto: it continues from its last commit, on what is there",
         )
     return Restart(
         course=replace(course, device="cpu", crashes=0, is_soft_spent=False),

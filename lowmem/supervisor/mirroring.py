@@ -204,7 +204,7 @@ class Mirror:
                 self._overtaken(answer)
             case Troubled():
                 self.say(
-                    f"mirror: {answer.problem}. The job goes on; it is tried again."
+                    f"mirror: {answer.problem}. The job continues; it is tried again."
                 )
             case Mended():
                 self.say("mirror: works again")
@@ -247,7 +247,7 @@ class Mirror:
             what = "results" if answer.is_done else "results in the making"
             self.say(
                 f"mirror: {answer.job}'s {what}, {format_bytes(answer.n_bytes)}, stay on "
-                "this machine: elsewhere it begins anew, with the same result. "
+                "this machine: elsewhere it starts over, with the same result. "
                 "--mirror-data sends them."
             )
 
@@ -337,7 +337,7 @@ def ask_mirror(
     log = space.private / "mirror.log"
     answer = answer_of(request, Answered, clock, patience_s=patience_s, log=log)
     if answer is None:
-        return Answered(notes=("does not answer; the run goes on without it",))
+        return Answered(notes=("does not answer; the run continues without it",))
     return answer
 
 

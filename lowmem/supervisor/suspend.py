@@ -34,7 +34,7 @@ _SIGNALS = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 # A stop takes effect once a process is about to leave the kernel: so often it is asked.
 _ROUNDS = 200
 _ROUND_S = 0.002
-WOKEN = "its worker had been stopped, and goes on; Ctrl-Z stops a run as a whole"
+WOKEN = "its worker had been stopped, and continues; Ctrl-Z stops a run as a whole"
 
 
 class Suspension:

@@ -43,7 +43,7 @@ class Asked:
         """
         if self._length is not None and self._length != n_batches:
             raise ValueError(
-                f"this epoch has {n_batches} batches, and fit goes on with the "
+                f"this epoch has {n_batches} batches, and fit continues with the "
                 f"{self._length} that its first epoch had left: finish an epoch that was "
                 "begun with fit(..., epochs=1), then call fit again"
             )

@@ -259,7 +259,7 @@ class ZarrSequence(InOrder):
         if epochs <= self._epoch:
             raise ValueError(
                 f"epochs must be above {self._epoch}, the epochs that this sequence is "
-                f"past, got {epochs}: it goes on where it stands; for epoch 0 make "
+                f"past, got {epochs}: it continues where it stands; for epoch 0 make "
                 "another, or call go_to(epoch=0)"
             )
         first = self._epoch * self._n_batches + self._start_batch

@@ -84,7 +84,9 @@ def _behind_last_state(
     found = newest_running(space.checkpoints(request.job))
     if found is not None and _is_extended(job, request, found.manifest):
         return Start(restored=found, last=found)
-    note = f"no state of the finished {job.name} is left to go on from: it begins anew"
+    note = (
+        f"no state of the finished {job.name} is left to continue from: it starts over"
+    )
     return Start(last=newest, note=note)
 
 

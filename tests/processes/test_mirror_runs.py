@@ -105,7 +105,7 @@ def test_a_journal_that_lost_its_last_lines_is_taken_to_where_the_mirror_is(
     journal.write_bytes(b"".join(lines[:3]))
     shown = lowmem("verify", space)
     assert shown.status == 65
-    assert "ends where its mirror goes on" in " ".join(shown.out.split())
+    assert "ends where its mirror continues" in " ".join(shown.out.split())
     (space / "count.json").unlink()
     ended = run(job, space, *words)
     assert ended.status == 0, ended

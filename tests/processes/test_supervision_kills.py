@@ -201,7 +201,7 @@ def test_the_time_budget_stops_the_run_and_the_same_command_goes_on_to_the_end(
     # Left after a commit, in time, though no cycle was due for a long time.
     (event,) = incidents(space)
     assert (event.verdict, event.where) == ("time", None)
-    assert "the same command goes on" in event.action
+    assert "the same command continues" in event.action
     assert sum(c.cycle.items for c in committed_cycles(records(space))) > 0
     told = lowmem("status", space)
     assert "time budget is used up" in " ".join(told.out.split())

@@ -110,7 +110,7 @@ def test_a_job_that_loses_its_input_or_stops_itself_is_run_to_the_end(tmp_path, 
     ended = run(job_file(tmp_path, source), tmp_path / "w")
     assert ended.status == 0, ended
     assert_counted(tmp_path / "w")
-    assert ("had been stopped, and goes on" in ended.err) == (how == "stops itself")
+    assert ("had been stopped, and continues" in ended.err) == (how == "stops itself")
 
 
 GARBAGE = {

@@ -208,7 +208,7 @@ def test_a_kill_at_the_end_of_the_time_is_resumable_and_says_what_it_cost(
     end = on_ending(Course(cycles=cycles), POLICY, Broke(verdict="time"))
     assert (end.state, end.exit_code) == ("stopped", 75)
     assert words in end.message
-    assert "goes on from the last commit" in action_of(end)
+    assert "continues from the last commit" in action_of(end)
 
 
 @pytest.mark.parametrize("leaving", [None, Leaving.RECYCLE, Leaving.TIME])

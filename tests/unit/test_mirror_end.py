@@ -177,7 +177,7 @@ class Patient(Silent):
 
 @pytest.mark.parametrize(
     ("answers_after_s", "note"),
-    [(200.0, "at last"), (None, "does not answer; the run goes on without it")],
+    [(200.0, "at last"), (None, "does not answer; the run continues without it")],
 )
 def test_a_run_waits_for_a_slow_mirror_as_long_as_it_shows_signs_of_life(
     tmp_path, monkeypatch, answers_after_s, note

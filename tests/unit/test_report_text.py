@@ -172,7 +172,7 @@ def test_a_stop_claims_no_progress_that_was_not_committed(n_cycles):
         history.cycle(index)
     history.end("stopped", 75, message=str(error))
     text = " ".join(text_from_statuses(report_of(history)).split())
-    assert ("Nothing was committed yet: it begins anew." in text) == (n_cycles == 0)
+    assert ("Nothing was committed yet: it starts over." in text) == (n_cycles == 0)
 
 
 def test_the_status_document_holds_the_same_facts():

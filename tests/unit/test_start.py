@@ -121,7 +121,7 @@ def test_without_a_state_to_go_on_from_all_is_made_anew_and_told(tmp_path):
     told = Cutter()
     run(job, tmp_path, 5, told)
     assert steps == [0, 1, 2, *range(5)]
-    assert any("begins anew" in line for line in told.lines)
+    assert any("starts over" in line for line in told.lines)
     assert (tmp_path / "total.json").read_text() == "30"
 
 

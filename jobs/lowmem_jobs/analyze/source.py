@@ -90,7 +90,7 @@ class Latents:
                 thing=self._path,
                 problem=f"has {bad.size} rows with NaN, infinity or more than 1e60 (first: {named})",
                 expected="finite numbers",
-                todo="Remove these rows, or mend what made them.",
+                todo="Remove these rows, or correct what made them.",
             )
 
 

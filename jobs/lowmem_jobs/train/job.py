@@ -28,7 +28,7 @@ OPTIONS = (
         kind="int",
         default=20,
         minimum=1,
-        help="How often every image is seen; more than before go on from there.",
+        help="How often every image is seen; more than before continue from there.",
         is_extent=True,
     ),
     Option(
