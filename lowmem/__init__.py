@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.inline.experiment import Experiment, open  # noqa: A004 - its public name
     from lowmem.inline.guard import budget
-    from lowmem.inline.running import run
+    from lowmem.inline.running import plan, run
     from lowmem.inline.supervised import supervised
     from lowmem.mapping.short_form import map  # noqa: A004 - its public name
     from lowmem.protocol.calibration import Calibration, Trial
@@ -82,6 +82,7 @@ __all__ = [
     "job",
     "map",
     "open",
+    "plan",
     "run",
     "supervised",
 ]
@@ -100,7 +101,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.inline.guard": ["budget"],
         # IPython asks for it by this name, for ``%load_ext lowmem``.
         "lowmem.inline.magic": ["load_ipython_extension"],
-        "lowmem.inline.running": ["run"],
+        "lowmem.inline.running": ["plan", "run"],
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.mapping.short_form": ["map"],
         "lowmem.protocol.calibration": ["Calibration", "Trial"],

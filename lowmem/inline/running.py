@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.child import ran, started
-from lowmem.base.errors import UsageError
+from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.inline_errors import RunEndedError
 from lowmem.base.workspace import Workspace
 from lowmem.inline.experiment import Experiment
+from lowmem.inline.planned import Plan, plan_from_json
 from lowmem.inline.terminal import show
 from lowmem.protocol.options import flag_of, words_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _LOWMEM = (sys.executable, "-m", "lowmem")
 # How the command begins what it says at its end.
 _SAYS = "lowmem: "
+_KEPT_BYTES = 2**16
 
 
 def run(
@@ -76,13 +78,6 @@ def run(
     UsageError
         If ``job`` is neither: a process of its own finds a job by its name or file.
     """
-    if not isinstance(job, str | Path):
-        raise UsageError(
-            f"job is a {type(job).__name__}, expected a job's name, or the file that "
-            "defines it, such as 'job.py': it runs in a process of its own. In a "
-            "notebook, write the cell to a file by `%%writefile job.py`."
-        )
-    space = Workspace.at(workspace)
     shared = {
         "ram_budget": ram,
         "vram_budget": vram,
@@ -95,19 +90,78 @@ def run(
     }
     flags = {"mirror_data": mirror_data, "restart": restart, "quiet": quiet}
     line = [
-        *_LOWMEM,
-        "run",
-        str(job),
-        *words_of("workspace", str(space.root)),
-        *(word for name, value in shared.items() for word in words_of(name, value)),
+        *_line("run", job, workspace, shared, settings or {}, options),
         *(flag_of(name) for name, is_given in flags.items() if is_given),
-        *(f"--set={name}={value}" for name, value in (settings or {}).items()),
-        *(word for name, value in options.items() for word in words_of(name, value)),
     ]
     status, said = _quietly(line) if quiet else (_shown(line), "")
     if status:
         raise RunEndedError(command=f"lowmem run {job}", status=status, said=said)
-    return Experiment(space)
+    return Experiment(Workspace.at(workspace))
+
+
+def plan(
+    job: object,
+    *,
+    workspace: str | Path = "lowmem-work",
+    ram: str | None = None,
+    vram: str | None = None,
+    device: str | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    **options: object,
+) -> Plan:
+    """Predict what a job would need, as ``lowmem plan`` does; run nothing of it.
+
+    A model of the user's own is measured by trial runs of a few steps, within the budget.
+
+    Parameters
+    ----------
+    job, workspace, ram, vram, device, seed, settings, **options
+        As of `run`.
+
+    Raises
+    ------
+    RunEndedError
+        If the command ends with another exit code than 0, but for a job that does not fit.
+    UsageError
+        If ``job`` is neither a text nor a path.
+    """
+    shared = {"ram_budget": ram, "vram_budget": vram, "device": device, "seed": seed}
+    line = _line("plan", job, workspace, shared, settings or {}, options)
+    ended = ran([*line, "--json"])
+    if ended.returncode not in {0, EXIT_BUDGET} or not ended.stdout.strip():
+        _, _, said = ended.stderr.rpartition(_SAYS)
+        raise RunEndedError(
+            command=f"lowmem plan {job}",
+            status=ended.returncode,
+            said=" ".join(said.split()),
+        )
+    return plan_from_json(ended.stdout)
+
+
+def _line(
+    command: str,
+    job: object,
+    workspace: str | Path,
+    shared: Mapping[str, object],
+    settings: Mapping[str, object],
+    options: Mapping[str, object],
+) -> list[str]:
+    """Return a command line; options that are None are left out."""
+    if not isinstance(job, str | Path):
+        raise UsageError(
+            f"job is a {type(job).__name__}, expected a job's name, or the file that "
+            "defines it, such as 'job.py': it runs in a process of its own. In a "
+            "notebook, write the cell to a file by `%%writefile job.py`."
+        )
+    given = {"workspace": str(Workspace.at(workspace).root), **shared, **options}
+    return [
+        *_LOWMEM,
+        command,
+        str(job),
+        *(word for name, value in given.items() for word in words_of(name, value)),
+        *(f"--set={name}={value}" for name, value in settings.items()),
+    ]
 
 
 def _shown(line: Sequence[str]) -> int:
@@ -127,8 +181,27 @@ def _is_terminal() -> bool:
     return is_own and sys.stdout.isatty() and sys.stderr.isatty()
 
 
+class _Kept:
+    """The end of what a command writes."""
+
+    def __init__(self) -> None:
+        self._end = b""
+
+    def take(self, data: bytes) -> None:
+        """Keep a part; more than a person would read is dropped."""
+        self._end = (self._end + data)[-_KEPT_BYTES:]
+
+    def close(self) -> None:
+        """There is no more."""
+
+    @property
+    def said(self) -> str:
+        """What the command says of its end, as one line."""
+        _, _, said = self._end.decode(errors="replace").rpartition(_SAYS)
+        return " ".join(said.split())
+
+
 def _quietly(line: Sequence[str]) -> tuple[int, str]:
     """Run a command that shows nothing; return its exit code, and what it says of it."""
-    ended = ran(line)
-    _, _, said = ended.stderr.rpartition(_SAYS)
-    return ended.returncode, " ".join(said.split())
+    kept = _Kept()
+    return show(line, kept), kept.said

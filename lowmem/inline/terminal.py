@@ -20,7 +20,7 @@ import signal
 import struct
 import sys
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lowmem.base.child import started
 
@@ -40,13 +40,15 @@ _LOOK_S = 0.2
 _LOGIN = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
-def show(command: Sequence[str]) -> int:
+def show(command: Sequence[str], shown: Written | None = None) -> int:
     """Run a command, its lines shown in the notebook; return its exit code.
 
     Parameters
     ----------
     command
         A program's full path, and its arguments.
+    shown
+        Takes what it writes, instead of the notebook.
 
     Notes
     -----
@@ -59,7 +61,7 @@ def show(command: Sequence[str]) -> int:
         line = [sys.executable, "-I", "-S", "-c", _LOGIN, *command]
         process = started(line, stdin=its, stdout=its, stderr=its, hears_stops=True)
         os.close(its)
-        shown = Lines()
+        shown = shown or Lines()
         while not _is_ended(process, ours, shown):
             pass
         shown.close()
@@ -76,7 +78,7 @@ def _prepare(terminal: int) -> None:
     termios.tcsetattr(terminal, termios.TCSANOW, settings)
 
 
-def _is_ended(process: Process, terminal: int, shown: Lines) -> bool:
+def _is_ended(process: Process, terminal: int, shown: Written) -> bool:
     """Show what there is; return whether there will be no more."""
     try:
         if not select.select([terminal], [], [], _LOOK_S)[0]:
@@ -90,6 +92,16 @@ def _is_ended(process: Process, terminal: int, shown: Lines) -> bool:
         return False
     shown.take(data)
     return False
+
+
+class Written(Protocol):
+    """Takes what a command writes to its terminal."""
+
+    def take(self, data: bytes) -> None:
+        """Take a part."""
+
+    def close(self) -> None:
+        """There is no more."""
 
 
 class Lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,16 @@ import zarr
 
 import lowmem
 from lowmem.base.errors import DataError, UsageError
-from tests.processes.lowmem_runs import COUNTING, SQUARES, job_file
+from lowmem.base.workspace import Workspace
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    PATIENCE_S,
+    SQUARES,
+    committed_cycles,
+    job_file,
+    records,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +42,13 @@ def test_the_blocks_of_the_page_and_of_the_readme_run_as_they_are_shown(
         for block in re.findall(
             r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
         ):
-            if "lowmem.run" in block or "lowmem.open" in block:
+            if re.search(r"lowmem\.(run|open|plan)\(", block):
                 exec(block, names)  # noqa: S102 - what the reader would run
     assert names["space"].status.jobs["train"].state == "done"
+    (planned,) = names["plan"].plans
+    assert planned.fits
+    assert planned.ladder[0].settings == planned.settings == {"micro_batch": 64}
+    assert 10**8 < planned.ram_peak_bytes < 2 * 10**9
     assert np.asarray(names["images"]).shape == (200, 32, 32, 3)
 
 
@@ -151,6 +165,51 @@ def test_a_name_that_is_markup_is_shown_as_it_is(tmp_path):
     shown = lowmem.open(space)
     for text in (shown._repr_html_(), shown.page._repr_html_()):
         assert "<img src=x" not in text
+
+
+def test_a_plan_says_what_fits_and_what_does_not(tmp_path):
+    job = job_file(tmp_path, COUNTING)
+    given = {"workspace": tmp_path / "work"}
+    plan = lowmem.plan(job, ram="1G", settings={"block": 2}, **given)
+    assert plan.fits
+    assert [one.settings for one in plan.plans[0].ladder] == [{"block": 2}]
+    assert "<td>block 2</td>" in plan._repr_html_()
+    assert not (tmp_path / "work" / "count.json").exists()
+    with pytest.raises(lowmem.RunEndedError, match="--row is unknown") as error:
+        lowmem.plan(job, row=3, **given)
+    assert error.value.exit_code == 2
+    needy = COUNTING.replace("settings=(", "calibrate='block', settings=(").replace(
+        "total += done * done",
+        "total += done * done; held = bytearray(ctx.settings['block'] * 10**8)",
+    )
+    plan = lowmem.plan(job_file(tmp_path, needy, "needy.py"), ram="200M", **given)
+    assert plan.fits is False
+    assert "a run begins here" not in repr(plan)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_an_interrupt_asks_the_job_to_commit_and_stop(tmp_path, quiet):
+    job = job_file(tmp_path, COUNTING)
+    program = f"""
+import lowmem, sys
+try:
+    lowmem.run({str(job)!r}, workspace={str(tmp_path / "work")!r}, ram="1G",
+        rows=10**5, pause=0.01, cycle_steps=5, quiet={quiet})
+except lowmem.RunEndedError as error:
+    sys.exit(error.exit_code)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, process_group=0
+    )
+    space = Workspace.at(tmp_path / "work")
+    until(lambda: len(committed_cycles(records(space.root))) > 1)
+    # To the program alone, as a notebook's kernel is interrupted.
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 75
+    kept = lowmem.open(space.root).status.jobs["count"]
+    assert kept.state == "stopped"
+    assert kept.items >= 10
 
 
 CELL = """
