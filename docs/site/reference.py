@@ -35,6 +35,8 @@ _KINDS = {
     "str": "text",
     "flag": "switch",
     "ints": "whole numbers, such as `64,128`",
+    "floats": "numbers, such as `0.5,1`",
+    "texts": "texts without commas, such as `a,b`",
     "path": "path",
 }
 
@@ -204,10 +206,10 @@ def _rule(option: Option) -> str:
 def _default(option: Option) -> str:
     value = option.default
     if value is None:
-        return ""
+        return "must be given" if option.is_required else ""
     if option.kind == "flag":
         return "on" if value else "off"
-    text = ",".join(map(str, value)) if option.kind == "ints" else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"`{text}`"
 
 

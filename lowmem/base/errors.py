@@ -81,6 +81,17 @@ class OptionValueError(UsageError):
         super().__init__(f"{option} is {value!r}, expected {expected}.")
 
 
+class MissingOptionError(UsageError):
+    """Raised when an option that must be given is not."""
+
+    def __init__(self, *, option: str, job: str, expected: str) -> None:
+        self.option = option
+        super().__init__(
+            f"option {option} of job {job} is not given, expected {expected}. Add it; "
+            "`lowmem run JOB --help` explains it."
+        )
+
+
 class ConfigError(UsageError):
     """Raised when lowmem.toml cannot be used."""
 

@@ -65,11 +65,13 @@ def _usage(option: Option) -> str:
 
 
 def _explanation(option: Option) -> str:
+    if option.is_required:
+        return f"{option.help} [must be given]".lstrip()
     if option.default is None:
         return option.help
     default = option.default
     if option.kind == "flag":
         default = "yes" if default else "no"
-    elif option.kind == "ints":
+    elif isinstance(default, list | tuple):
         default = ",".join(map(str, default))
-    return f"{option.help} [default: {default}]"
+    return f"{option.help} [default: {default}]".lstrip()

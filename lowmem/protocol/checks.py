@@ -22,8 +22,13 @@ _DEFAULTS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "str": (str,),
     "flag": (bool,),
-    "ints": (list, tuple),
     "path": (str,),
+}
+# The same of what lists hold.
+_ITEMS: dict[str, tuple[type, ...]] = {
+    "ints": (int,),
+    "floats": (int, float),
+    "texts": (str,),
 }
 
 
@@ -80,4 +85,7 @@ def is_texts(value: object) -> bool:
 
 def is_default(kind: str, value: object) -> bool:
     """Return whether ``value`` may be the default of an option of this kind."""
-    return value is None or type(value) in _DEFAULTS[kind]
+    if value is None or kind not in _ITEMS:
+        return value is None or type(value) in _DEFAULTS[kind]
+    items = value if is_list(value) else ()
+    return len(items) > 0 and all(type(item) in _ITEMS[kind] for item in items)

@@ -276,6 +276,9 @@ class Job:
         rule = "other names than those that every run has"
         taken = [option.name for option in self.options if option.name in RESERVED]
         require("options", rule, taken, holds=not taken)
+        names = [option.name for option in self.options]
+        is_once = len(set(names)) == len(names)
+        require("options", "each name once", names, holds=is_once)
 
     @property
     def extents(self) -> tuple[str, ...]:

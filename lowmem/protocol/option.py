@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from lowmem.protocol.checks import is_default, is_texts, require
 
-Kind = Literal["int", "float", "str", "flag", "ints", "path"]
+Kind = Literal["int", "float", "str", "flag", "ints", "floats", "texts", "path"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +20,8 @@ class Option:
     name
         With underscores: ``batch_size`` is typed ``--batch-size``.
     kind
-        How its text is read. ``flag`` also gives ``--no-name``; ``ints`` is a list
-        such as ``64,128``; ``path`` is made absolute.
+        How its text is read. ``flag`` also gives ``--no-name``; ``ints``, ``floats`` and
+        ``texts`` are lists such as ``64,128``; ``path`` is made absolute.
     default
         Its value where the user gives none; None means "chosen by the job".
     help
@@ -39,6 +39,8 @@ class Option:
     is_extent
         Of a number: whether more of it is more of the same, so that a finished run is
         continued by one that asks for more: see `Job.extents`.
+    is_required
+        Whether it must be given; then it has no default.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Option:
     is_shared: bool = True
     is_input: bool = True
     is_extent: bool = False
+    is_required: bool = False
 
     def __post_init__(self) -> None:
         rule = "lower-case letters, digits and _"
@@ -65,3 +68,6 @@ class Option:
         rule = f"of the option's kind {self.kind}"
         is_good = is_default(self.kind, self.default)
         require("default", rule, self.default, holds=is_good)
+        rule = "None where it must be given"
+        has_none = self.default is None or not self.is_required
+        require("default", rule, self.default, holds=has_none)

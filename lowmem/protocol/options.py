@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lowmem.base.errors import OptionValueError, UnknownOptionError
+from lowmem.base.errors import MissingOptionError, OptionValueError, UnknownOptionError
 from lowmem.base.meant import did_you_mean
-from lowmem.protocol.option import Option
+from lowmem.protocol.option import Kind, Option
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -34,6 +34,8 @@ def resolve_options(
         If a name in ``given`` is none of them.
     OptionValueError
         If a value breaks its option's rule.
+    MissingOptionError
+        If one that must be given is not.
     """
     declared = {option.name: option for option in options}
     for name in given:
@@ -44,10 +46,16 @@ def resolve_options(
                 known=[flag_of(o) for o in declared],
                 hint=did_you_mean(flag_of(name), map(flag_of, declared)),
             )
-    return {
+    values = {
         name: value_of(option, given[name]) if name in given else option.default
         for name, option in declared.items()
     }
+    for name, option in declared.items():
+        if option.is_required and values[name] is None:
+            raise MissingOptionError(
+                option=flag_of(name), job=job, expected=_rule(option)
+            )
+    return values
 
 
 def flag_of(name: str) -> str:
@@ -106,22 +114,9 @@ def value_of(option: Option, given: Any) -> Any:  # noqa: ANN401 - TOML's values
     return value
 
 
-def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401, PLR0911 - one a kind
-    if given is None:
-        return None
-    match option.kind:
-        case "int":
-            return _int(given)
-        case "float":
-            return _float(given)
-        case "str":
-            return str(given)
-        case "flag":
-            return _flag(given)
-        case "ints":
-            return _ints(given)
-        case "path":
-            return _path(given)
+def _parsed(option: Option, given: Any) -> Any:  # noqa: ANN401
+    parse, _ = _KINDS[option.kind]
+    return None if given is None else parse(given)
 
 
 def _int(given: Any) -> int:  # noqa: ANN401
@@ -137,11 +132,22 @@ def _float(given: Any) -> float:  # noqa: ANN401
     return value
 
 
-def _ints(given: Any) -> list[int]:  # noqa: ANN401
-    parts = given.split(",") if isinstance(given, str) else list(given)
-    if not parts:
+def _list_of(parse: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def parse_all(given: Any) -> list[Any]:  # noqa: ANN401
+        parts = given.split(",") if isinstance(given, str) else list(given)
+        if not parts:
+            raise ValueError
+        return [parse(part) for part in parts]
+
+    return parse_all
+
+
+def _text(given: Any) -> str:  # noqa: ANN401
+    text = str(given)
+    # One with a comma would be two where the command is typed again.
+    if not text or "," in text:
         raise ValueError
-    return [_int(part) for part in parts]
+    return text
 
 
 def _path(given: Any) -> str:  # noqa: ANN401
@@ -166,13 +172,19 @@ def _flag(given: Any) -> bool:  # noqa: ANN401
 def _rule(option: Option) -> str:
     if option.choices:
         return " or ".join(option.choices)
-    nouns = {
-        "int": "a whole number",
-        "float": "a number",
-        "str": "text",
-        "flag": "yes or no",
-        "ints": "whole numbers such as 64,128",
-        "path": "a path",
-    }
     least = f" of at least {option.minimum:g}" if option.minimum is not None else ""
-    return nouns[option.kind] + least
+    _, noun = _KINDS[option.kind]
+    return noun + least
+
+
+# How each kind is read, and what it is called.
+_KINDS: dict[Kind, tuple[Callable[[Any], Any], str]] = {
+    "int": (_int, "a whole number"),
+    "float": (_float, "a number"),
+    "str": (str, "text"),
+    "flag": (_flag, "yes or no"),
+    "ints": (_list_of(_int), "whole numbers such as 64,128"),
+    "floats": (_list_of(_float), "numbers such as 0.5,1"),
+    "texts": (_list_of(_text), "texts without commas in them, such as a,b"),
+    "path": (_path, "a path"),
+}

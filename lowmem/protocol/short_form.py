@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from lowmem.protocol.annotated import called_with, options_of
 from lowmem.protocol.calibration import calibration_along
 from lowmem.protocol.checks import LADDER, is_ladder, require
-from lowmem.protocol.job import Job, Need, PlanContext, Settings, Work
+from lowmem.protocol.job import Job, Need, PlanContext, Settings
 from lowmem.protocol.option import Option
 
 
@@ -21,8 +23,12 @@ def job(
     uses_device: bool = True,
     uses_keras: bool = False,
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: (),
-) -> Callable[[Work], Job]:
+) -> Callable[[Callable[..., Any]], Job]:
     """Make a job of a generator function; the short form of `Job`.
+
+    Parameters of the function after its first are options too: ``data: Path`` must be
+    given, ``bins: Annotated[int, "of the histogram"] = 32`` has a default and a line of
+    help. It is called with their values.
 
     Parameters
     ----------
@@ -31,7 +37,7 @@ def job(
     unit
         What its items are, in the plural.
     options
-        Its options, read from the command line.
+        Further options, read from the command line: in ``ctx.options``, as all are.
     settings
         Its ladder of memory settings, largest first.
     calibrate
@@ -45,18 +51,24 @@ def job(
         Whether it computes with Keras: refused where no backend is installed.
     needs
         Returns what must exist first; it is part of the recipe, as what path options name.
+
+    Raises
+    ------
+    TypeError
+        If the function takes no context, or a parameter is of no kind that an option has.
     """
     require("settings", LADDER, settings, holds=is_ladder(settings))
     calibration = None if calibrate is None else calibration_along(calibrate, settings)
 
-    def decorate(work: Work) -> Job:
-        doc = (work.__doc__ or "").strip()
+    def decorate(function: Callable[..., Any]) -> Job:
+        doc = (function.__doc__ or "").strip()
+        own = options_of(function)
         return Job(
-            name=name or work.__name__.replace("_", "-"),
-            work=work,
+            name=name or function.__name__.replace("_", "-"),
+            work=called_with(function, own) if own else function,
             summary=doc.splitlines()[0] if doc else "",
             unit=unit,
-            options=tuple(options),
+            options=(*own, *options),
             version=version,
             uses_device=uses_device,
             uses_keras=uses_keras,
