@@ -69,6 +69,24 @@ def memory_key(
         "processors": len(os.sched_getaffinity(0)),
         "versions": software_versions(os.environ),
     }
+    return _hash_of(parts)
+
+
+def compare_key(
+    recipe: Mapping[str, Any], memory: str, calibration: Calibration | None
+) -> str:
+    """Return a hash of all that the states of trials depend on beside settings and seed.
+
+    Other data may show what these did not: sums of whole numbers have no rounding. Empty
+    where states are not to be compared.
+    """
+    if calibration is None or not calibration.is_compared:
+        return ""
+    of_all = {key: value for key, value in recipe.items() if key != "seed"}
+    return _hash_of({"recipe": of_all, "memory": memory})
+
+
+def _hash_of(parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
