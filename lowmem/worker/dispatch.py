@@ -113,7 +113,7 @@ def plan(request: Plan) -> Planned:
         memory_key=key,
         compare_key=compare_key(recipe, key, calibration),
         standing=job.standing(context),
-        source=source_of(request.reference),
+        source=source_of(request.reference, job.work),
         extents=job.extents,
         is_bare=job.is_bare,
         given={
