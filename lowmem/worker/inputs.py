@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import DataError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.files import storage_errors
-from lowmem.mapping.identity import identity_of_file
 from lowmem.protocol.inputs import Input
 from lowmem.protocol.recipe import is_same_data
 from lowmem.stores.metadata import fingerprint, read_mapping, two_part
@@ -85,78 +84,118 @@ def stamp_of(path: Path) -> str:
 
     Empty where nothing can be said: a file was changed a moment before, or is gone.
     """
-    told = hashlib.sha256()
-    newest_ns = 0
+    told, newest_ns = hashlib.sha256(), 0
     for file in _files(path):
-        # None of what is no plain file, such as a link to nothing.
-        identity = identity_of_file(file.path) if file.path.exists() else None
-        if identity is None:
+        status = _status(file.path)
+        if status is None:
             return ""
-        newest_ns = max(newest_ns, identity[-1])
-        told.update(b"%s %s\n" % (os.fsencode(file.path), str(identity).encode()))
+        # The time of the last change is the kernel's own: nobody can set it back.
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        told.update(os.fsencode(file.path))
+        told.update(b"%d %d %d %d %d\n" % (*identity, status.st_ctime_ns))
+        newest_ns = max(newest_ns, status.st_ctime_ns)
     is_settled = newest_ns < time.time_ns() - _SETTLED_NS
     return told.hexdigest()[:_DIGITS] if is_settled else ""
 
 
+def _status(path: str) -> os.stat_result | None:
+    """Return what the file system says of a file; of a link to nothing, of the link."""
+    for look in (os.stat, os.lstat):
+        try:
+            return look(path)
+        except FileNotFoundError:
+            continue
+    return None
+
+
 def content_of(path: Path) -> str:
     """Return a fingerprint that changes with every byte of what is at ``path``.
+
+    Raises
+    ------
+    DataError
+        If something there can be read but once, as a pipe.
+    StorageError
+        If a file cannot be read.
 
     Notes
     -----
     Of a chunk of a Zarr array that ends in its checksum, that checksum is read; all else
     is read whole. Behind a dot follows what an older lowmem saw of a folder: sizes.
     """
-    known = fingerprint(path)
     if not path.is_dir():
-        return known
+        with storage_errors(path):
+            return fingerprint(path)
+    known = _known_of(path)
     whole, n_read = hashlib.sha256(known.encode()), 0
     for file in _files(path):
-        if not file.is_summed:
-            name = os.fsencode(file.path.relative_to(path))
-            whole.update(
-                b"%d %s %s" % (len(name), name, fingerprint(file.path).encode())
-            )
+        if not (file.is_summed and known):
+            name = os.fsencode(os.path.relpath(file.path, path))
+            whole.update(b"%d %s %s" % (len(name), name, _told_of(file.path)))
             n_read += 1
-    if not n_read:
+    if known and not n_read:
         return known
-    return two_part(whole.hexdigest()[:_DIGITS], known.partition(".")[0])
+    now = whole.hexdigest()[:_DIGITS]
+    return two_part(now, known.partition(".")[0]) if known else now
+
+
+def _known_of(folder: Path) -> str:
+    """Return what lowmem has always told of a folder; empty where it could not.
+
+    For a name that is no UTF-8, or a link to nothing.
+    """
+    try:
+        return fingerprint(folder)
+    except (FileNotFoundError, UnicodeError):
+        return ""
+
+
+def _told_of(file: str) -> bytes:
+    if not os.path.exists(file):  # noqa: PTH110 - a text of the file system's, not a path
+        return os.fsencode(os.readlink(file))  # noqa: PTH115
+    with storage_errors(Path(file)):
+        return fingerprint(Path(file)).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     """A file, and whether the fingerprint of the folder above tells its bytes."""
 
-    path: Path
+    path: str
     is_summed: bool = False
 
 
 def _files(path: Path) -> Iterator[_File]:
     if path.is_dir():
-        yield from _files_in(path, (), is_summed=False)
+        with storage_errors(path):
+            yield from _files_in(str(path), (), is_summed=False)
     else:
-        yield _File(path)
+        yield _File(str(path))
 
 
 def _files_in(
-    folder: Path, above: tuple[str, ...], *, is_summed: bool
+    folder: str, above: tuple[str, ...], *, is_summed: bool, is_linked: bool = False
 ) -> Iterator[_File]:
     """Yield the files of a folder in one order; links to a folder above lead nowhere."""
     real = os.path.realpath(folder)
     if real in above:
         return
-    with storage_errors(folder):
-        entries = sorted(folder.iterdir())
-    is_linked = folder.is_symlink() and bool(above)
-    if folder / _METADATA in entries:
-        is_summed = _ends_in_crc(folder / _METADATA)
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    if any(entry.name == _METADATA for entry in entries):
+        is_summed = _ends_in_crc(Path(folder) / _METADATA)
     for entry in entries:
         if entry.is_dir():
             yield from _files_in(
-                entry, (*above, real), is_summed=is_summed and not entry.is_symlink()
+                entry.path,
+                (*above, real),
+                is_summed=is_summed,
+                # A fingerprint follows no link to a folder.
+                is_linked=is_linked or entry.is_symlink(),
             )
         else:
-            is_told = entry.name == _METADATA or is_summed
-            yield _File(entry, is_told and not is_linked)
+            is_told = is_summed or entry.name == _METADATA
+            yield _File(entry.path, is_told and not is_linked)
 
 
 def _ends_in_crc(metadata: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from lowmem.base.errors import DataError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.protocol.messages import Plan, Run
 from lowmem.protocol.recipe import recipe_changes
@@ -285,10 +286,30 @@ def test_of_chunks_that_end_in_their_checksum_no_more_is_read(tmp_path):
     assert content_of(folder) != first
 
 
-def test_a_link_to_a_folder_above_leads_nowhere_and_one_to_nothing_is_refused(tmp_path):
+def test_a_link_to_a_folder_above_leads_nowhere_and_one_to_nothing_is_told(tmp_path):
     data = folder_of(tmp_path)
     (data / "loop").symlink_to(data)
-    assert input_at(data).content == input_at(data).content
-    lonely = tmp_path / "lonely"
-    lonely.symlink_to(tmp_path / "nowhere")
-    assert stamp_of(lonely) == ""
+    first = input_at(data).content
+    assert input_at(data).content == first
+    (data / "lonely").symlink_to("nowhere")
+    second = input_at(data).content
+    (data / "lonely").unlink()
+    (data / "lonely").symlink_to("elsewhere")
+    assert len({first, second, input_at(data).content}) == 3
+    assert stamp_of(tmp_path / "absent") == ""
+
+
+def test_a_name_that_is_no_text_is_a_name(tmp_path):
+    data = folder_of(tmp_path)
+    odd = data / os.fsdecode(b"\xff.csv")
+    odd.write_bytes(b"3")
+    first = input_at(data).content
+    odd.write_bytes(b"7")
+    assert input_at(data).content != first
+
+
+def test_a_pipe_in_a_folder_is_named(tmp_path):
+    data = folder_of(tmp_path)
+    os.mkfifo(data / "pipe")
+    with pytest.raises(DataError, match="pipe"):
+        input_at(data)
