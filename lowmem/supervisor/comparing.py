@@ -69,9 +69,10 @@ def told(
     both = (large.settings, small.settings)
     keys = [key for key in both[0] if both[0].get(key) != both[1].get(key)]
     one, two = (", ".join(f"{key} {given.get(key)}" for key in keys) for given in both)
+    parts = f"{', '.join(changed[:3])} differ{'s' * (len(changed) == 1)}"
     return (
-        f"they change its result: after {items:,} items {', '.join(changed[:3])} "
-        f"differs between {one} and {two}. Work in blocks of a fixed number of rows: "
+        f"they change its result: after {items:,} items {parts} between {one} and "
+        f"{two}. Work in blocks of a fixed number of rows: "
         "ctx.blocks(..., rows=128, held=ctx.settings['held'])"
     )
 
