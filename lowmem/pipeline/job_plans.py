@@ -134,7 +134,8 @@ def _plan(
         device=device,
         ram_budget_bytes=order.ram_budget_bytes,
         rungs=rungs,
-        formula_bytes=tuple(rung.ram_bytes for rung in planned.rungs),
+        # Of smaller settings that cannot be used there is no rung.
+        formula_bytes=tuple(rung.ram_bytes for rung in planned.rungs[: len(rungs)]),
         chosen=chosen,
         missing=missing,
         stop=stop,

@@ -12,6 +12,7 @@ def blocks_of(
     array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
     *,
     rows: int,
+    held: int,
     name: str,
     places: dict[str, int],
     progress: Callable[[int, int], None],
@@ -20,6 +21,8 @@ def blocks_of(
 
     Parameters
     ----------
+    held
+        Blocks that are read at once.
     places
         Rows given of each pass of the job: a commit that comes while the job has a block
         says that it is done.
@@ -29,13 +32,17 @@ def blocks_of(
     Raises
     ------
     ValueError
-        If ``rows`` is less than one.
+        If ``rows`` or ``held`` is less than one.
     """
     require("rows", ">= 1", rows, holds=whole("rows", rows) >= 1)
+    require("held", ">= 1", held, holds=whole("held", held) >= 1)
     n_rows = int(array.shape[0])
-    for start in range(places.get(name, 0), n_rows, rows):
-        stop = min(start + rows, n_rows)
-        block = array[start:stop]
-        places[name] = stop
-        yield block
-        progress(stop, n_rows)
+    for start in range(places.get(name, 0), n_rows, rows * held):
+        read = array[start : min(start + rows * held, n_rows)]
+        for first in range(start, min(start + rows * held, n_rows), rows):
+            stop = min(first + rows, n_rows)
+            places[name] = stop
+            yield read[first - start : stop - start]
+            progress(stop, n_rows)
+        # Not beside what is read next.
+        del read

@@ -58,11 +58,16 @@ class Calibration:
         shape of the data and of the model. A trial is remembered for as long as they,
         the device, the number of processors and the versions of the software are the
         same. None takes the whole recipe but the seed.
+    is_compared
+        Whether the states that trials of the same options commit after as many items are
+        held against each other: where they differ, the first setting alone is used. Not
+        for a job that tells itself what its settings change.
     """
 
     trials: Sequence[Trial]
     terms: Callable[[PlanContext, Settings], Sequence[float]]
     depends_on: Mapping[str, Any] | None = None
+    is_compared: bool = False
 
     def __post_init__(self) -> None:
         is_trials = is_list(self.trials) and len(self.trials) > 0
@@ -92,4 +97,5 @@ def calibration_along(name: str, ladder: Sequence[Settings]) -> Calibration | No
     return Calibration(
         trials=[Trial(settings=by_value[value]) for value in chosen],
         terms=lambda _, settings: (float(settings[name]),),
+        is_compared=True,
     )

@@ -89,6 +89,7 @@ class Context(Protocol):
         array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
         *,
         rows: int,
+        held: int = 1,
         name: str = "rows",
     ) -> Iterator[Any]:
         """Yield an array's rows, block by block, from the last commit on.
@@ -103,7 +104,10 @@ class Context(Protocol):
             Anything with ``shape`` that gives rows by ``array[start:stop]``: of NumPy, Zarr,
             h5py.
         rows
-            Rows of a block; a memory setting will do, for the place is kept in rows.
+            Rows of a block. A memory setting will do, for the place is kept in rows, but
+            not where the result depends on what is computed together, as sums of floats do.
+        held
+            Blocks that are read at once: a memory setting that changes no block.
         name
             Tells several passes of one job apart; each is gone through once.
         """

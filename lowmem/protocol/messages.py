@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lowmem.protocol.inputs import Input
 from lowmem.protocol.job import Standing
 from lowmem.protocol.option import Option
 
@@ -114,6 +115,8 @@ class Run(Message, frozen=True, kw_only=True):
         budget has left; the worker sets the first one itself, before the job begins.
     rebuild
         If given, nothing is continued: files of the finished result are made again.
+    marks_at, inputs
+        See `lowmem.worker.marking` and `lowmem.worker.inputs`.
     """
 
     reference: str
@@ -133,6 +136,8 @@ class Run(Message, frozen=True, kw_only=True):
     commit_seconds: float | None = None
     is_followed: bool = False
     rebuild: Rebuild | None = None
+    marks_at: tuple[int, ...] | None = None
+    inputs: dict[str, Input] = {}
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -227,10 +232,13 @@ class Planned(Message, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    inputs
+        What options and needs name, by its key in the recipe.
     trials
         Smallest first; empty for a job that declares none.
-    memory_key
-        A hash of all that the memory of a run depends on beside its settings.
+    memory_key, compare_key
+        Hashes of all that the memory of a run, and what its trials make, depend on beside
+        its settings; the second is empty where that is not to be compared.
     standing
         See `lowmem.protocol.job.Job`.
     source
@@ -244,6 +252,7 @@ class Planned(Message, frozen=True, kw_only=True):
     rungs: tuple[PlannedRung, ...] = ()
     missing: tuple[PlannedNeed, ...] = ()
     recipe: dict[str, Any] = {}
+    inputs: dict[str, Input] = {}
     trials: tuple[PlannedTrial, ...] = ()
     memory_key: str = ""
     standing: Standing = ""
@@ -251,6 +260,7 @@ class Planned(Message, frozen=True, kw_only=True):
     extents: tuple[str, ...] = ()
     is_bare: bool = False
     given: dict[str, Any] = {}
+    compare_key: str = ""
 
 
 # --- reports of a run -------------------------------------------------------------
@@ -317,6 +327,13 @@ class Logged(Message, frozen=True, kw_only=True):
     is_kept: bool = False
 
 
+class Marked(Message, frozen=True, kw_only=True):
+    """What a trial has made after so many items: a digest of each part, by its name."""
+
+    items: int
+    parts: dict[str, str]
+
+
 class Committed(Message, frozen=True, kw_only=True):
     """A cycle is durable and cleaned up; the worker waits for `Proceed` or `Leave`.
 
@@ -354,9 +371,8 @@ class Failed(Message, frozen=True, kw_only=True):
 
 Request = Describe | Plan | Run
 Order = Drain | Proceed | Leave
-Answer = (
-    Described | Planned | Started | Progressed | Logged | Committed | Finished | Failed
-)
+Planning = Described | Planned | Failed
+Answer = Planning | Started | Progressed | Logged | Marked | Committed | Finished
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _order_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)

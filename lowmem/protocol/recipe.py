@@ -84,10 +84,12 @@ def is_same_data(old: str, new: str) -> bool:
     (True, True)
     >>> is_same_data("new.old", "newer.old"), is_same_data("other", "new.old")
     (False, False)
+    >>> is_same_data("new.old", "newest.new")
+    True
     """
     first, _, former = new.partition(".")
-    recorded, dot, _ = old.partition(".")
-    return recorded == first or (not dot and bool(former) and old == former)
+    recorded = old.partition(".")[0]
+    return recorded in {first, former} - {""}
 
 
 def told_done(job: str, was: str, now: str) -> str:

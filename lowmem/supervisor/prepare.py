@@ -6,6 +6,7 @@ no run or trial has shown yet, the second only where the job's formula leaves a 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,22 +14,25 @@ from msgspec.structs import replace
 
 from lowmem.base.errors import StorageError
 from lowmem.memory.extrapolation import Sample
+from lowmem.supervisor.comparing import compared
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
 from lowmem.supervisor.remembered import (
     TrialPeak,
     ceilings_of,
     known_peak,
+    read_compared,
     read_trials,
     write_trials,
 )
 from lowmem.supervisor.trials import measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from lowmem.history.past import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
     from lowmem.protocol.records import AnyRecord
+    from lowmem.supervisor.comparing import Marks
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.trials import Bench
 
@@ -85,6 +89,9 @@ def prepare(
     if planned.trials and (is_due or is_wanted):
         say("measuring what it needs, which is remembered")
         known.measure_all()
+    if known.is_to_be_compared():
+        say("comparing what its settings make, which is remembered")
+        known.compare()
     if known.refusal():
         say(f"no smaller settings: {known.refusal()}")
     return _prepared(order, known.usable(), known, ceilings)
@@ -107,6 +114,8 @@ class _Known:
         self._planned = planned
         self._bench = bench
         self._peaks = list(read_trials(bench.space, planned.memory_key))
+        self._compared = read_compared(bench.space, planned.memory_key)
+        self._heard: list[tuple[PlannedTrial, Marks]] = []
 
     def samples(self) -> list[Sample]:
         """Return what the trials say, as far as they have been run."""
@@ -124,7 +133,9 @@ class _Known:
     def refusal(self) -> str:
         """Return why the job refuses all settings but the first; empty where it does not."""
         found = (self._find(trial) for trial in self._planned.trials)
-        return next((peak.refusal for peak in found if peak and peak.refusal), "")
+        of_trials = (peak.refusal for peak in found if peak and peak.refusal)
+        of_states = self._compared.get(self._planned.compare_key, "")
+        return next(of_trials, "") or of_states
 
     def usable(self) -> Planned:
         """Return the plan with those settings alone that the job does not refuse."""
@@ -140,18 +151,56 @@ class _Known:
     def measure_all(self) -> None:
         """Run what is missing, smallest first, up to the first that does not fit."""
         for trial in self._planned.trials:
-            peak = self._find(trial) or measured(self._order, trial, self._bench)
+            peak = self._find(trial) or self._measured(trial)
             if peak is None:
                 return
             self._keep(peak)
             if not peak.is_whole and not peak.refusal:
                 return
 
+    def is_to_be_compared(self) -> bool:
+        """Return whether it is not known yet if the settings change what the job makes."""
+        key = self._planned.compare_key
+        ladder = self._planned.rungs
+        return bool(key) and key not in self._compared and len(ladder) > 1
+
+    def compare(self) -> None:
+        """Hold what the settings make against each other, and remember it."""
+        ladder = [rung.settings for rung in self._planned.rungs]
+        found = compared(self._planned.trials, ladder, self._made_by)
+        if found is not None:
+            self._compared = {**self._compared, self._planned.compare_key: found}
+            self._write()
+
+    def _made_by(self, trial: PlannedTrial, marks_at: Sequence[int] = ()) -> Marks:
+        """Return what a trial makes; empty where it failed, or does not fit."""
+        if not marks_at:
+            for one, marks in self._heard:
+                if one == trial:
+                    return marks
+            former = self._find(trial)
+            if former is not None and not former.is_whole:
+                return {}
+        self._measured(trial, marks_at)
+        return self._heard[-1][1]
+
+    def _measured(
+        self, trial: PlannedTrial, marks_at: Sequence[int] = ()
+    ) -> TrialPeak | None:
+        """Return the peak of a trial, and keep what it told of what it makes."""
+        if not self.is_to_be_compared():
+            return measured(self._order, trial, self._bench)
+        marks: Marks = {}
+        peak = measured(self._order, trial, self._bench, marks=marks, marks_at=marks_at)
+        is_whole = peak is not None and peak.is_whole
+        self._heard.append((trial, marks if is_whole else {}))
+        return peak
+
     def _find(self, trial: PlannedTrial) -> TrialPeak | None:
         return known_peak(self._peaks, trial, self._order.ram_budget_bytes)
 
     def _keep(self, peak: TrialPeak) -> None:
-        """Remember a peak; a workspace that cannot be written is no obstacle."""
+        """Remember a peak."""
         if peak in self._peaks:
             return
         others = [
@@ -160,8 +209,10 @@ class _Known:
             if (one.settings, one.options) != (peak.settings, peak.options)
         ]
         self._peaks = [*others, peak]
-        key = self._planned.memory_key
-        try:
-            write_trials(self._bench.space, key, self._order.name, self._peaks)
-        except StorageError:
-            return
+        self._write()
+
+    def _write(self) -> None:
+        """Remember what is known; a workspace that cannot be written is no obstacle."""
+        key, space = self._planned.memory_key, self._bench.space
+        with contextlib.suppress(StorageError):
+            write_trials(space, key, self._order.name, self._peaks, self._compared)

@@ -54,22 +54,29 @@ class TrialPeak(msgspec.Struct, frozen=True, kw_only=True):
 class _TrialFile(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     trials: tuple[TrialPeak, ...]
+    # By `Planned.compare_key`: why the settings cannot be changed, or nothing.
+    compared: dict[str, str] = {}
     format: int = _FORMAT
 
 
 def read_trials(space: Workspace, key: str) -> tuple[TrialPeak, ...]:
     """Return the trials that are remembered; what cannot be read is forgotten."""
-    try:
-        found = msgspec.json.decode(_path(space, key).read_bytes(), type=_TrialFile)
-    except (OSError, *BAD_JSON):
-        return ()
-    return found.trials if found.format == _FORMAT else ()
+    return _read(space, key).trials
+
+
+def read_compared(space: Workspace, key: str) -> dict[str, str]:
+    """Return why settings cannot be changed, by `Planned.compare_key`; empty: they can."""
+    return _read(space, key).compared
 
 
 def write_trials(
-    space: Workspace, key: str, job: str, trials: Iterable[TrialPeak]
+    space: Workspace,
+    key: str,
+    job: str,
+    trials: Iterable[TrialPeak],
+    compared: dict[str, str],
 ) -> None:
-    """Remember trials.
+    """Remember trials, and what was compared.
 
     Raises
     ------
@@ -78,8 +85,17 @@ def write_trials(
     """
     path = _path(space, key)
     make_folder(path.parent)
-    kept = _TrialFile(job=job, trials=tuple(trials))
+    kept = _TrialFile(job=job, trials=tuple(trials), compared=compared)
     write_file(path, msgspec.json.format(msgspec.json.encode(kept)))
+
+
+def _read(space: Workspace, key: str) -> _TrialFile:
+    try:
+        found = msgspec.json.decode(_path(space, key).read_bytes(), type=_TrialFile)
+    except (OSError, *BAD_JSON):
+        found = None
+    is_known = found is not None and found.format == _FORMAT
+    return found if found and is_known else _TrialFile(job="", trials=())
 
 
 def _path(space: Workspace, key: str) -> Path:

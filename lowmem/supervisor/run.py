@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem.history.past import JobPast
+    from lowmem.protocol.inputs import Input
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
     from lowmem.protocol.records import State
@@ -94,7 +95,15 @@ def run_job(
             source=planned.source,
         )
     )
-    run = SupervisedRun(order, session, prepared, planned.recipe, history, device)
+    run = SupervisedRun(
+        order,
+        session,
+        prepared,
+        planned.recipe,
+        history,
+        device,
+        inputs=planned.inputs,
+    )
     return run.to_the_end()
 
 
@@ -164,12 +173,14 @@ class SupervisedRun:
         device: Device,
         *,
         rebuild: Rebuild | None = None,
+        inputs: Mapping[str, Input] | None = None,
     ) -> None:
         self._rebuild = rebuild
         self._order = order
         self._session = session
         self._prepared = prepared
         self._recipe = recipe
+        self._inputs = inputs or {}
         self._history = history
         self._device: Device = device
         self._attempts = history.last_attempt
@@ -270,6 +281,7 @@ class SupervisedRun:
             options=dict(order.options),
             settings=dict(self._policy.ladder[course.rung]),
             recipe=dict(self._recipe),
+            inputs=dict(self._inputs),
             seed=order.seed,
             device=course.device,
             ram_budget_bytes=order.ram_budget_bytes,

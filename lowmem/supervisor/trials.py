@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from lowmem.base.errors import EXIT_BUDGET, StoppedError
 from lowmem.base.files import remove
 from lowmem.memory.budget import RamBudget
@@ -24,6 +26,7 @@ from lowmem.protocol.messages import (
     SETTING_REFUSED_ERROR,
     Committed,
     Failed,
+    Marked,
     Run,
 )
 from lowmem.supervisor.endings import Broke
@@ -32,17 +35,20 @@ from lowmem.supervisor.remembered import TrialPeak
 from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.job import Device
-    from lowmem.protocol.messages import PlannedTrial
+    from lowmem.protocol.messages import Answer, PlannedTrial
+    from lowmem.supervisor.comparing import Marks
     from lowmem.supervisor.order import JobOrder
 
 # seconds between two readings: short, since a trial has few steps to show its peak in.
 _INTERVAL_S = 0.004
+# Commit points: more than any trial has.
+_ENDLESS = 2**62
 # No job can be called so.
 _MARK = ".trial-"
 
@@ -63,8 +69,23 @@ class Bench:
     is_over: Callable[[], bool]
 
 
-def measured(order: JobOrder, trial: PlannedTrial, bench: Bench) -> TrialPeak | None:
+def measured(
+    order: JobOrder,
+    trial: PlannedTrial,
+    bench: Bench,
+    *,
+    marks: Marks | None = None,
+    marks_at: Sequence[int] = (),
+) -> TrialPeak | None:
     """Return the peak of one trial; None if it failed for another reason than memory.
+
+    Parameters
+    ----------
+    marks
+        If given, takes what the trial had made by the numbers of items at which it tells.
+    marks_at
+        Those numbers: the trial goes on to the first that it meets. At each of its points
+        where empty.
 
     Raises
     ------
@@ -75,7 +96,11 @@ def measured(order: JobOrder, trial: PlannedTrial, bench: Bench) -> TrialPeak | 
     folder = bench.space.job(name)
     sweep_trials(folder.parent)
     try:
-        return _watched(_request(order, trial, bench, name), order, trial, bench)
+        request = _request(order, trial, bench, name)
+        if marks is not None:
+            steps = _ENDLESS if marks_at else request.cycle_steps
+            request = replace(request, marks_at=tuple(marks_at), cycle_steps=steps)
+        return _watched(request, order, trial, bench, {} if marks is None else marks)
     finally:
         remove(folder)
 
@@ -106,7 +131,7 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
 
 
 def _watched(
-    request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench
+    request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench, marks: Marks
 ) -> TrialPeak | None:
     budget = RamBudget(
         limit_bytes=order.ram_budget_bytes, fill_rate=measured_fill_rate()
@@ -126,7 +151,12 @@ def _watched(
             find_others=tree.find_pids,
             is_limited=request.is_followed,
         )
-        trying = OneAnswer(watched, bench.is_over, Committed | Failed)
+
+        def keep(answer: Answer) -> None:
+            if isinstance(answer, Marked):
+                marks[answer.items] = answer.parts
+
+        trying = OneAnswer(watched, bench.is_over, Committed | Failed, hear=keep)
         watched.to_the_end(trying)
     stop = stop_of(trying, order.name)
     refusal = _refusal(trying.answer)

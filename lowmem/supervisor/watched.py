@@ -244,6 +244,8 @@ class OneAnswer:
     ----------
     is_over
         Asked again and again; the worker is ended once it returns True.
+    hear
+        Is told of each answer.
     answer
         The first that was wanted; None if there was none.
     peak_bytes
@@ -254,6 +256,7 @@ class OneAnswer:
     watched: Watched
     is_over: Callable[[], bool]
     wanted: type[Answer] | UnionType
+    hear: Callable[[Answer], None] = lambda _: None
     answer: Answer | None = None
     peak_bytes: int = 0
 
@@ -268,6 +271,7 @@ class OneAnswer:
 
     def take(self, answer: Answer) -> None:
         """Take what is wanted, and one reading more: that may be the largest."""
+        self.hear(answer)
         if isinstance(answer, self.wanted):
             self.watched.look(self)
             if not self.watched.is_over:

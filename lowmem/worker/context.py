@@ -50,11 +50,17 @@ class WorkerContext:
         array: Any,  # noqa: ANN401 - whatever has a shape and gives rows
         *,
         rows: int,
+        held: int = 1,
         name: str = "rows",
     ) -> Iterator[Any]:
         """Yield an array's rows, block by block, from the last commit on."""
         return blocks_of(
-            array, rows=rows, name=name, places=self.kept.places, progress=self.progress
+            array,
+            rows=rows,
+            held=held,
+            name=name,
+            places=self.kept.places,
+            progress=self.progress,
         )
 
     def append(self, name: str) -> AppendedFile:

@@ -36,6 +36,7 @@ from lowmem.protocol.messages import Cycle
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.ending import checked_end, kind_of
+from lowmem.worker.inputs import Watched
 from lowmem.worker.kept import Kept
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
@@ -161,6 +162,7 @@ class _Course:
         self._space = Workspace.at(request.workspace)
         self._restored, self._former = start.restored, start.former
         self._kept = Kept({})
+        self._inputs = Watched(job.name, request.inputs)
         self._pid = os.getpid()
         self._index = start.next_generation
         # The newest commit that a run which asks for more would go on from.
@@ -174,6 +176,7 @@ class _Course:
 
     def run(self) -> Completed | None:
         """Drive the generator to its end."""
+        self._inputs.refuse_changed()
         work = self._generator()
         # The context holds the open checkpoint; the generator alone needs it.
         self._restored = None
@@ -296,6 +299,7 @@ class _Course:
         self, manifest: Manifest, arrays: Iterable[tuple[str, NDArray[np.generic]]]
     ) -> bool:
         began = self._clock.monotonic()
+        self._inputs.refuse_changed()
         commit(self._space.checkpoints(self._request.job), manifest, arrays)
         del arrays
         committed = self._clock.monotonic()

@@ -24,8 +24,13 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
-from lowmem.worker.memory_key import memory_key, planned_trials, source_of
-from lowmem.worker.recipe import recipe_of
+from lowmem.worker.memory_key import (
+    compare_key,
+    memory_key,
+    planned_trials,
+    source_of,
+)
+from lowmem.worker.recipe import inputs_of, recipe_of
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
@@ -96,15 +101,19 @@ def plan(request: Plan) -> Planned:
                 for need in missing
             )
         )
-    recipe = recipe_of(job, context)
+    inputs = inputs_of(job, context)
+    recipe = recipe_of(job, context, inputs)
     calibration = job.calibrate(context)
+    key = memory_key(job, request, recipe, calibration)
     return Planned(
         rungs=tuple(_rungs(job, context, request.pins, calibration)),
         recipe=recipe,
+        inputs=inputs,
         trials=tuple(planned_trials(job, context, request.pins, calibration)),
-        memory_key=memory_key(job, request, recipe, calibration),
+        memory_key=key,
+        compare_key=compare_key(recipe, key, calibration),
         standing=job.standing(context),
-        source=source_of(request.reference),
+        source=source_of(request.reference, job.work),
         extents=job.extents,
         is_bare=job.is_bare,
         given={
@@ -239,6 +248,10 @@ def _run(request: Run, channel: Channel) -> None:
         rebuild(job, request, request.rebuild, overseer)
         channel.send(request.rebuild.finished)
         return
+    if request.marks_at is not None:
+        from lowmem.worker.marking import marked
+
+        job = marked(job, request.marks_at, channel.send)
     result = run_job(job, request, overseer)
     if result is not None:
         channel.send(

@@ -53,6 +53,12 @@ class Kept:
         before, self._counted = self._counted, sum(self.places.values())
         return self._counted - before
 
+    def synced(self) -> list[str]:
+        """Return the names of the files that were appended to, each on the disk by now."""
+        for file in self._files.values():
+            file.sync()
+        return sorted(self._files)
+
     def state_with(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a commit is to keep, once the files are on the disk."""
         self._sizes |= {name: file.sync() for name, file in self._files.items()}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from dataclasses import replace
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,19 +64,69 @@ def memory_key(
     parts = {
         "job": job.name,
         "version": job.version,
-        "source": source_of(request.reference) or hashlib.sha256().hexdigest(),
+        "source": source_of(request.reference, job.work)
+        or hashlib.sha256().hexdigest(),
         "depends_on": dict(depends_on),
         "device": request.device,
         # Frameworks keep buffers by the thread.
         "processors": len(os.sched_getaffinity(0)),
         "versions": software_versions(os.environ),
     }
+    return _hash_of(parts)
+
+
+def compare_key(
+    recipe: Mapping[str, Any], memory: str, calibration: Calibration | None
+) -> str:
+    """Return a hash of all that the states of trials depend on beside settings and seed.
+
+    Other data may show what these did not: sums of whole numbers have no rounding. Empty
+    where states are not to be compared.
+    """
+    if calibration is None or not calibration.is_compared:
+        return ""
+    of_all = {key: value for key, value in recipe.items() if key != "seed"}
+    return _hash_of({"recipe": of_all, "memory": memory})
+
+
+def _hash_of(parts: Mapping[str, Any]) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def source_of(reference: str) -> str:
-    """Return a hash of the file that defines a job; empty for an installed one."""
+def source_of(reference: str, work: object = None) -> str:
+    """Return a hash of the code that defines a job; empty for an installed one.
+
+    Of its file, and of what that imported from beside it.
+
+    Parameters
+    ----------
+    work
+        See `Job.work`: a module that is named counts though it is not yet imported.
+    """
     if not is_file_reference(reference):
         return ""
-    return hashlib.sha256(Path(reference).read_bytes()).hexdigest()
+    file = Path(reference).absolute()
+    found = hashlib.sha256(file.read_bytes())
+    for path in sorted(_modules_beside(file, work)):
+        found.update(str(path.relative_to(file.parent)).encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def _modules_beside(file: Path, work: object) -> set[Path]:
+    """Return the modules in the folder of ``file``, without itself and installed ones."""
+    named = util.find_spec(work.partition(":")[0]) if isinstance(work, str) else None
+    origins = [getattr(module, "__file__", None) for module in [*sys.modules.values()]]
+    origins += [named.origin] if named else []
+    paths = {Path(origin).absolute() for origin in origins if origin}
+    # A virtual environment often lies in the same folder, sometimes lowmem's own code.
+    ours = Path(__file__).absolute().parents[1]
+    return {
+        path
+        for path in paths - {file}
+        if path.is_relative_to(file.parent)
+        and not path.is_relative_to(sys.prefix)
+        and not path.is_relative_to(ours)
+        and path.suffix == ".py"
+        and path.is_file()
+    }

@@ -7,23 +7,41 @@ from typing import TYPE_CHECKING
 
 from lowmem.protocol.defaults import unnamed
 from lowmem.protocol.recipe import CONTENT, DATA
-from lowmem.stores.metadata import fingerprint
+from lowmem.worker.inputs import input_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from lowmem.protocol.inputs import Input
     from lowmem.protocol.job import Job, PlanContext
 
 
-def recipe_of(job: Job, context: PlanContext) -> dict[str, Any]:
-    """Return one plain value a key: version, seed, options, inputs."""
+def recipe_of(
+    job: Job, context: PlanContext, inputs: Mapping[str, Input]
+) -> dict[str, Any]:
+    """Return one plain value a key: version, seed, options, inputs.
+
+    Parameters
+    ----------
+    inputs
+        See `inputs_of`.
+    """
     recipe = {o.name: context.options[o.name] for o in job.options if o.is_recipe}
-    inputs = {f"{name}{DATA}": value for name, value in job.inputs(context).items()}
-    if job.inputs is unnamed:
-        named = _named_paths(job, context)
-        inputs |= {f"{name}{CONTENT}": fingerprint(path) for name, path in named}
-    return {"version": job.version, "seed": context.seed, **recipe, **inputs}
+    named = {f"{name}{DATA}": value for name, value in job.inputs(context).items()}
+    found = {key: one.content for key, one in inputs.items()}
+    return {"version": job.version, "seed": context.seed, **recipe, **named, **found}
+
+
+def inputs_of(job: Job, context: PlanContext) -> dict[str, Input]:
+    """Return what options and needs name, by its key in the recipe.
+
+    Nothing of a job that names its inputs itself.
+    """
+    if job.inputs is not unnamed:
+        return {}
+    named = _named_paths(job, context)
+    return {f"{name}{CONTENT}": input_at(path) for name, path in named}
 
 
 def _named_paths(job: Job, context: PlanContext) -> Iterator[tuple[str, Path]]:

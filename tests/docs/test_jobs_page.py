@@ -59,3 +59,26 @@ def test_the_map_shown_has_fewer_than_ten_lines_and_is_right(tmp_path, monkeypat
     drive(find_job(str(tmp_path / "shown_map.py")), tmp_path)
     made = zarr.open_group(tmp_path / "brightness.zarr", mode="r")["brightness"]
     np.testing.assert_array_equal(made[:], images.mean(axis=(1, 2, 3)))
+
+
+def test_the_sum_shown_is_the_same_to_the_bit_at_every_setting_that_it_has(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    pages = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (shown,) = (text for text in pages if "def total" in text)
+    (tmp_path / "shown_total.py").write_text(shown)
+    job = find_job(str(tmp_path / "shown_total.py"))
+    rows = np.random.default_rng(1).normal(size=(3000, 5)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    found = set()
+    for settings in job.ladder(None):
+        space = tmp_path / f"held-{settings['held']}"
+        options = {"data": str(tmp_path / "rows.npy")}
+        # Cut once, and gone on with.
+        drive(job, space, options, settings=settings, leave_after=3)
+        drive(job, space, options, settings=settings)
+        found.add((space / "total.npy").read_bytes())
+    assert len(found) == 1
+    total = np.load(space / "total.npy")
+    np.testing.assert_allclose(total, rows.sum(axis=0, dtype=float), rtol=1e-4)

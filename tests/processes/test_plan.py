@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from lowmem.base.workspace import Workspace
@@ -135,6 +136,67 @@ def test_a_trial_is_refused_at_its_line_what_a_run_would_be_refused(tmp_path):
     assert "in job.py:12 in greedy" in ended.paragraph
     # What was refused is no measurement of what would do.
     assert not plan_of(tmp_path / "job.py", space, "1G")["fits"]
+
+
+# A sum of floats in blocks of the setting's rows, or of 16 rows.
+ADDING = """
+    import lowmem
+    import numpy as np
+
+    @lowmem.job(
+        options=[lowmem.Option(name="values", kind="path")],
+        settings=[{{"block": n}} for n in (256, 64, 16)],
+        calibrate="block",
+    )
+    def adding(ctx):
+        \"\"\"Add rows up.\"\"\"
+        values, block = np.load(ctx.options["values"]), ctx.settings["block"]
+        total = ctx.arrays["total"] if ctx.state else np.zeros(3)
+        for rows in ctx.blocks(values, {how}):
+            total = total + rows.sum(axis=0)
+            yield lowmem.CommitPoint(state={{"any": 1}}, arrays={{"total": total}})
+        np.save(ctx.staging / "total.npy", total)
+        return lowmem.Result(publish=["total.npy"])
+"""
+
+
+def test_settings_that_change_a_sum_of_floats_are_told_before_the_work_and_not_used(
+    tmp_path,
+):
+    values, space = tmp_path / "values.npy", tmp_path / "w"
+    np.save(values, np.arange(3000).reshape(-1, 3))
+    job = job_file(tmp_path, ADDING.format(how="rows=block"))
+    words = ("--values", values)
+
+    def ladder():
+        plan = plan_of(job, space, "1G", *words)
+        return [rung["settings"]["block"] for rung in plan["ladder"]]
+
+    # Whole numbers have no rounding; other data are compared anew.
+    assert ladder() == [256, 64, 16]
+    np.save(values, np.random.default_rng(1).normal(size=(1000, 3)))
+    assert ladder() == [256]
+    assert ladder() == [256]
+    ended = run(job, space, "1G", *words)
+    assert ended.status == 0, ended
+    assert "arrays['total'] differs between block 64 and block 16" in ended.err
+    (attempt,) = attempts(space)
+    assert attempt.settings == {"block": 256}
+
+
+def test_blocks_of_a_fixed_number_of_rows_leave_every_setting_to_the_budget(tmp_path):
+    values = tmp_path / "values.npy"
+    np.save(values, np.random.default_rng(1).normal(size=(1000, 3)))
+    job = job_file(tmp_path, ADDING.format(how="rows=16, held=block // 16"))
+    plan = plan_of(job, tmp_path / "w", "1G", "--values", values)
+    assert [rung["settings"]["block"] for rung in plan["ladder"]] == [256, 64, 16]
+    totals = []
+    for block in (256, 64, 16):
+        space = tmp_path / f"w{block}"
+        pinned = ("--values", values, "--set", f"block={block}")
+        assert run(job, space, "1G", *pinned).status == 0
+        totals.append((space / "total.npy").read_bytes())
+    assert totals[0] == totals[1] == totals[2]
 
 
 def test_where_a_run_was_stopped_the_next_one_starts_below(tmp_path):

@@ -383,3 +383,63 @@ def test_an_input_that_changed_is_told_and_so_is_a_file_that_was_mended_since(tm
     again = run(job, tmp_path / "w", *words)
     assert again.status == 0, again
     assert "is done already, by another state of its file; --restart" in again.err
+
+
+SUMMING = """
+import lowmem
+import {imported}
+
+@lowmem.job(options=[lowmem.Option(name="table", kind="path")])
+def adds(ctx):
+    'Add the cells of a table up.'
+    cells = open(ctx.options["table"]).read().split()
+    total, done = ctx.state.get("total", 0), ctx.state.get("done", 0)
+    while done < len(cells):
+        total, done = total + int(cells[done]), done + 1
+        yield lowmem.CommitPoint(items=1, state={{"total": total, "done": done}})
+        {then}
+    (ctx.staging / "total.txt").write_text(str(total))
+    return lowmem.Result(publish=["total.txt"])
+"""
+
+
+def test_code_beside_a_job_that_changed_since_is_told(tmp_path):
+    table, helper = tmp_path / "table.txt", tmp_path / "beside.py"
+    table.write_text("1 2 3")
+    helper.write_text("FACTOR = 1")
+    job = job_file(tmp_path, SUMMING.format(imported="beside", then="pass"))
+    words = ("--table", str(table))
+    assert run(job, tmp_path / "w", *words).status == 0
+    again = run(job, tmp_path / "w", *words)
+    assert "adds is done already; --restart" in again.err
+    helper.write_text("FACTOR = 2")
+    changed = run(job, tmp_path / "w", *words)
+    assert changed.status == 0, changed
+    assert "is done already, by another state of its file; --restart" in changed.err
+
+
+CHANGES = """if done == 3 and not (ctx.workspace.root / "been").exists():
+            (ctx.workspace.root / "been").touch()
+            open(ctx.options["table"], "w").write("3 3 3 3 3 3".replace("3", "0"))
+            {then}"""
+
+
+@pytest.mark.parametrize("then", ["pass", "os.kill(os.getpid(), 9)"])
+def test_an_input_that_changes_under_a_running_job_or_between_its_workers_is_refused(
+    tmp_path, then
+):
+    table, space = tmp_path / "table.txt", tmp_path / "w"
+    table.write_text("3 3 3 3 3 3")
+    source = SUMMING.format(imported="os", then=CHANGES.format(then=then))
+    job = job_file(tmp_path, source)
+    words = ("--table", str(table))
+    ended = run(job, space, *words, cycle_steps=2)
+    assert ended.status == 2, ended
+    assert "table (content) was" in ended.paragraph
+    assert "It changed while the job ran" in ended.paragraph
+    assert not (space / "total.txt").exists()
+    # What was committed is of the former data: it goes on with them, not with others.
+    assert run(job, space, *words, cycle_steps=2).status == 2
+    table.write_text("3 3 3 3 3 3")
+    assert run(job, space, *words, cycle_steps=2).status == 0
+    assert (space / "total.txt").read_text() == "18"

@@ -43,6 +43,36 @@ def test_every_row_is_done_once_wherever_the_job_is_cut_and_whatever_a_block_is(
     assert first == [("one", row) for row in (1, 5, 12, 13, 22)]
 
 
+def test_a_block_is_of_as_many_rows_however_many_are_read_at_once(tmp_path):
+    reads = []
+
+    class Rows:
+        shape = VALUES.shape
+
+        def __getitem__(self, rows):
+            reads.append((rows.start, rows.stop))
+            return VALUES[rows]
+
+    def blocks(held, leave_after, space=tmp_path):
+        @lowmem.job(name="held")
+        def work(ctx):
+            for block in ctx.blocks(Rows(), rows=4, held=held):
+                found.append(block.tolist())
+                yield lowmem.CommitPoint()
+
+        drive(work, space, leave_after=leave_after)
+
+    found = []
+    # Cut within what was read at once, and gone on with another setting.
+    blocks(4, 2)
+    blocks(2, 1)
+    blocks(9, None)
+    assert found == [VALUES[n : n + 4].tolist() for n in range(0, len(VALUES), 4)]
+    assert reads == [(0, 16), (8, 16), (12, 23)]
+    with pytest.raises(ValueError, match="held must be >= 1"):
+        blocks(0, None, tmp_path / "another")
+
+
 def test_the_state_of_a_job_is_what_it_gave_and_its_own_items_count(tmp_path):
     seen = []
 

@@ -402,3 +402,19 @@ def test_what_an_earlier_worker_measured_counts_before_the_first_commit(tmp_path
 def test_without_a_deadline_time_ends_no_cycle(tmp_path):
     cycles = run_timed(tmp_path, steps=[1.0] * 9, deadline=None, cycle_steps=4)
     assert [cycle.items for cycle in cycles] == [4, 4, 1]
+
+
+def test_a_look_at_large_inputs_counts_to_the_commit_and_so_stays_rare(
+    tmp_path, monkeypatch
+):
+    clock = FakeClock()
+
+    def look(_inputs):
+        clock.now_s += 5.0
+
+    monkeypatch.setattr(cycles.Watched, "refuse_changed", look)
+    _, second, *_ = run_timed(
+        tmp_path, steps=[1.0] * 900, deadline=None, cycle_steps=None, clock=clock
+    )
+    assert second.commit_seconds == pytest.approx(5.0)
+    assert second.seconds >= 50 * 5.0

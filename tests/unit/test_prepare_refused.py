@@ -46,7 +46,7 @@ PLANNED = Planned(
 def prepared(tmp_path, said, monkeypatch, *, refusal):
     ran = []
 
-    def measured(_order, trial, _bench):
+    def measured(_order, trial, _bench, **_):
         ran.append((trial.settings["part"], trial.options["whole"]))
         is_refused = trial.settings["part"] < trial.options["whole"]
         return TrialPeak(

@@ -17,6 +17,7 @@ from lowmem.supervisor.remembered import (
     TrialPeak,
     ceilings_of,
     known_peak,
+    read_compared,
     read_trials,
     write_trials,
 )
@@ -133,7 +134,8 @@ def test_a_job_run_twice_is_known_by_its_last_run_alone():
 def test_trials_are_read_back_and_a_damaged_file_is_forgotten(tmp_path):
     space = Workspace.at(tmp_path)
     assert read_trials(space, "k") == ()
-    write_trials(space, "k", "train", [PEAK])
+    write_trials(space, "k", "train", [PEAK], {"r": "differs"})
+    assert read_compared(space, "k") == {"r": "differs"}
     assert read_trials(space, "k") == (PEAK,)
     assert read_trials(space, "other") == ()
     (file,) = space.trials.iterdir()

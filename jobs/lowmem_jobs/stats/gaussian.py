@@ -70,6 +70,12 @@ def fit_gaussians(histograms: Histograms) -> GaussianFits:
     sqrt(max(n, 1)). Sheppard's correction w^2 / 12 is taken off the fitted variance.
     Where bins are finer than the step of the data, as of whole numbers, a step is one
     count: see `lattice`.
+
+    Few rows give too narrow a curve: a bin that holds fewer than it should by accident is
+    given a smaller error too. In bins of 1/8 deviation it is 6 % too narrow at 200 to 500
+    rows, 3 % at 1,000, 1.4 % at 5,000 and 0.3 % at 50,000: ``test_stats_width.py``. Errors
+    of the fitted curve would not be so, but give rows far out, of which that curve expects
+    none, all the more weight.
     """
     rows = [_fit(histograms, counts) for counts in histograms.inside]
     table = np.array([row[:_N_PARAMETERS] for row in rows]).reshape(-1, _N_PARAMETERS)
