@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowmem.base.errors import DataError
 from lowmem.protocol.defaults import unnamed
+from lowmem.protocol.options import flag_of
 from lowmem.protocol.recipe import CONTENT, DATA
 from lowmem.worker.inputs import input_at
 
@@ -37,6 +39,11 @@ def inputs_of(job: Job, context: PlanContext) -> dict[str, Input]:
     """Return what options and needs name, by its key in the recipe.
 
     Nothing of a job that names its inputs itself.
+
+    Raises
+    ------
+    DataError
+        If nothing is where a path leads that must be given.
     """
     if job.inputs is not unnamed:
         return {}
@@ -50,6 +57,12 @@ def _named_paths(job: Job, context: PlanContext) -> Iterator[tuple[str, Path]]:
     for option in job.options:
         given = context.options[option.name]
         is_read = option.kind == "path" and option.is_input and option.is_recipe
+        if is_read and option.is_required and not Path(given).exists():
+            raise DataError(
+                thing=given,
+                problem="is missing",
+                expected=f"the file or folder that {flag_of(option.name)} names",
+            )
         if is_read and given and _is_input(Path(given), root):
             yield option.name, Path(given)
     for need in job.needs(context):

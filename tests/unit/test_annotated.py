@@ -8,8 +8,11 @@ from typing import Annotated, Literal, Optional
 import pytest
 
 import lowmem
-from lowmem.base.errors import UsageError
+from lowmem.base.errors import DataError, UsageError
+from lowmem.base.workspace import Workspace
+from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.worker.recipe import inputs_of
 
 
 @lowmem.job(options=[lowmem.Option(name="later", kind="int", default=3)])
@@ -63,6 +66,25 @@ def test_what_must_be_given_is_asked_for_by_name():
         Told(bins=3)
     with pytest.raises(UsageError, match="fast or exact"):
         Told(data="x", mode="slow")
+
+
+def test_a_path_that_must_be_given_leads_somewhere(tmp_path):
+    def looked_at(path):
+        context = PlanContext(
+            workspace=Workspace.at(tmp_path / "work"),
+            options=Told(data=str(path)).options,
+            seed=1,
+            device="cpu",
+            ram_budget_bytes=10**9,
+        )
+        return inputs_of(features, context)
+
+    (tmp_path / "table").write_text("1,2")
+    assert [one.path for one in looked_at(tmp_path / "table").values()] == [
+        str(tmp_path / "table")
+    ]
+    with pytest.raises(DataError, match=r"nowhere is missing.*that --data names"):
+        looked_at(tmp_path / "nowhere")
 
 
 def test_a_function_without_parameters_is_the_work_itself():
