@@ -7,7 +7,7 @@ at the end of a cycle. A process is read after its parent: what is reaped in bet
 left out once, and counts the next time. What ends unreaped, since its parent ignores its
 end, is never told: at least so much was spent.
 
-Cost: two small files a process, 40 microseconds.
+Cost: two small files a process, some 40 microseconds.
 """
 
 from __future__ import annotations

@@ -6,9 +6,17 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from lowmem.protocol.records import CycleEnded, Machine, RunBegun, Spent
+from lowmem.protocol.records import (
+    CycleEnded,
+    Machine,
+    RunBegun,
+    Spent,
+    body_from_record,
+    record_from_body,
+)
 from lowmem.report.sittings import Sittings
 from lowmem.report.usage import json_from_usage, summed, usage_of
 from lowmem.report.usage_text import text_from_usage
@@ -346,3 +354,37 @@ def test_a_sample_of_a_journal_from_before_is_counted():
     assert found.total.n_sittings == n_runs
     assert found.total.used.cpu_seconds is None
     assert found.total.used.seconds >= sum(cycle.cycle.seconds for cycle in cycles)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"machine": {"name": "x", "ram_bytes": 2**63}},
+        {"spent": {"written_bytes": 2**63}},
+    ],
+)
+def test_a_count_that_nothing_here_can_have_is_damage(part):
+    end = History().end().records[0]
+    whole = json.loads(body_from_record(end))
+    with pytest.raises(msgspec.ValidationError, match="63 bits"):
+        record_from_body(json.dumps({**whole, **part}).encode())
+
+
+def test_a_record_of_before_is_read_and_one_of_later_too():
+    end = json.loads(body_from_record(History().end().records[0]))
+    for name in ("spent", "machine", "stopped_for"):
+        assert end.pop(name) is None
+    assert record_from_body(json.dumps(end).encode()).machine is None
+    later = record_from_body(json.dumps({**end, "a_field_of_later": 1}).encode())
+    assert later.state == "done"
+
+
+def test_thousands_of_sittings_cost_no_more_than_as_many_times_one():
+    history = History().begin()
+    for _ in range(3000):
+        history.run(machine=COLAB, gpu="unasked")
+        history.end("stopped", 75, stopped_for="time", machine=COLAB).pause(86400)
+    found = usage(history)
+    assert len(found.days) == len(found.sittings) == 3000
+    text = text_from_usage(found, ["/w"], width=40)
+    assert "2988 sittings before" in text.replace(",", "")
