@@ -16,6 +16,7 @@ import typer
 from docs.site.command_tree import Command, Word, commands_of
 from docs.site.exit_codes import carriers, exit_codes
 from lowmem.base.errors import OptionValueError
+from lowmem.cli.config_file import schema_from_tables, tables_of
 from lowmem.cli.main import app
 from lowmem.mapping.described import named_job
 from lowmem.pipeline.orders import PIPELINE, RunOptions, with_config
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
+SCHEMA = ROOT / "docs" / "lowmem.schema.json"
 _MADE = "<!-- Written by `make reference` from the code: change that instead. -->"
 _KINDS = {
     "int": "whole number",
@@ -137,7 +139,8 @@ def jobs_page() -> str:
         (
             "`lowmem.toml` in the workspace may give the same, in a table of the job's "
             "name, without the two dashes: `batch-size = 32` in `[train]`. The options of "
-            f"every run stand in `[run]`: {keys}. The command line wins."
+            f"every run stand in `[run]`: {keys}. The command line wins. `lowmem init` "
+            "writes the file with all of them."
         ),
         (
             "`lowmem run all` runs "
@@ -180,6 +183,11 @@ def _keys_of_run() -> list[str]:
     except OptionValueError as error:
         return str(error).rpartition("expected ")[2].rstrip(".").split(" or ")
     raise LookupError("a key of [run] that there is not was taken")
+
+
+def schema_text() -> str:
+    """Return the JSON schema of lowmem.toml, with the tables of the built-in jobs."""
+    return schema_from_tables(tables_of(typer.main.get_command(app), built_in_jobs()))
 
 
 def _options_table(options: Iterable[Option]) -> str:
@@ -301,6 +309,8 @@ def main() -> None:
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
         print(f"docs/reference/{name}")
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
+    print("docs/lowmem.schema.json")
 
 
 if __name__ == "__main__":

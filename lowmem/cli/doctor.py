@@ -1,7 +1,9 @@
-"""`lowmem doctor` as a person reads it."""
+"""`lowmem doctor` as text and as JSON."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_budget, format_bytes
@@ -9,6 +11,13 @@ from lowmem.base.units import format_budget, format_bytes
 if TYPE_CHECKING:
     from lowmem.places.examination import Examination
     from lowmem.places.place import Place
+
+SCHEMA = 1
+
+
+def json_from_examination(found: Examination) -> str:
+    """Return what was found as an indented JSON document."""
+    return json.dumps({"schema": SCHEMA, **asdict(found)}, indent=2)
 
 
 def _backend_text(found: Examination) -> str:

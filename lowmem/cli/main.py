@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,9 +12,9 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.stderr import tell, without_controls
-from lowmem.cli import data, exec_line
+from lowmem.cli import data, exec_line, init, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
-from lowmem.cli.doctor import text_from_examination
+from lowmem.cli.doctor import json_from_examination, text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
 from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
@@ -331,13 +329,13 @@ def doctor_command(
 ) -> None:
     """Say what this machine has and what is wrong."""
     found = examine(Path.cwd())
-    if as_json:
-        print(json.dumps(asdict(found), indent=2))
-    else:
-        print(text_from_examination(found))
+    as_text = json_from_examination if as_json else text_from_examination
+    print(as_text(found))
 
 
 exec_line.add_to(app)
+usage.add_to(app)
+init.add_to(app)
 app.add_typer(data.app, name="data")
 
 

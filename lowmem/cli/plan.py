@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import PlannedRung
     from lowmem.supervisor.remembered import TrialPeak
 
+SCHEMA = 1
 # How a prediction is known, for the user.
 _SOURCES = {
     "unknown": "unknown",
@@ -34,7 +35,8 @@ def _with_supervisor(ram_bytes: int | None) -> int | None:
 
 def json_from_plans(plans: Sequence[JobPlan]) -> str:
     """Return the plans as JSON."""
-    return json.dumps({"plans": [_as_json(plan) for plan in plans]}, indent=2)
+    document = {"schema": SCHEMA, "plans": [_as_json(plan) for plan in plans]}
+    return json.dumps(document, indent=2)
 
 
 def _as_json(plan: JobPlan) -> dict[str, object]:

@@ -28,6 +28,56 @@ Verdict = Literal[
     "crash",
     "error",
 ]
+# What became of the wish for a GPU when a run began: nobody had it, it was there, it was
+# not.
+GpuWish = Literal["unasked", "given", "absent"]
+StopCause = Literal["time", "signal"]
+# `JobBegun.reference` of a program that is no job of lowmem's: no job has that name.
+PROGRAM = "exec"
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine that a supervisor ran on.
+
+    Attributes
+    ----------
+    name
+        What it calls itself: two of the same name are told apart by nothing else that
+        lasts.
+    boot
+        The kernel's identity of this boot; empty where it tells none.
+    cores
+        Processors that the supervisor might use.
+    ram_bytes
+        Its RAM, or the smallest limit of a control group around the supervisor.
+    """
+
+    name: str
+    boot: str = ""
+    cores: int | None = None
+    ram_bytes: int | None = None
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor and all that it started used since it told that last.
+
+    The mirror's process is left out. None where the kernel does not tell.
+
+    Attributes
+    ----------
+    cpu_s
+        Processor time, of programs and of the kernel for them.
+    read_bytes, written_bytes
+        What was asked for by calls, whether a disk was reached or not; pipes count.
+    disk_read_bytes, disk_written_bytes
+        What reached a disk, or was given to the page cache for one.
+    """
+
+    cpu_s: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    disk_read_bytes: int | None = None
+    disk_written_bytes: int | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -69,6 +119,8 @@ class RunBegun(Record, frozen=True, kw_only=True):
         shows holds for others of the same key.
     source
         A hash of the file that defines the job; empty for an installed one.
+    machine, gpu
+        None in journals that do not tell; of a program, nobody knows what it asks for.
     """
 
     seed: int
@@ -77,6 +129,8 @@ class RunBegun(Record, frozen=True, kw_only=True):
     time_budget_s: float | None
     memory_key: str = ""
     source: str = ""
+    machine: Machine | None = None
+    gpu: GpuWish | None = None
 
 
 class AttemptBegun(Record, frozen=True, kw_only=True):
@@ -97,7 +151,13 @@ class AttemptBegun(Record, frozen=True, kw_only=True):
 
 
 class CycleEnded(Record, frozen=True, kw_only=True):
-    """A cycle was committed, or cut before it was."""
+    """A cycle was committed, or cut before it was.
+
+    Attributes
+    ----------
+    spent
+        None in journals that do not tell, and of a cycle that nobody saw.
+    """
 
     attempt: int
     outcome: Outcome
@@ -108,6 +168,7 @@ class CycleEnded(Record, frozen=True, kw_only=True):
     ram_returned_bytes: int | None = None
     ram_hwm_bytes: int | None = None
     vram_peak_bytes: int | None = None
+    spent: Spent | None = None
 
 
 class Incident(Record, frozen=True, kw_only=True):
@@ -118,6 +179,8 @@ class Incident(Record, frozen=True, kw_only=True):
     signal
         The signal that did, or that asked for it, such as SIGTERM; None for none, and
         in journals that do not tell.
+    is_gpu_lost
+        Whether the GPU had gone; None in journals that do not tell.
     """
 
     attempt: int
@@ -127,6 +190,7 @@ class Incident(Record, frozen=True, kw_only=True):
     vram_bytes: int | None = None
     where: str | None
     action: str
+    is_gpu_lost: bool | None = None
 
 
 class Noted(Record, frozen=True, kw_only=True):
@@ -150,6 +214,11 @@ class JobEnded(Record, frozen=True, kw_only=True):
     results_sha256
         One checksum of all published files, once it is done: the checkpoint that lists
         them can be made again, if they are as they were.
+    stopped_for
+        Of a run that was stopped: why. None of any other, of a program that stopped by
+        itself, and in journals that do not tell.
+    spent, machine
+        None in journals that do not tell, and of an end that a repair wrote down.
     """
 
     state: State
@@ -158,6 +227,9 @@ class JobEnded(Record, frozen=True, kw_only=True):
     published: tuple[str, ...] = ()
     summary: dict[str, Any] = {}
     results_sha256: str = ""
+    stopped_for: StopCause | None = None
+    spent: Spent | None = None
+    machine: Machine | None = None
 
 
 class Mirrored(Record, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lowmem.base.clock import timestamp
 from lowmem.base.units import format_bytes, format_seconds
-from lowmem.report import words
+from lowmem.report import usage_text, words
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
 from lowmem.report.scales import HEIGHT, WIDTH
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from lowmem.report.schema import CycleReport, JobReport, Report
     from lowmem.report.telemetry import Reading
     from lowmem.report.training import TrainingChart
+    from lowmem.report.usage import Usage, UsageRow
 
 _MOST_ROWS = 300
+# Days and jobs, and sittings; `lowmem usage` has them all.
+_MOST_USAGE_ROWS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,11 @@ def page_from_report(
     )
 
 
+def _usage_rows(usage: Usage) -> Sequence[UsageRow]:
+    """Return the rows that the page shows: the newest days, each job, all together."""
+    return (*usage.days[-_MOST_USAGE_ROWS:], *usage.jobs, usage.total)
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("lowmem.report"),
@@ -106,6 +114,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "bytes": format_bytes,
+        "hours": usage_text.hours,
         "mebibytes": words.mebibytes,
         "pairs": words.pairs,
         "seconds": format_seconds,
@@ -119,6 +128,12 @@ def _environment() -> Environment:
         "chart_height": HEIGHT,
         "chart_width": WIDTH,
         "count": words.count,
+        "counts_text": usage_text.counts_text,
+        "ended_text": usage_text.ended_text,
+        "length_text": usage_text.length_text,
+        "most_sittings": _MOST_USAGE_ROWS,
+        "unrecorded_text": usage_text.unrecorded_text,
+        "usage_rows": _usage_rows,
         "known": known,
         "tables_in": tables_in,
         "without_tables": without_tables,

@@ -8,6 +8,7 @@ from lowmem.base.errors import CorruptFileError, NewerFormatError
 from lowmem.base.journal import read_bodies
 from lowmem.base.outside import BAD_JSON
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
+from lowmem.report.sittings import Sittings
 from lowmem.report.view import report_from_records
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.records import AnyRecord
     from lowmem.report.schema import Report
+    from lowmem.report.usage import Sat
 
 
 def read_records(path: Path) -> Iterator[AnyRecord]:
@@ -57,3 +59,22 @@ def read_report(workspace: Workspace, *, is_live: bool) -> Report:
     return report_from_records(
         str(workspace.root), read_records(workspace.journal), is_live=is_live
     )
+
+
+def read_sats(workspace: Workspace, *, is_live: bool) -> list[Sat]:
+    """Return the sittings that a workspace's journal tells of; none where nothing ran.
+
+    Parameters
+    ----------
+    is_live
+        As of `read_report`.
+
+    Raises
+    ------
+    CorruptFileError
+        See `read_records`.
+    """
+    sittings = Sittings(str(workspace.root))
+    for record in read_records(workspace.journal):
+        sittings.take(record)
+    return sittings.sats(is_live=is_live)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from lowmem.report.usage import Usage, usage_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -220,6 +222,7 @@ class Report:
     schema: int = SCHEMA
     workspace: str
     jobs: Mapping[str, JobReport]
+    usage: Usage = field(default_factory=lambda: usage_of(()))
 
 
 def json_from_report(report: Report) -> str:

@@ -15,6 +15,8 @@ from lowmem.report.schema import (
     NoteReport,
     Report,
 )
+from lowmem.report.sittings import Sittings
+from lowmem.report.usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +50,8 @@ def report_from_records(
     -----
     Time and memory grow with the number of records.
     """
-    past = past_of(records)
+    sittings = Sittings(workspace)
+    past = past_of(sittings.follow(records))
     running = _open_job(past) if is_live else None
     return Report(
         workspace=workspace,
@@ -57,6 +60,7 @@ def report_from_records(
             for name, job in past.jobs.items()
             if job.last is not None
         },
+        usage=usage_of(sittings.sats(is_live=is_live)),
     )
 
 

@@ -87,6 +87,7 @@ class Attempt:
             settings=self.request.settings,
             journal=self.tools.journal,
             tree=self.tools.tree,
+            meter=self.tools.meter,
             clock=self.tools.clock,
         )
 

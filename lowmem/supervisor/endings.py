@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.protocol.messages import Failed
-    from lowmem.protocol.records import State, Verdict
+    from lowmem.protocol.records import State, StopCause, Verdict
 
 # Workers that die in a row without a single commit between them: then it is no accident.
 CRASH_LIMIT = 3
@@ -135,6 +135,19 @@ def incident_of(course: Course, ending: Ending) -> Broke | None:
     return None
 
 
+def stopped_for(course: Course, ending: Ending) -> StopCause | None:
+    """Return why a worker was to end; None where nobody wanted it."""
+    if isinstance(ending, Broke) and ending.verdict == "time":
+        return "time"
+    match course.leaving:
+        case Leaving.TIME:
+            return "time"
+        case Leaving.STOP:
+            return "signal"
+        case _:
+            return None
+
+
 def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
     """Decide what follows the end of a worker."""
     match ending:
@@ -143,7 +156,7 @@ def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
         case Left():
             return _after_leaving(course)
         case Broke():
-            if _is_device_lost(course, ending):
+            if is_device_lost(course, ending):
                 return _without_device(course, policy, ending)
             if ending.failure is None:
                 return _after_death(course, policy, ending)
@@ -197,7 +210,7 @@ def _after_failure(
     return End(state=state, exit_code=failure.exit_code, message=failure.message)
 
 
-def _is_device_lost(course: Course, ending: Broke) -> bool:
+def is_device_lost(course: Course, ending: Broke) -> bool:
     """Return whether a worker ended because of its device, and was not ended by us."""
     if course.device == "cpu" or course.leaving is Leaving.STOP:
         return False

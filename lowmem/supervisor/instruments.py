@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.memory.process import TreeSampler
     from lowmem.supervisor.aside import Aside
+    from lowmem.supervisor.meter import Meter
     from lowmem.supervisor.mirroring import Mirror
     from lowmem.supervisor.screen import Screen
     from lowmem.supervisor.signals import StopRequests
@@ -30,3 +31,4 @@ class Instruments:
     lock_descriptor: int
     mirror: Mirror
     aside: Aside
+    meter: Meter

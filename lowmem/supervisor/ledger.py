@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Committed, Started
-    from lowmem.protocol.records import Outcome
+    from lowmem.protocol.records import Outcome, Spent
+    from lowmem.supervisor.meter import Meter
     from lowmem.supervisor.telemetry import Journal
 
 
@@ -47,6 +48,7 @@ class CycleLedger:
     settings: dict[str, int]
     journal: Journal
     tree: TreeSampler
+    meter: Meter
     clock: Clock
     _now: Readings = field(default_factory=Readings)
     _worker_peak_bytes: int = 0
@@ -104,7 +106,7 @@ class CycleLedger:
         self._now.end_bytes = end_bytes
         self._now.returned_bytes = answer.ram_returned_bytes
         self._now.hwm_bytes = self._kernels_peak()
-        self._write(answer.cycle, "committed", self._now)
+        self._write(answer.cycle, "committed", self._now, self._spent())
 
     def worker_ended(self, peak_bytes: int) -> None:
         """Take the kernel's high-water mark of a worker that was reaped.
@@ -158,7 +160,7 @@ class CycleLedger:
         else:
             self._now.hwm_bytes = self._kernels_peak()
         if unseen is not None:
-            self._write(unseen, "committed", self._now)
+            self._write(unseen, "committed", self._now, self._spent())
             return
         cycle = Cycle(
             index=self._now.index,
@@ -168,9 +170,18 @@ class CycleLedger:
             commit_seconds=0.0,
             settings=self.settings,
         )
-        self._write(cycle, "interrupted", self._now)
+        self._write(cycle, "interrupted", self._now, self._spent())
 
-    def _write(self, cycle: Cycle, outcome: Outcome, readings: Readings) -> None:
+    def _spent(self) -> Spent:
+        return self.meter.spent(self.tree.pids)
+
+    def _write(
+        self,
+        cycle: Cycle,
+        outcome: Outcome,
+        readings: Readings,
+        spent: Spent | None = None,
+    ) -> None:
         self.journal.write(
             CycleEnded(
                 job=self.job,
@@ -184,5 +195,6 @@ class CycleLedger:
                 ram_returned_bytes=readings.returned_bytes,
                 ram_hwm_bytes=readings.hwm_bytes,
                 vram_peak_bytes=readings.vram_peak_bytes,
+                spent=spent,
             )
         )

@@ -11,6 +11,7 @@ from lowmem.base.errors import MissingDeviceError
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Plan
+from lowmem.protocol.records import PROGRAM
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
@@ -23,8 +24,8 @@ SUPERVISOR_BYTES = 18 * 2**20
 # The mirror's process, with a folder: 12 MiB at rest and 19 while it sends, see
 # tests/memory/test_mirror_size.py. Libraries of object stores take more.
 MIRROR_BYTES = 24 * 2**20
-# The reference of a command that is no job's: no job has that name.
-EXEC = "exec"
+# The reference of a command that is no job's.
+EXEC = PROGRAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,11 @@ class WorkerProcess(Child):
         kill_with_others(self, find_others)
 
 
+def helper_pids() -> frozenset[int]:
+    """Return the processes that serve the supervisor itself, and outlive a worker."""
+    return frozenset(_helpers)
+
+
 def kill_with_others(process: Owned, find_others: Callable[[], Iterable[int]]) -> None:
     """Kill a process, its group and what else is found, until nothing is left."""
     process.kill()

@@ -21,7 +21,7 @@ from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.protocol.records import CycleEnded, Incident, JobEnded, RunBegun
+from lowmem.protocol.records import CycleEnded, Incident, RunBegun
 from lowmem.supervisor import decide, endings, heard
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.begin import begin
@@ -34,10 +34,12 @@ from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
 from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.sitting import write_begin, write_end
 from lowmem.supervisor.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from lowmem.history.past import JobPast
+    from lowmem.protocol.records import StopCause
     from lowmem.supervisor.order import CommandOrder
     from lowmem.supervisor.program import Peak
     from lowmem.supervisor.session import Session
@@ -89,16 +91,7 @@ def run_command(order: CommandOrder, session: Session) -> Outcome:
     if history.is_done:
         tell_done(session.mirror, session.past(), job.name)
         return Outcome(exit_code=0)
-    session.journal.write(
-        RunBegun(
-            job=job.name,
-            at=session.journal.now(),
-            seed=job.seed,
-            ram_budget_bytes=job.ram_budget_bytes,
-            vram_budget_bytes=None,
-            time_budget_s=job.time_budget_s,
-        )
-    )
+    write_begin(session, job, "cpu")
     with heard.held_back():
         return _CommandRun(order, session, history).to_the_end()
 
@@ -165,7 +158,9 @@ class _CommandRun:
             if incident is not None:
                 self._record_incident(incident, endings.action_of(verdict))
             if isinstance(verdict, endings.End):
-                return self._end(verdict)
+                is_stop = verdict.state == "stopped"
+                cause = endings.stopped_for(course, ending) if is_stop else None
+                return self._end(verdict, cause)
             course = replace(verdict.course, leaving=None, stopped_by="")
 
     def _is_complete(self) -> bool:
@@ -235,6 +230,7 @@ class _CommandRun:
                     stops=session.stops,
                     lock_descriptor=session.lock_descriptor,
                     mirror=session.mirror,
+                    meter=session.meter,
                 ),
             )
             ending, course = attempt.run(course)
@@ -288,20 +284,20 @@ class _CommandRun:
             )
         )
 
-    def _write_end(self, end: endings.End) -> None:
-        self.session.journal.write(
-            JobEnded(
-                job=self.order.job.name,
-                at=self.session.journal.now(),
-                state=end.state,
-                exit_code=end.exit_code,
-                message=end.message,
-                summary={"exit_code": 0} if end.state == "done" else {},
-            )
+    def _write_end(self, end: endings.End, cause: StopCause | None = None) -> None:
+        done = endings.Finished(published=(), summary={"exit_code": 0})
+        write_end(
+            self.session,
+            self.order.job.name,
+            end.state,
+            end.exit_code,
+            end.message,
+            finished=done if end.state == "done" else None,
+            stopped_for=cause,
         )
 
-    def _end(self, end: endings.End) -> Outcome:
-        self._write_end(end)
+    def _end(self, end: endings.End, cause: StopCause | None) -> Outcome:
+        self._write_end(end, cause)
         if end.state == "done":
             tell_done(self.session.mirror, self.session.past(), self.order.job.name)
         cycles = self._cycles()

@@ -20,7 +20,7 @@ from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import told_done
-from lowmem.protocol.records import Incident, JobEnded, RunBegun
+from lowmem.protocol.records import Incident
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide, endings
 from lowmem.supervisor.aside import Aside
@@ -30,11 +30,12 @@ from lowmem.supervisor.begin import begin
 from lowmem.supervisor.device import JobDevice
 from lowmem.supervisor.instruments import Instruments
 from lowmem.supervisor.mirroring import tell_done
-from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
+from lowmem.supervisor.order import JobOrder, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.signals import asked_by
+from lowmem.supervisor.sitting import device_of, write_begin, write_end
 from lowmem.supervisor.telemetry import Telemetry
 from lowmem.supervisor.trials import Bench
 
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from lowmem.protocol.inputs import Input
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
-    from lowmem.protocol.records import State
     from lowmem.supervisor.session import Session
 
 RunNeeded = Callable[[PlannedNeed, JobOrder], None]
@@ -68,7 +68,7 @@ def run_job(
     LowmemError
         If it did not end well; its exit code is the command's.
     """
-    device = chosen_device(order.device, uses_device=order.uses_device)
+    device = device_of(order, session)
     planned = plan_job(order, session, device)
     while planned.missing:
         for need in planned.missing:
@@ -83,17 +83,12 @@ def run_job(
         was = history.run.source if history.run else ""
         return told_done(order.name, was, planned.source)
     prepared = prepare_job(order, session, planned, device)
-    session.journal.write(
-        RunBegun(
-            job=order.name,
-            at=session.journal.now(),
-            seed=order.seed,
-            ram_budget_bytes=order.ram_budget_bytes,
-            vram_budget_bytes=order.vram_budget_bytes,
-            time_budget_s=order.time_budget_s,
-            memory_key=planned.memory_key,
-            source=planned.source,
-        )
+    write_begin(
+        session,
+        order,
+        device,
+        memory_key=planned.memory_key,
+        source=planned.source,
     )
     run = SupervisedRun(
         order,
@@ -204,9 +199,12 @@ class SupervisedRun:
             verdict = endings.on_ending(course, self._policy, ending)
             incident = endings.incident_of(course, ending)
             if incident is not None:
-                self._record_incident(incident, endings.action_of(verdict))
+                is_gpu_lost = endings.is_device_lost(course, incident)
+                self._record_incident(
+                    incident, endings.action_of(verdict), is_gpu_lost=is_gpu_lost
+                )
             if isinstance(verdict, endings.End):
-                return self._end(verdict, ending)
+                return self._end(verdict, ending, course)
             course = verdict.course
 
     def _first_rung(self) -> int:
@@ -215,7 +213,13 @@ class SupervisedRun:
         rung = self._prepared.start
         if rung is None:
             error = refusal(self._order, self._prepared.rungs, self._prepared.stop)
-            self._write_end("refused", error.exit_code, str(error))
+            write_end(
+                self._session,
+                self._order.name,
+                "refused",
+                error.exit_code,
+                str(error),
+            )
             raise error
         ladder = list(self._policy.ladder)
         former = self._history.settings
@@ -233,7 +237,14 @@ class SupervisedRun:
         asked = asked_by(self._session.stops.by)
         reason = endings.IN_TIME if not has_time else asked
         error = StoppedError(job=self._order.name, reason=reason)
-        self._write_end("stopped", error.exit_code, str(error))
+        write_end(
+            self._session,
+            self._order.name,
+            "stopped",
+            error.exit_code,
+            str(error),
+            stopped_for="signal" if has_time else "time",
+        )
         raise error
 
     def _attempt(self, course: decide.Course) -> tuple[endings.Ending, decide.Course]:
@@ -266,6 +277,7 @@ class SupervisedRun:
                     stops=session.stops,
                     lock_descriptor=session.lock_descriptor,
                     mirror=session.mirror,
+                    meter=session.meter,
                 ),
             )
             ending, course = attempt.run(course)
@@ -295,7 +307,9 @@ class SupervisedRun:
             rebuild=self._rebuild,
         )
 
-    def _record_incident(self, broke: endings.Broke, action: str) -> None:
+    def _record_incident(
+        self, broke: endings.Broke, action: str, *, is_gpu_lost: bool
+    ) -> None:
         self._session.journal.write(
             Incident(
                 job=self._order.name,
@@ -307,37 +321,28 @@ class SupervisedRun:
                 vram_bytes=broke.vram_bytes,
                 where=broke.where,
                 action=action,
+                is_gpu_lost=is_gpu_lost,
             )
         )
 
-    def _write_end(
-        self,
-        state: State,
-        exit_code: int,
-        message: str = "",
-        finished: endings.Finished | None = None,
-    ) -> None:
-        self._session.journal.write(
-            JobEnded(
-                job=self._order.name,
-                at=self._session.journal.now(),
-                state=state,
-                exit_code=exit_code,
-                message=message,
-                published=finished.published if finished else (),
-                summary=dict(finished.summary) if finished else {},
-                results_sha256=finished.results_sha256 if finished else "",
-            )
-        )
-
-    def _end(self, verdict: endings.End, ending: endings.Ending) -> str:
+    def _end(
+        self, verdict: endings.End, ending: endings.Ending, course: decide.Course
+    ) -> str:
         """Record the end; return the good news or raise the bad."""
         name = self._order.name
         finished = ending if isinstance(ending, endings.Finished) else None
         if verdict.state == "done":
-            self._write_end("done", verdict.exit_code, finished=finished)
+            write_end(self._session, name, "done", verdict.exit_code, finished=finished)
             tell_done(self._session.mirror, self._session.past(), name)
             return f"{name} is done"
         error = bad_news(self._order, verdict, ending)
-        self._write_end(verdict.state, error.exit_code, str(error))
+        is_stop = verdict.state == "stopped"
+        write_end(
+            self._session,
+            name,
+            verdict.state,
+            error.exit_code,
+            str(error),
+            stopped_for=endings.stopped_for(course, ending) if is_stop else None,
+        )
         raise error

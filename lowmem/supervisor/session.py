@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.history.fold import past_of
+from lowmem.supervisor.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ class Session:
     shared: SharedMemory
     read_records: Callable[[], Iterable[AnyRecord]]
     mirror: Mirror
+    meter: Meter = field(default_factory=Meter)
 
     def past(self) -> Past:
         """Return what the journal tells by now."""

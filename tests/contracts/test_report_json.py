@@ -141,6 +141,48 @@ JOB = {
 }
 
 
+USED = {
+    "seconds": maybe(is_number),
+    "gpu_seconds": maybe(is_number),
+    "cpu_seconds": maybe(is_number),
+    "read_bytes": maybe(is_count),
+    "written_bytes": maybe(is_count),
+    "disk_read_bytes": maybe(is_count),
+    "disk_written_bytes": maybe(is_count),
+}
+USAGE_ROW = {
+    "day": maybe(is_text),
+    "workspace": maybe(is_text),
+    "job": maybe(is_text),
+    "n_sittings": is_count,
+    "used": records(USED),
+    "unrecorded": table(is_count),
+}
+SITTING = {
+    "workspace": is_text,
+    "job": is_text,
+    "machine": maybe(lambda value: type(value) is dict),
+    "began_at": is_time,
+    "ended": one_of(
+        {
+            *("done", "running", "signal", "deadline", "stopped"),
+            *("budget", "no_gpu", "failed", "lost"),
+        }
+    ),
+    "exit_code": maybe(is_count),
+    "signal": maybe(is_text),
+    "gpu": maybe(one_of({"unasked", "given", "absent", "lost"})),
+    "gpus": list_of(is_text),
+    "used": records(USED),
+}
+USAGE = {
+    "total": records(USAGE_ROW),
+    "jobs": list_of(records(USAGE_ROW)),
+    "days": list_of(records(USAGE_ROW)),
+    "sittings": list_of(records(SITTING)),
+}
+
+
 def document_of(tmp_path, *histories: History):
     space = Workspace.at(tmp_path)
     write_journal(space, *histories)
@@ -160,7 +202,8 @@ def document_of(tmp_path, *histories: History):
 )
 def test_every_field_of_the_report_follows_schema_1(tmp_path, history):
     document = document_of(tmp_path, history)
-    assert document.keys() == {"schema", "workspace", "jobs"}
+    assert document.keys() == {"schema", "workspace", "jobs", "usage"}
+    assert faults(document["usage"], USAGE) == set()
     assert document["schema"] == 1
     assert document["workspace"] == str(tmp_path)
     for job in document["jobs"].values():
@@ -191,8 +234,9 @@ def test_what_was_not_measured_is_null_in_the_document(tmp_path):
 
 
 def test_an_empty_workspace_is_a_document_too(tmp_path):
-    assert document_of(tmp_path) == {
-        "schema": 1,
-        "workspace": str(tmp_path),
-        "jobs": {},
-    }
+    document = document_of(tmp_path)
+    usage = document.pop("usage")
+    assert document == {"schema": 1, "workspace": str(tmp_path), "jobs": {}}
+    assert usage["total"]["n_sittings"] == 0
+    assert set(usage["total"]["used"].values()) == {None}
+    assert usage["jobs"] == usage["days"] == usage["sittings"] == []

@@ -12,18 +12,32 @@ import pytest
 import typer
 
 from lowmem.base.backends import Backend
+from lowmem.cli.doctor import json_from_examination
 from lowmem.cli.main import app
 from lowmem.cli.plan import json_from_plans
 from lowmem.cli.verify import json_from_verification
 from lowmem.integrity.stores import ArraySummary, BadChunk, StoreCheck, StoreSummary
 from lowmem.pipeline.job_plans import JobPlan
 from lowmem.places import place
-from lowmem.places.examination import Examination
+from lowmem.places.examination import Examination, examine
 from lowmem.protocol import messages
 from lowmem.protocol.messages import PlannedRung
+from lowmem.protocol.records import Machine
 from lowmem.repair import findings
 from lowmem.repair.apply import Repair
 from lowmem.repair.findings import Finding, JobDurable, MirrorStanding, Tally
+from lowmem.report.sittings import Sittings
+from lowmem.report.usage import (
+    Amounts,
+    Ended,
+    GpuStanding,
+    Sitting,
+    Usage,
+    UsageRow,
+    json_from_usage,
+    usage_of,
+)
+from tests.report_examples import History
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "formats" / "printed.md").read_text(encoding="utf-8")
@@ -62,7 +76,7 @@ def words_in(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("title", "head", "kind", "beside"),
     [
-        ("doctor", "", Examination, set()),
+        ("doctor", "", Examination, {"schema"}),
         ("doctor", "A place", place.Place, set()),
         ("verify", "What was checked", Tally, set()),
         ("verify", "A finding", Finding, {"can_be_repaired"}),
@@ -70,6 +84,10 @@ def words_in(text: str) -> set[str]:
         ("data info", "", StoreSummary, {"schema"}),
         ("data info", "An array", ArraySummary, set()),
         ("data verify", "", StoreCheck, {"schema", "is_whole"}),
+        ("usage", "", Usage, {"schema", "workspaces", "since"}),
+        ("usage", "A row", UsageRow, set()),
+        ("usage", "never 0", Amounts, set()),
+        ("usage", "A sitting", Sitting, set()),
     ],
 )
 def test_a_table_has_the_fields_of_what_is_printed(title, head, kind, beside):
@@ -97,6 +115,8 @@ def test_a_row_of_objects_names_their_fields(title, head, field, kind):
         ("plan", "", "source", messages.Source),
         ("verify", "A finding", "kind", findings.Kind),
         ("verify", "A finding", "remedy", findings.Remedy),
+        ("usage", "A sitting", "ended", Ended),
+        ("usage", "A sitting", "gpu", GpuStanding),
     ],
 )
 def test_a_row_of_words_tells_each(title, head, field, values):
@@ -117,13 +137,39 @@ def test_a_plan_has_the_fields_that_are_told():
         missing={},
     )
     document = json.loads(json_from_plans([plan]))
-    assert set(document) == {"plans"}
+    assert set(document) == {"schema", "plans"}
+    assert document["schema"] == 1
+    assert {"schema", "plans"} <= words_in(section("plan").partition("\n\n|")[0])
     (printed,) = document["plans"]
     assert named(table("plan")) == set(printed)
     (told,) = re.findall(
         r"^A rung has (.*?)\n\n", section("plan") + "\n\n", re.MULTILINE | re.DOTALL
     )
     assert words_in(told) == set(printed["ladder"][0])
+
+
+def test_an_examination_has_the_fields_that_are_told():
+    document = json.loads(json_from_examination(examine(ROOT)))
+    assert named(table("doctor")) == set(document)
+    assert document["schema"] == 1
+
+
+def test_usage_has_the_fields_that_are_told():
+    history = History().begin().run(machine=Machine(name="x")).start(0).end()
+    fold = Sittings("/w")
+    for record in history.records:
+        fold.take(record)
+    printed = json_from_usage(usage_of(fold.sats(is_live=False)), ["/w"], None)
+    document = json.loads(printed)
+    assert named(table("usage")) == set(document)
+    assert document["schema"] == 1
+    assert named(table("usage", head="A row")) == set(document["total"])
+    amounts = named(table("usage", head="never 0"))
+    assert amounts == set(document["total"]["used"])
+    (sitting,) = document["sittings"]
+    assert named(table("usage", head="A sitting")) == set(sitting)
+    told = words_in(row(table("usage", head="A sitting"), "machine"))
+    assert set(sitting["machine"]) <= told
 
 
 def test_a_verification_has_the_fields_that_are_told():

@@ -15,7 +15,14 @@ import typer
 from docs.site.command_tree import commands_of
 from docs.site.exit_codes import exit_codes
 from docs.site.public_names import PACKAGES, public_names
-from docs.site.reference import FOLDER, PAGES, built_in_jobs, page_from_commands
+from docs.site.reference import (
+    FOLDER,
+    PAGES,
+    SCHEMA,
+    built_in_jobs,
+    page_from_commands,
+    schema_text,
+)
 from lowmem.base import errors
 from lowmem.cli.main import app
 from lowmem.mapping.described import named_job
@@ -66,6 +73,10 @@ def undocumented(root, page: str) -> list[str]:
 def test_a_page_is_what_the_code_gives(name):
     told = (FOLDER / name).read_text(encoding="utf-8")
     assert told == PAGES[name](), "make reference writes it anew"
+
+
+def test_the_schema_of_the_options_is_what_the_code_gives():
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), "make reference"
 
 
 def test_every_command_argument_and_option_is_told():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from datetime import datetime
 
 import pytest
 
@@ -94,6 +95,11 @@ def holds(ctx):
     return lowmem.Result(summary={{"first": first, "visible": seen}})
 """
 RAISES = 'raise RuntimeError("CUDA error: GPU is lost")'
+
+
+def sitting_of(space):
+    (found,) = read_report(Workspace.at(space), is_live=False).usage.sittings
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +209,8 @@ def test_a_job_that_passes_its_vram_budget_goes_on_with_its_next_settings(
     assert peaks[:3] == [3 * GB, GB, GB]
     assert report.vram_peak_bytes == 3 * GB
     assert report.summary == {"first": 0, "visible": None}
+    sitting = sitting_of(tmp_path / "w")
+    assert (sitting.gpu, sitting.gpus) == ("given", (NAME,))
 
 
 @pytest.mark.usefixtures("driver")
@@ -220,6 +228,12 @@ def test_a_job_whose_device_is_lost_goes_on_on_the_cpu_from_its_last_commit(
     report = report_of(tmp_path / "w")
     assert report.summary == {"first": 2, "visible": "-1"}
     assert report.vram_peak_bytes == 3 * GB
+    sitting = sitting_of(tmp_path / "w")
+    assert (sitting.gpu, sitting.gpus, sitting.ended) == ("lost", (NAME,), "done")
+    # From the moment its worker was ready to that of its end.
+    began, ended = (datetime.fromisoformat(r.at) for r in (begun[0], incident))
+    assert sitting.used.gpu_seconds == (ended - began).total_seconds()
+    assert 0 < sitting.used.gpu_seconds < sitting.used.seconds
 
 
 @pytest.mark.usefixtures("driver")
@@ -232,6 +246,8 @@ def test_a_device_that_was_demanded_and_is_lost_ends_the_run(tmp_path):
     assert len(committed_cycles(records(tmp_path / "w"))) == 2
     (incident,) = incidents(tmp_path / "w")
     assert incident.action == "ended"
+    sitting = sitting_of(tmp_path / "w")
+    assert (sitting.gpu, sitting.ended, sitting.exit_code) == ("lost", "failed", 69)
 
 
 @pytest.mark.usefixtures("driver")
@@ -246,3 +262,5 @@ def test_a_job_without_use_for_a_device_is_reported_on_the_cpu_and_sees_none(tmp
     assert (report.device, report.vram_peak_bytes) == ("cpu", None)
     assert report.workers[0].device_name is None
     assert report.summary == {"first": 0, "visible": "-1"}
+    sitting = sitting_of(tmp_path / "w")
+    assert (sitting.gpu, sitting.gpus, sitting.used.gpu_seconds) == ("unasked", (), 0)

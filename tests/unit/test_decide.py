@@ -38,8 +38,10 @@ from lowmem.supervisor.endings import (
     Restart,
     action_of,
     incident_of,
+    is_device_lost,
     on_ending,
     seen_from_device,
+    stopped_for,
 )
 from lowmem.supervisor.verdict import verdict_of_failure
 
@@ -373,6 +375,32 @@ def test_whatever_a_worker_dies_of_when_its_gpu_is_gone_it_goes_on_on_the_cpu(fa
     assert (end.state, end.exit_code) == ("failed", 69)
     stopping = replace(course, leaving=Leaving.STOP)
     assert on_ending(stopping, POLICY, broke).exit_code in {70, 75}
+
+
+@pytest.mark.parametrize(
+    ("course", "ending", "cause"),
+    [
+        (Course(leaving=Leaving.TIME), Left(), "time"),
+        (Course(leaving=Leaving.STOP), Left(), "signal"),
+        (Course(leaving=Leaving.STOP), Broke(verdict="signal"), "signal"),
+        (Course(leaving=Leaving.STOP), Broke(verdict="ram_limit"), "signal"),
+        (Course(), Broke(verdict="time"), "time"),
+        (Course(leaving=Leaving.STOP), Broke(verdict="time"), "time"),
+        (Course(leaving=Leaving.RECYCLE), Left(), None),
+        (Course(), Broke(verdict="error", failure=failed(75)), None),
+    ],
+)
+def test_why_a_worker_was_to_end_is_told(course, ending, cause):
+    assert stopped_for(course, ending) == cause
+
+
+def test_a_gpu_is_lost_where_the_worker_had_one_and_nobody_ended_it():
+    gone = Broke(verdict="crash", is_device_lost=True)
+    assert is_device_lost(Course(device="gpu"), gone)
+    assert not is_device_lost(Course(device="cpu"), gone)
+    assert not is_device_lost(Course(device="gpu", leaving=Leaving.STOP), gone)
+    assert not is_device_lost(Course(device="gpu"), replace(gone, verdict="time"))
+    assert not is_device_lost(Course(device="gpu"), Broke(verdict="crash"))
 
 
 def test_a_missing_package_is_not_a_missing_gpu():

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lowmem.base.errors import CorruptFileError, StorageError
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.records import Machine, Spent
 from lowmem.report.figures import read_gallery
 from lowmem.report.read import read_report
 from lowmem.report.text import text_from_report
@@ -410,3 +411,25 @@ def test_what_stopped_is_shown_with_the_command_that_goes_on(tmp_path):
     assert "To go on: lowmem run" in page.text
     done = page_of(workspace_of(tmp_path / "done", killed_and_retried()))
     assert "To go on" not in done.text
+
+
+def test_the_page_tells_what_was_used_and_escapes_the_name_of_a_machine(tmp_path):
+    history = History().begin()
+    history.run(machine=Machine(name=EVIL), gpu="absent").start(0)
+    history.cycle(0, seconds=60.0, spent=Spent(cpu_s=7200.0, read_bytes=3 * MIB))
+    history.end("stopped", 75, stopped_for="time", machine=Machine(name=EVIL))
+    page = page_of(workspace_of(tmp_path, history))
+    assert "1 sitting: 1 stopped, its time budget used up." in page.text
+    assert "A GPU was wanted 1 time: 1 not there" in page.text
+    # Two CPU hours, and what was not recorded of it.
+    assert "train 2026-11-22 1 0.0169 0 2 3.0 MiB - - -" in page.text
+    assert "bytes written of 1" in page.text
+    assert f"train, 1 min 01 s, on {EVIL}" in page.text
+    assert page.all("script") == []
+
+
+def test_a_page_of_nothing_has_no_usage(tmp_path):
+    space = Workspace.at(tmp_path)
+    page = page_of(space)
+    assert "sitting" not in " ".join(page.words[:20])
+    assert not [tag for tag, found in page.elements if found.get("id") == "usage"]

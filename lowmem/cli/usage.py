@@ -1,0 +1,65 @@
+"""The line of ``lowmem usage``."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from lowmem.base.errors import OptionValueError
+from lowmem.base.stderr import without_controls
+from lowmem.cli.spaces import existing_space
+from lowmem.report.read import read_sats
+from lowmem.report.usage import json_from_usage, usage_of
+from lowmem.report.usage_text import text_from_usage
+from lowmem.supervisor.lock import is_held
+
+_DEFAULT_WORKSPACE = "lowmem-work"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line this command."""
+    app.command(name="usage")(usage_command)
+
+
+def usage_command(
+    workspaces: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[WORKSPACE...]",
+            help=f"Folders of experiments. {_DEFAULT_WORKSPACE} where none is given.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE", help="Count from this day on, in UTC: 2026-11-22."
+        ),
+    ] = None,
+) -> None:
+    """Say what was used: GPU and CPU hours, bytes, and how each sitting ended."""
+    first_day = None if since is None else _day(since)
+    spaces = [existing_space(w) for w in workspaces or [_DEFAULT_WORKSPACE]]
+    # Named twice, it is still one.
+    spaces = list(dict.fromkeys(spaces))
+    sats = [sat for s in spaces for sat in read_sats(s, is_live=is_held(s))]
+    usage = usage_of(sats, since=first_day)
+    names = [str(space.root) for space in spaces]
+    if as_json:
+        print(json_from_usage(usage, names, first_day))
+        return
+    # Eighty columns where nobody looks on.
+    width = shutil.get_terminal_size().columns
+    print(without_controls(text_from_usage(usage, names, since=first_day, width=width)))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise OptionValueError(
+            option="--since", value=text, expected="a day such as 2026-11-22"
+        ) from error

@@ -1,0 +1,317 @@
+"""The sittings that a journal tells of: a fold over its records, without clock or file.
+
+A sitting begins when somebody types what runs a job, and ends with the end that its
+supervisor writes. Where the next one begins before that, or the journal ends, it was lost
+without a word. A repair that makes results again begins with its worker, and a run that
+was refused for want of a GPU has its end alone.
+
+Days are those of UTC. Time is divided at midnight; processor time and bytes count on the
+day on which they were written down, at the end of a cycle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lowmem.base.errors import EXIT_UNAVAILABLE
+from lowmem.protocol.records import (
+    PROGRAM,
+    AttemptBegun,
+    CycleEnded,
+    Incident,
+    JobBegun,
+    JobEnded,
+    Mirrored,
+    RunBegun,
+    body_from_record,
+)
+from lowmem.report.usage import Amounts, Sat, Sitting, summed
+from lowmem.report.words import moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lowmem.protocol.records import AnyRecord, Spent, Verdict
+    from lowmem.report.usage import Ended, GpuStanding
+
+# Nobody sits so long at a job: a clock was set meanwhile, so the length is not known.
+_LONGEST = timedelta(days=366)
+_DAY = timedelta(days=1)
+
+Span = tuple[datetime, datetime]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A sitting under way in the fold."""
+
+    first: AnyRecord
+    is_program: bool
+    last_at: str
+    begun: RunBegun | None = None
+    end: JobEnded | None = None
+    incident: Incident | None = None
+    is_gpu_lost: bool = False
+    gpu_since: str | None = None
+    gpu_times: list[tuple[str, str]] = field(default_factory=list)
+    gpus: list[str] = field(default_factory=list)
+    spent: list[tuple[str, Spent]] = field(default_factory=list)
+
+    def take(self, record: AnyRecord) -> None:
+        """Take the job's next record."""
+        match record:
+            case RunBegun():
+                self.begun = record
+            case AttemptBegun():
+                self.gpu_over(record.at)
+                if record.device == "gpu":
+                    self.gpu_since = record.at
+                    self.gpus.append(record.device_name or "a GPU")
+            case Incident():
+                self.gpu_over(record.at)
+                self.incident = record
+                self.is_gpu_lost |= bool(record.is_gpu_lost)
+            case CycleEnded(spent=spent) if spent is not None:
+                self.spent.append((record.at, spent))
+            case JobEnded():
+                self._end(record)
+                return
+            case _:
+                pass
+        self.last_at = record.at
+
+    def _end(self, record: JobEnded) -> None:
+        is_told = self.begun is not None and self.begun.machine is not None
+        if is_told and record.machine is None:
+            # A repair's, long after: the supervisor itself said nothing.
+            self.gpu_over(self.last_at)
+            return
+        self.last_at = record.at
+        self.gpu_over(record.at)
+        self.end = record
+        if record.spent is not None:
+            self.spent.append((record.at, record.spent))
+
+    def gpu_over(self, at: str) -> None:
+        """Take that no worker has the GPU from ``at`` on."""
+        if self.gpu_since is not None:
+            self.gpu_times.append((self.gpu_since, at))
+            self.gpu_since = None
+
+
+@dataclass(slots=True)
+class Sittings:
+    """The fold; takes the records of one journal, oldest first.
+
+    Notes
+    -----
+    Memory grows with the sittings, and by some 100 bytes a cycle of which something was
+    recorded.
+    """
+
+    workspace: str
+    _programs: dict[str, bool] = field(default_factory=dict)
+    _open: dict[str, _Open] = field(default_factory=dict)
+    _over: list[_Open] = field(default_factory=list)
+
+    def follow(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
+        """Take records, and pass each on to who reads them besides."""
+        for record in records:
+            self.take(record)
+            yield record
+
+    def take(self, record: AnyRecord) -> None:
+        """Take the next record."""
+        if isinstance(record, JobBegun):
+            self._programs[record.job] = record.reference == PROGRAM
+        if isinstance(record, JobBegun | Mirrored) or _is_repairs(record):
+            return
+        if isinstance(record, RunBegun) or (
+            record.job not in self._open and _is_first(record)
+        ):
+            self._begin(record)
+        now = self._open.get(record.job)
+        if now is None:
+            return
+        now.take(record)
+        if isinstance(record, JobEnded):
+            self._over.append(self._open.pop(record.job))
+
+    def _begin(self, record: AnyRecord) -> None:
+        if record.job in self._open:
+            self._over.append(self._open.pop(record.job))
+        is_program = self._programs.get(record.job, False)
+        self._open[record.job] = _Open(
+            first=record, is_program=is_program, last_at=record.at
+        )
+
+    def sats(self, *, is_live: bool) -> list[Sat]:
+        """Return the sittings so far.
+
+        Parameters
+        ----------
+        is_live
+            Whether a run holds the workspace: then the sitting that wrote last, of those
+            without an end, is not lost.
+        """
+        left = list(self._open.values())
+        running = max(left, key=lambda one: one.last_at, default=None)
+        return [
+            _sat(one, self.workspace, is_running=is_live and one is running)
+            for one in (*self._over, *left)
+        ]
+
+
+def _is_repairs(record: AnyRecord) -> bool:
+    return isinstance(record, CycleEnded) and record.outcome == "rolled_back"
+
+
+def _is_first(record: AnyRecord) -> bool:
+    """Return whether a supervisor wrote a record that may begin a sitting."""
+    match record:
+        case AttemptBegun():
+            return True
+        case CycleEnded():
+            return record.spent is not None
+        case JobEnded():
+            return record.machine is not None
+        case _:
+            return False
+
+
+def _sat(one: _Open, workspace: str, *, is_running: bool) -> Sat:
+    one.gpu_over(one.last_at)
+    parts = _parts(one)
+    end = one.end
+    ended = _ended(one, is_running=is_running)
+    machines = (one.begun and one.begun.machine, end and end.machine)
+    return Sat(
+        sitting=Sitting(
+            workspace=workspace,
+            job=one.first.job,
+            machine=next((machine for machine in machines if machine), None),
+            began_at=one.first.at,
+            ended=ended,
+            exit_code=end.exit_code if end else None,
+            signal=one.incident.signal if one.incident and ended == "signal" else None,
+            gpu=_gpu(one, ended),
+            gpus=tuple(dict.fromkeys(one.gpus)),
+            used=summed(parts.values()),
+        ),
+        first=body_from_record(one.first),
+        last_at=one.last_at,
+        parts=parts,
+    )
+
+
+def _ended(one: _Open, *, is_running: bool) -> Ended:
+    if one.end is None:
+        return "running" if is_running else "lost"
+    match one.end.state:
+        case "done":
+            return "done"
+        case "stopped":
+            # Journals of before told it only of a worker's end.
+            verdict = one.incident.verdict if one.incident else None
+            return _stop(one.end.stopped_for or verdict)
+        case "refused":
+            is_device = one.end.exit_code == EXIT_UNAVAILABLE
+            return "no_gpu" if is_device else "budget"
+        case _:
+            return "failed"
+
+
+def _stop(cause: Verdict | None) -> Ended:
+    if cause == "time":
+        return "deadline"
+    return "signal" if cause == "signal" else "stopped"
+
+
+def _gpu(one: _Open, ended: Ended) -> GpuStanding | None:
+    if ended == "no_gpu":
+        return "absent"
+    if one.is_gpu_lost:
+        return "lost"
+    return one.begun.gpu if one.begun else None
+
+
+# --- what was used, by day ----------------------------------------------------------
+
+
+def _parts(one: _Open) -> dict[str | None, Amounts]:
+    pieces: list[tuple[str | None, Amounts]] = []
+    spans = [_span(began, end) for began, end in one.gpu_times]
+    known = [span for span in spans if span is not None]
+    is_gpu_known = len(known) == len(spans) and not one.is_program
+    sat = _span(one.first.at, one.last_at)
+    if sat is None:
+        pieces.append((_day(one.first.at), Amounts()))
+    else:
+        none = 0.0 if is_gpu_known else None
+        pieces += [
+            (day, Amounts(seconds=seconds, gpu_seconds=none))
+            for day, seconds in _by_day(sat)
+        ]
+    if is_gpu_known:
+        pieces += [
+            (day, Amounts(gpu_seconds=seconds))
+            for span in known
+            for day, seconds in _by_day(span)
+        ]
+    pieces += [(_day(at), _amounts(spent)) for at, spent in one.spent]
+    days: dict[str | None, list[Amounts]] = {}
+    for day, amounts in pieces:
+        days.setdefault(day, []).append(amounts)
+    return {day: summed(amounts) for day, amounts in days.items()}
+
+
+def _amounts(spent: Spent) -> Amounts:
+    return Amounts(
+        cpu_seconds=_known(spent.cpu_s),
+        read_bytes=_whole(spent.read_bytes),
+        written_bytes=_whole(spent.written_bytes),
+        disk_read_bytes=_whole(spent.disk_read_bytes),
+        disk_written_bytes=_whole(spent.disk_written_bytes),
+    )
+
+
+def _known(value: float | None) -> float | None:
+    """Return what can have been spent; a journal may be anybody's."""
+    return value if value is not None and 0 <= value < _LONGEST_CPU_S else None
+
+
+def _whole(value: int | None) -> int | None:
+    return value if value is not None and value >= 0 else None
+
+
+# Of one cycle, on the largest machines: above, it is no measurement.
+_LONGEST_CPU_S = 1e12
+
+
+def _span(began: str, ended: str) -> Span | None:
+    """Return a beginning and an end; None if they cannot be both."""
+    start, end = moment_of(began), moment_of(ended)
+    if start is None or end is None or not timedelta() <= end - start <= _LONGEST:
+        return None
+    return start, end
+
+
+def _day(at: str) -> str | None:
+    moment = moment_of(at)
+    return None if moment is None else moment.date().isoformat()
+
+
+def _by_day(span: Span) -> Iterator[tuple[str, float]]:
+    """Yield the days of a span, with the seconds of it in each."""
+    start, end = span
+    while True:
+        day = datetime(start.year, start.month, start.day, tzinfo=UTC)
+        # The last day that there is has no next.
+        is_last = day.date() == end.date()
+        over = end if is_last else day + _DAY
+        yield day.date().isoformat(), (over - start).total_seconds()
+        if is_last:
+            return
+        start = over
