@@ -11,7 +11,7 @@ import typer
 from lowmem.base.errors import UsageError
 from lowmem.base.files import make_folder, write_file
 from lowmem.cli.config_file import tables_of, text_from_tables
-from lowmem.cli.spaces import own_space
+from lowmem.pipeline.spaces import own_space
 from lowmem.supervisor import ask
 
 # Where the documents lie beside the code, which an installed copy has not.
