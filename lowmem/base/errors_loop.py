@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import EXIT_JOB, DataError, LowmemError, UsageError
+from lowmem.base.errors import (
+    EXIT_JOB,
+    DataError,
+    LowmemError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +79,19 @@ class CheckpointLockedError(UsageError):
             todo = "Wait for that process, stop it, or take another folder."
         super().__init__(
             f"{path} is held open by {holder}, expected one Checkpoint at a time. {todo}"
+        )
+
+
+class NoWholeCommitError(DataError):
+    """Raised when a checkpoint holds commits and none is whole."""
+
+    def __init__(self, *, path: Path) -> None:
+        super().__init__(
+            thing=path,
+            problem="holds commits, and none is whole",
+            expected="what was written",
+            todo="The disk or a copy damaged them: restore the folder. Else delete it, "
+            "and the loop begins anew.",
         )
 
 

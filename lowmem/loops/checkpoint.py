@@ -7,10 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from lowmem.base.clock import SystemClock, timestamp
-from lowmem.base.errors import NewerFormatError, UsageError
+from lowmem.base.errors import CorruptFileError, NewerFormatError, UsageError
 from lowmem.base.errors_loop import (
     CheckpointClosedError,
     NotACheckpointError,
+    NoWholeCommitError,
     UnrestoredError,
 )
 from lowmem.base.units import seconds_from_duration
@@ -148,7 +149,7 @@ class Checkpoint:
         ------
         OtherStateError
             If the commit does not fit ``state``. Objects before that place are filled.
-        CorruptFileError
+        NoWholeCommitError
             If there are commits and none is whole.
         NewerFormatError
             If a newer lowmem wrote the newest.
@@ -173,8 +174,7 @@ class Checkpoint:
         True
         """
         self._refuse_closed()
-        with self._place.alone():
-            newest = newest_whole(self.folder)
+        newest = self._newest()
         if newest is None:
             self._next = 0
             return None if state is NOTHING else state
@@ -284,9 +284,16 @@ out, or keep what it is made from.
     ) -> None:
         self.close()
 
+    def _newest(self) -> Newest | None:
+        with self._place.alone():
+            try:
+                return newest_whole(self.folder)
+            except CorruptFileError as error:
+                raise NoWholeCommitError(path=self.folder) from error
+
     def _next_number(self) -> int:
         if self._next is None:
-            if newest_whole(self.folder) is not None:
+            if self._newest() is not None:
                 raise UnrestoredError(path=self.folder)
             self._next = 0
         return self._next

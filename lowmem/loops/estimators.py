@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _Node = dict[str, Any]
 _LIBRARY = "sklearn"
+# Made anew from a parameter whenever an estimator by gradient descent is fitted on.
+_DERIVED = "_loss_function_"
 
 
 def _is_estimator(value: object) -> bool:
@@ -34,7 +36,9 @@ def _is_estimator(value: object) -> bool:
 
 def _pack(value: object, packer: Packer, path: str) -> _Node:
     attributes = {
-        name: packer.pack(one, f"{path}.{name}") for name, one in vars(value).items()
+        name: packer.pack(one, f"{path}.{name}")
+        for name, one in vars(value).items()
+        if name != _DERIVED
     }
     return {
         "class": class_name(value),

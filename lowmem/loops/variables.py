@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _Node = dict[str, Any]
-_COUNTED = re.compile(r"_\d+(?=/|$)")
+_COUNTED = re.compile(r"_\d+(?=[_/]|$)")
+
+
+_OPTIMIZER = "optimizer-"
+
+
+def _known_by(name: str) -> str:
+    """Return what of a variable's name is the same wherever it was made.
+
+    The path of an optimiser's depends on whether it was built by hand or at a step.
+    """
+    if name.startswith(_OPTIMIZER):
+        head, *middle = name.split("/")
+        name = "/".join([head, *middle[:1], *middle[1:][-1:]])
+    return _COUNTED.sub("", name)
 
 
 def _is_keras(value: object) -> bool:
@@ -48,12 +62,19 @@ def _variables(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         yield value.path, value
     elif isinstance(value, keras.random.SeedGenerator):
         yield value.state.path, value.state
-    elif isinstance(value, keras.Model) and value.optimizer is not None:
+    elif isinstance(value, keras.Model) and _optimizer(value) is not None:
         yield from _state().training_variables(value)
     elif isinstance(value, keras.Model):
         yield from _uncompiled(value)
     else:
-        yield from ((variable.path, variable) for variable in value.variables)
+        is_optimizer = isinstance(value, keras.optimizers.Optimizer)
+        kind = _OPTIMIZER if is_optimizer else ""
+        yield from ((f"{kind}{one.path}", one) for one in value.variables)
+
+
+def _optimizer(value: object) -> Any:  # noqa: ANN401
+    """Return the optimiser of a model that was compiled."""
+    return getattr(value, "optimizer", None)
 
 
 def _uncompiled(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
@@ -71,7 +92,7 @@ def _pack(value: object, packer: Packer, path: str) -> _Node:
         make = partial(_value, state, variable)
         kept = packer.keep(f"{path}.{name}", make)
         shape, dtype = list(variable.shape), str(variable.dtype)
-        variables.append([_COUNTED.sub("", name), shape, dtype, kept])
+        variables.append([_known_by(name), shape, dtype, kept])
     return {"class": class_name(value), "variables": variables}
 
 
@@ -86,7 +107,7 @@ def _unpack(
     kept = node["variables"]
     _build_optimizer(value, len(kept))
     here = [
-        (_COUNTED.sub("", name), list(variable.shape), str(variable.dtype))
+        (_known_by(name), list(variable.shape), str(variable.dtype))
         for name, variable in _variables(value)
     ]
     there = [(name, shape, dtype) for name, shape, dtype, _ in kept]
@@ -100,7 +121,7 @@ def _unpack(
 
 def _build_optimizer(value: Any, n_kept: int) -> None:  # noqa: ANN401
     """Build what Keras builds at the first step, if the commit came after that."""
-    optimizer = getattr(value, "optimizer", None)
+    optimizer = _optimizer(value)
     is_model = isinstance(value, sys.modules["keras"].Model)
     if not is_model or optimizer is None or optimizer.built:
         return
