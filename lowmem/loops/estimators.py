@@ -90,8 +90,9 @@ def _refuse_other_parameters(
 ) -> None:
     """Refuse an estimator whose parameters are not those that were committed."""
     kept = node["attributes"]
-    for name in value._get_param_names():  # noqa: SLF001 - `get_params` makes copies
-        here, there = vars(value).get(name, NOTHING), kept.get(name)
+    # One that is made anew has no parameters yet.
+    for name, here in value.get_params(deep=False).items() if vars(value) else ():
+        there = kept.get(name)
         if is_plain(here) and not isinstance(there, dict | list) and here != there:
             problem = f"has {name}={here!r}"
             raise misfit(path, problem, f"{name}={there!r}, as was committed")

@@ -120,9 +120,9 @@ DICT = Kind(
 def _pack_ordered(value: OrderedDict[Any, Any], packer: Packer, path: str) -> _Node:
     node = _pack_dict(value, packer, path)
     # PyTorch keeps the versions of its modules there.
-    metadata = getattr(value, "_metadata", None)
-    if metadata is not None:
-        node["metadata"] = packer.pack(metadata, f"{path}._metadata")
+    attributes = vars(value)
+    if attributes:
+        node["attributes"] = packer.pack(attributes, f"vars({path})")
     return node
 
 
@@ -130,9 +130,8 @@ def _unpack_ordered(
     node: Mapping[str, Any], unpacker: Unpacker, path: str, given: object
 ) -> OrderedDict[Any, Any]:
     found = OrderedDict(_unpack_dict(node, unpacker, path, given))
-    if "metadata" in node:
-        metadata = unpacker.unpack(node["metadata"], f"{path}._metadata")
-        found._metadata = metadata  # type: ignore[attr-defined]  # noqa: SLF001
+    if "attributes" in node:
+        vars(found).update(unpacker.unpack(node["attributes"], f"vars({path})"))
     return found
 
 

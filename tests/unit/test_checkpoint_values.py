@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import random
+import shutil
 import struct
 from collections import OrderedDict, namedtuple
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -301,3 +303,27 @@ def test_values_may_shrink_and_grow(tmp_path):
     given = {"left": list(range(9)), "seen": {}, "by": {"a": 1, "b": 2}}
     state = {"left": [8], "seen": {"x": 1}, "by": {"a": 1}, "more": 3}
     assert back(tmp_path, state, given) == state
+
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "checkpoint-1"
+
+
+def test_a_commit_of_the_first_version_is_read_for_ever(tmp_path):
+    folder = tmp_path / "ckpt"
+    shutil.copytree(SAMPLE, folder)
+    with Checkpoint(folder) as checkpoint:
+        found = checkpoint.restore()
+    rng, python = np.random.default_rng(1), random.Random(2)
+    rng.spawn(1)
+    python.gauss(0, 1)
+    assert found["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert found["same"] is found["w"]
+    assert found["half"].dtype == ml_dtypes.bfloat16
+    assert found["half"].tolist() == [1, 1, 1]
+    assert found["rng"].random() == rng.random()
+    assert found["rng"].spawn(1)[0].random() == rng.spawn(1)[0].random()
+    assert found["old"].random() == np.random.RandomState(3).random()
+    assert found["python"].gauss(0, 1) == python.gauss(0, 1)
+    plain = [1, 2.5, None, True, "text", b"bytes", 2**70, float("-inf"), (1j,)]
+    assert found["plain"] == plain
+    assert found[1] == OrderedDict(a=np.float32(0.5))
