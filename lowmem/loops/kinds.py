@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lowmem.base.errors_loop import UnkeptValueError
 from lowmem.loops import (
     arrays,
     estimators,
@@ -43,7 +44,11 @@ def packed(state: object) -> tuple[object, Packer]:
         Naming the first value that cannot be kept.
     """
     packer = Packer(KINDS)
-    return packer.pack(state, _ROOT), packer
+    try:
+        return packer.pack(state, _ROOT), packer
+    except RecursionError:
+        problem = "is nested deeper than Python can follow"
+        raise UnkeptValueError(path=_ROOT, problem=problem) from None
 
 
 def unpacked(

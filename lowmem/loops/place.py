@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import UsageError, WorkspaceLockedError
+from lowmem.base.errors import StorageError, UsageError, WorkspaceLockedError
 from lowmem.base.errors_loop import CheckpointLockedError, NotACheckpointError
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.base.workspace import path_from_text
@@ -104,12 +104,21 @@ def open_place(place: Place, clock: Clock) -> ExitStack:
     with place.alone():
         make_folder(folder)
         try:
-            stack.enter_context(FolderLock(folder / LOCK, folder, clock))
+            lock = stack.enter_context(FolderLock(folder / LOCK, folder, clock))
         except WorkspaceLockedError as error:
             raise CheckpointLockedError(
                 path=folder, pid=error.pid, is_own=error.pid == os.getpid()
             ) from None
+    stack.callback(_let_go, place, lock.descriptor)
     return stack
+
+
+def _let_go(place: Place, descriptor: int) -> None:
+    """Unlock the folder, though a forked child may have inherited the descriptor."""
+    with suppress(OSError, StorageError), place.alone():
+        # For file systems without locks: nobody is named any more.
+        os.ftruncate(descriptor, 0)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _refuse_other(folder: Path) -> None:

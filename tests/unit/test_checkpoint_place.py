@@ -148,6 +148,41 @@ def test_a_second_one_in_this_process_is_refused(tmp_path):
     Checkpoint(tmp_path).close()
 
 
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_forked_child_neither_commits_nor_keeps_the_folder(tmp_path):
+    """As workers that load data do, which outlive the block that began them."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["CheckpointClosedError", "1", "2"], done.stderr
+
+
+FORKED = """
+import os, signal, lowmem
+with lowmem.Checkpoint("ckpt") as checkpoint:
+    checkpoint.commit(1)
+    if not (child := os.fork()):
+        try:
+            checkpoint.commit(9)
+        except Exception as error:
+            print(type(error).__name__, flush=True)
+        checkpoint.close()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    os.waitpid(child, os.WUNTRACED)
+with lowmem.Checkpoint("ckpt") as checkpoint:
+    print(checkpoint.restore())
+    checkpoint.commit(2)
+    print(checkpoint.restore())
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+"""
+
+
 def test_a_closed_one_is_refused(tmp_path):
     with Checkpoint(tmp_path) as checkpoint:
         checkpoint.commit(1)

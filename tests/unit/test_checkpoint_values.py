@@ -260,6 +260,15 @@ def test_what_cannot_be_kept_is_refused_by_its_place_before_anything_is_written(
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.lock"]
 
 
+def test_what_is_nested_too_deeply_is_refused(tmp_path):
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises(UnkeptValueError, match="is nested deeper than Python can"):
+        back(tmp_path, deep)
+    assert list(tmp_path.glob("gen-*")) == []
+
+
 MISFITS = {
     "an entry more": ({"n": 1}, {"n": 0, "m": 0}, r"state\['m'\] is not in the commit"),
     "an object more": (
