@@ -44,6 +44,9 @@ def _unpack_generator(
     state = unpacker.unpack(node["state"], f"{path}.bit_generator.state")
     fields = unpacker.unpack(node["seed"], f"{path}.bit_generator.seed_seq")
     name = state["bit_generator"]
+    # A commit may be anybody's: nothing else of NumPy is called by its name.
+    if name not in _BITS:
+        raise misfit(path, f"draws from {name!r}", " or ".join(_BITS))
     if not isinstance(given, np.random.Generator):
         seed = None if fields is None else np.random.SeedSequence(**fields)
         given = np.random.Generator(getattr(np.random, name)(seed))
