@@ -5,6 +5,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.cli` parses the command line and chooses the exit code.
 - `lowmem.inline` holds a cell, a block or a function of a running program to a budget,
   and runs the jobs from a notebook.
+- `lowmem.loops` keeps the state of a loop that somebody wrote.
 - `lowmem.pipeline` composes and runs what a command orders; `lowmem.places` knows where
   it runs.
 - `lowmem.supervisor` is process 1: it plans, starts, watches, limits and records.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lowmem.inline.guard import budget
     from lowmem.inline.running import plan, run
     from lowmem.inline.supervised import supervised
+    from lowmem.loops.checkpoint import Checkpoint
     from lowmem.mapping.short_form import map  # noqa: A004 - its public name
     from lowmem.protocol.calibration import Calibration, Trial
     from lowmem.protocol.context import Context
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BudgetExceededError",
     "Calibration",
+    "Checkpoint",
     "CommitPoint",
     "Context",
     "Experiment",
@@ -103,6 +106,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.inline.magic": ["load_ipython_extension"],
         "lowmem.inline.running": ["plan", "run"],
         "lowmem.inline.supervised": ["supervised"],
+        "lowmem.loops.checkpoint": ["Checkpoint"],
         "lowmem.mapping.short_form": ["map"],
         "lowmem.protocol.calibration": ["Calibration", "Trial"],
         "lowmem.protocol.context": ["Context"],

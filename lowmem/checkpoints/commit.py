@@ -15,6 +15,7 @@ from lowmem.base.errors import StorageError
 from lowmem.base.files import remove, storage_errors, sync_file
 from lowmem.checkpoints.making import make_generation
 from lowmem.checkpoints.manifest import ARRAYS, Manifest, refuse_unfaithful
+from lowmem.checkpoints.retention import KEPT_GENERATIONS
 from lowmem.checkpoints.sums import entry_of_file
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def commit(
     folder: Path,
     manifest: Manifest,
     arrays: Iterable[tuple[str, NDArray[np.generic]]] = (),
+    *,
+    keep: int = KEPT_GENERATIONS,
 ) -> Path:
     """Write one generation and return its folder.
 
@@ -41,6 +44,8 @@ def commit(
         Its description; ``files`` is filled in here.
     arrays
         Names and arrays, taken and written one at a time.
+    keep
+        How many generations stay, this one among them.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def commit(
     def write(temporary: Path) -> dict[str, FileEntry]:
         return _write_arrays(temporary / ARRAYS, arrays)
 
-    return make_generation(folder, manifest, write, _check_arrays)
+    return make_generation(folder, manifest, write, _check_arrays, keep=keep)
 
 
 def _write_arrays(

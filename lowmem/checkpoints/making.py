@@ -17,7 +17,7 @@ from lowmem.base.errors import StorageError
 from lowmem.base.files import make_folder, remove, rename, storage_errors, write_file
 from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
-from lowmem.checkpoints.retention import expired_generations
+from lowmem.checkpoints.retention import KEPT_GENERATIONS, expired_generations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +31,8 @@ def make_generation(
     manifest: Manifest,
     write: Callable[[Path], Mapping[str, FileEntry]],
     check: Callable[[Path], None],
+    *,
+    keep: int = KEPT_GENERATIONS,
 ) -> Path:
     """Write one generation and return its folder.
 
@@ -44,6 +46,8 @@ def make_generation(
         Writes the files into a folder, forced to the disk, and returns what they hold.
     check
         Reads them back, and raises `StorageError` for one that reads otherwise.
+    keep
+        How many generations stay, this one among them.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def make_generation(
     except BaseException:
         _discard(temporary)
         raise
-    for generation in expired_generations(generations(folder)):
+    for generation in expired_generations(generations(folder), keep=keep):
         remove(generation_path(folder, generation))
     return final
 

@@ -34,17 +34,25 @@ _PATIENCE_S = 10.0
 _RETRY_S = 0.05
 
 
-class WorkspaceLock:
-    """The lock of one workspace; a context manager that owns the descriptor."""
+class FolderLock:
+    """The lock of one folder; a context manager that owns the descriptor.
 
-    def __init__(self, space: Workspace, clock: Clock) -> None:
-        self._space = space
+    Parameters
+    ----------
+    path
+        Of the file that is locked.
+    root
+        The folder that it stands for, as the refusal names it.
+    """
+
+    def __init__(self, path: Path, root: Path, clock: Clock) -> None:
+        self._path = path
+        self._root = root
         self._clock = clock
         self.descriptor = -1
 
     def __enter__(self) -> Self:
-        path = self._space.lock
-        refuse_foreign(self._space)
+        path = self._path
         make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with storage_errors(path):
@@ -71,15 +79,27 @@ class WorkspaceLock:
 
     def _acquire(self) -> None:
         """Take the lock; wait only while its holder is a dying worker."""
-        path = self._space.lock
+        path = self._path
         give_up_at = self._clock.monotonic() + _PATIENCE_S
         while not _try_lock(self.descriptor, path):
             holder = _live_holder(path)
             if holder is not None or self._clock.monotonic() > give_up_at:
                 raise WorkspaceLockedError(
-                    path=self._space.root, pid=holder.pid if holder else None
+                    path=self._root, pid=holder.pid if holder else None
                 )
             self._clock.sleep(_RETRY_S)
+
+
+class WorkspaceLock(FolderLock):
+    """The lock of one workspace."""
+
+    def __init__(self, space: Workspace, clock: Clock) -> None:
+        super().__init__(space.lock, space.root, clock)
+        self._space = space
+
+    def __enter__(self) -> Self:  # type: ignore[explicit-override]
+        refuse_foreign(self._space)
+        return super().__enter__()
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:

@@ -1,0 +1,70 @@
+"""All kinds of values that a state may hold, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lowmem.base.errors_loop import UnkeptValueError
+from lowmem.loops import (
+    arrays,
+    estimators,
+    generators,
+    objects,
+    plain,
+    tensors,
+    variables,
+)
+from lowmem.loops.tree import NOTHING, Packer, Unpacker, misfit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+# Keras' models have `state_dict` with PyTorch, and generators have `get_state`: what is
+# known better is asked before what has a protocol alone.
+KINDS = (
+    *plain.KINDS,
+    *arrays.KINDS,
+    *generators.KINDS,
+    *variables.KINDS,
+    *tensors.KINDS,
+    *estimators.KINDS,
+    *objects.KINDS,
+)
+_ROOT = "state"
+
+
+def packed(state: object) -> tuple[object, Packer]:
+    """Return the tree of a state, and what makes its arrays.
+
+    Raises
+    ------
+    UnkeptValueError
+        Naming the first value that cannot be kept.
+    """
+    packer = Packer(KINDS)
+    try:
+        return packer.pack(state, _ROOT), packer
+    except RecursionError:
+        problem = "is nested deeper than Python can follow"
+        raise UnkeptValueError(path=_ROOT, problem=problem) from None
+
+
+def unpacked(
+    tree: object, arrays: Mapping[str, NDArray[Any]], given: object = NOTHING
+) -> object:
+    """Return the state of a tree, its objects put into those that are given.
+
+    Raises
+    ------
+    OtherStateError
+        If they do not fit.
+    """
+    found = Unpacker(KINDS, arrays).unpack(tree, _ROOT, given)
+    if isinstance(given, dict) and isinstance(found, dict):
+        for key in given.keys() - found.keys():
+            raise misfit(
+                f"{_ROOT}[{key!r}]", "is not in the commit", "the entries that it holds"
+            )
+    return found
