@@ -16,7 +16,7 @@ Arithmetic code has no end that could be missed: there the decoder adds zeros by
 from __future__ import annotations
 
 import re
-from itertools import count
+from math import ceil
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, _imaging
@@ -31,11 +31,16 @@ if TYPE_CHECKING:
 # What libjpeg reads ahead, in ones; a zero byte says that the byte before is no mark.
 _FILLER = 7 * b"\xff\x00"
 _MORE = b"\xff\x00"
-_MARK = re.compile(rb"\xff+[\x01-\xfe]")
+# Of several bytes FF before a mark this finds the last: looking for all takes 30 times
+# as long.
+_MARK = re.compile(rb"\xff[\x01-\xfe]")
+_NO_MARKS = (b"", b"\0", b"\xff")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 # Marks without a length: restarts, the start of a file, and one for private use.
 _BARE = {0x01, _START, *range(0xD0, 0xD8)}
 # Frames that are not coded in Huffman's way, or not in sequence or progressively.
+_RESTARTS = 0xDD
+_FRAMES = {0xC0, 0xC1, 0xC2}
 _OTHER_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, *range(0xC9, 0xCC), 0xCD, 0xCE, 0xCF}
 # Parts of more bytes are not copied; below that, copying costs less than a call.
 _MANY_BYTES = 2**16
@@ -119,31 +124,72 @@ def code_ends(data: bytes) -> Iterator[int]:
     UnreadableError
         If it is seen from the marks that a part is missing.
     """
-    at = 2
-    while (mark := _MARK.search(data, at)) is not None:
-        kind, at = data[mark.end() - 1], mark.end()
+    at, frame, n_units = 2, b"", 0
+    while (at := _next_mark(data, at)) >= 0:
+        kind = data[at + 1]
         if kind == _END or kind in _OTHER_FRAMES:
             return
-        if kind not in _BARE:
-            at += int.from_bytes(data[at : at + 2], "big")
-        if kind == _SCAN:
-            at = yield from _ends_of_scan(data, at)
+        at += 2
+        if kind in _BARE:
+            continue
+        start = at
+        at += int.from_bytes(data[at : at + 2], "big")
+        if kind in _FRAMES:
+            frame = data[start:at]
+        elif kind == _RESTARTS:
+            n_units = int.from_bytes(data[start + 2 : at], "big")
+        elif kind == _SCAN:
+            n_parts = _n_parts(frame, data[start:at], n_units) if n_units else 1
+            at = yield from _ends_of_scan(data, at, n_parts)
 
 
-def _ends_of_scan(data: bytes, at: int) -> Generator[int, None, int]:
+def _next_mark(data: bytes, at: int) -> int:
+    """Return where the next mark is; -1 for none."""
+    # Segments mostly follow each other, and a search takes as long as all the rest.
+    if data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in _NO_MARKS:
+        return at
+    mark = _MARK.search(data, at)
+    return mark.start() if mark else -1
+
+
+def _n_parts(frame: bytes, scan: bytes, n_units: int) -> int:
+    """Return the parts of a scan, of so many units each: T.81, A.2 and B.2.3.
+
+    Parameters
+    ----------
+    frame, scan
+        The segments at whose beginning the sizes and the components are listed.
+    """
+    factors = {
+        frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15)
+        for at in range(8, len(frame) - 2, 3)
+    }
+    chosen = [factors[name] for name in scan[3:-3:2] if name in factors]
+    # Damaged: libjpeg refuses it.
+    if not chosen or not all(across and down for across, down in factors.values()):
+        return 1
+    n_all = 1
+    sides = (frame[5] << 8 | frame[6], frame[3] << 8 | frame[4])
+    for axis, n_pixels in enumerate(sides):
+        most = max(one[axis] for one in factors.values())
+        # A component that is alone has no more blocks than its size needs.
+        n_own = ceil(n_pixels * chosen[0][axis] / most)
+        n_all *= ceil(n_own / 8) if len(chosen) == 1 else ceil(n_pixels / (8 * most))
+    return ceil(n_all / n_units)
+
+
+def _ends_of_scan(data: bytes, at: int, n_parts: int) -> Generator[int, None, int]:
     """Yield where the parts of one scan end; return where its last one does."""
-    for number in count():
+    for number in range(n_parts):
         mark = _MARK.search(data, at)
         if mark is None:
             return len(data)
-        restart = data[mark.end() - 1] - 0xD0
-        is_last = not 0 <= restart < 8  # noqa: PLR2004 - they are numbered 0 to 7
-        # Some writers put a restart mark behind the last part, too.
-        is_empty = mark.start() == at and not (is_last and number)
-        if is_empty or not (is_last or restart == number % 8):
+        end = mark.start()
+        while end > at and data[end - 1] == 0xFF:  # noqa: PLR2004 - fills, as T.81 allows
+            end -= 1
+        is_right = number == n_parts - 1 or data[mark.end() - 1] == 0xD0 + number % 8
+        if end == at or not is_right:
             raise UnreadableError(CUT_SHORT)
-        yield mark.start()
-        if is_last:
-            return mark.start()
-        at = mark.end()
-    raise AssertionError  # `count` has no end
+        yield end
+        at = end if number == n_parts - 1 else mark.end()
+    return at

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from itertools import islice
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageMode, _imaging
@@ -65,14 +65,9 @@ class PngDecoder:
         """Take the memory to decode into, and mark its last pixels."""
         self._decoder.setimage(im, extents)
         self._im = im
-        odd = _ODD_BITS if self._mode == "1" else _ODD
-        n_bands = len(ImageMode.getmode(self._mode).bands)
-        for place, value in zip(_last_places(im.size, self._passes), odd, strict=False):
-            ink = (
-                value if n_bands == 1 else tuple(value ^ 85 * k for k in range(n_bands))
-            )
+        self._marks = list(_marks(im.size, self._passes, _inks(self._mode)))
+        for place, ink in self._marks:
             im.putpixel(place, ink)
-            self._marks.append((place, ink))
 
     def cleanup(self) -> None:
         """Leave the memory."""
@@ -159,14 +154,26 @@ def _parts(data: bytes) -> Iterator[bytes]:
         at += n_bytes + 12
 
 
-def _last_places(
-    size: tuple[int, int], passes: tuple[tuple[int, int, int, int], ...]
-) -> Iterator[tuple[int, int]]:
-    """Yield the places of the pixels of the row that is decoded last, some at most."""
+@cache
+def _inks(mode: str) -> tuple[int | tuple[int, ...], ...]:
+    """Return the values of the marks: of several bands one is odd enough."""
+    n_bands = len(ImageMode.getmode(mode).bands)
+    if n_bands > 1:
+        return (_ODD[:n_bands],)
+    return _ODD_BITS if mode == "1" else _ODD
+
+
+def _marks(
+    size: tuple[int, int],
+    passes: tuple[tuple[int, int, int, int], ...],
+    inks: tuple[int | tuple[int, ...], ...],
+) -> Iterator[tuple[tuple[int, int], int | tuple[int, ...]]]:
+    """Yield where marks are put, in the row that is decoded last, and their values."""
     width, height = size
     left, top, right, down = next(
         one for one in reversed(passes) if one[0] < width and one[1] < height
     )
     row = top + (_n_steps(height, top, down) - 1) * down
-    columns = reversed(range(left, width, right))
-    yield from ((column, row) for column in islice(columns, len(_ODD_BITS)))
+    last = left + (_n_steps(width, left, right) - 1) * right
+    for column, ink in zip(range(last, -1, -right), inks, strict=False):
+        yield (column, row), ink
