@@ -126,6 +126,29 @@ def test_parts_that_are_missing_at_the_end_of_a_scan_are_missed(options):
             assert reason(data[: ends[n_left - 1]] + END) == CUT_SHORT
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "n_unseen"), [("baseline", 3), ("progressive", 15)])
+def test_nearly_every_cut_of_a_jpeg_is_missed_wherever_it_is(kind, n_unseen):
+    rng = np.random.default_rng(0)
+    n_taken = 0
+    for _ in range(300):
+        width, height = rng.integers(64, 200, 2)
+        smooth = Image.fromarray(texture(width // 4, height // 4)).resize(
+            (width, height)
+        )
+        data = encoded("JPEG", smooth, **KINDS[kind])
+        end = rng.choice(list(code_ends(data)))
+        start = data.rindex(b"\xff\xda", 0, end)
+        start += 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        cut = rng.integers(start, end)
+        try:
+            DECODER.image(data[:cut].rstrip(b"\xff") + data[end:])
+        except UnreadableError:
+            continue
+        n_taken += 1
+    assert n_taken <= n_unseen
+
+
 def test_a_restart_mark_behind_the_last_part_is_no_fault():
     data = encoded("JPEG", restart_marker_rows=1)
     ends = list(code_ends(data))
@@ -186,11 +209,10 @@ DEPTHS = [
     *[(depth, kind, n) for depth in (8, 16) for kind, n in ((RGB, 3), (RGBA, 4))],
     *[(depth, GREY_ALPHA, 2) for depth in (8, 16)],
 ]
-PALETTE_CHUNK = (b"PLTE", bytes(range(256)) * 3)
 
 
 def _png(samples, depth, kind, *, is_interlaced):
-    chunks = [(b"PLTE", bytes(range(3 * 2**depth % 256)) or bytes(768))]
+    chunks = [(b"PLTE", bytes(range(256))[: 3 * 2**depth] * (3 if depth == 8 else 1))]
     more = {"chunks": chunks} if kind == PALETTE else {}
     return png(samples, depth, kind, is_interlaced=is_interlaced, **more)
 
@@ -211,6 +233,20 @@ def test_a_png_of_any_size_is_whole_and_cut_short_without_its_last_byte(
         short = chunk(b"IDAT", zlib.compress(raw[:-1]))
         # Pillow itself sees that a row is begun and not ended.
         assert reason(data[: at - 4] + short + data[-12:])
+
+
+@pytest.mark.parametrize("is_interlaced", [False, True])
+@pytest.mark.parametrize(("depth", "kind", "n"), DEPTHS)
+def test_a_png_without_its_last_row_is_cut_short(depth, kind, n, is_interlaced):
+    # Black, or clear: what Pillow leaves where nothing is.
+    samples = np.zeros((8, 9, n), int)
+    data = _png(samples, depth, kind, is_interlaced=is_interlaced)
+    assert DECODER.image(data).size == (SIZE, SIZE)
+    at = data.index(b"IDAT")
+    raw = zlib.decompress(data[at + 4 : -16])
+    rest = raw[: -(1 + (9 * depth * n + 7) // 8)]
+    short = chunk(b"IDAT", zlib.compress(rest))
+    assert "rows are missing" in reason(data[: at - 4] + short + data[-12:])
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
