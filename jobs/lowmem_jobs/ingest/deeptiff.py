@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from io import BytesIO
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
@@ -78,7 +79,10 @@ def _require_size(page: Any, max_pixels: int) -> None:  # noqa: ANN401
     if width * height * int(page.samplesperpixel) * page.dtype.itemsize > _MAX_BYTES:
         raise UnreadableError(f"decodes to more than {_MAX_BYTES} bytes")
     # It would take such parts for black.
-    if not all(page.databytecounts) or not all(page.dataoffsets):
+    is_listed = min(len(page.dataoffsets), len(page.databytecounts)) >= prod(
+        page.chunked
+    )
+    if not is_listed or not all(page.databytecounts) or not all(page.dataoffsets):
         raise UnreadableError("TIFF of which a part is not stored")
 
 

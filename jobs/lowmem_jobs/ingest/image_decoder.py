@@ -14,10 +14,14 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
+from lowmem_jobs.ingest.jpegends import watch_jpeg
 from lowmem_jobs.ingest.large_images import Turns
 from lowmem_jobs.ingest.png import clear_colour_mended
+from lowmem_jobs.ingest.pngrows import DoubtedError, require_all_rows, watch_png
 from lowmem_jobs.ingest.special import special_of
+from lowmem_jobs.ingest.tiffparts import require_parts
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 
 if TYPE_CHECKING:
@@ -110,8 +114,7 @@ class Decoder:
             special = special_of(data, max_pixels=MAX_PIXELS)
             if special is not None:
                 return self._finish_special(special)
-            with Image.open(BytesIO(data), formats=self._formats) as image:
-                return self._finish(image, data)
+            return self._opened(data, is_trusted=is_cut_short)
         except (UnreadableError, MemoryError):
             raise
         except UnidentifiedImageError as error:
@@ -138,7 +141,24 @@ class Decoder:
         rgb = _rgb(Image.frombytes(mode, (width, height), data))
         return self._fit(rgb, scale=(1.0, 1.0))
 
-    def _finish(self, image: ImageFile, data: bytes) -> Image.Image:
+    def _opened(self, data: bytes, *, is_trusted: bool) -> Image.Image:
+        """Return a picture that Pillow reads.
+
+        Parameters
+        ----------
+        is_trusted
+            Whether it is taken as it is, even if pixels are missing.
+        """
+        try:
+            with Image.open(BytesIO(data), formats=self._formats) as image:
+                return self._finish(image, data, is_trusted=is_trusted)
+        except DoubtedError:
+            require_all_rows(data)
+        return self._opened(data, is_trusted=True)
+
+    def _finish(
+        self, image: ImageFile, data: bytes, *, is_trusted: bool
+    ) -> Image.Image:
         n_pixels = image.width * image.height
         if n_pixels > MAX_PIXELS:
             raise UnreadableError(
@@ -146,6 +166,8 @@ class Decoder:
             )
         scale = self._draft(image)
         with self._turn(image.width * image.height):
+            if not is_trusted:
+                _watch(image, data)
             mended = _mended(image, data)
             mended.load()
             orientation = _orientation(image)
@@ -224,6 +246,16 @@ def _orientation(image: Image.Image) -> int:
 def _upright(rgb: Image.Image, orientation: int) -> Image.Image:
     turn = _UPRIGHT.get(orientation)
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def _watch(image: ImageFile, data: bytes) -> None:
+    """Refuse a picture of which pixels are missing, now or while it is loaded."""
+    if image.format in _JPEG:
+        watch_jpeg(image)
+    elif image.format == "PNG":
+        watch_png(image)
+    elif isinstance(image, TiffImageFile):
+        require_parts(image.tag_v2, data)
 
 
 def _mended(image: ImageFile, data: bytes) -> Image.Image:

@@ -6,20 +6,7 @@ so when one is mended.
 
 from __future__ import annotations
 
-_LIBJPEG = "libjpeg fills up with grey what is not in the file, and only warns"
-_ZLIB = "Pillow leaves black what the stream does not hold"
-
 FAULTS = {
-    ("pixels missing", "PNG of half of the rows"): _ZLIB,
-    ("pixels missing", "PNG of all rows but the last"): _ZLIB,
-    ("pixels missing", "PNG, interlaced, the last pass missing"): _ZLIB,
-    ("pixels missing", "JPEG of half of its blocks"): _LIBJPEG,
-    ("pixels missing", "JPEG, progressive, half of its blocks"): _LIBJPEG,
-    ("pixels missing", "JPEG, the second half of its code missing"): _LIBJPEG,
-    ("pixels missing", "JPEG, no code at all"): _LIBJPEG,
-    ("pixels missing", "JPEG, one part between restart marks missing"): _LIBJPEG,
-    ("pixels missing", "TIFF, JPEG inside"): _LIBJPEG,
-    ("pixels missing", "TIFF, the second strip not listed"): "Pillow leaves it black",
     ("TGA", "32 bit, no bits of alpha, the fourth byte zero"): (
         "Pillow takes a fourth byte for alpha whatever the descriptor says: all white"
     ),
