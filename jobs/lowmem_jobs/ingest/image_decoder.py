@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lowmem_jobs.ingest.large_images import Turns
+from lowmem_jobs.ingest.mends import MENDS
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.special import special_of
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
@@ -230,7 +231,8 @@ def _mended(image: ImageFile, data: bytes) -> Image.Image:
     """Return an image that is not loaded with what Pillow mistakes made good."""
     if image.format == "PNG" and "transparency" in image.info:
         return clear_colour_mended(image, data) or image
-    return image
+    mend = MENDS.get(image.format or "")
+    return image if mend is None else mend(image, data)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -20,16 +20,4 @@ FAULTS = {
     ("pixels missing", "JPEG, one part between restart marks missing"): _LIBJPEG,
     ("pixels missing", "TIFF, JPEG inside"): _LIBJPEG,
     ("pixels missing", "TIFF, the second strip not listed"): "Pillow leaves it black",
-    ("TGA", "32 bit, no bits of alpha, the fourth byte zero"): (
-        "Pillow takes a fourth byte for alpha whatever the descriptor says: all white"
-    ),
-    ("TGA", "16 bit, no bit of alpha, the last one set"): (
-        "Pillow takes the last bit for alpha whatever the descriptor says: all white"
-    ),
-    ("PSD", "1 bit"): "Pillow takes 1 for white: inverted",
-    ("ICO", "a cursor"): "Pillow does not use the mask of a cursor in colours",
-    (
-        "other formats",
-        "PCX, palette",
-    ): "cut short: the palette is gone, and greys remain",
 }
