@@ -36,6 +36,7 @@ _HEADS = (40, 108, 124)
 _DEPTHS = (1, 4, 8, 16, 24, 32)
 _MOST_NUMBERED, _WITH_ALPHA = 8, 32
 _MOST_SIDE = 2**15
+_MOST_PICTURES = 255
 
 
 class _Bitmap(NamedTuple):
@@ -58,33 +59,41 @@ def open_icon(data: bytes) -> Opening | None:
     UnreadableError
         If it is cut short.
     """
-    kind, n_pictures = struct.unpack_from("<2H", data.ljust(6, b"\0"), 2)
-    found = []
-    for at in range(6, min(6 + 16 * n_pictures, len(data) - 15), 16):
-        width, height, _, _, _, start = _ENTRY.unpack_from(data, at)
-        depth = _depth(data, start)
-        if depth is None:
-            return None
-        found.append(((width or 256) * (height or 256), depth, -at, start))
-    if not found:
+    start = _place(data)
+    if start is None:
         return None
-    _, _, _, start = max(found)
     if data.startswith(_PNG, start):
         return _open_png(data[start:])
     bitmap = _bitmap(data[start:])
     if bitmap is None:
         return None
     _require_whole(bitmap)
-    is_cursor = kind == _CURSOR
+    is_cursor = data[2] == _CURSOR
     return bitmap.width * bitmap.height, lambda: _load(bitmap, is_cursor=is_cursor)
+
+
+def _place(data: bytes) -> int | None:
+    """Return where the largest picture begins, of these the deepest; None without any."""
+    n_pictures = int.from_bytes(data[4:6], "little")
+    # A TGA may begin as cursors do; its length of a palette is then their number.
+    if n_pictures > _MOST_PICTURES:
+        return None
+    found = []
+    for at in range(6, min(6 + 16 * n_pictures, len(data) - 15), 16):
+        width, height, _, _, _, start = _ENTRY.unpack_from(data, at)
+        if start + _BITMAP.size > len(data):
+            raise UnreadableError("icon that is cut short")
+        depth = _depth(data, start)
+        if depth is None:
+            return None
+        found.append(((width or 256) * (height or 256), depth, -at, start))
+    return max(found)[-1] if found else None
 
 
 def _depth(data: bytes, start: int) -> int | None:
     """Return the bits of a pixel; None where no picture begins there."""
     if data.startswith(_PNG, start):
         return _WITH_ALPHA
-    if len(data) - start < _BITMAP.size:
-        return None
     n_bytes, _, _, _, bits, _, _ = _BITMAP.unpack_from(data, start)
     return bits if n_bytes in _HEADS else None
 

@@ -23,6 +23,9 @@ _DESCRIPTOR, _BITS_OF_ALPHA = 17, 15
 _FOOT_BYTES, _FOOT_END = 26, b"TRUEVISION-XFILE.\0"
 _ATTRIBUTES = 494  # from the beginning of the extension area
 _STRAIGHT, _MULTIPLIED = 3, 4
+_HEAD_BYTES, _IN_RUNS = 18, 8
+# Its own length; it follows the pixels where nothing else does.
+_AREA_START = struct.pack("<H", 495)
 _USELESS = (0, 1, 2)
 
 
@@ -38,7 +41,8 @@ def mended_tga(image: ImageFile, data: bytes) -> Image.Image:
     Raises
     ------
     UnreadableError
-        If it holds two bytes of grey and does not say what the second one is.
+        If it holds two bytes of grey and does not say what the second one is, or if
+        what it says of alpha is cut off.
     """
     is_mapped = image.mode == "P" and getattr(image.palette, "mode", "") == "RGBA"
     if image.mode not in {"RGBA", "LA"} and not is_mapped:
@@ -67,8 +71,21 @@ def _alpha(data: bytes) -> _Alpha:
 def _attributes(data: bytes) -> int | None:
     foot = data[-_FOOT_BYTES:]
     if not foot.endswith(_FOOT_END) or len(foot) < _FOOT_BYTES:
+        if data[_pixels_end(data) :].startswith(_AREA_START):
+            raise UnreadableError("TGA that is cut short in its extension area")
         return None
     start: int = struct.unpack_from("<I", foot)[0]
     # An area of no place, or beyond the file, is none.
     kind = data[start + _ATTRIBUTES : start + _ATTRIBUTES + 1] if start else b""
     return kind[0] if kind else None
+
+
+def _pixels_end(data: bytes) -> int:
+    """Return where the pixels end; of those in runs that is not known: the end."""
+    n_note, _, kind, _, n_colours, colour_bits = struct.unpack_from("<3B2HB", data)
+    width, height, bits = struct.unpack_from("<2HB", data, 12)
+    if kind & _IN_RUNS:
+        return len(data)
+    colours: int = n_colours * ((colour_bits + 7) // 8)
+    end: int = _HEAD_BYTES + n_note + colours + width * height * ((bits + 7) // 8)
+    return end
