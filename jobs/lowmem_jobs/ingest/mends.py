@@ -6,12 +6,14 @@ on with, or refuses. What Pillow does not open is in `special`.
 
 from __future__ import annotations
 
+import re
 import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from lowmem_jobs.ingest.bmp import mended_bmp
 from lowmem_jobs.ingest.psd import mended_psd
 from lowmem_jobs.ingest.tga import mended_tga
 from lowmem_jobs.ingest.unreadable import UnreadableError
@@ -28,6 +30,8 @@ _PCX_TAIL_BYTES, _PCX_MARK = 1 + 3 * 256, b"\x0c"
 # DDS (Microsoft): its header, and what says that pixels are stored one by one.
 _DDS_HEAD_BYTES, _DDS_FLAGS, _DDS_BITS = 128, 80, 88
 _DDS_RGB = 0x40
+# XPM: width, height, colours, letters of a pixel; then a text for each colour and row.
+_XPM_HEAD = re.compile(rb'"\s*\d+\s+\d+\s+(\d+)\s+\d+')
 
 
 def _pcx(image: ImageFile, data: bytes) -> Image.Image:
@@ -73,9 +77,20 @@ def _dds(image: ImageFile, data: bytes) -> Image.Image:
     return image
 
 
+def _xpm(image: ImageFile, data: bytes) -> Image.Image:
+    """Return an XPM; refuse one that ends early: releases of Pillow show black there."""
+    said = _XPM_HEAD.search(data)
+    n_texts = 1 + int(said[1]) + image.height if said else 0
+    if data.count(b'"') < 2 * n_texts:
+        raise UnreadableError("XPM that is cut short")
+    return image
+
+
 MENDS: dict[str, Callable[[ImageFile, bytes], Image.Image]] = {
+    "BMP": mended_bmp,
     "DDS": _dds,
     "PCX": _pcx,
     "PSD": mended_psd,
     "TGA": mended_tga,
+    "XPM": _xpm,
 }

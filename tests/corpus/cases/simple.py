@@ -263,6 +263,34 @@ def _masks():
     )
 
 
+def _runs():
+    """Yield pictures in runs that end by their mark before they are full."""
+    picture = named("BMP")
+    table = u1(np.concatenate([TABLE[:, ::-1], np.zeros((256, 1))], 1))
+    known = KNOWN + "; what is left out has the first colour"
+    halves = [bytes([2, value * 17]) for value in range(4)]
+    for row_end, how in ((b"\0\0", "after a row"), (b"", "within a row")):
+        body = b"".join(halves) + row_end + b"\0\1"
+        numbers = np.zeros(SIZE, int)
+        numbers[-1, :8] = np.repeat(np.arange(4), 2)
+        yield picture(
+            f"palette, 4 bit, in runs that end {how}",
+            bitmaps.bmp([body], SIZE, 4, packing=2, palette=table[:64]),
+            TABLE[numbers],
+            known=known,
+        )
+    # A span of three whose last byte fills up, and which looks like the mark.
+    body = b"\0\3\5\0\1\0" + b"\0\1"
+    numbers = np.zeros(SIZE, int)
+    numbers[-1, :3] = 5, 0, 1
+    yield picture(
+        "palette, a span like a mark, that ends within a row",
+        bitmaps.bmp([body], SIZE, 8, packing=1, palette=table),
+        TABLE[numbers],
+        known=known,
+    )
+
+
 def _after_40(rows, masks):
     """Return a BMP of 32 bits, packing 6: a header of 40 bytes, then four masks."""
     body = b"".join(rows[::-1])
@@ -386,6 +414,7 @@ PICTURES = (
     *_areas(),
     *_pcxs(),
     *_masks(),
+    *_runs(),
     *_pams(),
     *_tiffs(),
 )
