@@ -138,10 +138,15 @@ def _bytes_of_rows(data: bytes, head: _Psd, n_planes: int) -> bytes:
     size = (2 * head.width, n_planes * head.height)
     if head.compression == _RAW:
         body = data[head.body : head.body + size[0] * size[1]]
-        return Image.frombytes("L", size, body).tobytes()
+        if len(body) < size[0] * size[1]:
+            raise UnreadableError("PSD that is cut short")
+        return body
     # Before the rows of all channels their lengths.
-    start = head.body + 2 * head.n_channels * head.height
-    return Image.frombytes("L", size, data[start:], "packbits", "L").tobytes()
+    body = data[head.body + 2 * head.n_channels * head.height :]
+    # Two bytes may stand for 128; of less nothing so large is made room for.
+    if len(body) * 64 < size[0] * size[1]:
+        raise UnreadableError("PSD that is cut short")
+    return Image.frombytes("L", size, body, "packbits", "L").tobytes()
 
 
 def _read_head(data: bytes) -> _Psd | None:
