@@ -113,8 +113,8 @@ def _large():
     yield "icons", bitmaps.ico([(SIDE, SIDE, 8, icons.numbered(8))])
     yield "bmp", bitmaps.bmp(full, SIZE, 32, packing=3, masks=masks)
     yield "psd", bitmaps.psd(planes * 257, bitmaps.PSD_RGB, bits=16)
-    yield "netpbm", head + u1(GREYS)
-    yield "netpbm", bitmaps.sgi(np.stack([GREYS, GREYS]))
+    yield "as_grey", head + u1(GREYS)
+    yield "as_grey", bitmaps.sgi(np.stack([GREYS, GREYS]))
 
 
 @pytest.mark.parametrize(("reader", "data"), [*_large()])

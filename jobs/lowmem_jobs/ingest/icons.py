@@ -120,10 +120,10 @@ def _bitmap(data: bytes) -> _Bitmap | None:
     is_usual = not compression and bits in _DEPTHS and not both % 2
     is_sized = 0 < width <= _MOST_SIDE and 0 < both // 2 <= _MOST_SIDE
     is_numbered = bits <= _MOST_NUMBERED
-    if not is_usual or not is_sized or (n_used and not is_numbered):
+    if not is_usual or not is_sized or n_used > (2**bits if is_numbered else 0):
         return None
     height = both // 2
-    n_colours = min(n_used or 2**bits, 2**bits) if is_numbered else 0
+    n_colours = n_used or 2**bits if is_numbered else 0
     pixels = head + 4 * n_colours
     mask = pixels + _row_bytes(width, bits) * height
     end = mask + _row_bytes(width, 1) * height

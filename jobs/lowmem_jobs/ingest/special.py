@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from lowmem_jobs.ingest.as_grey import open_pam, open_sgi_with_alpha
 from lowmem_jobs.ingest.bmp import open_masked_bmp
 from lowmem_jobs.ingest.extras import without_extra
 from lowmem_jobs.ingest.icons import open_icon
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000, read_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
-from lowmem_jobs.ingest.netpbm import open_pam, open_sgi_with_alpha
 from lowmem_jobs.ingest.psd import open_deep_psd
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow
 from lowmem_jobs.ingest.tifftags import read_heads

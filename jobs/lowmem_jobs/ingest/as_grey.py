@@ -1,4 +1,4 @@
-"""PAM and SGI with alpha, brought to layouts that Pillow reads.
+"""PAM and SGI with alpha: Pillow reads their samples as those of one grey picture.
 
 References
 ----------
