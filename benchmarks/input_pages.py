@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from tests.corpus.cases.elsewhere import ELSEWHERE
-from tests.corpus.cases.faults import FAULTS
 from tests.corpus.cases.judge import Verdict
 from tests.corpus.cases.table import ALL_SOURCES
 
@@ -119,17 +118,10 @@ def _faults(lines: Sequence[Line]) -> list[str]:
     if not found:
         return []
     listed = [
-        f"- {group}: {_safe(name)}. {_reason(group, name, words)}."
+        f"- {group}: {_safe(name)}. {shortened(words)}."
         for (group, name), words in found.items()
     ]
     return ["## Silently wrong today", "", *listed, ""]
-
-
-def _reason(group: str, name: str, words: str) -> str:
-    for (known_group, known_name), why in FAULTS.items():
-        if group == known_group and name.startswith(known_name):
-            return why
-    return shortened(words)
 
 
 def _totals(lines: Sequence[Line]) -> list[str]:

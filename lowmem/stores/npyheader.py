@@ -3,7 +3,7 @@
 References
 ----------
 NumPy Enhancement Proposal 1: magic string, version, length of the header in two bytes
-(version 1) or four, and a Python literal.
+(version 1) or four, and a Python literal, from version 3 on in UTF-8.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MAGIC = b"\x93NUMPY"
 _START = len(_MAGIC) + 2
+# From this version on names of fields are in UTF-8.
+_WITH_UTF8 = 3
 # NumPy writes some hundred bytes; one of ten thousand it refuses.
 _MOST_BYTES = 10_000
 # Records within records are nested deeper than any array of images or vectors; beyond
@@ -71,4 +73,5 @@ def header_text(header: bytes) -> str:
     '{}'
     """
     width = 2 if header[6] == 1 else 4
-    return header[_START + width :].decode("latin1").strip()
+    letters = "latin1" if header[6] < _WITH_UTF8 else "utf8"
+    return header[_START + width :].decode(letters).strip()

@@ -119,18 +119,38 @@ def qoi(pixels):
 
 # --- PSD (Adobe, 2019): the merged picture alone
 
-PSD_BITMAP, PSD_GREY, PSD_INDEXED, PSD_RGB, PSD_CMYK, PSD_LAB = 0, 1, 2, 3, 4, 9
+PSD_BITMAP, PSD_GREY, PSD_INDEXED, PSD_RGB, PSD_CMYK = 0, 1, 2, 3, 4
+PSD_MULTICHANNEL, PSD_LAB = 7, 9
 
 
-def psd(planes, mode, *, bits=8, palette=b"", version=1):
-    """Return a file of planes, shape (planes, height, width), or of packed bits."""
+def psd(planes, mode, *, bits=8, palette=b"", version=1, layers=b"", packing=0):
+    """Return a file of planes, shape (planes, height, width), or of packed bits.
+
+    Parameters
+    ----------
+    layers
+        What is said of the layers that were merged.
+    packing
+        0 not packed; 1 in spans by PackBits; others are said, and nothing is packed.
+    """
     n, height, width = planes.shape
     if bits == 1:
-        body = np.packbits(planes.astype("u1"), axis=2).tobytes()
+        rows = np.packbits(planes.astype("u1"), axis=2)
     else:
-        body = planes.astype(f">u{bits // 8}").tobytes()
+        rows = planes.astype(f">u{bits // 8}")
+    body = rows.tobytes()
+    if packing == 1:
+        spans = [
+            bytes([row.nbytes - 1]) + row.tobytes()
+            for row in rows.reshape(n * height, -1)
+        ]
+        body = b"".join(len(span).to_bytes(2, "big") for span in spans) + b"".join(
+            spans
+        )
     head = b"8BPS" + struct.pack(">H6xH2I2H", version, n, height, width, bits, mode)
-    return head + struct.pack(">I", len(palette)) + palette + bytes(10) + body
+    said = struct.pack(">I", len(palette)) + palette + bytes(4)
+    said += struct.pack(">I", len(layers)) + layers + struct.pack(">H", packing)
+    return head + said + body
 
 
 # --- DDS: Microsoft
@@ -163,9 +183,15 @@ def ico(pictures, *, kind=1):
 
 def ico_bitmap(pixels, clear):
     """Return a picture of 24 bits and its mask of one, shape (height, width)."""
-    height, width, _ = pixels.shape
-    head = struct.pack("<I2i2H6I", 40, width, height * 2, 1, 24, 0, 0, 0, 0, 0, 0)
-    mask = np.packbits(np.asarray(clear).astype("u1"), axis=1)
-    rows = [u1(row[:, ::-1]) for row in pixels[::-1]]
-    lines = [row.tobytes() + bytes(-len(row) % 4) for row in mask[::-1]]
-    return head + b"".join(rows) + b"".join(lines)
+    return ico_bitmap_of([u1(row[:, ::-1]) for row in pixels], 24, clear)
+
+
+def ico_bitmap_of(rows, bits, clear, *, palette=b""):
+    """Return a picture of any depth and its mask; ``rows`` are bytes, the upper first."""
+    clear = np.asarray(clear)
+    height, width = clear.shape
+    head = struct.pack("<I2i2H6I", 40, width, height * 2, 1, bits, 0, 0, 0, 0, 0, 0)
+    mask = np.packbits(clear.astype("u1"), axis=1)
+    lines = [row.tobytes() for row in mask[::-1]]
+    padded_rows = [row + bytes(-len(row) % 4) for row in (*rows[::-1], *lines)]
+    return head + palette + b"".join(padded_rows)

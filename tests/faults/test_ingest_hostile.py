@@ -262,7 +262,6 @@ BAD_ARRAYS = {
     "records": (np.zeros((2, 2, 2), "u1,f4"), "f4"),
     "floats to 255": (np.full((4, 8, 8), 200.0), "from 200 to 200"),
     "not a number": (np.full((4, 8, 8), np.nan), "nan"),
-    "column by column": (np.asfortranarray(np.ones((4, 8, 8))), "column by column"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.stores.row_reader import RowReader
+from lowmem_jobs.ingest import columns
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.arraychoice import rows_shape
 from lowmem_jobs.ingest.job import JOB
+from tests.corpus.npy import npy_of
 from tests.driver import drive
 
 RANDOM = np.random.default_rng(4)
@@ -367,3 +370,61 @@ def test_an_array_of_which_nothing_is_stored_holds_its_fill_value(tmp_path):
         tmp_path / "a.zarr", shape=(3, 8, 8), chunks=(2, 8, 8), dtype="u1", fill_value=7
     )
     assert (ingest(tmp_path / "w", tmp_path / "a.zarr") == 7).all()
+
+
+# --- arrays that are stored column by column
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 24, 2**20])
+@pytest.mark.parametrize("shape", [(6, 4, 5), (6, 2, 3, 3), (1, 4, 5, 3), (1, 1, 1)])
+@pytest.mark.parametrize("kind", ["u1", "<f4", ">f8"])
+def test_rows_of_columns_are_the_rows_of_the_array(
+    monkeypatch, piece_bytes, shape, kind
+):
+    monkeypatch.setattr(columns, "_PIECE_BYTES", piece_bytes)
+    array = RANDOM.integers(0, 256, shape).astype(kind)
+    stream = BytesIO(b"head" + array.tobytes("F") + b"tail")
+    rows = columns.ColumnRows(stream, 4, shape, array.dtype)
+    for start in range(shape[0]):
+        for stop in range(start + 1, shape[0] + 1):
+            assert np.array_equal(rows.read(start, stop), array[start:stop])
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 2**20])
+def test_columns_that_are_cut_short_are_told(monkeypatch, piece_bytes):
+    monkeypatch.setattr(columns, "_PIECE_BYTES", piece_bytes)
+    stream = BytesIO(bytes(6 * 20 - 1))
+    rows = columns.ColumnRows(stream, 0, (6, 4, 5), np.dtype("u1"))
+    with pytest.raises(EOFError, match="cut short"):
+        rows.read(0, 1)
+
+
+@pytest.mark.parametrize("write", [np.save, np.savez, np.savez_compressed])
+def test_an_array_in_fortran_order_is_the_same_store(tmp_path, write):
+    suffix = ".npy" if write is np.save else ".npz"
+    many = RANDOM.integers(0, 256, (300, 8, 8, 3)).astype("u1")
+    for name, array in (("c", many), ("f", np.asfortranarray(many))):
+        write(tmp_path / f"{name}{suffix}", array)
+    stored = [
+        ingest(tmp_path / name, tmp_path / f"{name}{suffix}") for name in ("c", "f")
+    ]
+    assert np.array_equal(*stored)
+    assert np.array_equal(stored[0], many)
+
+
+def test_an_altered_byte_in_an_archive_is_noticed_in_fortran_order_too(tmp_path):
+    path = tmp_path / "f.npz"
+    np.savez(path, np.asfortranarray(pictures(20)))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="CRC"):
+        ingest(tmp_path / "work", path)
+
+
+def test_an_array_in_fortran_order_that_would_be_read_too_often_is_refused(tmp_path):
+    path = tmp_path / "f.npy"
+    said = "{'descr': '|u1', 'fortran_order': True, 'shape': (400000, 64, 64), }"
+    path.write_bytes(npy_of(said, b""))
+    with pytest.raises(DataError, match="column by column and holds 1638400000 bytes"):
+        ingest(tmp_path / "work", path)

@@ -21,6 +21,7 @@ from lowmem_jobs.ingest.arraychoice import (
     zarr_array,
 )
 from lowmem_jobs.ingest.bit_depth import unit_to_bytes
+from lowmem_jobs.ingest.columns import MOST_BYTES, ColumnRows
 from lowmem_jobs.ingest.decode_tasks import Task, image_of
 from lowmem_jobs.ingest.entries import Entry
 from lowmem_jobs.ingest.image_decoder import MAX_PIXELS
@@ -45,6 +46,8 @@ _BLOCK_BYTES = 2**24
 _HEADERS = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
+    # It differs in the letters of names alone, and arrays with names hold no pictures.
+    (3, 0): npy.read_array_header_2_0,
 }
 
 
@@ -181,12 +184,8 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
     """
     shape, is_fortran, dtype = _header(title, stream)
     if is_fortran:
-        raise DataError(
-            thing=title,
-            problem="is stored column by column",
-            expected="rows one after another",
-            todo="Save numpy.ascontiguousarray of it.",
-        )
+        spread = _by_columns(title, stream, shape, dtype)
+        return ArraySource(title, shape, dtype, read=spread, decoder=decoder)
     start = stream.tell()
     row_shape = rows_shape(shape)[1:]
     row_bytes = prod(row_shape) * dtype.itemsize
@@ -200,6 +199,33 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
         return np.frombuffer(data, dtype).reshape(row_shape)
 
     return ArraySource(title, shape, dtype, read=read, decoder=decoder)
+
+
+def _by_columns(
+    title: str, stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> Callable[[int], NDArray[Any]]:
+    """Return what reads a row of an array that is stored column by column.
+
+    Raises
+    ------
+    DataError
+        If it is so large that it would be read too many times.
+    """
+    n_bytes = prod(shape) * dtype.itemsize
+    if n_bytes > MOST_BYTES:
+        raise DataError(
+            thing=title,
+            problem=f"is stored column by column and holds {n_bytes} bytes",
+            expected=f"rows one after another, or at most {MOST_BYTES} bytes",
+            todo="Save numpy.ascontiguousarray of it.",
+        )
+    block = _Block(ColumnRows(stream, stream.tell(), rows_shape(shape), dtype))
+
+    def read(index: int) -> NDArray[Any]:
+        with content_errors(title, partial(_damaged, f"{title}[{index}]")):
+            return block.read(index)
+
+    return read
 
 
 def _header(
@@ -248,7 +274,7 @@ def _whole(reader: RowReader) -> Callable[[int], NDArray[Any]]:
 class _Block:
     """The rows that were decoded last: consecutive reads decode each chunk once."""
 
-    def __init__(self, reader: RowReader) -> None:
+    def __init__(self, reader: RowReader | ColumnRows) -> None:
         self._reader = reader
         row_bytes = prod(reader.shape[1:]) * reader.dtype.itemsize
         fitting = max(1, _BLOCK_BYTES // max(1, row_bytes))

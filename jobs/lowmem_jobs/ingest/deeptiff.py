@@ -7,6 +7,7 @@ from io import BytesIO
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from lowmem_jobs.ingest.bit_depth import bytes_from_samples, with_alpha
@@ -25,6 +26,8 @@ _CHANNELS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4, _YCBCR: 3}
 _JPEGS = (6, 7)
 # Colours that were multiplied by their alpha, and such that were not.
 _ALPHA_MODES: dict[int, Literal["RGBa", "RGBA"]] = {1: "RGBa", 2: "RGBA"}
+_MULTIPLIED = 1
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _PART = 1 | 4  # bits of the subfile's kind: a reduced copy, a mask
 _PHOTOMETRIC, _INK_SET = 262, 332
 _SEPARATE = 2
@@ -95,20 +98,32 @@ def _picture(samples: NDArray[Any], page: Any) -> Image.Image:  # noqa: ANN401
         Its samples as stored.
     """
     photometric, bits = int(page.photometric), int(page.bitspersample)
-    n_colours = samples.shape[2] - len(page.extrasamples)
-    colours = samples[..., :n_colours]
+    kinds = [int(kind) for kind in page.extrasamples]
+    n_colours = samples.shape[2] - len(kinds)
+    at = next((n for n, kind in enumerate(kinds) if kind in _ALPHA_MODES), None)
+    if photometric in {_CMYK, _PALETTE} and at is not None and kinds[at] == _MULTIPLIED:
+        name = COLOURS[photometric]
+        raise UnreadableError(f"TIFF ({name}) that is multiplied by its alpha")
+    image = _colours(samples[..., :n_colours], page)
+    if at is None:
+        return image
+    place = n_colours + at
+    alpha = bytes_from_samples(samples[..., place : place + 1], bits)
+    colours = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    return with_alpha(
+        colours.reshape(*alpha.shape[:2], -1), alpha, mode=_ALPHA_MODES[kinds[at]]
+    )
+
+
+def _colours(samples: NDArray[Any], page: Any) -> Image.Image:  # noqa: ANN401
+    """Return the colours alone as an image, of samples as in `_picture`."""
+    photometric, bits = int(page.photometric), int(page.bitspersample)
+    n_colours = samples.shape[2]
     if photometric == _PALETTE and n_colours == 1:
-        return Image.fromarray(_from_palette(colours[..., 0], page.colormap))
+        return Image.fromarray(_from_palette(samples[..., 0], page.colormap))
     _require_meaning(photometric, n_colours, page)
-    scaled = bytes_from_samples(colours, bits, is_inverted=photometric == _WHITE_IS_0)
-    size = samples.shape[1::-1]
-    if photometric == _CMYK:
-        return Image.frombytes("CMYK", size, scaled.tobytes())
-    kind = int(page.extrasamples[0]) if page.extrasamples else 0
-    if kind not in _ALPHA_MODES:
-        return Image.frombytes("L" if n_colours == 1 else "RGB", size, scaled.tobytes())
-    alpha = bytes_from_samples(samples[..., n_colours : n_colours + 1], bits)
-    return with_alpha(scaled, alpha, mode=_ALPHA_MODES[kind])
+    scaled = bytes_from_samples(samples, bits, is_inverted=photometric == _WHITE_IS_0)
+    return Image.frombytes(_MODES[n_colours], samples.shape[1::-1], scaled.tobytes())
 
 
 def _require_meaning(photometric: int, n_colours: int, page: Any) -> None:  # noqa: ANN401

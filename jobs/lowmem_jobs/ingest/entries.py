@@ -132,6 +132,8 @@ def name_problem(name: str) -> str:
     Nothing is ever unpacked under its own name. A name that points elsewhere still
     marks an archive that is not what it seems, so its member is not taken.
     """
+    if not name:
+        return "it has no name"
     if ".." not in name and name[:1] not in _SLASHES and name[1:2] != ":":
         return ""
     parts = name.replace("\\", "/").split("/")

@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lowmem_jobs.ingest.jpegends import watch_jpeg
 from lowmem_jobs.ingest.large_images import Turns
+from lowmem_jobs.ingest.mends import MENDS
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.pngrows import DoubtedError, require_all_rows, watch_png
 from lowmem_jobs.ingest.special import special_of
@@ -262,7 +263,8 @@ def _mended(image: ImageFile, data: bytes) -> Image.Image:
     """Return an image that is not loaded with what Pillow mistakes made good."""
     if image.format == "PNG" and "transparency" in image.info:
         return clear_colour_mended(image, data) or image
-    return image
+    mend = MENDS.get(image.format or "")
+    return image if mend is None else mend(image, data)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

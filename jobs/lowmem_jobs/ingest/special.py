@@ -14,9 +14,13 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from lowmem_jobs.ingest.as_grey import open_pam, open_sgi_with_alpha
+from lowmem_jobs.ingest.bmp import open_masked_bmp
 from lowmem_jobs.ingest.extras import without_extra
+from lowmem_jobs.ingest.icons import open_icon
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000, read_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
+from lowmem_jobs.ingest.psd import open_deep_psd
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow
 from lowmem_jobs.ingest.tifftags import read_heads
 from lowmem_jobs.ingest.unreadable import UnreadableError
@@ -24,6 +28,8 @@ from lowmem_jobs.ingest.unreadable import UnreadableError
 _USUAL = (b"\xff\xd8", b"\x89PNG")
 _TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 _JPEG2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+# Icons and cursors.
+_ICONS = (b"\0\0\1\0", b"\0\0\2\0")
 _JPEGXL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 # Of cameras whose files are no TIFFs by their first bytes.
 _RAW = {
@@ -160,10 +166,28 @@ def _by_plugin(data: bytes, form: str) -> Image.Image:
     return image
 
 
+_Opening = tuple[int, Callable[[], Image.Image]] | None
 _Reader = Callable[[bytes, int], Special | None]
+
+
+def _simple(opened: Callable[[bytes], _Opening]) -> _Reader:
+    """Return a reader of pictures that need no turning."""
+
+    def read(data: bytes, _max_pixels: int) -> Special | None:
+        opening = opened(data)
+        return None if opening is None else Special(opening[0], 1, opening[1])
+
+    return read
+
+
 _READERS: tuple[tuple[tuple[bytes, ...], _Reader], ...] = (
     (_TIFF, _tiff),
     ((b"SIMPLE  =",), _fits),
     (_JPEG2000, _jpeg2000),
     (_JPEGXL, _jpegxl),
+    (_ICONS, _simple(open_icon)),
+    ((b"BM",), _simple(open_masked_bmp)),
+    ((b"8BPS",), _simple(open_deep_psd)),
+    ((b"P7\n",), _simple(open_pam)),
+    ((b"\x01\xda",), _simple(open_sgi_with_alpha)),
 )

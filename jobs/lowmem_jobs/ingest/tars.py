@@ -45,6 +45,8 @@ _DAMAGE = (
 _MOST_HEADER_BYTES = 2**20
 _RECORD = 512  # bytes; the unit of the format
 _SPARSE = 1  # in the place where other archives have the compression
+# What GNU tar notes of a folder, a part of a file from another tape, a tape's name.
+_RECORDS = (b"D", b"M", b"N", b"V")
 _MOST_BYTES = 2**62  # no file system has a larger file; a header may say 2^88
 
 
@@ -219,7 +221,10 @@ def _require_end(path: Path, offset: int) -> None:
 
 
 def _entry(member: tarfile.TarInfo) -> Entry:
-    if not member.isreg():
+    if member.type in _RECORDS:
+        return Entry(member.name, problem="a record of its program, and no file")
+    # One of a kind that nobody knows is a plain file: POSIX.1-2017, pax, "typeflag".
+    if not member.isreg() and member.type in tarfile.SUPPORTED_TYPES:
         return Entry(member.name, problem="a device, which is not followed")
     if member.issparse():
         # Its holes are listed in its headers.

@@ -34,6 +34,8 @@ _NONE, _OLD_JPEG, _JPEG = 1, 6, 7
 # Those of libtiff as Pillow's wheels have it.
 _PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000, 50001)
 _SEPARATE = 2
+_ALPHAS = {1, 2}
+_MOST_EXTRAS = 3
 _BYTE = 8
 _WIDE = 16
 
@@ -46,6 +48,9 @@ def is_right_with_pillow(head: TiffHead) -> bool:
     is_uniform = len({*head.bits}) == len({*head.formats}) == 1
     if is_apart or not is_readable or not is_uniform:
         return False
+    # It takes the version of one for that of a plain TIFF.
+    if (head.is_big and not head.is_little) or not _has_known_extras(head):
+        return False
     bits, form = head.bits[0], head.formats[0]
     if head.fill_order != 1:
         return _is_grey(head) and (bits, form) == (1, _UNSIGNED)
@@ -56,6 +61,19 @@ def is_right_with_pillow(head: TiffHead) -> bool:
     # Where libtiff unpacks, Pillow swaps bytes that were swapped already.
     is_in_order = head.is_little or (head.compression == _NONE and form != _UNSIGNED)
     return is_one and bits == 2 * _WIDE and form in _FORMATS and is_in_order
+
+
+def _has_known_extras(head: TiffHead) -> bool:
+    """Tell whether Pillow knows the samples beside the colours."""
+    first, *others = head.extras or (0,)
+    if head.photometric == _CMYK:
+        most = _MOST_EXTRAS - 1 if head.bits[0] == _BYTE else 0
+        return len(head.extras) <= most and not any(head.extras)
+    if not others:
+        return not head.extras or head.photometric != _WHITE_IS_0
+    is_rgb = head.photometric == _RGB and head.bits[0] == _BYTE
+    is_known = first in {0, *_ALPHAS} and not any(others)
+    return is_rgb and is_known and len(head.extras) <= _MOST_EXTRAS
 
 
 def _is_grey(head: TiffHead) -> bool:

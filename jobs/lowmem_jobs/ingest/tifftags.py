@@ -38,8 +38,8 @@ class TiffHead:
 
     Attributes
     ----------
-    is_little
-        Its byte order.
+    is_little, is_big
+        Its byte order, and whether it is a BigTIFF.
     width, height
         In pixels, as stored.
     bits, formats
@@ -56,6 +56,7 @@ class TiffHead:
     """
 
     is_little: bool
+    is_big: bool
     width: int
     height: int
     bits: tuple[int, ...]
@@ -214,6 +215,7 @@ def _head(file: _File, tags: Mapping[int, tuple[int, ...]]) -> TiffHead:
     photometric = tags.get(_PHOTOMETRIC)
     return TiffHead(
         is_little=file.order == "<",
+        is_big=file.is_big,
         width=one(_WIDTH, 0),
         height=one(_HEIGHT, 0),
         bits=_of_each(tags.get(_BITS, (1,)), n_samples),

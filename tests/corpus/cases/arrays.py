@@ -6,8 +6,9 @@ import numpy as np
 import zarr
 
 from tests.corpus import zarrs
+from tests.corpus.archives import zip_file
 from tests.corpus.cases.case import SIDE, UNIT, Case, Right, Row, coloured
-from tests.corpus.npy import npy, npz
+from tests.corpus.npy import member, npy, npz
 
 KNOWN = "the array itself, written by our own hand"
 RULE = "refused (docs/inputs.md)"
@@ -117,6 +118,13 @@ def _by_zarr(version, **options):
 WRITERS = {
     "npy": _bytes(".npy", npy),
     "npy 2.0": _bytes(".npy", lambda array: npy(array, version=(2, 0))),
+    "npy, Fortran order": _bytes(".npy", lambda array: npy(array, order="F")),
+    "npz, Fortran order, compressed": _bytes(
+        ".npz",
+        lambda array: zip_file(
+            [member("images.npy", npy(array, order="F"), is_packed=True)]
+        ),
+    ),
     "npz": _bytes(".npz", lambda array: npz({"labels": np.arange(3), "images": array})),
     "npz, compressed": _bytes(
         ".npz", lambda array: npz({"arr_0": array}, is_packed=True)

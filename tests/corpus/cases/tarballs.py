@@ -115,7 +115,14 @@ def _tars():
         "a kind that nobody knows",
         [_file("a.png", kind=b"Q"), TGOOD],
         rows,
-        known="POSIX: as a plain file",
+        known="GNU tar unpacks it as a plain file, and warns",
+    )
+    yield _tar(
+        "a tape's name, and a part of a file from another tape",
+        [{"name": b"tape", "kind": b"V"}, _file("a.png", kind=b"M"), TGOOD],
+        [STORED],
+        {"tape": "record", "a.png": "record"},
+        known="GNU tar's records of its own; such a part is no whole file",
     )
     yield _tar(
         "two members of one name",
