@@ -206,9 +206,8 @@ def _arrays(lines: Sequence[Line]) -> list[str]:
 
 def _cells(line: Line) -> str:
     now = line.verdict.value
-    fault = FAULTS.get((line.group, line.name))
     if line.verdict.is_fault:
-        now = f"**{now}**: {fault or line.words}"
+        now = f"**{now}**: {line.words}"
     elif line.verdict is not Verdict.RIGHT:
         now += f": {shortened(line.words)}"
     cells = (line.name, line.before, line.right, line.known, now)
