@@ -14,7 +14,7 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.stderr import tell, without_controls
-from lowmem.cli import data, exec_line
+from lowmem.cli import data, exec_line, new
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.doctor import text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
@@ -339,6 +339,7 @@ def doctor_command(
 
 exec_line.add_to(app)
 app.add_typer(data.app, name="data")
+app.add_typer(new.app, name="new")
 
 
 def run() -> NoReturn:
