@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import os
 import time
 from typing import Any
 
@@ -13,8 +13,8 @@ SHIFT_S = 463 * 86_400 + 5 * 3_600 + 17 * 60 + 23
 def go() -> None:
     """Let Python's clocks of this process show another day; monotonic ones go on.
 
-    Modules that are loaded from here on find it, whichever way they import the names.
-    What asks the system itself, as C libraries do, does not.
+    `time` shows another year to modules that are loaded from here on, local times of
+    `datetime` another day. `datetime` in UTC, and C libraries, show what it is.
     """
     plain, plain_ns = time.time, time.time_ns
     _set(time, "time", lambda: plain() + SHIFT_S)
@@ -23,8 +23,11 @@ def go() -> None:
         _set(time, name, _of_now(getattr(time, name)))
     for name, n_before in (("strftime", 1), ("asctime", 0)):
         _set(time, name, _of_today(getattr(time, name), n_before))
-    _set(dt, "datetime", _Datetime)
-    _set(dt, "date", _Date)
+    # Classes of `datetime` cannot be replaced: compiled libraries rely on their layout.
+    # Their local time is that of the zone; at its other end it is another day.
+    is_behind = time.localtime(plain()).tm_gmtoff > 0
+    os.environ["TZ"] = f"FAR{'' if is_behind else '-'}23:59:59"
+    time.tzset()
 
 
 def _set(module: Any, name: str, value: object) -> None:  # noqa: ANN401 - a module
@@ -47,34 +50,3 @@ def _of_today(function: Any, n_before: int) -> Any:  # noqa: ANN401 - likewise
         )
 
     return called
-
-
-class _Like(type):
-    """Lets what is no instance of a subclass pass for one: values made before, or by C."""
-
-    def __instancecheck__(cls, value: object) -> bool:  # type: ignore[explicit-override]
-        return isinstance(value, cls.__base__ or object)
-
-
-class _Datetime(dt.datetime, metaclass=_Like):
-    """A `datetime` that asks the clock of this module."""
-
-    @classmethod
-    def now(cls, tz: dt.tzinfo | None = None) -> _Datetime:  # type: ignore[explicit-override]
-        return cls.fromtimestamp(time.time(), tz)
-
-    @classmethod
-    def today(cls) -> _Datetime:  # type: ignore[explicit-override]
-        return cls.fromtimestamp(time.time())
-
-    @classmethod
-    def utcnow(cls) -> _Datetime:  # type: ignore[explicit-override]
-        return cls.fromtimestamp(time.time(), dt.UTC).replace(tzinfo=None)
-
-
-class _Date(dt.date, metaclass=_Like):
-    """A `date` that asks the clock of this module."""
-
-    @classmethod
-    def today(cls) -> _Date:  # type: ignore[explicit-override]
-        return cls.fromtimestamp(time.time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -180,7 +181,7 @@ def test_temporary_files_and_what_may_be_written_are_not_named(tmp_path):
     ("imports", "result"),
     [
         ("import random", "random.random()"),
-        ("import datetime", "datetime.datetime.now(datetime.UTC).date()"),
+        ("import datetime", "datetime.date.today()"),
         ("", "ctx.staging"),
     ],
     ids=["chance", "day", "folder"],
@@ -191,38 +192,36 @@ def test_chance_time_and_places_in_a_result_are_found(tmp_path, imports, result)
     assert "count.txt, line 2, is " in said
 
 
-def test_every_clock_of_the_day_is_set_forward_and_passes_for_what_it_was():
+def test_clocks_are_set_forward_and_compiled_libraries_still_load():
     program = """
 import datetime, sys, time
 was = (
-    datetime.datetime.now(), datetime.datetime.now(datetime.UTC), datetime.date.today(),
-    time.time(), time.time_ns() // 10**9, time.mktime(time.localtime()),
-    time.strftime("%Y"), time.ctime()[-4:], time.asctime()[-4:], time.gmtime().tm_year,
+    time.time(), time.time_ns() // 10**9, time.strftime("%Y"), time.ctime()[-4:],
+    time.asctime()[-4:], time.gmtime().tm_year, datetime.datetime.now(),
 )
 from lowmem.testing import another_day
 another_day.go()
-from datetime import date, datetime
 shift, about = another_day.SHIFT_S, 600
-assert about > (datetime.now() - was[0]).total_seconds() - shift >= 0
-assert about > (datetime.now(was[1].tzinfo) - was[1]).total_seconds() - shift >= 0
-assert (date.today() - was[2]).days in (463, 464)
-assert about > time.time() - was[3] - shift >= -1
-assert about > time.time_ns() // 10**9 - was[4] - shift >= -1
-assert about > time.mktime(time.localtime()) - was[5] - shift >= -3700
+assert about > time.time() - was[0] - shift >= -1
+assert about > time.time_ns() // 10**9 - was[1] - shift >= -1
 years = (time.strftime("%Y"), time.ctime()[-4:], time.asctime()[-4:])
-assert all(int(year) > int(old) for year, old in zip(years, was[6:9]))
-assert time.gmtime().tm_year > was[9] and time.gmtime(0).tm_year == 1970
+assert all(int(year) > int(old) for year, old in zip(years, was[2:5]))
+assert time.gmtime().tm_year > was[5] and time.gmtime(0).tm_year == 1970
 assert time.strftime("%Y", time.gmtime(0)) == "1970"
-assert isinstance(was[0], datetime) and isinstance(was[2], date)
-assert not isinstance(3, datetime)
+away = abs((datetime.datetime.now() - was[6]).total_seconds())
+assert away > 86_399 - about, away
+datetime.datetime.now().astimezone()
+import sklearn.feature_extraction.text
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    for zone in ("UTC0", "EAST-9", "WEST8"):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            env={**os.environ, "TZ": zone},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_time_in_a_summary_is_found(tmp_path):
