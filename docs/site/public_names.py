@@ -17,6 +17,7 @@ PACKAGES = (
     "lowmem.base",
     "lowmem.memory",
     "lowmem.stores",
+    "lowmem.testing",
     "lowmem.training",
     "lowmem.worker",
 )

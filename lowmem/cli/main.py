@@ -12,7 +12,7 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.stderr import tell, without_controls
-from lowmem.cli import data, exec_line, init, usage
+from lowmem.cli import data, exec_line, init, new, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.doctor import json_from_examination, text_from_examination
 from lowmem.cli.help import job_help, jobs_list, names_to_complete
@@ -337,6 +337,7 @@ exec_line.add_to(app)
 usage.add_to(app)
 init.add_to(app)
 app.add_typer(data.app, name="data")
+app.add_typer(new.app, name="new")
 
 
 def run() -> NoReturn:

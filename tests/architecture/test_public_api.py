@@ -17,6 +17,7 @@ PUBLIC = (
     "lowmem.base",
     "lowmem.memory",
     "lowmem.stores",
+    "lowmem.testing",
     "lowmem.training",
     "lowmem.worker",
 )

@@ -19,8 +19,9 @@ import re
 from math import ceil
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, _imaging
+from PIL import Image
 
+from lowmem_jobs.ingest.pillow_private import jpeg_decoder
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class JpegDecoder:
     pulls_fd = True
 
     def __init__(self, mode: str, *args: object) -> None:
-        self._decoder: Any = _imaging.jpeg_decoder(mode, *args)
+        self._decoder: Any = jpeg_decoder(mode, *args)
         self._file: IO[bytes] | None = None
 
     def setimage(self, im: object, extents: object = None) -> None:

@@ -12,8 +12,9 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageMode, _imaging
+from PIL import Image, ImageMode
 
+from lowmem_jobs.ingest.pillow_private import zip_decoder
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class PngDecoder:
     pulls_fd = False
 
     def __init__(self, mode: str, *args: Any) -> None:  # noqa: ANN401
-        self._decoder: Any = _imaging.zip_decoder(mode, *args)
+        self._decoder: Any = zip_decoder(mode, *args)
         self._passes = _ADAM7 if args[1:] and args[1] else _ALL
         self._mode = mode
         self._im: Any = None
