@@ -121,15 +121,27 @@ def write_code(folder: Path, text: str) -> None:
 
 def train(folder, name, **given):
     options = {"model": f"with_code:{name}", "latent_dim": 3, "batch_size": 4}
-    drive(TRAIN, folder, {**options, "epochs": 1, **given})
+    options |= {"epochs": 1, **given}
+    TRAIN.check(plan_of(TRAIN, folder, options))
+    drive(TRAIN, folder, options)
     # As in the process of a later job.
     sys.modules.pop("with_code", None)
 
 
-def encode(folder, **given):
+def plan_of(job, folder, options):
+    return PlanContext(
+        workspace=Workspace.at(folder),
+        options=resolve_options(job.name, job.options, options),
+        seed=1,
+        device="cpu",
+        ram_budget_bytes=2 * 10**9,
+    )
+
+
+def encode(folder, *, code=None, **given):
     """Encode from the very beginning."""
     shutil.rmtree(folder / ".lowmem")
-    drive(ENCODE, folder, {"batch_size": 4}, **given)
+    drive(ENCODE, folder, {"batch_size": 4, "code": code}, **given)
     return zarr.open_group(folder / "latents.zarr", mode="r")["z"][:]
 
 
@@ -174,21 +186,25 @@ def test_what_an_encoder_draws_follows_from_the_seed_and_the_row_alone(folder):
 
 def test_code_that_makes_something_else_by_now_is_refused(folder):
     train(folder, "layer")
-    context = PlanContext(
-        workspace=Workspace.at(folder),
-        options=resolve_options("encode", ENCODE.options, {}),
-        seed=1,
-        device="cpu",
-        ram_budget_bytes=2 * 10**9,
-    )
+    context = plan_of(ENCODE, folder, {})
     before = ENCODE.inputs(context)
     write_code(folder, CODE.replace("OFFSET = 0.0", "OFFSET = 0.5"))
     assert ENCODE.inputs(context)["code"] != before["code"]
     with pytest.raises(DataError, match="something else of the same image"):
-        encode(folder)
+        encode(folder, code="with_code:layer")
     (folder / "with_code.py").unlink()
     with pytest.raises(DataError, match=r"with_code:layer, which is not found"):
         ENCODE.inputs(context)
+
+
+def test_no_code_is_imported_that_the_user_has_not_given_their_word_for(folder):
+    train(folder, "layer")
+    # As it may come back from somebody else, in the place where it was.
+    write_code(folder, f"{CODE}\nraise SystemExit('was run')\n")
+    with pytest.raises(DataError, match=r"--code with_code:layer"):
+        encode(folder)
+    with pytest.raises(SystemExit, match="was run"):
+        encode(folder, code="with_code:layer")
 
 
 def test_a_model_that_cannot_be_written_is_refused_before_the_first_step(folder):
