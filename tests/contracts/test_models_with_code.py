@@ -80,15 +80,41 @@ def draws(input_shape, latent_dim):
 def mute(input_shape, latent_dim):
     return ends(lambda x: L.Dense(latent_dim, name="z")(Mute(object())(x)))
 
-def nested(input_shape, latent_dim):
+def halves(input_shape, latent_dim, layer="z", model="enc"):
     a = keras.Input(input_shape)
-    z = L.Dense(latent_dim, name="z")(L.Flatten()(L.Rescaling(1 / 255)(a)))
-    encoder = keras.Model(a, z, name="enc")
-    decoder = keras.Sequential(
-        [keras.Input((latent_dim,)), L.Dense(48, "sigmoid"), L.Reshape(input_shape)]
-    )
+    z = L.Dense(latent_dim, name=layer)(L.Flatten()(L.Rescaling(1 / 255)(a)))
+    b = keras.Input((latent_dim,))
+    x = L.Reshape(input_shape)(L.Dense(48, "sigmoid")(b))
+    return keras.Model(a, z, name=model), keras.Model(b, x)
+
+def nested(input_shape, latent_dim):
+    encoder, decoder = halves(input_shape, latent_dim)
     inputs = keras.Input(input_shape)
     return keras.Model(inputs, decoder(encoder(inputs)))
+
+def nested_in_lists(input_shape, latent_dim):
+    halved = halves(input_shape, latent_dim)
+    encoder, decoder = [keras.Model(one.inputs, one.outputs) for one in halved]
+    inputs = keras.Input(input_shape)
+    return keras.Model([inputs], decoder(encoder(inputs)))
+
+def nested_twice(input_shape, latent_dim):
+    whole = nested_in_lists(input_shape, latent_dim)
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, whole(inputs))
+
+def in_a_row(input_shape, latent_dim):
+    return keras.Sequential(
+        [keras.Input(input_shape), *halves(input_shape, latent_dim)]
+    )
+
+def named_as_a_whole(input_shape, latent_dim):
+    encoder, decoder = halves(input_shape, latent_dim, layer="inner", model="z")
+    encoder = keras.Model(encoder.inputs, encoder.outputs, name="z")
+    inputs = keras.Input(input_shape)
+    (z,) = encoder(inputs)
+    whole = keras.Model(inputs, decoder(z))
+    return keras.Sequential([keras.Input(input_shape), whole])
 """
 
 
@@ -224,3 +250,24 @@ def test_a_whole_model_with_its_encoder_inside_is_cut_for_encoding_too(folder):
     found = load_encoder(folder / "whole.keras", image_shape=SHAPE)
     expected = whole.get_layer("enc").predict_on_batch(images())
     np.testing.assert_allclose(found.predict_on_batch(images()), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nested", "nested_in_lists", "nested_twice", "in_a_row", "named_as_a_whole"],
+)
+@pytest.mark.usefixtures("folder")
+def test_the_halves_of_a_nested_model_make_of_images_what_the_whole_makes(name):
+    import with_code
+
+    from lowmem_jobs.model.parts import cut_at_latent
+
+    whole = getattr(with_code, name)(SHAPE, 3)
+    expected = whole.predict_on_batch(images())
+    expected = expected[0] if isinstance(expected, list) else expected
+    parts = cut_at_latent(whole)
+    again = parts.autoencoder.predict_on_batch(images())
+    np.testing.assert_allclose(again, expected, rtol=1e-6)
+    z = parts.encoder.predict_on_batch(images())
+    assert z.shape == (N_IMAGES, 3)
+    np.testing.assert_allclose(parts.decoder.predict_on_batch(z), expected, rtol=1e-6)
