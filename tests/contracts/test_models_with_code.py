@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import zarr
@@ -19,6 +20,9 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem.stores.row_writer import RowWriter
+from lowmem.training import state
+from lowmem.training.sequence import ZarrSequence
+from lowmem.training.session import keras_session
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.train.job import JOB as TRAIN
 from tests.driver import Cutter, drive
@@ -86,6 +90,12 @@ def halves(input_shape, latent_dim, layer="z", model="enc"):
     b = keras.Input((latent_dim,))
     x = L.Reshape(input_shape)(L.Dense(48, "sigmoid")(b))
     return keras.Model(a, z, name=model), keras.Model(b, x)
+
+def averaged(input_shape, latent_dim, is_averaged=True):
+    model = ends(lambda x: L.Dense(latent_dim, name="z")(x))
+    own = keras.optimizers.SGD(0.5, use_ema=is_averaged, ema_momentum=0.9)
+    model.compile(own, "mse")
+    return model
 
 def nested(input_shape, latent_dim):
     encoder, decoder = halves(input_shape, latent_dim)
@@ -250,6 +260,38 @@ def test_a_whole_model_with_its_encoder_inside_is_cut_for_encoding_too(folder):
     found = load_encoder(folder / "whole.keras", image_shape=SHAPE)
     expected = whole.get_layer("enc").predict_on_batch(images())
     np.testing.assert_allclose(found.predict_on_batch(images()), expected, rtol=1e-6)
+
+
+def test_the_averages_that_an_optimiser_keeps_are_what_is_published(folder):
+    import with_code
+
+    train(folder, "averaged", validation_split=0, epochs=3)
+    published = keras.saving.load_model(folder / "model" / "autoencoder.keras")
+    ours = [state.value_of(one) for one in published.weights]
+    averaged = fitted(folder, lambda: with_code.averaged(SHAPE, 3))
+    raw = fitted(folder, lambda: with_code.averaged(SHAPE, 3, is_averaged=False))
+    for got, wanted in zip(ours, averaged, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(averaged, raw, strict=True)) > 1e-3
+
+
+def fitted(folder, build):
+    """Return the weights that Keras' `fit` ends with on the batches of the training."""
+    with keras_session(seed=1):
+        model = build()
+        data = ZarrSequence(folder / "images.zarr", batch_size=4, seed=1)
+        model.fit(
+            ((x, x / np.float32(255)) for e in range(3) for x in batches_of(data, e)),
+            epochs=3, steps_per_epoch=2, shuffle=False, verbose=0,
+        )  # fmt: skip
+        data.close()
+        return [state.value_of(one) for one in model.weights]
+
+
+def batches_of(data, epoch):
+    data.go_to(epoch=epoch)
+    for number in range(len(data)):
+        yield data.batch(number)
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ import numpy as np
 
 from lowmem.base import DataError, ModelError
 from lowmem_jobs.model.draws import draws_at_random, key_draws
-from lowmem_jobs.model.modelfile import refuse_unless_own
+from lowmem_jobs.model.modelfile import objects_in, refuse_unless_own
 from lowmem_jobs.model.parts import Parts, cut_at_latent, write_parts
 from lowmem_jobs.model.source import ACCOUNT, function_named, read_account, source_of
 from lowmem_jobs.model.user_model import build_custom_model
 from lowmem_jobs.model.word import refuse_unless_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import keras
@@ -42,17 +42,7 @@ def holds_code(path: Path) -> bool:
     """Return whether a model file names anything that is none of Keras' own."""
     with ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
-    return any(map(_is_code, _objects(config)))
-
-
-def _objects(value: object) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        for part in value.values():
-            yield from _objects(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _objects(part)
+    return any(map(_is_code, objects_in(config)))
 
 
 def _is_code(found: dict[str, Any]) -> bool:
