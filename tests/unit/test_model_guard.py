@@ -105,6 +105,7 @@ def test_what_cannot_be_looked_through_is_refused_and_not_passed_over(tmp_path):
 
 
 FUNCTION = {"module": "keras.utils", "class_name": "get_file", "config": {}}
+NAMED = {"module": "keras.utils", "class_name": "function", "config": "get_file"}
 WORDS = {
     "module": "keras.layers",
     "class_name": "StringLookup",
@@ -113,7 +114,12 @@ WORDS = {
 PROGRAM = {"module": "keras.layers", "class_name": "TFSMLayer", "config": {}}
 PICKLE = {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {}}
 LAMBDA = {"class_name": "Lambda", "config": {"function": ["4wEAAAA=", None, None]}}
-DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}}
+SILU = {"module": "keras.activations", "class_name": "function", "config": "silu"}
+DENSE = {
+    "module": "keras.layers",
+    "class_name": "Dense",
+    "config": {"units": 3, "activation": SILU},
+}
 
 
 def within(layer):
@@ -143,6 +149,8 @@ def with_layer(path, layer):
     ("layer", "told"),
     [
         (FUNCTION, "keras.utils.get_file in the place of a layer"),
+        (NAMED, "keras.utils.get_file in the place of a layer"),
+        ({**DENSE, "config": {"loss": FUNCTION}}, "get_file in the place of a class"),
         (WORDS, "its words in the file /etc/hostname"),
         (PROGRAM, "a TFSMLayer, which brings code"),
         (PICKLE, "a TorchModuleWrapper, which brings code"),

@@ -124,18 +124,35 @@ def _refuse_layers(path: Path, config: str | bytes, refused: Sequence[str]) -> N
 
 def _reaching_out(one: dict[str, Any], refused: Sequence[str]) -> str | None:
     """Return how an object of a configuration brings a program, or takes a file."""
-    name, module, given = one.get("class_name"), one.get("module"), one.get("config")
-    if not isinstance(name, str):
-        return None
+    for layer in [*_listed(one.get("layers")), one.get("layer")]:
+        if isinstance(layer, dict) and _is_function(layer):
+            return f"the function {_name_of(layer)} in the place of a layer"
+    name, given = one.get("class_name"), one.get("config")
     if name in (*_PROGRAMS, *refused):
         return f"a {name}, which brings code"
-    # By Keras' naming, a function.
-    if str(module).partition(".")[0] == "keras" and name[:1].islower():
-        return f"{module}.{name} in the place of a layer"
+    # A function is one that a layer is given, such as its activation.
+    if name != "function" and _is_function(one):
+        return f"the function {_name_of(one)} in the place of a class"
     vocabulary = given.get("vocabulary") if isinstance(given, dict) else None
     if isinstance(vocabulary, str):
         return f"a {name} with its words in the file {vocabulary}"
     return None
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_function(one: dict[str, Any]) -> bool:
+    """Return whether what an object names is no class, by the naming of Keras' own."""
+    name, module = one.get("class_name"), str(one.get("module"))
+    is_own = module.partition(".")[0] in {"keras", "builtins"}
+    return is_own and isinstance(name, str) and name[:1].islower()
+
+
+def _name_of(one: dict[str, Any]) -> str:
+    name = one["config"] if one["class_name"] == "function" else one["class_name"]
+    return f"{one['module']}.{name}"
 
 
 def _leading_out(group: h5py.Group) -> Iterator[str]:
