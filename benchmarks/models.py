@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 SIDE, N_IMAGES, EPOCHS = 96, 300, 4
 N_STEPS = EPOCHS * -(-N_IMAGES // BATCH)
 KILLED_AFTER, N_DRAWN = 5, 8
-# Below it two trainings differ by rounding; draws of another kind are far above.
-EQUAL = 1e-3
+# What rounding makes of a training in single precision: most of it with `mae`, whose
+# gradient is a sum of signs.
+EQUAL = 2e-3
 COMMON = ("--device", "cpu", "--seed", str(SEED))
 TRAINING = (
     "--latent-dim", str(LATENT_DIM), "--batch-size", str(BATCH), "--epochs", str(EPOCHS),
@@ -60,7 +62,7 @@ HEAD = (
 class Budget:
     """What the last model that could be planned was given: for those that cannot."""
 
-    text: str = "700M"
+    text: str = "470M"
 
 
 def main() -> None:
@@ -119,10 +121,11 @@ def third_rung_of(space: Path, words: tuple[str, ...]) -> str | None:
     if planned.returncode:
         return None
     ladder = json.loads(planned.stdout)["plans"][-1]["ladder"]
-    if len(ladder) < 3:
+    peaks = [rung["ram_peak_bytes"] for rung in ladder[1:3]]
+    # One that refuses parts of a batch has one rung; of one that ends at once none is known.
+    if len(peaks) < 2 or None in peaks:
         return None
-    second, third = (rung["ram_peak_bytes"] for rung in ladder[1:3])
-    return f"{(second + third) / 2e6:.0f}M"
+    return f"{sum(peaks) / 2e6:.0f}M"
 
 
 def options(space: Path, budget: str) -> list[str]:
@@ -166,7 +169,8 @@ def commits(space: Path) -> int:
     if not journal.exists():
         return 0
     lines = journal.read_text(encoding="utf-8", errors="replace").splitlines()
-    return sum('"CycleEnded"' in line and '"train"' in line for line in lines)
+    words = ('"CycleEnded"', '"job":"train"', '"outcome":"committed"')
+    return sum(all(word in line for word in words) for line in lines)
 
 
 def results(space: Path) -> dict[str, str]:
@@ -231,8 +235,9 @@ def norm_of(some: list[NDArray[Any]], others: list[NDArray[Any]]) -> float:
 
 def note(space: Path) -> str:
     """Return what the report says of the micro-batches."""
-    lines = lowmem_of("report", str(space)).stdout.splitlines()
-    return next((line.strip() for line in lines if "micro-batches of" in line), "")
+    told = " ".join(lowmem_of("report", str(space)).stdout.split())
+    found = re.findall(r"from step .*? with more memory", told)
+    return found[0] if found else ""
 
 
 if __name__ == "__main__":
