@@ -94,8 +94,9 @@ def row(name: str, base: Path, folder: Path, budget: Budget) -> list[str]:
     n_commits = killed(space, budget.text, words)
     ended = run(space, budget.text, *words)
     if ended.returncode:
-        why = " ".join(ended.stderr.split()).partition("failed: ")[2] or ended.stderr
-        told = f"refused ({ended.returncode}) after {commits(space)} cycles: {why}"
+        text = " ".join(ended.stderr.split())
+        why = text.partition("failed: ")[2] or text
+        told = f"refused ({ended.returncode}) after {commits(space)} steps: {why}"
         return [budget.text, told, *[""] * (len(HEAD) - 3)]
     run(other, budget.text, *words)
     later = [
