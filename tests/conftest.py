@@ -52,6 +52,14 @@ def an_interrupt_is_heard():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def what_is_said_in_tests_is_not_kept_for_the_user(tmp_path_factory):
+    """Keep the words for code that tests give in a state folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def zarr_has_begun():
     """Start Zarr's event loop: it and its descriptors stay from the first use on."""
     zarr.zeros((1,), store=zarr.storage.MemoryStore())

@@ -24,7 +24,8 @@ def test_every_test_that_the_page_of_models_names_is_there():
 
 
 def test_every_line_of_its_table_says_what_holds_it():
-    lines = [line for line in PAGE.splitlines() if line.startswith("| ")]
+    table = PAGE.partition("## What is equal")[2].partition("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
     bare = [line for line in lines if not line.endswith(("` |", "the same |"))]
     assert bare == ["| a model, or what it was compiled with | now | held by |"]
 

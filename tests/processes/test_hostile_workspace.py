@@ -58,6 +58,22 @@ def test_a_configuration_or_a_path_that_cannot_be_read_is_wrong_usage(tmp_path):
     assert_ended(ended, 2, "w\\xff", "holds bytes that are no text")
 
 
+@pytest.mark.parametrize("job", ["encode", "generate", "train"])
+def test_no_job_runs_code_that_came_with_a_workspace(tmp_path, monkeypatch, job):
+    space = tmp_path / "w"
+    (space / "model").mkdir(parents=True)
+    (space / "theirs.py").write_text("open('was-run', 'w')\ndef build(**_): ...\n")
+    built = '{"function": "w.theirs:build", "input_shape": [4, 4, 3], "latent_dim": 2}'
+    (space / "model/training.json").write_text(f'{{"model": {built}}}')
+    (space / "lowmem.toml").write_text('[train]\nmodel = "w.theirs:build"\n')
+    monkeypatch.chdir(tmp_path)
+    assert_ended(
+        lowmem("run", job, "--workspace", space), 65,
+        "code in", "theirs.py", f"lowmem run {job} --code w.theirs:build",
+    )  # fmt: skip
+    assert not list(tmp_path.rglob("was-run"))
+
+
 def test_a_store_that_would_be_waited_for_is_refused_by_the_plan(tmp_path):
     group = zarr.open_group(tmp_path / "s.zarr", mode="w")
     group.create_array("images", shape=(8, 4, 4, 3), dtype="u1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 
@@ -101,3 +102,78 @@ def test_what_cannot_be_looked_through_is_refused_and_not_passed_over(tmp_path):
         file["a"]["again"] = file["a"]
     with pytest.raises(DataError, match="cannot be read"):
         refuse_unless_own(path)
+
+
+FUNCTION = {"module": "keras.utils", "class_name": "get_file", "config": {}}
+NAMED = {"module": "keras.utils", "class_name": "function", "config": "get_file"}
+WORDS = {
+    "module": "keras.layers",
+    "class_name": "StringLookup",
+    "config": {"vocabulary": "/etc/hostname"},
+}
+PROGRAM = {"module": "keras.layers", "class_name": "TFSMLayer", "config": {}}
+PICKLE = {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {}}
+LAMBDA = {"class_name": "Lambda", "config": {"function": ["4wEAAAA=", None, None]}}
+SILU = {"module": "keras.activations", "class_name": "function", "config": "silu"}
+DENSE = {
+    "module": "keras.layers",
+    "class_name": "Dense",
+    "config": {"units": 3, "activation": SILU},
+}
+
+
+def within(layer):
+    """Return a model's configuration with a layer inside an inner model."""
+    inner = {
+        "module": "keras",
+        "class_name": "Functional",
+        "config": {"layers": [layer]},
+    }
+    return json.dumps(
+        {"class_name": "Functional", "config": {"layers": [DENSE, inner]}}
+    )
+
+
+def with_layer(path, layer):
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"] = within(layer)
+        return path
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", within(layer))
+    return path
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (FUNCTION, "keras.utils.get_file in the place of a layer"),
+        (NAMED, "keras.utils.get_file in the place of a layer"),
+        ({**DENSE, "config": {"loss": FUNCTION}}, "get_file in the place of a class"),
+        (WORDS, "its words in the file /etc/hostname"),
+        (PROGRAM, "a TFSMLayer, which brings code"),
+        (PICKLE, "a TorchModuleWrapper, which brings code"),
+    ],
+)
+def test_a_layer_that_is_a_program_or_takes_a_file_is_refused(
+    tmp_path, name, layer, told
+):
+    """Whatever the release of Keras: the safe mode of older ones lets them in."""
+    with pytest.raises(DataError, match=told):
+        refuse_unless_own(with_layer(tmp_path / name, layer))
+    refuse_unless_own(with_layer(tmp_path / name, DENSE))
+
+
+def test_a_lambda_is_refused_where_keras_may_have_no_safe_mode(tmp_path):
+    with pytest.raises(DataError, match="a Lambda, which brings code"):
+        refuse_unless_own(with_layer(tmp_path / "m.h5", LAMBDA))
+    # Of these Keras is told to be safe, and weights are read without the layers.
+    refuse_unless_own(with_layer(tmp_path / "m.keras", LAMBDA))
+
+
+def test_a_configuration_nested_without_end_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("config.json", "[" * 100_000)
+    with pytest.raises(DataError, match="nested too deeply"):
+        refuse_unless_own(tmp_path / "m.keras")

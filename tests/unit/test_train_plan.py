@@ -19,7 +19,7 @@ from lowmem.stores.images import find_images
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training.stopping import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
-from lowmem_jobs.train.custom import find_source
+from lowmem_jobs.model.source import find_source
 from lowmem_jobs.train.job import JOB as TRAIN
 from lowmem_jobs.train.memory import size_of_model
 from lowmem_jobs.train.recipe import Architecture, architecture_from_options

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lowmem import Calibration, Job, Need, Option, Rung, Trial
 from lowmem.base import DataError
 from lowmem.stores import fingerprint, images_at_once, images_to_use
-from lowmem_jobs.train.custom import code_inputs
+from lowmem_jobs.model.source import code_inputs
+from lowmem_jobs.model.word import CODE, check_model_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ _OPTIONS = (
         help="Images that go through the encoder at once; by default 32, fewer of more "
         "than 96 pixels.",
     ),
+    CODE,
 )
 
 # Rows in one chunk of the latents, and in one block of work.
@@ -116,6 +118,17 @@ def calibrate(ctx: PlanContext) -> Calibration:
     )
 
 
+def check(ctx: PlanContext) -> None:
+    """Refuse a model whose code the user has not given their word for.
+
+    Raises
+    ------
+    DataError
+        If there is no such word, or no such code.
+    """
+    check_model_code(ctx, "encode", model_file(ctx))
+
+
 def needs(ctx: PlanContext) -> Sequence[Need]:
     """Ask for the images and the encoder, as far as they are not given."""
     wanted = []
@@ -149,6 +162,7 @@ JOB = Job(
     summary="Encode every image into its latent vector.",
     unit="images",
     options=_OPTIONS,
+    check=check,
     ladder=ladder,
     predict=predict,
     calibrate=calibrate,

@@ -33,7 +33,11 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         ),
         RowReader.open(images.store, images.name) as reader,
     ):
-        model = load_encoder(model_file(ctx), image_shape=images.image_shape)
+        model = load_encoder(
+            model_file(ctx),
+            image_shape=images.image_shape,
+            word=ctx.options["code"],
+        )
         encoder = Encoder(model, batch_size=batch_size_of(ctx), seed=ctx.seed)
         if encoder.draws(reader.read(0, 1)):
             ctx.note(

@@ -17,6 +17,7 @@ from lowmem_jobs.generate.recipe import (
     method_of,
     rows_named,
 )
+from lowmem_jobs.model.word import CODE, check_model_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,6 +107,7 @@ OPTIONS = (
         help="Images decoded at once; by default 16, fewer of more than 96 pixels.",
         is_shared=False,
     ),
+    CODE,
 )
 
 _ENDS = ("from_index", "to_index")
@@ -119,9 +121,11 @@ def check(plan: PlanContext) -> None:
     OptionValueError
         If there is such an option.
     DataError
-        If the file of vectors is missing.
+        If the file of vectors is missing, or the user has not given their word for
+        the code of the model.
     """
     options = plan.options
+    check_model_code(plan, "generate", plan.workspace.model / "decoder.keras")
     if options["quantile"] > 1:
         raise _refusal(options, "quantile", "a share, above 0 and at most 1")
     if options["near"] is not None and options["method"]:

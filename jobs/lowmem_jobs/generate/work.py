@@ -79,21 +79,27 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
 
 def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ...]]:
     """Return both halves of the model, and the shape of an image."""
-    model = _load_decoder(ctx.workspace.model / "decoder.keras", frame.dimension)
+    model = _load_decoder(
+        ctx.workspace.model / "decoder.keras",
+        frame.dimension,
+        word=ctx.options["code"],
+    )
     batch_size = batch_size_of(ctx.options, model.output_shape[1:])
     decoder = Decoder(model, batch_size=batch_size)
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
     path = ctx.workspace.model / "encoder.keras"
     encoder = Encoder(
-        load_encoder(path, image_shape=image_shape),
+        load_encoder(path, image_shape=image_shape, word=ctx.options["code"]),
         batch_size=batch_size,
         seed=ctx.seed,
     )
     return decoder, encoder, image_shape
 
 
-def _load_decoder(path: Path, dimension: int) -> keras.Model:
-    model = read_model(path, todo="Run `lowmem run train` again.")
+def _load_decoder(
+    path: Path, dimension: int, *, word: str | None = None
+) -> keras.Model:
+    model = read_model(path, word=word, todo="Run `lowmem run train` again.")
     if model.input_shape != (None, dimension):
         raise DataError(
             thing=path,

@@ -20,18 +20,19 @@ import numpy as np
 
 from lowmem.base import DataError, ModelError
 from lowmem_jobs.model.draws import draws_at_random, key_draws
-from lowmem_jobs.model.modelfile import refuse_unless_own
+from lowmem_jobs.model.modelfile import objects_in, refuse_unless_own
 from lowmem_jobs.model.parts import Parts, cut_at_latent, write_parts
+from lowmem_jobs.model.source import ACCOUNT, function_named, read_account, source_of
 from lowmem_jobs.model.user_model import build_custom_model
+from lowmem_jobs.model.word import refuse_unless_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import keras
     from numpy.typing import NDArray
 
-ACCOUNT = "training.json"
 # Values kept of each half, and how far a rebuilt one may be off: what other software or
 # half precision makes of them. Other code is far beyond.
 _KEPT, _TOLERANCE = 64, 2e-2
@@ -41,17 +42,7 @@ def holds_code(path: Path) -> bool:
     """Return whether a model file names anything that is none of Keras' own."""
     with ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
-    return any(map(_is_code, _objects(config)))
-
-
-def _objects(value: object) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        for part in value.values():
-            yield from _objects(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _objects(part)
+    return any(map(_is_code, objects_in(config)))
 
 
 def _is_code(found: dict[str, Any]) -> bool:
@@ -147,32 +138,36 @@ def _is_near(found: list[float] | None, expected: list[float] | None) -> bool:
     return bool(np.linalg.norm(one - other) <= _TOLERANCE * np.linalg.norm(other))
 
 
-def rebuilt_parts(folder: Path) -> Parts | None:
-    """Return the parts that were published in ``folder``, built again by their code.
+def rebuilt_parts(model_file: Path, *, word: str | None = None) -> Parts | None:
+    """Return the parts that a published model is one of, built again by their code.
 
-    None where the files there need no code.
+    None where its file needs no code.
+
+    Parameters
+    ----------
+    word
+        The function that the user said may be imported, beside those that are known.
 
     Raises
     ------
     DataError
-        If the function is no longer there, or builds another model.
+        If the function may not be imported, is no longer there, or builds another model.
     """
-    account = read_account(folder).get("model")
-    if not account:
+    reference = function_named(model_file)
+    if reference is None:
         return None
+    refuse_unless_given(
+        reference,
+        source_of(reference, model_file),
+        typed=word,
+        named_by=model_file.with_name(ACCOUNT),
+    )
+    account: Any = read_account(model_file)["model"]
+    folder = model_file.parent
     parts = _rebuilt(account, folder)
     if not _agree(sample_of(parts), account.get("sample", {})):
         raise _other_code(account, folder, "makes something else of the same image")
     return parts
-
-
-def read_account(folder: Path) -> dict[str, Any]:
-    """Return ``training.json``; empty where there is none that can be read."""
-    try:
-        found = json.loads((folder / ACCOUNT).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _rebuilt(account: Mapping[str, Any], folder: Path) -> Parts:

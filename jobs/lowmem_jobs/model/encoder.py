@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 # What Keras raises of a file that is damaged or none of its own. The last comes of one
 # flipped bit, from the archive that a model file is.
 _UNREADABLE = (ValueError, TypeError, OSError, KeyError, BadZipFile)
-_HALVES = ("autoencoder", "encoder", "decoder")
 
 
-def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
+def load_encoder(
+    path: Path, *, image_shape: tuple[int, ...], word: str | None = None
+) -> keras.Model:
     """Return the model in a file, cut after its layer ``z`` if it goes on behind it.
+
+    Parameters
+    ----------
+    word
+        The function that may be imported where the files beside name it.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def load_encoder(path: Path, *, image_shape: tuple[int, ...]) -> keras.Model:
         If the file cannot be read as a Keras model (code inside a file is never run),
         or takes other images.
     """
-    model = read_model(path)
+    model = read_model(path, word=word)
     taken = model.input_shape
     if not isinstance(taken, tuple) or not _fits(taken[1:], image_shape):
         raise DataError(
@@ -53,7 +59,7 @@ def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
     )
 
 
-def read_model(path: Path, *, todo: str = "") -> keras.Model:
+def read_model(path: Path, *, word: str | None = None, todo: str = "") -> keras.Model:
     """Return the model in a file; code in a file is never run.
 
     A file that `train` published of a model with code of its own is opened by that code,
@@ -61,16 +67,19 @@ def read_model(path: Path, *, todo: str = "") -> keras.Model:
 
     Parameters
     ----------
+    word
+        The function that may be imported where the files beside name it.
     todo
         What the user may do where it cannot be read.
 
     Raises
     ------
     DataError
-        If it is no model, or is damaged, or its code is no longer what it was.
+        If it is no model, or is damaged, or its code is no longer what it was, or none
+        that the user has given their word for.
     """
     refuse_unless_own(path)
-    if path.stem in _HALVES and (parts := rebuilt_parts(path.parent)):
+    if parts := rebuilt_parts(path, word=word):
         return getattr(parts, path.stem)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

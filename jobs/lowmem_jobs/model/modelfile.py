@@ -4,10 +4,15 @@ Keras's safe mode keeps code out. This keeps out what leads elsewhere: HDF5 lets
 weights take its values from other files, by external links, external storage or virtual
 datasets, so that a model could carry what its reader alone may read; and a member of the
 archive may be named outside it, or unpack to more than any machine has.
+
+It also keeps out what the safe mode of Keras' older releases lets in: a function of Keras'
+own in the place of a layer, which is called, layers that take files from elsewhere, and a
+`Lambda` in a file of HDF5, for which there was no safe mode.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,14 +22,19 @@ import h5py  # type: ignore[import-untyped]
 from lowmem.base import DataError, refuse_unless_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import IO
+    from typing import IO, Any
 
 _WEIGHTS = (".h5", ".hdf5")
 # Weights hardly shrink. From this size on, members must not grow more than so much.
 _FROM_BYTES = 2**28
 _MAX_RATIO = 100
+
+# Layers that load a program from a file, and one that unpickles.
+_PROGRAMS = ("TFSMLayer", "TorchModuleWrapper")
+_LAMBDAS = ("Lambda", "__lambda__")
+_CONFIG = "config.json"
 
 
 def refuse_unless_own(path: Path) -> None:
@@ -40,7 +50,8 @@ def refuse_unless_own(path: Path) -> None:
 
     Notes
     -----
-    Reads the directory of the archive and the structure of its weights, not the weights.
+    Reads the directory of the archive, the configuration, and the structure of the
+    weights, not the weights.
     """
     refuse_unless_regular(path)
     if not zipfile.is_zipfile(path):
@@ -51,6 +62,8 @@ def refuse_unless_own(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 _refuse_member(path, info)
+                if info.filename == _CONFIG:
+                    _refuse_layers(path, archive.read(info), ())
                 if info.filename.endswith(_WEIGHTS):
                     with archive.open(info) as stream:
                         _refuse(path, info.filename, stream)
@@ -75,11 +88,71 @@ def _refuse(path: Path, name: str, weights: str | IO[bytes]) -> None:
     try:
         with h5py.File(weights, "r") as file:
             problem = next(_leading_out(file), None)
+            config = file.attrs.get("model_config")
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         # Groups within themselves too.
         raise _damage(path, f"holds weights ({name}) that cannot be read") from error
     if problem is not None:
         raise _damage(path, f"holds weights ({name}) with {problem}")
+    if config is not None:
+        _refuse_layers(path, config, _LAMBDAS)
+
+
+def objects_in(config: object) -> Iterator[dict[str, Any]]:
+    """Yield the mappings of a model's configuration, at any depth: its objects are some."""
+    if isinstance(config, dict):
+        yield config
+        for part in config.values():
+            yield from objects_in(part)
+    elif isinstance(config, list):
+        for part in config:
+            yield from objects_in(part)
+
+
+def _refuse_layers(path: Path, config: str | bytes, refused: Sequence[str]) -> None:
+    try:
+        found = list(objects_in(json.loads(config)))
+    except RecursionError as error:
+        raise _damage(path, "is nested too deeply") from error
+    except (ValueError, TypeError):
+        return  # Keras says what is wrong with it.
+    for one in found:
+        problem = _reaching_out(one, refused)
+        if problem is not None:
+            raise _damage(path, f"holds {problem}")
+
+
+def _reaching_out(one: dict[str, Any], refused: Sequence[str]) -> str | None:
+    """Return how an object of a configuration brings a program, or takes a file."""
+    for layer in [*_listed(one.get("layers")), one.get("layer")]:
+        if isinstance(layer, dict) and _is_function(layer):
+            return f"the function {_name_of(layer)} in the place of a layer"
+    name, given = one.get("class_name"), one.get("config")
+    if name in (*_PROGRAMS, *refused):
+        return f"a {name}, which brings code"
+    # A function is one that a layer is given, such as its activation.
+    if name != "function" and _is_function(one):
+        return f"the function {_name_of(one)} in the place of a class"
+    vocabulary = given.get("vocabulary") if isinstance(given, dict) else None
+    if isinstance(vocabulary, str):
+        return f"a {name} with its words in the file {vocabulary}"
+    return None
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_function(one: dict[str, Any]) -> bool:
+    """Return whether what an object names is no class, by the naming of Keras' own."""
+    name, module = one.get("class_name"), str(one.get("module"))
+    is_own = module.partition(".")[0] in {"keras", "builtins"}
+    return is_own and isinstance(name, str) and name[:1].islower()
+
+
+def _name_of(one: dict[str, Any]) -> str:
+    name = one["config"] if one["class_name"] == "function" else one["class_name"]
+    return f"{one['module']}.{name}"
 
 
 def _leading_out(group: h5py.Group) -> Iterator[str]:

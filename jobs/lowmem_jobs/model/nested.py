@@ -50,10 +50,12 @@ def laid_flat(model: keras.Model, name: str) -> Flat | None:
         for number, one in enumerate(model.inputs)
     ]
     walk = _Walk(name)
-    outputs = walk.through(model, inputs)
-    if len(walk.met) != 1:
+    # A model that was given its outputs as a list returns a list, of one too.
+    outputs = keras.tree.flatten(walk.through(model, inputs))
+    latents = keras.tree.flatten(walk.met)
+    if len(latents) != 1:
         return None
-    return Flat(inputs=inputs, latent=walk.met[0], outputs=[outputs])
+    return Flat(inputs=inputs, latent=latents[0], outputs=outputs)
 
 
 @dataclass

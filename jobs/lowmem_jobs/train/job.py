@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from lowmem import Job, Need, Option
 from lowmem.base import OptionValueError
 from lowmem.stores import fingerprint, images_to_use
-from lowmem_jobs.train.custom import find_source
+from lowmem_jobs.model.source import find_source
+from lowmem_jobs.model.word import CODE, check_training_code
 from lowmem_jobs.train.memory import calibrate, predict
 from lowmem_jobs.train.recipe import REDUCTION
 
@@ -115,6 +116,7 @@ OPTIONS = (
         kind="str",
         help="Your own model: MODULE:FUNCTION that returns a Keras model.",
     ),
+    CODE,
 )
 
 
@@ -125,6 +127,8 @@ def check(ctx: PlanContext) -> None:
     ------
     OptionValueError
         If an option cannot be meant.
+    DataError
+        If lowmem.toml names a model whose code the user has not given their word for.
     """
     split = ctx.options["validation_split"]
     if split >= 1:
@@ -143,7 +147,7 @@ def check(ctx: PlanContext) -> None:
             expected="best beside --early-stopping, which keeps the best epoch's weights",
         )
     if ctx.options["model"]:
-        find_source(ctx.options["model"])
+        check_training_code(ctx, "train", ctx.options["model"])
 
 
 def ladder(ctx: PlanContext) -> Sequence[Settings]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lowmem import Calibration, Rung, Trial
 from lowmem.stores import Reading, fingerprint, images_to_use, plan_reading
-from lowmem_jobs.train.custom import find_source
+from lowmem_jobs.model.source import find_source
 from lowmem_jobs.train.recipe import architecture_from_options, keeps_best
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from lowmem.training import (
     set_accumulation,
 )
 from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
-from lowmem_jobs.model.code import ACCOUNT, code_account, sample_of
+from lowmem_jobs.model.code import code_account, sample_of
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
+from lowmem_jobs.model.source import ACCOUNT
 from lowmem_jobs.model.user_model import build_custom_model
 from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.recipe import (
