@@ -19,7 +19,7 @@ from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, with_config
 from lowmem.protocol.option import Kind, Option
 
 _WIDTH = 88
-Value = str | int | float | bool | list[int]
+Value = str | int | float | bool | list[int] | list[float] | list[str]
 KeyKind = Kind | Literal["size", "duration"]
 # By the placeholder of the value on the command line.
 _KINDS_OF_PLACEHOLDERS: dict[str, KeyKind] = {
@@ -45,14 +45,19 @@ _RULES: dict[KeyKind, str] = {
     "str": "text",
     "flag": "true or false",
     "ints": "whole numbers",
+    "floats": "numbers",
+    "texts": "texts",
     "path": "path",
 }
 _EXAMPLES: dict[KeyKind, Value] = {
     "size": "10G",
     "duration": "90m",
+    "flag": True,
     "str": "TEXT",
     "path": "PATH",
     "ints": [64, 128],
+    "floats": [0.5, 1.0],
+    "texts": ["a", "b"],
 }
 _SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTkmgt][Ii]?)?[Bb]?\s*$"
 _DURATION_PATTERN = r"^\s*(auto|(?=.*\d)(\d+d)?(\d+h)?(\d+m)?(\d+(\.\d+)?s)?)\s*$"
@@ -71,6 +76,12 @@ _SCHEMAS: dict[KeyKind, dict[str, object]] = {
     "str": {"type": "string"},
     "flag": {"type": "boolean"},
     "path": {"type": "string", "minLength": 1},
+}
+# Of what the lists of a kind hold.
+_ITEM_SCHEMAS: dict[KeyKind, dict[str, object]] = {
+    "ints": {"type": "integer"},
+    "floats": {"type": "number"},
+    "texts": {"type": "string", "pattern": "^[^,]+$"},
 }
 
 
@@ -261,7 +272,7 @@ def _table_of(job: Described) -> Table:
 
 def _listed(default: object) -> Value | None:
     if isinstance(default, list | tuple):
-        return [int(n) for n in default]
+        return list(default)
     if default is None or isinstance(default, str | int | float):
         return default
     return str(default)
@@ -314,7 +325,7 @@ def _rule_schema(key: Key) -> dict[str, object]:
     if key.choices:
         return {"enum": list(key.choices)}
     least = {} if key.minimum is None else {"minimum": key.minimum}
-    if key.kind == "ints":
-        items = {"type": "integer", **least}
+    if key.kind in _ITEM_SCHEMAS:
+        items = {**_ITEM_SCHEMAS[key.kind], **least}
         return {"type": "array", "items": items, "minItems": 1}
     return {**_SCHEMAS[key.kind], **least}

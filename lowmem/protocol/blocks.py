@@ -42,7 +42,8 @@ def blocks_of(
         for first in range(start, min(start + rows * held, n_rows), rows):
             stop = min(first + rows, n_rows)
             places[name] = stop
-            yield read[first - start : stop - start]
+            # Of an array whose slices are copies, no second one.
+            yield read if held == 1 else read[first - start : stop - start]
             progress(stop, n_rows)
         # Not beside what is read next.
         del read

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from lowmem.base.errors import StorageError
+from lowmem.history.fold import past_of
 from lowmem.memory.extrapolation import Sample
 from lowmem.supervisor.comparing import compared
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
@@ -27,7 +28,7 @@ from lowmem.supervisor.remembered import (
 from lowmem.supervisor.trials import measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from lowmem.history.past import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
@@ -61,7 +62,7 @@ def prepare(
     order: JobOrder,
     planned: Planned,
     bench: Bench,
-    records: Iterable[AnyRecord],
+    records: Sequence[AnyRecord],
     *,
     is_thorough: bool,
     say: Callable[[str], None],
@@ -81,7 +82,7 @@ def prepare(
         If the bench's ``is_over`` ended a trial.
     """
     ceilings = ceilings_of(order.name, planned.memory_key, bench.device, records)
-    known = _Known(order, planned, bench)
+    known = _Known(order, planned, bench, has_commits=has_commits(order.name, records))
     rungs = forecast(known.usable(), known.samples(), ceilings)
     is_due = is_trial_due(rungs, order.planned_budget_bytes)
     guessed = {"unknown", "analytic"}
@@ -93,7 +94,8 @@ def prepare(
         say("comparing what its settings make, which is remembered")
         known.compare()
     if known.refusal():
-        say(f"no smaller settings: {known.refusal()}")
+        what = "no smaller settings" if known.is_bound() else "with smaller settings"
+        say(f"{what}: {known.refusal()}")
     return _prepared(order, known.usable(), known, ceilings)
 
 
@@ -106,11 +108,20 @@ def _prepared(
     return Prepared(rungs=rungs, start=start, stop=known.stop())
 
 
+def has_commits(job: str, records: Sequence[AnyRecord]) -> bool:
+    """Return whether a job has committed anything since it last began."""
+    own = past_of(records, is_brief=True).jobs.get(job)
+    return own is not None and bool(own.committed)
+
+
 class _Known:
     """The trials of one job that have been run, now or before."""
 
-    def __init__(self, order: JobOrder, planned: Planned, bench: Bench) -> None:
+    def __init__(
+        self, order: JobOrder, planned: Planned, bench: Bench, *, has_commits: bool
+    ) -> None:
         self._order = order
+        self._has_commits = has_commits
         self._planned = planned
         self._bench = bench
         self._peaks = list(read_trials(bench.space, planned.memory_key))
@@ -132,14 +143,26 @@ class _Known:
 
     def refusal(self) -> str:
         """Return why the job refuses all settings but the first; empty where it does not."""
-        found = (self._find(trial) for trial in self._planned.trials)
-        of_trials = (peak.refusal for peak in found if peak and peak.refusal)
         of_states = self._compared.get(self._planned.compare_key, "")
-        return next(of_trials, "") or of_states
+        return self._refusal_of_trials() or of_states
+
+    def _refusal_of_trials(self) -> str:
+        found = (self._find(trial) for trial in self._planned.trials)
+        return next((peak.refusal for peak in found if peak and peak.refusal), "")
+
+    def is_bound(self) -> bool:
+        """Return whether the job is held to its first settings.
+
+        Not by what its trials made once it has commits: an older lowmem may have made
+        these with smaller settings, and larger ones may not fit.
+        """
+        return bool(
+            self._refusal_of_trials() or (self.refusal() and not self._has_commits)
+        )
 
     def usable(self) -> Planned:
         """Return the plan with those settings alone that the job does not refuse."""
-        kept = self._planned.rungs[:1] if self.refusal() else self._planned.rungs
+        kept = self._planned.rungs[:1] if self.is_bound() else self._planned.rungs
         return replace(self._planned, rungs=kept)
 
     def stop(self) -> TrialPeak | None:
@@ -181,7 +204,10 @@ class _Known:
             former = self._find(trial)
             if former is not None and not former.is_whole:
                 return {}
-        self._measured(trial, marks_at)
+        peak = self._measured(trial, marks_at)
+        # Else one that does not fit would be filled again at every start.
+        if peak is not None and not marks_at:
+            self._keep(peak)
         return self._heard[-1][1]
 
     def _measured(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def device_of(order: JobOrder, session: Session) -> Device:
     """Return where to run; write down that a GPU was demanded and is not there.
 
+    Of a job that has begun alone: a record in an empty journal would make the workspace
+    one that has run, and a mirror's generations those of another machine.
+
     Raises
     ------
     MissingDeviceError
@@ -32,7 +35,9 @@ def device_of(order: JobOrder, session: Session) -> Device:
     try:
         return chosen_device(order.device, uses_device=order.uses_device)
     except MissingDeviceError as error:
-        write_end(session, order.name, "refused", error.exit_code, str(error))
+        own = session.past().jobs.get(order.name)
+        if own is not None and own.begun is not None:
+            write_end(session, order.name, "refused", error.exit_code, str(error))
         raise
 
 

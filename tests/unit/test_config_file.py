@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from typing import get_args
 
 import pytest
 import typer
@@ -25,7 +26,7 @@ from lowmem.pipeline.orders import (
     with_config,
 )
 from lowmem.protocol.messages import JobDescription
-from lowmem.protocol.option import Option
+from lowmem.protocol.option import Kind, Option
 from lowmem.protocol.options import resolve_options
 
 JOBS = built_in_jobs()
@@ -205,3 +206,27 @@ def read_as_the_run_does(table, values):
         return
     (job,) = (job for job in JOBS if job.name == table)
     resolve_options(job.name, job.options, underscored(values))
+
+
+def test_every_kind_of_option_can_stand_in_the_file():
+    defaults_of_kinds = {
+        "int": 3, "float": 0.5, "str": "a", "flag": True, "ints": [1, 2],
+        "floats": [0.5, 1.0], "texts": ["a", "b"], "path": "/a",
+    }  # fmt: skip
+    assert set(defaults_of_kinds) == set(get_args(Kind))
+    for default in (True, False):
+        own = JobDescription(
+            name="own",
+            summary="Own.",
+            unit="rows",
+            options=tuple(
+                Option(name=f"of_{kind}", kind=kind, default=value if default else None)
+                for kind, value in defaults_of_kinds.items()
+            ),
+        )
+        found = tables_of(typer.main.get_command(app), [own])
+        text = text_from_tables(found)
+        given = underscored(tomllib.loads(text)["own"])
+        assert resolve_options("own", own.options, given) == defaults(own.options)
+        validator = Draft7Validator(json.loads(schema_from_tables(found)))
+        validator.validate(tomllib.loads(with_all_set(text)))

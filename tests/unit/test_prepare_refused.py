@@ -102,3 +102,79 @@ def test_the_refusal_is_told_by_the_name_that_trials_know_it_by():
     error = SettingRefusedError(model="m", problem="cannot", expected="whole batches")
     told = failure_from_exception(error)
     assert (told.kind, told.exit_code) == (SETTING_REFUSED_ERROR, 2)
+
+
+COMPARED = Planned(
+    rungs=PLANNED.rungs,
+    trials=[
+        PlannedTrial(
+            settings={"part": part},
+            options={},
+            points=4,
+            terms=(float(part),),
+            floor_bytes=0,
+        )
+        for part in (2, 8)
+    ],
+    memory_key="key",
+    compare_key="recipe",
+)
+
+
+def compared(tmp_path, monkeypatch, *, has_commits=False, fits=True):
+    """Prepare a job twice whose total depends on its setting; return both, and the trials."""
+    ran = []
+
+    def measured(_order, trial, _bench, marks=None, marks_at=()):
+        part = trial.settings["part"]
+        ran.append((part, *marks_at))
+        if marks is not None and (fits or part < 4):
+            marks[8] = {"arrays['total']": f"by {part}"}
+        return TrialPeak(
+            settings=trial.settings,
+            options=trial.options,
+            ram_bytes=(10 + 10 * part) * MIB,
+            is_whole=fits or part < 4,
+            ram_budget_bytes=100 * MIB,
+        )
+
+    monkeypatch.setattr(prepare, "measured", measured)
+    monkeypatch.setattr(prepare, "has_commits", lambda *_: has_commits)
+    order = SimpleNamespace(
+        name="own", planned_budget_bytes=100 * MIB, ram_budget_bytes=100 * MIB
+    )
+    bench = Bench(
+        space=Workspace.at(tmp_path),
+        clock=SystemClock(),
+        device="cpu",
+        is_over=lambda: False,
+    )
+    said = []
+    found = [
+        prepare.prepare(order, COMPARED, bench, [], is_thorough=True, say=said.append)
+        for _ in range(2)
+    ]
+    return found, ran, said
+
+
+def test_settings_that_change_a_result_leave_the_first_alone(tmp_path, monkeypatch):
+    found, ran, said = compared(tmp_path, monkeypatch)
+    assert [[r.settings["part"] for r in one.rungs] for one in found] == [[8], [8]]
+    assert any("no smaller settings: they change its result" in line for line in said)
+    # The second is told of it from memory.
+    assert ran == [(2,), (8,), (2, 8)]
+
+
+def test_a_job_that_has_committed_keeps_its_smaller_settings_and_is_told(
+    tmp_path, monkeypatch
+):
+    found, _, said = compared(tmp_path, monkeypatch, has_commits=True)
+    assert [r.settings["part"] for r in found[0].rungs] == [8, 4, 2]
+    assert any("with smaller settings: they change" in line for line in said)
+
+
+def test_a_trial_that_does_not_fit_is_not_filled_again_at_the_next_start(
+    tmp_path, monkeypatch
+):
+    _, ran, _ = compared(tmp_path, monkeypatch, fits=False)
+    assert ran.count((8,)) == ran.count((4,)) == 1
