@@ -60,7 +60,13 @@ def write_table(
         with ipc.new_file(str(path), table.schema) as writer:
             writer.write_table(table)
         is_same = _is_same(value, read_table(library, path), library)
-    except (arrow.ArrowException, ValueError, TypeError, LookupError) as error:
+    except (
+        arrow.ArrowException,
+        ValueError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
         found = f"a table of {library} that Arrow does not take ({error})"
         raise ReturnValueError(place=place, found=found) from error
     if not is_same:
@@ -91,7 +97,26 @@ def _is_same(one: Any, other: Any, library: str) -> bool:  # noqa: ANN401 - as a
         return bool(one.equals(other, check_metadata=True))
     indexes = ((one.index, other.index), (one.columns, other.columns))
     # pandas itself takes two indexes for equal whatever they are called.
-    return bool(one.equals(other)) and all(
-        a.equals(b) and list(a.names) == list(b.names) and a.dtype == b.dtype
-        for a, b in indexes
+    return (
+        bool(one.equals(other))
+        and all(
+            a.equals(b)
+            and list(a.names) == list(b.names)
+            and a.dtype == b.dtype
+            and getattr(a, "freq", None) == getattr(b, "freq", None)
+            for a, b in indexes
+        )
+        and _have_same_objects(one, other)
+        and one.flags == other.flags
+        and one.attrs == other.attrs
+    )
+
+
+def _have_same_objects(one: Any, other: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether columns of objects hold the same ones, None and NaN told apart."""
+    return all(
+        type(a) is type(b) and repr(a) == repr(b)
+        for n, dtype in enumerate(one.dtypes)
+        if dtype.kind == "O"
+        for a, b in zip(one.iloc[:, n], other.iloc[:, n], strict=True)
     )

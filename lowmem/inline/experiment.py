@@ -106,7 +106,7 @@ class Experiment:
     @property
     def arrays(self) -> Arrays:
         """The arrays of all published stores, by their place: ``latents.zarr/z``."""
-        stores = (path for name, path in self.results.items() if path.suffix == ".zarr")
+        stores = (path for path in self.results.values() if path.suffix == ".zarr")
         found = (one for store in stores for one in arrays_in(store, self.root))
         return Arrays({one.place: one for one in found})
 

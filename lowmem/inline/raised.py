@@ -9,6 +9,7 @@ form for them, its text always.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import traceback
 
@@ -64,21 +65,36 @@ def raised_of(error: BaseException) -> Raised:
     kept = (named if isinstance(error, OSError) else {}) | vars(error)
     return Raised(
         kind=type(error).__name__,
-        home=f"{type(error).__module__}:{type(error).__qualname__}",
-        message=str(error),
+        home=_as_text(f"{type(error).__module__}:{type(error).__qualname__}"),
+        message=_as_text(_message_of(error)),
         arguments=tuple(error.args) if all(map(_is_plain, error.args)) else None,
         attributes={name: one for name, one in kept.items() if _is_plain(one)},
-        traceback="" if is_ours else "".join(told),
+        traceback="" if is_ours else _as_text("".join(told)),
         where=place_of_error(error),
         is_refused=is_refused(error),
     )
 
 
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a class of the user's may fail in any way
+        return "(it cannot be told as text)"
+
+
+def _as_text(text: str) -> str:
+    """Return a text that JSON takes: half a surrogate pair is written as its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _is_plain(value: object) -> bool:
-    is_small = isinstance(value, int) and abs(value) < 2**63
-    return type(value) in {type(None), bool, float, str} or (
-        type(value) is int and is_small
-    )
+    """Return whether JSON gives a value back the same."""
+    if isinstance(value, str):
+        return type(value) is str and _as_text(value) == value
+    if isinstance(value, float):
+        return type(value) is float and math.isfinite(value)
+    is_small = type(value) is int and abs(value) < 2**63
+    return value is None or type(value) is bool or is_small
 
 
 def error_of(raised: Raised) -> FunctionError:
@@ -120,6 +136,9 @@ def _class_at(home: str) -> type[Exception] | None:
 
 def _both(kind: type[Exception]) -> type[FunctionError]:
     """Return a class that is caught as a `FunctionError`, and as the original."""
+    # IPython shows one that has no place in a source as if it had.
+    if issubclass(kind, SyntaxError):
+        return FunctionError
     try:
         both = type(kind.__name__, (FunctionError, kind), {"__module__": __name__})
         both(kind="", message="", traceback="", where=None)

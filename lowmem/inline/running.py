@@ -18,6 +18,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.inline.experiment import Experiment
 from lowmem.inline.planned import Plan, plan_from_json
 from lowmem.inline.terminal import show
+from lowmem.protocol.checks import is_list
 from lowmem.protocol.options import flag_of, words_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ _LOWMEM = (sys.executable, "-m", "lowmem")
 # How the command begins what it says at its end.
 _SAYS = "lowmem: "
 _KEPT_BYTES = 2**16
+# Parameters of `run` that `plan` does not have.
+_OF_A_RUN = {
+    "time", "cycle_steps", "recycle_every", "mirror", "mirror_data", "restart", "quiet"
+}  # fmt: skip
 
 
 def run(
@@ -95,6 +100,7 @@ def run(
     ]
     status, said = _quietly(line) if quiet else (_shown(line), "")
     if status:
+        said = said or ("It said nothing of why." if quiet else "")
         raise RunEndedError(command=f"lowmem run {job}", status=status, said=said)
     return Experiment(Workspace.at(workspace))
 
@@ -126,6 +132,12 @@ def plan(
     UsageError
         If ``job`` is neither a text nor a path.
     """
+    of_a_run = sorted(options.keys() & _OF_A_RUN)
+    if of_a_run:
+        raise UsageError(
+            f"{', '.join(of_a_run)} is given to plan, which runs nothing. Leave it out; an "
+            "option of the job of that name is given in settings."
+        )
     shared = {"ram_budget": ram, "vram_budget": vram, "device": device, "seed": seed}
     line = _line("plan", job, workspace, shared, settings or {}, options)
     ended = ran([*line, "--json"])
@@ -155,13 +167,43 @@ def _line(
             "notebook, write the cell to a file by `%%writefile job.py`."
         )
     given = {"workspace": str(Workspace.at(workspace).root), **shared, **options}
+    plain = {name: _plain(name, value) for name, value in given.items()}
+    fixed = {name: _plain(name, value) for name, value in settings.items()}
     return [
         *_LOWMEM,
         command,
         str(job),
-        *(word for name, value in given.items() for word in words_of(name, value)),
-        *(f"--set={name}={value}" for name, value in settings.items()),
+        *(word for name, value in plain.items() for word in words_of(name, value)),
+        *(
+            f"--set={name}={','.join(map(str, value)) if is_list(value) else value}"
+            for name, value in fixed.items()
+            if value is not None
+        ),
     ]
+
+
+def _plain(name: str, value: object) -> object:
+    """Return a value that a command line can hold, NumPy's as Python's own.
+
+    Raises
+    ------
+    UsageError
+        If it would come out as something else.
+    """
+    as_python = getattr(value, "tolist", None)
+    found = as_python() if callable(as_python) else value
+    items = found if is_list(found) else [found]
+    is_plain = all(isinstance(one, bool | int | float | str | Path) for one in items)
+    # A comma in one of several texts would make two of it.
+    is_told = not is_list(found) or all(
+        str(one) and "," not in str(one) for one in items
+    )
+    if found is not None and not (items and is_plain and is_told):
+        raise UsageError(
+            f"{name} is {value!r}, expected a number, a text, a path, True or False, or a "
+            "list of these, not empty and without commas in its texts."
+        )
+    return found
 
 
 def _shown(line: Sequence[str]) -> int:

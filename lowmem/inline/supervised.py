@@ -90,7 +90,8 @@ def supervised(
         By a call that took too long.
     FunctionError
         By a call whose function raised. It is of the original's class too, if the caller
-        has loaded that: ``except KeyError`` catches it. `traceback` is the function's.
+        has loaded that: ``except KeyError`` catches it. Not of lowmem's own classes, nor
+        of SyntaxError: `kind` has their names. `traceback` is the function's.
     SystemExit
         By a call whose function called `sys.exit`, with the same code.
     ReturnValueError

@@ -24,7 +24,7 @@ from typing import (
 from lowmem.protocol.option import Option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, Result, Work
@@ -57,14 +57,15 @@ def options_of(function: Callable[..., Any]) -> tuple[Option, ...]:
     ValueError
         If a default is of another kind than its annotation, or a name cannot be typed.
     """
+    if not inspect.isfunction(function):
+        return ()  # A callable object, a part of a function: only `options` has them.
     found = list(inspect.signature(function).parameters.values())
     if not found or found[0].kind not in _NAMED[:1]:
         raise TypeError(
             f"job {function.__name__} takes no context, expected def "
             f"{function.__name__}(ctx, ...)."
         )
-    hints = get_type_hints(function, include_extras=True) if found[1:] else {}
-    return tuple(_option(function, one, hints) for one in found[1:])
+    return tuple(_option(function, one) for one in found[1:])
 
 
 def called_with(function: Callable[..., Any], options: tuple[Option, ...]) -> Work:
@@ -87,20 +88,35 @@ def _given(option: Option, value: Any) -> Any:  # noqa: ANN401 - as options hold
     return Path(value) if is_path else value
 
 
-def _option(
-    function: Callable[..., Any], parameter: inspect.Parameter, hints: Mapping[str, Any]
-) -> Option:
+def _hint_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:  # noqa: ANN401 - whatever an annotation is
+    """Return an annotation that may be written as text; of this parameter alone."""
+    alone = types.SimpleNamespace(
+        __annotations__={parameter.name: parameter.annotation}
+    )
+    try:
+        found = get_type_hints(
+            alone, globalns=inspect.unwrap(function).__globals__, include_extras=True
+        )
+    except NameError as error:
+        raise TypeError(
+            f"parameter {parameter} of job {function.__name__} is annotated by a name "
+            f"that is not there when it is run ({error}), expected {_RULE}."
+        ) from error
+    return found[parameter.name]
+
+
+def _option(function: Callable[..., Any], parameter: inspect.Parameter) -> Option:
     name, job = parameter.name, function.__name__
     if parameter.kind not in _NAMED:
         raise TypeError(
             f"parameter {parameter} of job {job} takes any number of values, expected one "
             f"that is {_RULE}."
         )
-    if name not in hints:
+    if parameter.annotation is inspect.Parameter.empty:
         raise TypeError(
             f"parameter {name} of job {job} has no annotation, expected {_RULE}."
         )
-    hint, told = _plain(hints[name])
+    hint, told = _plain(_hint_of(function, parameter))
     is_required = parameter.default is inspect.Parameter.empty
     default = None if is_required else parameter.default
     choices = get_args(hint) if get_origin(hint) is Literal else ()
@@ -119,11 +135,13 @@ def _option(
 
 def _plain(hint: Any) -> tuple[Any, str]:  # noqa: ANN401 - whatever an annotation is
     """Return an annotation without ``| None``, and the text it is annotated with."""
-    told = ""
     if get_origin(hint) is Annotated:
-        hint, *notes = get_args(hint)
-        told = next((note for note in notes if isinstance(note, str)), "")
+        inner, *notes = get_args(hint)
+        plain, told = _plain(inner)
+        return plain, next((note for note in notes if isinstance(note, str)), told)
     if get_origin(hint) in {Union, types.UnionType}:
         kinds = [one for one in get_args(hint) if one is not type(None)]
-        hint = kinds[0] if len(kinds) == 1 else hint
-    return hint, told
+        return _plain(kinds[0]) if len(kinds) == 1 else (hint, "")
+    # typing.List[int] is another object than list[int].
+    is_list = get_origin(hint) is list and len(get_args(hint)) == 1
+    return (types.GenericAlias(list, get_args(hint)) if is_list else hint), ""

@@ -5,6 +5,7 @@ What is wrong would otherwise fail in another process, far from the line at faul
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
@@ -85,7 +86,12 @@ def is_texts(value: object) -> bool:
 
 def is_default(kind: str, value: object) -> bool:
     """Return whether ``value`` may be the default of an option of this kind."""
-    if value is None or kind not in _ITEMS:
-        return value is None or type(value) in _DEFAULTS[kind]
-    items = value if is_list(value) else ()
-    return len(items) > 0 and all(type(item) in _ITEMS[kind] for item in items)
+    if value is None:
+        return True
+    kinds = _ITEMS.get(kind) or _DEFAULTS[kind]
+    items = (value if is_list(value) else ()) if kind in _ITEMS else (value,)
+    # No infinity and no NaN: JSON has neither.
+    return len(items) > 0 and all(
+        type(item) in kinds and (not isinstance(item, float) or math.isfinite(item))
+        for item in items
+    )

@@ -65,9 +65,18 @@ class Option:
         require("choices", "texts", self.choices, holds=is_texts(self.choices))
         is_number = self.minimum is None or type(self.minimum) in {int, float}
         require("minimum", "a number", self.minimum, holds=is_number)
-        rule = f"of the option's kind {self.kind}"
+        rule = f"of the option's kind {self.kind}: finite, and of a list at least one"
         is_good = is_default(self.kind, self.default)
         require("default", rule, self.default, holds=is_good)
+        given = (
+            self.default if isinstance(self.default, list | tuple) else [self.default]
+        )
+        rule = f"one of {', '.join(self.choices)}"
+        is_one = not self.choices or self.default in (None, *self.choices)
+        require("default", rule, self.default, holds=is_one)
+        least = self.minimum
+        is_least = least is None or all(one is None or one >= least for one in given)
+        require("default", f"at least {least}", self.default, holds=is_least)
         rule = "None where it must be given"
         has_none = self.default is None or not self.is_required
         require("default", rule, self.default, holds=has_none)

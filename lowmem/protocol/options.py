@@ -47,7 +47,7 @@ def resolve_options(
                 hint=did_you_mean(flag_of(name), map(flag_of, declared)),
             )
     values = {
-        name: value_of(option, given[name]) if name in given else option.default
+        name: value_of(option, given[name]) if name in given else _default(option)
         for name, option in declared.items()
     }
     for name, option in declared.items():
@@ -56,6 +56,12 @@ def resolve_options(
                 option=flag_of(name), job=job, expected=_rule(option)
             )
     return values
+
+
+def _default(option: Option) -> Any:  # noqa: ANN401 - of the option's kind
+    # A path that is written in a job's file means what it means when it is typed.
+    is_path = option.kind == "path"
+    return value_of(option, option.default) if is_path else option.default
 
 
 def flag_of(name: str) -> str:

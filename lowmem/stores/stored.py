@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Key = Part | tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class StoredArray:
     """An array on the disk; ``array[10:20]`` reads these rows, and no others.
 
@@ -66,6 +66,8 @@ class StoredArray:
 
     def __len__(self) -> int:
         """Return how many rows it has."""
+        if not self.shape:
+            raise TypeError(f"{self.place} is one value, expected rows to count.")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -124,11 +126,10 @@ class StoredArray:
     def _repr_png_(self) -> bytes | None:
         try:
             images = find_images(self.path)
+            has_colours = images.image_shape[-1] in {1, 3}
+            return sheet_of(images)[0] if has_colours else None
         except DataError:
-            return None  # No images.
-        if images.image_shape[-1] not in {1, 3}:
-            return None
-        return sheet_of(images)[0]
+            return None  # No images, or damaged: reading them says so.
 
 
 def _is_plain(part: object) -> bool:
@@ -147,6 +148,8 @@ def arrays_in(store: Path, root: Path) -> Iterator[StoredArray]:
     root
         Of the workspace, which places are told from.
     """
+    if not store.is_dir():
+        return  # It was removed, or is being made again.
     info = read_array_info(store)
     if info is not None:
         yield StoredArray(store.relative_to(root).as_posix(), store, info)

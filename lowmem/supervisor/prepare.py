@@ -28,7 +28,7 @@ from lowmem.supervisor.remembered import (
 from lowmem.supervisor.trials import measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lowmem.history.past import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
@@ -62,7 +62,7 @@ def prepare(
     order: JobOrder,
     planned: Planned,
     bench: Bench,
-    records: Sequence[AnyRecord],
+    records: Iterable[AnyRecord],
     *,
     is_thorough: bool,
     say: Callable[[str], None],
@@ -81,6 +81,7 @@ def prepare(
     StoppedError
         If the bench's ``is_over`` ended a trial.
     """
+    records = tuple(records)
     ceilings = ceilings_of(order.name, planned.memory_key, bench.device, records)
     known = _Known(order, planned, bench, has_commits=has_commits(order.name, records))
     rungs = forecast(known.usable(), known.samples(), ceilings)

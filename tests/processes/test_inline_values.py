@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -99,6 +100,19 @@ def test_arguments_that_cannot_cross_leave_the_text():
     assert "array([0, 1, 2])" in str(error)
 
 
+def test_texts_and_numbers_that_json_has_no_form_for_are_told_all_the_same():
+    error = outcome(lambda: open(os.fsdecode(b"/nowhere/\xff")))  # noqa: SIM115, PTH123 - it fails
+    assert isinstance(error, FileNotFoundError)
+    assert "nowhere" in str(error)
+
+    def fail():
+        raise ValueError(float("nan"), float("inf"))
+
+    assert "nan, inf" in str(outcome(fail))
+    error = outcome(lambda: compile("1 +", "here", "eval"))
+    assert (type(error), error.kind) == (lowmem.FunctionError, "SyntaxError")
+
+
 # --- tables -----------------------------------------------------------------------
 
 
@@ -139,7 +153,13 @@ def test_a_table_of_pandas_of_several_levels_comes_back_the_same():
 def test_a_table_that_arrow_would_change_is_refused():
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    for values in ([1, "a"], [(1, 2), (3,)], [{1}, {2}]):
+    for values in (
+        [np.nan, None],
+        [Decimal("1.0"), Decimal("1.25")],
+        [1, "a"],
+        [(1, 2), (3,)],
+        [{1}, {2}],
+    ):
         with pytest.raises(ReturnValueError, match="table of pandas that Arrow"):
             supervised(
                 lambda held=values: pd.DataFrame({"x": pd.Series(held, dtype=object)})

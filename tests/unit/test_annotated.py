@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import typing
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import pytest
 
@@ -13,6 +15,9 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem.worker.recipe import inputs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @lowmem.job(options=[lowmem.Option(name="later", kind="int", default=3)])
@@ -94,6 +99,39 @@ def test_a_function_without_parameters_is_the_work_itself():
     assert lowmem.job()(plain).work is plain
 
 
+def written_otherwise(
+    ctx,
+    ones: typing.List[int] = (1,),  # noqa: UP006 - people write it
+    count: Annotated[int, "How many."] | None = None,
+    place: Path = Path("~/table"),
+) -> Iterator[object]: ...
+
+
+def test_annotations_may_be_written_in_any_way_and_others_are_not_looked_at():
+    own = lowmem.job()(written_otherwise)
+    assert [one.kind for one in own.options] == ["ints", "int", "path"]
+    assert own.options[1].help == "How many."
+    # A path by default is what it is when it is typed.
+    given = resolve_options("own", own.options, {})
+    assert given["place"] == str(Path("~/table").expanduser())
+
+
+def unknown_name(ctx, one: Iterator): ...
+
+
+def test_a_name_that_is_not_there_at_run_time_is_told_with_its_parameter():
+    with pytest.raises(TypeError, match=r"parameter one.*'Iterator' is not defined"):
+        lowmem.job()(unknown_name)
+
+
+def test_part_of_a_function_has_no_options_of_its_own():
+    def work(ctx, rows):
+        yield ctx, rows
+
+    own = lowmem.job(name="own")(functools.partial(work, rows=3))
+    assert own.options == ()
+
+
 def wrong_kind(ctx, table: dict): ...
 def wrong_union(ctx, one: int | str = 1): ...
 def wrong_choice(ctx, one: Literal[1, 2] = 1): ...
@@ -119,11 +157,17 @@ def test_what_no_option_can_be_is_refused_where_it_is_written(function, told):
 
 
 def wrong_default(ctx, one: int = "many"): ...
+def wrong_choice_by_default(ctx, one: Literal["a", "b"] = "c"): ...
+def infinite(ctx, one: float = float("inf")): ...
+def no_number(ctx, ones: list[float] = (1.0, float("nan"))): ...
 def reserved(ctx, seed: int = 1): ...
 def twice(ctx, later: int = 1): ...
 
 
-@pytest.mark.parametrize("function", [wrong_default, reserved, twice])
+@pytest.mark.parametrize(
+    "function",
+    [wrong_default, wrong_choice_by_default, infinite, no_number, reserved, twice],
+)
 def test_a_default_of_another_kind_and_a_name_that_is_taken_are_refused(function):
     later = lowmem.Option(name="later", kind="int")
     with pytest.raises(ValueError, match="must be"):

@@ -183,7 +183,8 @@ def _stream_source(title: str, stream: IO[bytes], decoder: Decoder) -> ArraySour
     it would with a mapping of the whole file.
     """
     shape, is_fortran, dtype = _header(title, stream)
-    if is_fortran:
+    # Of one axis or none both orders are the same.
+    if is_fortran and len(shape) > 1:
         spread = _by_columns(title, stream, shape, dtype)
         return ArraySource(title, shape, dtype, read=spread, decoder=decoder)
     start = stream.tell()
