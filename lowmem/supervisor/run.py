@@ -13,13 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lowmem.base.errors import MissingArtefactError, StoppedError
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
-from lowmem.protocol.recipe import told_done
+from lowmem.protocol.recipe import CONTENT, told_done
 from lowmem.protocol.records import Incident
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import ask, decide, endings
@@ -77,7 +79,10 @@ def run_job(
             run_needed(need, order)
         planned = plan_job(order, session, device)
     history = session.past().of(order.name)
+    if history.has_progress and not order.is_restart:
+        planned = as_begun(planned, history)
     history = begin(order, session, history, planned)
+    planned = as_begun(planned, history)
     if history.is_done:
         tell_done(session.mirror, session.past(), order.name)
         was = history.run.source if history.run else ""
@@ -100,6 +105,26 @@ def run_job(
         inputs=planned.inputs,
     )
     return run.to_the_end()
+
+
+def as_begun(planned: Planned, history: JobPast) -> Planned:
+    """Return a plan without those inputs of which nothing was recorded at the beginning.
+
+    Where nothing was then, the job itself may have written since; of what an older lowmem
+    did not record, nobody knows how it was.
+    """
+    begun = history.recipe
+    if begun is None:
+        return planned
+    return msgspec.structs.replace(
+        planned,
+        recipe={
+            key: value
+            for key, value in planned.recipe.items()
+            if key in begun or not key.endswith(CONTENT)
+        },
+        inputs={key: one for key, one in planned.inputs.items() if key in begun},
+    )
 
 
 def plan_job(order: JobOrder, session: Session, device: Device) -> Planned:

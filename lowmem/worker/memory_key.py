@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Job, PlanContext
     from lowmem.protocol.messages import Plan
 
+# The folders of installed packages: Python's, Debian's, a user's own.
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
+
 
 def planned_trials(
     job: Job,
@@ -119,14 +122,25 @@ def _modules_beside(file: Path, work: object) -> set[Path]:
     origins = [getattr(module, "__file__", None) for module in [*sys.modules.values()]]
     origins += [named.origin] if named else []
     paths = {Path(origin).absolute() for origin in origins if origin}
-    # A virtual environment often lies in the same folder, sometimes lowmem's own code.
-    ours = Path(__file__).absolute().parents[1]
     return {
         path
         for path in paths - {file}
         if path.is_relative_to(file.parent)
-        and not path.is_relative_to(sys.prefix)
-        and not path.is_relative_to(ours)
+        and not _is_installed(path, file.parent)
         and path.suffix == ".py"
         and path.is_file()
     }
+
+
+def _is_installed(path: Path, folder: Path) -> bool:
+    """Return whether a module below ``folder`` is no code of its author's.
+
+    A virtual environment, or Python itself, often lies in the same folder, sometimes
+    lowmem's own code. Where the folder lies in one of them instead, as in ``/usr``, what
+    is beside the job is its author's.
+    """
+    ours = Path(__file__).absolute().parents[1]
+    trees = {Path(sys.prefix), Path(sys.base_prefix)} - {folder, *folder.parents}
+    whole = {*trees, ours, Path(os.__file__).absolute().parent}
+    is_packaged = not _PACKAGES.isdisjoint(path.relative_to(folder).parts)
+    return is_packaged or any(path.is_relative_to(tree) for tree in whole)

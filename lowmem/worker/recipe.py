@@ -9,7 +9,7 @@ from lowmem.base.errors import DataError
 from lowmem.protocol.defaults import unnamed
 from lowmem.protocol.options import flag_of
 from lowmem.protocol.recipe import CONTENT, DATA
-from lowmem.worker.inputs import input_at
+from lowmem.worker.inputs import holds, input_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,9 +73,9 @@ def _named_paths(job: Job, context: PlanContext) -> Iterator[tuple[str, Path]]:
 def _is_input(path: Path, workspace: Path) -> bool:
     """Return whether something is there that stays as it is while jobs run.
 
-    A folder that holds the workspace does not; a pipe can be read but once.
+    A folder that holds the workspace does not, however it is spelt or linked; a pipe can
+    be read but once.
     """
     if path.is_file():
         return True
-    here = workspace.absolute()
-    return path.is_dir() and path.absolute() not in {here, *here.parents}
+    return path.is_dir() and not holds(path, workspace)

@@ -110,7 +110,15 @@ def test_what_a_path_or_a_need_names_is_part_of_the_recipe(tmp_path):
 def test_a_folder_that_jobs_write_to_and_a_path_to_nothing_are_no_inputs(tmp_path):
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "z.npy").write_bytes(b"one")
-    for path in (tmp_path, tmp_path / "w", tmp_path / "absent"):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for path in (
+        tmp_path,
+        tmp_path / "w",
+        tmp_path / "absent",
+        tmp_path / "sub" / "..",
+        tmp_path / "link",
+    ):
         found = recipe_of_reading(tmp_path, table=str(path))
         assert "table (content)" not in found
 
