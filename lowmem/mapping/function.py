@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module, util
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from lowmem.base.errors import OptionValueError
 from lowmem.base.workspace import path_from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from lowmem.base.workspace import Workspace
@@ -34,9 +35,8 @@ def load_function(text: str, space: Workspace) -> tuple[Callable[..., Any], Path
     home, _, name = text.rpartition(":")
     if not home or not name:
         raise _refusal(text)
-    module = (
-        _from_file(text, home, space) if home.endswith(".py") else _named(text, home)
-    )
+    load = _from_file if home.endswith(".py") else _named
+    module = load(text, home, space)
     function = getattr(module, name, None)
     if not callable(function):
         found = "no such name" if function is None else f"a {type(function).__name__}"
@@ -48,10 +48,12 @@ def _refusal(text: str, why: str = "") -> OptionValueError:
     return OptionValueError(option="FUNCTION", value=text, expected=_RULE + why)
 
 
-def _named(text: str, home: str) -> ModuleType:
+def _named(text: str, home: str, space: Workspace) -> ModuleType:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    for place in _places_of(home):
+        _refuse_inside(text, place, space)
     # What fails within the module is its own fault, to be seen with its lines.
     try:
         is_there = util.find_spec(home) is not None
@@ -62,12 +64,33 @@ def _named(text: str, home: str) -> ModuleType:
     return import_module(home)
 
 
+def _places_of(home: str) -> Iterator[Path]:
+    """Yield the files and folders that importing a module takes, without importing any.
+
+    `util.find_spec` imports the packages that a module lies in.
+    """
+    names = home.split(".")
+    places: list[str] | None = None
+    for depth in range(1, len(names) + 1):
+        spec = PathFinder.find_spec(".".join(names[:depth]), places)
+        if spec is None:
+            return
+        if spec.origin is not None:
+            yield Path(spec.origin)
+        places = list(spec.submodule_search_locations or ())
+        yield from map(Path, places)
+
+
+def _refuse_inside(text: str, path: Path, space: Workspace) -> None:
+    if path.resolve().is_relative_to(space.root.resolve()):
+        raise _refusal(text, f" (outside the workspace {space.root})")
+
+
 def _from_file(text: str, home: str, space: Workspace) -> ModuleType:
     path = path_from_text(home)
     if not path.is_file():
         raise _refusal(text, f" ({path} is not there)")
-    if path.resolve().is_relative_to(space.root.resolve()):
-        raise _refusal(text, f" (outside the workspace {space.root})")
+    _refuse_inside(text, path, space)
     # Imports beside the file work, as they do for ``python FILE.py``.
     sys.path.insert(0, str(path.parent))
     spec = util.spec_from_file_location(path.stem, path)

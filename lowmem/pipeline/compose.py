@@ -73,7 +73,8 @@ def orders_of(
     command
         The words after ``lowmem``, as they were typed.
     is_timed
-        Whether it is to run now, so that what is left of a batch job matters.
+        Whether it is to run now, so that what is left of a batch job matters. Else its
+        orders are dry.
 
     Raises
     ------
@@ -113,7 +114,17 @@ def orders_of(
         )
         for description, reference in zip(descriptions, references, strict=True)
     ]
+    jobs = [
+        replace(order, typed=_typed(given, order), is_dry=not is_timed)
+        for order in jobs
+    ]
     return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
+
+
+def _typed(given: GivenOptions, order: JobOrder) -> tuple[str, ...]:
+    """Return which of a job's options the command line gives."""
+    names = {name for job, name, _ in given.assignments if job in {None, order.name}}
+    return tuple(sorted((names | set(given.values)) & set(order.options)))
 
 
 def check_all(orders: Orders, space: Workspace) -> None:
@@ -241,8 +252,12 @@ def _say(text: str, options: RunOptions) -> None:
 def _own(
     recipe: Mapping[str, object], description: JobDescription
 ) -> dict[str, object]:
-    """Return what a recipe says of the job's own options; it tells of inputs too."""
-    named = {option.name for option in description.options}
+    """Return what a recipe says of the job's own options; it tells of inputs too.
+
+    An option that is part of no recipe, such as the user's word for code, is not taken
+    from one: a journal that came with a workspace may say anything.
+    """
+    named = {option.name for option in description.options if option.is_recipe}
     return {
         key: value
         for key, value in recipe.items()

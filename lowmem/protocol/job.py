@@ -68,6 +68,11 @@ class PlanContext:
         Memory that the whole job may use.
     backend
         What Keras will compute with; None where nothing is installed for it.
+    typed
+        The names of the options that this command line gives. Others come from
+        lowmem.toml, the journal or defaults, and are no word of this user's.
+    is_dry
+        Whether the command only asks (``lowmem plan``), and begins no job.
     """
 
     workspace: Workspace
@@ -76,6 +81,8 @@ class PlanContext:
     device: Device
     ram_budget_bytes: int
     backend: str | None = None
+    typed: tuple[str, ...] = ()
+    is_dry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

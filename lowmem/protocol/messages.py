@@ -36,12 +36,9 @@ class Describe(Message, frozen=True, kw_only=True):
 
 
 class Plan(Message, frozen=True, kw_only=True):
-    """Ask what a job would need with these options.
+    """Ask what a job would need with these options; see `PlanContext`.
 
-    Attributes
-    ----------
-    reference
-        How the job is found: an installed name, or a file.
+    Its ``reference`` is an installed name, or a file.
     """
 
     reference: str
@@ -51,6 +48,8 @@ class Plan(Message, frozen=True, kw_only=True):
     seed: int
     device: Literal["cpu", "gpu"]
     ram_budget_bytes: int
+    typed: tuple[str, ...] = ()
+    is_dry: bool = False
 
 
 class Finished(Message, frozen=True, kw_only=True):

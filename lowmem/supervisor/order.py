@@ -46,6 +46,11 @@ class JobOrder:
         Monotonic time at which the time budget ends; None for no limit.
     mirror_bytes
         Of the budget, for the mirror's process; 0 without one.
+    typed
+        The options of the job that this command line gives: none where the journal,
+        lowmem.toml or another job does.
+    is_dry
+        Whether the command only asks, and begins no job.
     """
 
     reference: str
@@ -66,6 +71,8 @@ class JobOrder:
     is_restart: bool
     is_quiet: bool
     mirror_bytes: int = 0
+    typed: tuple[str, ...] = ()
+    is_dry: bool = False
 
     @property
     def planned_budget_bytes(self) -> int:
@@ -114,6 +121,8 @@ def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
         seed=order.seed,
         device=device,
         ram_budget_bytes=order.ram_budget_bytes,
+        typed=order.typed,
+        is_dry=order.is_dry,
     )
 
 

@@ -85,6 +85,8 @@ def plan(request: Plan) -> Planned:
         device=request.device,
         ram_budget_bytes=request.ram_budget_bytes,
         backend=backend.name,
+        typed=request.typed,
+        is_dry=request.is_dry,
     )
     job.check(context)
     missing = [need for need in job.needs(context) if not need.path.exists()]

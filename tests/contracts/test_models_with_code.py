@@ -171,6 +171,7 @@ def plan_of(job, folder, options):
         seed=1,
         device="cpu",
         ram_budget_bytes=2 * 10**9,
+        typed=tuple(options),
     )
 
 
@@ -241,6 +242,19 @@ def test_no_code_is_imported_that_the_user_has_not_given_their_word_for(folder):
         encode(folder)
     with pytest.raises(SystemExit, match="was run"):
         encode(folder, code="with_code:layer")
+
+
+def test_a_training_says_at_once_where_its_word_could_not_be_kept(folder):
+    overseer = Cutter()
+    options = {"model": "with_code:layer", "latent_dim": 3, "batch_size": 4}
+    # Nothing has kept it: as where the state folder cannot be written.
+    drive(TRAIN, folder, {**options, "epochs": 1}, overseer=overseer)
+    assert "later jobs need --code with_code:layer" in overseer.notes[0]
+    again = Cutter()
+    TRAIN.check(plan_of(TRAIN, folder, options))
+    shutil.rmtree(folder / ".lowmem")
+    drive(TRAIN, folder, {**options, "epochs": 1}, overseer=again)
+    assert not any("--code" in note for note in again.notes)
 
 
 def test_a_model_that_cannot_be_written_is_refused_before_the_first_step(folder):

@@ -36,7 +36,8 @@ def names(model, built):
     (model / "training.json").write_text(json.dumps(account))
 
 
-def check(job, space, **given):
+def check(job, space, *, typed=None, is_dry=False, **given):
+    """Plan with options that were typed, unless ``typed`` says which of them were."""
     job.check(
         PlanContext(
             workspace=Workspace.at(space),
@@ -44,6 +45,8 @@ def check(job, space, **given):
             seed=1,
             device="cpu",
             ram_budget_bytes=10**9,
+            typed=tuple(given) if typed is None else typed,
+            is_dry=is_dry,
         )
     )
 
@@ -126,11 +129,65 @@ def test_the_file_of_a_workspace_cannot_give_the_word(space, job):
 
 def test_a_model_that_the_file_of_a_workspace_names_needs_the_word_too(space):
     (space / "lowmem.toml").write_text(f'[train]\nmodel = "{NAMED}"\n')
-    # A job is given it as if it had been typed.
     with pytest.raises(DataError, match=r"lowmem\.toml names mine:build"):
-        check(TRAIN, space, model=NAMED)
-    check(TRAIN, space, model=NAMED, code=NAMED)
+        check(TRAIN, space, typed=(), model=NAMED)
+    check(TRAIN, space, typed=("code",), model=NAMED, code=NAMED)
+    check(TRAIN, space, typed=(), model=NAMED)
+
+
+def test_what_is_typed_wins_over_the_file_of_the_workspace(space):
+    (space / "lowmem.toml").write_text('[train]\nmodel = "other:build"\n')
+    (space.parent / "other.py").write_text("raise SystemExit('was run')")
     check(TRAIN, space, model=NAMED)
+    check(ENCODE, space)
+    # Its own name, typed, is the user's word too.
+    check(TRAIN, space, model="other:build")
+
+
+def test_a_model_that_the_journal_names_needs_a_word_and_is_none(space):
+    for _ in range(2):
+        with pytest.raises(DataError, match="the journal names mine:build") as caught:
+            check(TRAIN, space, typed=("batch_size",), model=NAMED)
+        assert f"lowmem run train --model {NAMED}" in str(caught.value)
+    with pytest.raises(DataError, match="--code"):
+        check(ENCODE, space)
+    # The user's own, in its own folder, is made again unasked.
+    check(TRAIN, space, model=NAMED)
+    check(TRAIN, space, typed=(), model=NAMED)
+
+
+def test_a_dry_command_takes_the_word_and_keeps_none(space):
+    check(TRAIN, space, model=NAMED, is_dry=True)
+    check(ENCODE, space, code=NAMED, is_dry=True)
+    with pytest.raises(DataError, match="--code"):
+        check(ENCODE, space)
+
+
+def test_a_word_for_what_is_installed_holds_in_every_folder(space, monkeypatch):
+    installed = space.parent / "site"
+    installed.mkdir()
+    (space.parent / "mine.py").rename(installed / "mine.py")
+    monkeypatch.syspath_prepend(str(installed))
+    here, there = space.parent / "here", space.parent / "there"
+    here.mkdir()
+    there.mkdir()
+    monkeypatch.chdir(here)
+    check(TRAIN, space, model=NAMED)
+    monkeypatch.chdir(there)
+    check(ENCODE, space)
+
+
+def test_a_word_that_cannot_be_kept_is_told_with_what_later_jobs_need(space):
+    # A file is in the place of the folder, as good as one without rights, for root too.
+    state = space.parent / "state"
+    state.write_text("")
+    check(TRAIN, space, model=NAMED)
+    advice = word.advice_if_unkept(NAMED)
+    assert f"could not be kept in {state}/lowmem/code" in advice
+    assert f"later jobs need --code {NAMED}" in advice
+    state.unlink()
+    check(TRAIN, space, model=NAMED)
+    assert word.advice_if_unkept(NAMED) is None
 
 
 @pytest.mark.parametrize(

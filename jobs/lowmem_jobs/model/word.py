@@ -4,11 +4,13 @@
 name one for ``train``. A workspace may have come from somebody else, and so may all that
 lies beside it. So neither a name in it nor a file that is there is reason enough to run
 code. Who types ``train --model MODULE:FUNCTION`` has said that it may run; ``--code`` says
-it where the workspace names one, and only the command line can.
+it where the workspace names one, and only the command line can. What the journal says of
+``--model`` is the workspace's, whoever typed it.
 
 A word is kept in the user's own state folder (``~/.local/state/lowmem/code``), which no
-workspace reaches. It holds for the folder that commands are typed in, the name, and the
-bytes of the module's file: other bytes need another word, as `direnv` has it.
+workspace reaches, once a job begins. It holds for the name and the bytes of the module's
+file: other bytes need another word, as `direnv` has it. For a file in or below the folder
+that commands are typed in it holds in that folder; for one that is installed, anywhere.
 
 Covers the file of the module. Does not cover what that file imports.
 """
@@ -66,10 +68,13 @@ def words_folder(environment: Mapping[str, str]) -> Path | None:
 
 
 def _word(reference: str, source: Path) -> dict[str, str]:
+    here, file = Path.cwd(), source.absolute()
+    # The same name means another file elsewhere; not of one that is installed.
+    folder = {"folder": str(here)} if file.is_relative_to(here) else {}
     return {
-        "folder": str(Path.cwd()),
+        **folder,
         "function": reference,
-        "file": str(source),
+        "file": str(file),
         "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
     }
 
@@ -105,8 +110,28 @@ def keep(reference: str, source: Path) -> None:
         write_file(file, json.dumps(word, indent=2).encode() + b"\n")
 
 
+def advice_if_unkept(reference: str) -> str | None:
+    """Return what to say where a function's word is not kept; None where it is.
+
+    Cost: reads the module's file, to hash it.
+    """
+    if is_kept(reference, find_source(reference)):
+        return None
+    place = words_folder(os.environ) or f"{_IN_HOME}, since there is no home"
+    return (
+        f"your word for {reference} could not be kept in {place}: later jobs need "
+        f"--code {quote(reference)}"
+    )
+
+
 def refuse_unless_given(
-    reference: str, source: Path, *, typed: str | None, named_by: Path, again: str = ""
+    reference: str,
+    source: Path,
+    *,
+    typed: str | None,
+    named_by: Path | str,
+    how: str = "code",
+    again: str = "",
 ) -> None:
     """Refuse to import what a workspace names without the user's word.
 
@@ -117,7 +142,9 @@ def refuse_unless_given(
     typed
         What the user gives their word for on this command line, if anything.
     named_by
-        The file that names the function.
+        The file that names the function, or what else does.
+    how
+        The option that would give it.
     again
         The command that would give it.
 
@@ -128,15 +155,15 @@ def refuse_unless_given(
     """
     if typed == reference or is_kept(reference, source):
         return
-    how = f"--code {quote(reference)}"
+    given = f"--{how} {quote(reference)}"
     raise DataError(
         thing=named_by,
         problem=f"names {reference}, code in {source} for which this user has not given "
         "their word in this folder, as that file is now",
         expected="code of your own, or that you know: a workspace may come from anybody",
-        todo=f"Read the file; if it may run, give {how}: {again}"
+        todo=f"Read the file; if it may run, give {given}: {again}"
         if again
-        else f"Read the file; if it may run, give {how}.",
+        else f"Read the file; if it may run, give {given}.",
     )
 
 
@@ -158,21 +185,31 @@ def check_model_code(ctx: PlanContext, job: str, model_file: Path) -> None:
 
 
 def check_training_code(ctx: PlanContext, job: str, reference: str) -> None:
-    """Take ``--model`` for the user's word, unless lowmem.toml gives it.
+    """Take ``--model``, typed, for the user's word.
 
     Raises
     ------
     DataError
-        If lowmem.toml names a function that the user has not given their word for.
+        If lowmem.toml or the journal names a function that the user has not given their
+        word for.
     OptionValueError
         If there is no such function, or lowmem.toml gives the word.
     """
     source = find_source(reference)
     _refuse_configured_word(ctx, job)
-    if "model" in _configured(ctx, job):
+    if "model" in ctx.typed:
+        _keep_if_begun(ctx, reference, source)
+    elif _configured(ctx, job).get("model") == reference:
         _settle(ctx, job, reference, source, ctx.workspace.config)
     else:
-        keep(reference, source)
+        refuse_unless_given(
+            reference,
+            source,
+            typed=None,
+            named_by="the journal",
+            how="model",
+            again=f"lowmem run {job} --model {quote(reference)}",
+        )
 
 
 def _settle(
@@ -182,7 +219,12 @@ def _settle(
     root = quote(str(ctx.workspace.root))
     again = f"lowmem run {job} --code {quote(reference)} --workspace {root}"
     refuse_unless_given(reference, source, typed=typed, named_by=named_by, again=again)
-    keep(reference, source)
+    _keep_if_begun(ctx, reference, source)
+
+
+def _keep_if_begun(ctx: PlanContext, reference: str, source: Path) -> None:
+    if not ctx.is_dry:
+        keep(reference, source)
 
 
 def _refuse_configured_word(ctx: PlanContext, job: str) -> None:

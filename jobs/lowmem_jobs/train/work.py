@@ -25,6 +25,7 @@ from lowmem_jobs.model.code import code_account, sample_of
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
 from lowmem_jobs.model.source import ACCOUNT
 from lowmem_jobs.model.user_model import build_custom_model
+from lowmem_jobs.model.word import advice_if_unkept
 from lowmem_jobs.train.job import OPTIONS
 from lowmem_jobs.train.recipe import (
     REDUCTION,
@@ -109,6 +110,9 @@ def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model
     options = ctx.options
     architecture = architecture_from_options(options, image_shape)
     if options["model"]:
+        advice = advice_if_unkept(options["model"])
+        if advice is not None:
+            ctx.note(advice)
         model = build_custom_model(
             options["model"],
             input_shape=image_shape,
