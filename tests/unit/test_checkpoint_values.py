@@ -75,6 +75,7 @@ def test_a_float_that_json_has_not_keeps_its_bits(tmp_path, payload):
 
 
 DTYPES = [
+    np.dtype("q"),
     *("?", "<f2", ">f8", "<i8", ">u2", "c16", "S3", ">U2", "M8[us]", "m8[D]", "V5"),
     [("a", "<i4"), ("b", ">f8", (2,))],
     *(ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4),
@@ -231,6 +232,7 @@ def circle():
     return found
 
 
+RECORDS = "is an array of dtype (numpy.record, "
 REFUSED = {
     "a lambda": (lambda: 0, "is a lambda"),
     "a function": (back, "is a function"),
@@ -242,6 +244,17 @@ REFUSED = {
     "half a letter": ("\ud800", "is a str"),
     "a key": ({(1, 2): 3}, "has a key that is a tuple"),
     "a circle": (circle(), "[0] holds itself"),
+    "fields in another order": (
+        np.zeros(2, {"names": "ab", "formats": ["i4", "i4"], "offsets": [4, 0]}),
+        "is an array of dtype {",
+    ),
+    "fields that overlap": (
+        np.zeros(2, {"names": "ab", "formats": ["i4", "i2"], "offsets": [0, 0]}),
+        "is an array of dtype {",
+    ),
+    "records": (np.zeros(2, [("a", int)]).view(np.recarray).view(np.ndarray), RECORDS),
+    "a zero at the end": (np.str_("x\0"), "is a numpy.str_"),
+    "zeros at the end": (np.bytes_(b"a\0\0"), "is a numpy.bytes_"),
     "system's": (random.SystemRandom(), "is a random.SystemRandom"),
 }
 
@@ -285,6 +298,16 @@ MISFITS = {
         {"x": Scaler(1)},
         {"x": 3},
         r"state\['x'\] is a builtins.int, expected a .*Scaler, as was committed",
+    ),
+    "one for two": (
+        {"a": random.Random(1), "b": random.Random(2)},
+        dict.fromkeys("ab", random.Random(3)),
+        r"state\['b'\] is the object state\['a'\] too, expected two objects",
+    ),
+    "one for two within": (
+        [Scaler(1), {"x": Scaler(2)}],
+        [one := Scaler(0), {"x": one}],
+        r"state\[1\]\['x'\] is the object state\[0\] too, expected two objects",
     ),
     "two for one": (
         dict.fromkeys("ab", Scaler(1)),
