@@ -70,11 +70,16 @@ def _registered(name: str, path: str) -> np.dtype[Any]:
     return dtype
 
 
+def _pack_shared(value: NDArray[Any], packer: Packer, path: str) -> _Node:
+    packer.views.append((value, path))
+    return pack_array(value, packer, path)
+
+
 ARRAY = Kind(
     name="array",
     # A map of a file is an array like any other; masks and matrices are more than that.
     is_of=lambda value: type(value) in {np.ndarray, np.memmap},
-    pack=pack_array,
+    pack=_pack_shared,
     unpack=unpack_array,
 )
 

@@ -70,10 +70,13 @@ class Packer:
     ----------
     arrays
         What makes each array, by its name; none is made before it is asked for.
+    views
+        The arrays of NumPy that were met, with their places.
     """
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.arrays: dict[str, Callable[[], NDArray[Any]]] = {}
+        self.views: list[tuple[NDArray[Any], str]] = []
         self._kinds = kinds
         # The values are held, so that no other gets the address of one that is gone.
         self._met: dict[int, tuple[object, str]] = {}

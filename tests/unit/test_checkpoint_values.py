@@ -273,6 +273,46 @@ def test_what_cannot_be_kept_is_refused_by_its_place_before_anything_is_written(
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.lock"]
 
 
+BASE = np.arange(24.0).reshape(4, 6)
+FIXED = np.broadcast_to(1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (BASE, BASE[:1]),
+        (BASE[2], BASE),
+        (BASE[1:3], BASE[2:]),
+        (BASE[:, ::2], BASE[:, ::3]),
+        (BASE[::-1], BASE.view("V8")[0]),
+    ],
+    ids=["a part", "the whole later", "some rows", "a column", "backwards"],
+)
+def test_arrays_that_share_memory_are_refused_with_both_places(tmp_path, one, two):
+    with pytest.raises(
+        UnkeptValueError, match=r"^state\[1\]\['b'\] shares memory with state\[0\],"
+    ):
+        back(tmp_path, [one, {"b": two}])
+    assert list(tmp_path.glob("gen-*")) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        list(BASE),
+        list(BASE.T),
+        [BASE[::-1, ::2], BASE[:, 1::2]],
+        [BASE, BASE.copy(), BASE[:0], BASE],
+        [FIXED, FIXED[1:]],
+    ],
+    ids=["rows", "columns", "interleaved", "copies", "read alone"],
+)
+def test_arrays_that_share_no_byte_that_can_be_written_are_kept(tmp_path, state):
+    found = back(tmp_path, state)
+    for one, expected in zip(found, state, strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
 def test_what_is_nested_too_deeply_is_refused(tmp_path):
     deep = []
     for _ in range(10_000):
