@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from importlib.util import find_spec
 from keyword import iskeyword
@@ -17,6 +18,9 @@ from lowmem.supervisor import ask
 app = typer.Typer(
     help="Write a job to begin with, and its test.", invoke_without_command=True
 )
+
+# pytest takes a file of this name for settings.
+_OF_PYTEST = "conftest"
 
 _JOB = '''"""Sum the squares of some numbers, block by block: put your own work in its place."""
 
@@ -143,10 +147,12 @@ def refuse_name(name: str, installed: list[str]) -> None:
             f"{', '.join([*installed, 'all'])}."
         )
     is_name = name.isidentifier() and name.isascii() and name == name.lower()
-    if not is_name or iskeyword(name) or name.startswith("_"):
+    is_taken = iskeyword(name) or hasattr(builtins, name) or name == _OF_PYTEST
+    if not is_name or is_taken or name.startswith("_"):
         raise UsageError(
             f"{name!r} is no name of a job, expected lower-case letters, digits and _, "
-            "beginning with a letter, and no word of Python's own, such as word_counts."
+            "beginning with a letter, and no word of Python's or pytest's own, such as "
+            "word_counts."
         )
 
 

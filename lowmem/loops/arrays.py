@@ -46,8 +46,15 @@ def _is_faithful(dtype: np.dtype[Any]) -> bool:
     """Return whether the header of a file of NumPy's tells this dtype."""
     if dtype.hasobject or dtype.kind not in _PLAIN_KINDS:
         return False
-    told = np.lib.format.dtype_to_descr(dtype)
-    return np.lib.format.descr_to_dtype(told) == dtype and dtype.metadata is None
+    try:
+        found = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype))
+    except (
+        ValueError
+    ):  # Fields that overlap, or lie in another order than they are named.
+        return False
+    # A record equals a void; but "long long" is not the type of the int64 that it equals.
+    is_record = dtype.kind == "V" and found.type is not dtype.type
+    return found == dtype and not is_record and dtype.metadata is None
 
 
 def _refuse_unregistered(dtype: np.dtype[Any], path: str) -> None:
@@ -63,11 +70,16 @@ def _registered(name: str, path: str) -> np.dtype[Any]:
     return dtype
 
 
+def _pack_shared(value: NDArray[Any], packer: Packer, path: str) -> _Node:
+    packer.views.append((value, path))
+    return pack_array(value, packer, path)
+
+
 ARRAY = Kind(
     name="array",
     # A map of a file is an array like any other; masks and matrices are more than that.
     is_of=lambda value: type(value) in {np.ndarray, np.memmap},
-    pack=pack_array,
+    pack=_pack_shared,
     unpack=unpack_array,
 )
 
@@ -80,7 +92,9 @@ def _unpack_scalar(
 
 def _pack_scalar(value: np.generic, packer: Packer, path: str) -> _Node:
     array = np.asarray(value)
-    if array.dtype != value.dtype:
+    # An array drops the zeros at the end of a text.
+    is_cut = isinstance(value, np.str_ | np.bytes_) and array[()] != value
+    if array.dtype != value.dtype or is_cut:
         raise UnkeptValueError(path=path, problem=f"is {described(value)}")
     return pack_array(array, packer, path)
 

@@ -251,9 +251,10 @@ out, or keep what it is made from.
             ),
         )
         arrays = ((name, make()) for name, make in packer.arrays.items())
+        # Before, since what fails after the rename leaves this number to a whole commit.
+        self._next = number + 1
         with self._place.alone():
             commit(self.folder, manifest, arrays, keep=self._keep)
-            self._next = number + 1
             self._place.pass_on(self._clock)
         self._begin_cycle()
 

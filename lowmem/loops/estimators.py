@@ -35,11 +35,15 @@ def _is_estimator(value: object) -> bool:
 
 
 def _pack(value: object, packer: Packer, path: str) -> _Node:
+    n_views = len(packer.views)
     attributes = {
         name: packer.pack(one, f"{path}.{name}")
         for name, one in vars(value).items()
         if name != _DERIVED
     }
+    # One that averages has a `coef_` that is a view until it is fitted on, which makes
+    # it anew: what an estimator shares within itself is its own affair.
+    del packer.views[n_views:]
     return {
         "class": class_name(value),
         "version": sys.modules[_LIBRARY].__version__,

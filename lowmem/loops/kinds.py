@@ -14,6 +14,7 @@ from lowmem.loops import (
     tensors,
     variables,
 )
+from lowmem.loops.overlaps import refuse_overlaps
 from lowmem.loops.tree import NOTHING, Packer, Unpacker, misfit
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ def packed(state: object) -> tuple[object, Packer]:
     """
     packer = Packer(KINDS)
     try:
-        return packer.pack(state, _ROOT), packer
+        tree = packer.pack(state, _ROOT)
     except RecursionError:
         problem = "is nested deeper than Python can follow"
         raise UnkeptValueError(path=_ROOT, problem=problem) from None
+    refuse_overlaps(packer.views)
+    return tree, packer
 
 
 def unpacked(

@@ -70,10 +70,13 @@ class Packer:
     ----------
     arrays
         What makes each array, by its name; none is made before it is asked for.
+    views
+        The arrays of NumPy that were met, with their places.
     """
 
     def __init__(self, kinds: Sequence[Kind]) -> None:
         self.arrays: dict[str, Callable[[], NDArray[Any]]] = {}
+        self.views: list[tuple[NDArray[Any], str]] = []
         self._kinds = kinds
         # The values are held, so that no other gets the address of one that is gone.
         self._met: dict[int, tuple[object, str]] = {}
@@ -137,6 +140,8 @@ class Unpacker:
         self._kinds = kinds
         self._named = {kind.name: kind for kind in kinds}
         self._made: dict[str, object] = {}
+        # Held, like what a packer has met.
+        self._filled: dict[int, tuple[object, str]] = {}
 
     def unpack(self, node: object, path: str, given: object = NOTHING) -> Any:  # noqa: ANN401
         """Return the value of a node.
@@ -159,6 +164,7 @@ class Unpacker:
             return self._same(node["as"], path, given)
         if name not in self._named:
             raise misfit(path, f"is of kind {name!r} in the commit", "a known kind")
+        self._refuse_second(path, given)
         value = self._named[name].unpack(node, self, path, given)
         self._made[path] = value
         return value
@@ -189,6 +195,17 @@ class Unpacker:
             f"is a value of kind {name or 'plain'!r} in the commit",
             f"the state of {described(given)}",
         )
+
+    def _refuse_second(self, path: str, given: object) -> None:
+        """Refuse an object that would be filled by two states: the later one would win."""
+        kind = kind_of(given, self._kinds)
+        if kind is None or not kind.is_filled(given):
+            return
+        _, before = self._filled.setdefault(id(given), (given, path))
+        if before != path:
+            raise misfit(
+                path, f"is the object {before} too", "two objects, as were committed"
+            )
 
     def _same(self, path: str, here: str, given: object) -> object:
         value = self._made[path]

@@ -128,7 +128,7 @@ def _equal(
 
 
 def _memory(bench: Bench) -> str:
-    """Refuse a job that passes its budget, or holds more after each cycle."""
+    """Refuse a job that passes its budget, dies, or holds more after each cycle."""
     report = bench.whole.report
     for event in report.events:
         if event.verdict in _MEMORY_VERDICTS:
@@ -141,6 +141,13 @@ def _memory(bench: Bench) -> str:
                 f"{event.where or 'an unknown line'}",
                 "Work in smaller steps, or give the test a larger ram.",
             )
+    for event in report.events:
+        signal = f", {event.signal}" if event.signal else ""
+        raise bench.failure(
+            "memory",
+            f"lost a worker ({event.verdict}{signal}) and went on with another",
+            "Let the job reach its end without a kill; lowmem report tells of each end.",
+        )
     ends = [
         cycle.ram_end_bytes
         for cycle in report.committed[:-1]

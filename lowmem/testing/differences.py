@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,10 +64,15 @@ def first_of_mappings(
     for key in sorted(one.keys() | other.keys()):
         if key not in one or key not in other:
             return f"{name} {'lacks' if key in other else 'also has'} {key!r}"
-        if one[key] != other[key]:
+        if _told(one[key]) != _told(other[key]):
             got, expected = _shown(repr(one[key])), _shown(repr(other[key]))
             return f"{name}[{key!r}] is {got}, expected {expected}"
     return None
+
+
+def _told(value: object) -> str:
+    """Return a value of JSON in a form in which a NaN equals itself."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _of_path(one: Path, other: Path, name: str, *, is_rounded: bool) -> str | None:

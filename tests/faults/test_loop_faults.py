@@ -31,21 +31,34 @@ def step_on_disk(folder):
     return found["step"]
 
 
+def commits_on(checkpoint):
+    """Let the same loop commit once more: no commit that is whole is replaced."""
+    before = {path.name for path in checkpoint.folder.glob("gen-*")}
+    checkpoint.commit(state(5))
+    after = {path.name for path in checkpoint.folder.glob("gen-*")}
+    assert max(after) > max(before)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
 @faults()
 def test_a_commit_is_whole_or_absent_after_a_failure_at_any_call(
-    tmp_path, number, is_persistent
+    tmp_path, number, is_persistent, goes_on
 ):
     before = tmp_path / "before"
     with Checkpoint(before) as checkpoint:
         for step in range(3):
             checkpoint.commit(state(step))
 
+    # By whether the same loop goes on, and whether the commit succeeded.
+    expected = {(False, False): {2, 3}, (False, True): {3}}
+    expected |= {(True, False): {5}, (True, True): {5}}
+
     def attempt(failing):
         folder = tmp_path / "now"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(before, folder)
         is_committed = False
-        with Checkpoint(folder) as checkpoint:
+        with Checkpoint(folder, keep=1) as checkpoint:
             checkpoint.restore()
             with failing():
                 try:
@@ -53,8 +66,10 @@ def test_a_commit_is_whole_or_absent_after_a_failure_at_any_call(
                     is_committed = True
                 except StorageError:
                     pass
+            if goes_on:
+                commits_on(checkpoint)
         found = step_on_disk(folder)
-        assert found == 3 if is_committed else found in {2, 3}
+        assert found in expected[goes_on, is_committed]
         # The loop goes on once there is space.
         with Checkpoint(folder) as checkpoint:
             checkpoint.restore()

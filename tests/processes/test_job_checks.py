@@ -137,6 +137,19 @@ def test_a_leak_is_found_with_its_size(tmp_path):
     check(meant, only=["memory"])
 
 
+def test_a_worker_that_dies_once_is_told_and_is_no_leak(tmp_path):
+    imports = "import os, signal"
+    kill = """
+        mark = ctx.workspace.root / "mark"
+        if {when} and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGSEGV)"""
+    for when in ("done == 0", "done == 4"):
+        said = refusal(tmp_path, "memory", imports=imports, step=kill.format(when=when))
+        assert "lost a worker (crash, SIGSEGV) and went on with another" in said
+        assert "holds more" not in said
+
+
 def test_a_setting_that_passes_the_budget_is_found_with_its_line(tmp_path):
     said = refusal(
         tmp_path,

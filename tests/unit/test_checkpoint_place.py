@@ -21,6 +21,7 @@ from lowmem.base.errors_loop import (
     NoWholeCommitError,
     UnrestoredError,
 )
+from lowmem.checkpoints import making
 from lowmem.checkpoints import manifest as manifests
 from lowmem.loops.stopping import HEARD
 
@@ -208,6 +209,28 @@ def test_an_option_that_is_none_is_refused_before_the_folder_is_made(tmp_path, o
     assert not (tmp_path / "ckpt").exists()
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_commit_that_was_renamed_is_not_replaced_after_ctrl_c(
+    tmp_path, monkeypatch, keep
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with Checkpoint(tmp_path, keep=keep) as checkpoint:
+        checkpoint.commit(1)
+        for name, step in (("expired_generations", 2), ("rename", 3)):
+            with monkeypatch.context() as patched:
+                patched.setattr(making, name, stop)
+                with pytest.raises(KeyboardInterrupt):
+                    checkpoint.commit(step)
+            assert "gen-00000001" in generations(tmp_path)
+        assert checkpoint.restore() == 2
+        checkpoint.commit(4)
+    assert len(generations(tmp_path)) == keep
+    with Checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.restore() == 4
+
+
 # --- stopping ----------------------------------------------------------------------
 
 
@@ -246,6 +269,58 @@ def test_an_ignored_signal_stays_ignored(tmp_path):
             assert not checkpoint.stopping
     finally:
         signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("number", HEARD)
+@pytest.mark.parametrize("chained", ["", "chained"])
+def test_a_forked_child_ends_by_its_first_signal(tmp_path, number, chained):
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(int(number)), chained],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == [str(-number), "7", "False"], done.stderr
+
+
+CHILD = """
+import os, signal, sys, lowmem
+number, chained = int(sys.argv[1]), sys.argv[2]
+
+def ended():
+    if not (child := os.fork()):
+        if chained:
+            inherited = signal.getsignal(number)
+            signal.signal(number, lambda *given: inherited(*given))
+        signal.raise_signal(number)
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+with lowmem.Checkpoint("one") as checkpoint:
+    checkpoint.stopping
+    print(ended())
+signal.signal(number, lambda *_: os._exit(7))
+with lowmem.Checkpoint("two") as checkpoint:
+    checkpoint.stopping
+    print(ended(), checkpoint.stopping)
+"""
+
+
+def test_a_handler_that_calls_the_one_before_may_outlive_the_checkpoint(tmp_path):
+    came = []
+    former = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with Checkpoint(tmp_path) as checkpoint:
+            assert not checkpoint.stopping
+            inner = signal.getsignal(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, lambda number, _: inner(number, None))
+        signal.raise_signal(signal.SIGTERM)
+        assert came == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def test_the_time_is_heard_in_any_thread(tmp_path):

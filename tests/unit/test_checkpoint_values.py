@@ -75,6 +75,7 @@ def test_a_float_that_json_has_not_keeps_its_bits(tmp_path, payload):
 
 
 DTYPES = [
+    np.dtype("q"),
     *("?", "<f2", ">f8", "<i8", ">u2", "c16", "S3", ">U2", "M8[us]", "m8[D]", "V5"),
     [("a", "<i4"), ("b", ">f8", (2,))],
     *(ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4),
@@ -231,6 +232,7 @@ def circle():
     return found
 
 
+RECORDS = "is an array of dtype (numpy.record, "
 REFUSED = {
     "a lambda": (lambda: 0, "is a lambda"),
     "a function": (back, "is a function"),
@@ -242,6 +244,17 @@ REFUSED = {
     "half a letter": ("\ud800", "is a str"),
     "a key": ({(1, 2): 3}, "has a key that is a tuple"),
     "a circle": (circle(), "[0] holds itself"),
+    "fields in another order": (
+        np.zeros(2, {"names": "ab", "formats": ["i4", "i4"], "offsets": [4, 0]}),
+        "is an array of dtype {",
+    ),
+    "fields that overlap": (
+        np.zeros(2, {"names": "ab", "formats": ["i4", "i2"], "offsets": [0, 0]}),
+        "is an array of dtype {",
+    ),
+    "records": (np.zeros(2, [("a", int)]).view(np.recarray).view(np.ndarray), RECORDS),
+    "a zero at the end": (np.str_("x\0"), "is a numpy.str_"),
+    "zeros at the end": (np.bytes_(b"a\0\0"), "is a numpy.bytes_"),
     "system's": (random.SystemRandom(), "is a random.SystemRandom"),
 }
 
@@ -258,6 +271,46 @@ def test_what_cannot_be_kept_is_refused_by_its_place_before_anything_is_written(
         text = str(caught.value).replace("numpy.ma.core", "numpy.ma")
         assert text.startswith(place + ("" if problem[0] == "[" else " ") + problem)
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.lock"]
+
+
+BASE = np.arange(24.0).reshape(4, 6)
+FIXED = np.broadcast_to(1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (BASE, BASE[:1]),
+        (BASE[2], BASE),
+        (BASE[1:3], BASE[2:]),
+        (BASE[:, ::2], BASE[:, ::3]),
+        (BASE[::-1], BASE.view("V8")[0]),
+    ],
+    ids=["a part", "the whole later", "some rows", "a column", "backwards"],
+)
+def test_arrays_that_share_memory_are_refused_with_both_places(tmp_path, one, two):
+    with pytest.raises(
+        UnkeptValueError, match=r"^state\[1\]\['b'\] shares memory with state\[0\],"
+    ):
+        back(tmp_path, [one, {"b": two}])
+    assert list(tmp_path.glob("gen-*")) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        list(BASE),
+        list(BASE.T),
+        [BASE[::-1, ::2], BASE[:, 1::2]],
+        [BASE, BASE.copy(), BASE[:0], BASE],
+        [FIXED, FIXED[1:]],
+    ],
+    ids=["rows", "columns", "interleaved", "copies", "read alone"],
+)
+def test_arrays_that_share_no_byte_that_can_be_written_are_kept(tmp_path, state):
+    found = back(tmp_path, state)
+    for one, expected in zip(found, state, strict=True):
+        np.testing.assert_array_equal(one, expected)
 
 
 def test_what_is_nested_too_deeply_is_refused(tmp_path):
@@ -285,6 +338,16 @@ MISFITS = {
         {"x": Scaler(1)},
         {"x": 3},
         r"state\['x'\] is a builtins.int, expected a .*Scaler, as was committed",
+    ),
+    "one for two": (
+        {"a": random.Random(1), "b": random.Random(2)},
+        dict.fromkeys("ab", random.Random(3)),
+        r"state\['b'\] is the object state\['a'\] too, expected two objects",
+    ),
+    "one for two within": (
+        [Scaler(1), {"x": Scaler(2)}],
+        [one := Scaler(0), {"x": one}],
+        r"state\[1\]\['x'\] is the object state\[0\] too, expected two objects",
     ),
     "two for one": (
         dict.fromkeys("ab", Scaler(1)),

@@ -133,4 +133,9 @@ def test_a_damaged_store_is_told_and_raises_nothing(places):
 def test_mappings_differ_at_a_key():
     assert first_of_mappings({"a": 1}, {"a": 1}, "x") is None
     assert first_of_mappings({"a": 1}, {"a": 2}, "x") == "x['a'] is 1, expected 2"
+    nan = float("nan")
+    assert first_of_mappings({"a": [nan]}, {"a": [-nan]}, "x") is None
+    assert (
+        first_of_mappings({"a": nan}, {"a": 2.0}, "x") == "x['a'] is nan, expected 2.0"
+    )
     assert first_of_mappings({}, {"a": 2}, "x") == "x lacks 'a'"

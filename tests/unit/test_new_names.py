@@ -10,7 +10,7 @@ from lowmem.cli.new import refuse_hiding, refuse_name
 INSTALLED = ["train", "my-own"]
 
 
-@pytest.mark.parametrize("name", ["counts", "word_counts", "a1"])
+@pytest.mark.parametrize("name", ["counts", "word_counts", "a1", "sums"])
 def test_a_plain_name_is_taken(name):
     refuse_name(name, INSTALLED)
     refuse_hiding(name)
@@ -24,7 +24,10 @@ def test_a_job_that_is_there_keeps_its_name(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "3x", "two-words", "a b", "../up", "Upper", "\u00fcber", "class", "_own"],
+    [
+        *("", "3x", "two-words", "a b", "../up", "Upper", "\u00fcber", "class", "_own"),
+        *("sum", "range", "print", "conftest"),
+    ],
 )
 def test_what_is_no_name_of_a_function_is_refused(name):
     with pytest.raises(UsageError, match="is no name of a job, expected lower-case"):
