@@ -40,7 +40,7 @@ def usage_command(
         ),
     ] = None,
 ) -> None:
-    """Say what was used: GPU and CPU hours, bytes, and how each sitting ended."""
+    """Say what was used, and how each sitting ended: hours, bytes."""
     first_day = None if since is None else _day(since)
     spaces = [existing_space(w) for w in workspaces or [_DEFAULT_WORKSPACE]]
     # Named twice, it is still one.

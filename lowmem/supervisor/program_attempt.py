@@ -132,8 +132,7 @@ class ProgramAttempt(Attempt):
     def _heard(self, number: int, *, is_passed_on: bool) -> decide.Event:
         """Pass on a signal; that the program is asked to stop is remembered."""
         name = signal.Signals(number).name
-        stops = self.tools.stops
-        stops.heard = stops.heard.after(number, self.tools.clock.monotonic())
+        self.tools.stops.hear(number)
         self.asked.add(name)
         if is_passed_on:
             self._program.signal(number)

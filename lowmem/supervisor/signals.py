@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
@@ -70,8 +71,16 @@ class StopRequests:
     """
 
     clock: Clock = field(default_factory=SystemClock)
-    heard: Heard = field(default_factory=Heard)
+    _heard: Heard = field(default_factory=Heard)
+    _came: deque[tuple[int, float]] = field(default_factory=deque)
     _former: dict[signal.Signals, _Handler] = field(default_factory=dict)
+
+    @property
+    def heard(self) -> Heard:
+        """What they have asked for until now."""
+        while self._came:
+            self._heard = self._heard.after(*self._came.popleft())
+        return self._heard
 
     @property
     def count(self) -> int:
@@ -89,7 +98,7 @@ class StopRequests:
         return self.heard.by
 
     def __enter__(self) -> Self:
-        self._former = handle_stops(self._note)
+        self._former = handle_stops(lambda number, _: self.hear(number))
         return self
 
     def __exit__(
@@ -101,8 +110,10 @@ class StopRequests:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.heard = self.heard.after(number, self.clock.monotonic())
+    def hear(self, number: int) -> None:
+        """Take a signal: from a handler, which another signal's may interrupt."""
+        # So nothing is read here that is written: what came is counted by who asks.
+        self._came.append((number, self.clock.monotonic()))
 
 
 def handle_stops(

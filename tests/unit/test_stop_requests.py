@@ -92,6 +92,23 @@ def test_requests_are_counted_while_the_handlers_are_in_place_and_those_put_back
     assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == before
 
 
+def test_a_demand_that_comes_within_the_handler_of_a_warning_is_not_lost():
+    class Interrupted(StoppedClock):
+        """A clock that a second signal finds in the midst of the first one's handler."""
+
+        is_first = True
+
+        def monotonic(self):
+            now, self.is_first, is_first = self.at_s, False, self.is_first
+            if is_first:
+                signal.raise_signal(signal.SIGTERM)
+            return now
+
+    with StopRequests(clock=Interrupted()) as stops:
+        signal.raise_signal(signal.SIGUSR1)
+        assert (stops.count, stops.heard.demands) == (1, 1)
+
+
 def test_a_signal_that_is_ignored_on_purpose_stays_ignored():
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
