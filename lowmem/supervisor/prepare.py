@@ -186,7 +186,10 @@ class _Known:
         """Return whether it is not known yet if the settings change what the job makes."""
         key = self._planned.compare_key
         ladder = self._planned.rungs
-        return bool(key) and key not in self._compared and len(ladder) > 1
+        smallest = self._find(self._planned.trials[0]) if self._planned.trials else None
+        # Where the smallest does not fit, no larger one is filled to be compared with.
+        fits = smallest is None or smallest.is_whole
+        return bool(key) and key not in self._compared and len(ladder) > 1 and fits
 
     def compare(self) -> None:
         """Hold what the settings make against each other, and remember it."""
