@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import DataError
 from lowmem.base.errors_outside import UnreadableTextError
-from lowmem.base.outside import read_json, refuse_unless_regular
+from lowmem.base.outside import open_regular, read_json, refuse_unless_regular
 from lowmem.stores.hollow import refuse_hollow
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, bytes]]:
         own = inside / _METADATA[0]
         # Chunks may lie in folders below their array's.
         above = has_sums.get(inside.parent, False)
-        has_sums[inside] = _ends_in_crc(own) if own.exists() else above
+        has_sums[inside] = ends_in_crc(own) if own.exists() else above
         for name in sorted(names):
             file = inside / name
             told = str(file.relative_to(path)).encode()
@@ -238,7 +238,7 @@ def _parts(path: Path) -> Iterator[tuple[bytes, bytes]]:
             refuse_unless_regular(file)
             former = told = file.read_bytes() if name in _METADATA else _size(file)
             if has_sums[inside] and name not in _METADATA:
-                told = _size_and_crc(file)
+                told = size_and_crc(file)
             yield told, former
 
 
@@ -253,7 +253,7 @@ def _parts_of_file(path: Path) -> Iterator[tuple[bytes, bytes]]:
         yield b"", f"{status.st_size} {status.st_mtime_ns}".encode()
 
 
-def _ends_in_crc(metadata: Path) -> bool:
+def ends_in_crc(metadata: Path) -> bool:
     """Return whether the chunks of these metadata end in a CRC-32C of their own."""
     try:
         document = read_mapping(metadata)
@@ -262,8 +262,9 @@ def _ends_in_crc(metadata: Path) -> bool:
         return False
 
 
-def _size_and_crc(file: Path) -> bytes:
-    with file.open("rb") as stream:
+def size_and_crc(file: Path) -> bytes:
+    """Return the size of a file and its last four bytes, a checksum of the rest."""
+    with os.fdopen(open_regular(file), "rb") as stream:
         n_bytes = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, n_bytes - _CRC_BYTES))
         return b"%d " % n_bytes + stream.read()

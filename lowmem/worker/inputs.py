@@ -18,20 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import DataError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.files import storage_errors
-from lowmem.base.outside import open_regular
 from lowmem.protocol.inputs import Input
 from lowmem.protocol.recipe import is_same_data
-from lowmem.stores.metadata import fingerprint, read_mapping, two_part
+from lowmem.stores.metadata import (
+    ends_in_crc,
+    fingerprint,
+    size_and_crc,
+    two_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # nanoseconds: the coarsest clock of a file system (FAT) counts by two seconds.
 _SETTLED_NS = 2 * 10**9
-_DIGITS, _SUM_BYTES, _CRC_BYTES = 16, 32, 4
+_DIGITS, _SUM_BYTES = 16, 32
 _METADATA = "zarr.json"
 _DENIED = {errno.EACCES, errno.EPERM}
 # There is nothing, or a link that leads nowhere.
@@ -43,7 +46,7 @@ _NO_DATA = re.compile(
 _NO_DATA_FOLDER = ".ipynb_checkpoints"
 _ADVICE = (
     "It changed while the job ran; what was committed is of the former data. With these "
-    "back the same command goes on, --restart begins anew. A path that the job itself "
+    "back the same command continues, --restart starts over. A path that the job itself "
     "writes to wants is_input=False."
 )
 
@@ -233,9 +236,7 @@ def _told_of(entry: _Entry) -> bytes | None:
         return b"closed"
     with storage_errors(path):
         try:
-            return (
-                _size_and_crc(path) if entry.is_summed else fingerprint(path).encode()
-            )
+            return size_and_crc(path) if entry.is_summed else fingerprint(path).encode()
         except OSError as error:
             if error.errno in _DENIED:
                 status = _status(entry.path)
@@ -246,13 +247,6 @@ def _told_of(entry: _Entry) -> bytes | None:
         return os.fsencode(path.readlink())
     except OSError:
         return None
-
-
-def _size_and_crc(file: Path) -> bytes:
-    with os.fdopen(open_regular(file), "rb") as stream:
-        n_bytes = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, n_bytes - _CRC_BYTES))
-        return b"%d " % n_bytes + stream.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +281,7 @@ def _entries_in(
         return
     metadata = Path(folder) / _METADATA
     if os.path.lexists(metadata):
-        is_summed = _ends_in_crc(metadata)
+        is_summed = ends_in_crc(metadata)
     folders: list[str] = []
     try:
         yield from _files_in(folder, folders, is_summed=is_summed)
@@ -345,10 +339,3 @@ def _places(folder: str, above: tuple[str, ...]) -> Iterator[str]:
         return
     for path in below:
         yield from _places(path, (*above, real))
-
-
-def _ends_in_crc(metadata: Path) -> bool:
-    try:
-        return bool(read_mapping(metadata)["codecs"][-1]["name"] == "crc32c")
-    except (DataError, OSError, LookupError, TypeError):
-        return False
