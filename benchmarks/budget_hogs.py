@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budget_groups import used_of
 from budget_ways import UNCOUNTED, WAYS
 
 import lowmem
@@ -185,10 +186,15 @@ HARMLESS = (mapped_file, page_cache, sharing_forks, nearly_full)
 
 
 def note_mark() -> None:
-    """Write down the high-water mark since the last call, and begin it anew."""
+    """Write down the high-water mark since the last call, and begin it anew.
+
+    Beside it stands what is in use now.
+    """
     if MARK:
+        mark = Path(MARK).read_text().strip()
+        used = used_of(Path(MARK).parent).read_text().strip()
         with LOG.open("a") as log:
-            log.write(Path(MARK).read_text())
+            log.write(f"{mark} {used}\n")
         Path(MARK).write_text("0")
 
 

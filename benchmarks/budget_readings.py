@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from checkouts import HERE, described, environment_of, require_checkout
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
 N_PROCESSES = (1, 4, 16, 150)
 # Prints microseconds of each of some readings, with a number of children that sleep.
@@ -42,29 +44,35 @@ print(json.dumps(took))
 
 def run_readings(options: argparse.Namespace, _: Path) -> None:
     """Print the median and the 99th percentile of the cost, in turn with the other's."""
-    others = [options.against] if options.against else []
+    places = [HERE, *([Path(options.against).resolve()] if options.against else [])]
+    for name, place in zip(("here", "there"), places, strict=False):
+        require_checkout(place)
+        print(f"{name} {described(place)}")
     print(
         "microseconds of processor time of a reading: median (99th percentile), in turn, 20 rounds"
     )
-    print(f"{'processes':>10}{'here':>20}{'there':>20}{'ratio':>8}")
+    print(f"{'processes':>10}{'here':>20}", end="")
+    print(f"{'there':>20}{'ratio':>8}" if options.against else "")
     for n_processes in N_PROCESSES:
-        found: list[list[float]] = [[] for _ in range(1 + len(others))]
+        found: list[list[float]] = [[] for _ in places]
         for _ in range(20):
-            for which, place in enumerate([None, *others]):
-                found[which] += _took(n_processes, place)
+            for took, place in zip(found, places, strict=True):
+                took.extend(_took(n_processes, place))
         medians = [statistics.median(took) for took in found]
         print(f"{n_processes:>10}", end="")
         for took, median in zip(found, medians, strict=True):
             late = statistics.quantiles(took, n=100)[98]
             print(f"{f'{median:.1f} ({late:.0f})':>20}", end="")
-        print(f"{medians[0] / medians[-1]:>8.2f}" if others else "", flush=True)
+        print(
+            f"{medians[0] / medians[-1]:>8.2f}" if options.against else "", flush=True
+        )
 
 
-def _took(n_processes: int, place: str | None) -> list[float]:
-    environment = {**os.environ, **({"PYTHONPATH": place} if place else {})}
+def _took(n_processes: int, place: Path) -> list[float]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(n_processes), "200"],
-        env=environment,
+        env=environment_of(place),
+        cwd=tempfile.gettempdir(),
         check=True,
         capture_output=True,
     )

@@ -2,13 +2,13 @@
 
     python benchmarks/budgets.py hogs          jobs that must be stopped; --runs 100
     python benchmarks/budgets.py uncounted     what the budget does not count, and its size
-    python benchmarks/budgets.py imports       files that take too much when imported
+    python benchmarks/budgets.py imports       what takes too much before a job begins
     python benchmarks/budgets.py harmless      jobs that must not be
     python benchmarks/budgets.py readings      what a reading costs; --against CHECKOUT
     python benchmarks/budgets.py supervisor    its own memory and time, in training
     python benchmarks/budgets.py cycles        memory after each of 200 cycles
     python benchmarks/budgets.py cache         a file of three budgets, read again
-    python benchmarks/budgets.py peers         the same bomb under Dask and under Ray
+    python benchmarks/budgets.py peers         who counts which hog: Dask, Ray, a group
 
 `peak` is the kernel's own high-water mark of the whole run, from the control group that
 is put around it (kernel memory and page cache that it brought in included); where no
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -32,12 +31,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from budget_groups import control_group, mark_of
 from budget_hogs import HARMLESS, HOGS
 from budget_imports import run_imports
 from budget_peers import busy_cores, run_peers, status_kib
 from budget_readings import run_readings
-from budget_ways import N_GROUPS, NEED_ROOT, UNCOUNTED, remove_segments
+from budget_runs import lowmem_run, marks
+from budget_ways import NEED_ROOT, UNCOUNTED, remove_segments
 
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
@@ -49,7 +48,6 @@ MIB = 2**20
 # Rows of a block of `encode`: the least that it commits.
 ENCODED_ROWS = 1024
 LEAVES = {"detached_segments"}
-JOB = Path(__file__).with_name("budget_hogs.py")
 
 
 def main() -> None:
@@ -67,55 +65,6 @@ def main() -> None:
     print(f"python benchmarks/budgets.py {' '.join(sys.argv[1:])}")
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
         PARTS[options.part](options, Path(folder))
-
-
-def lowmem_run(
-    workspace: Path, kind: str, options: argparse.Namespace, **environment: str
-) -> dict:
-    """Run one hog under its budget; return its part of the report."""
-    words = ["run", str(JOB), "--workspace", str(workspace), "--quiet", "--kind", kind]
-    words += ["--ram-budget", f"{options.budget_mib}MiB"]
-    words += ["--mib", environment.pop("mib")]
-    with control_group() as group:
-        mark = mark_of(group) if group else None
-        if mark:
-            environment["HOG_MARK"] = str(mark)
-
-        def enter() -> None:
-            if group:
-                (group / "cgroup.procs").write_text(str(os.getpid()))
-            if kind in N_GROUPS:
-                # Numbers of ten digits, as a directory of a company gives them.
-                os.setgroups(range(10**9, 10**9 + N_GROUPS[kind]))
-
-        with subprocess.Popen(
-            [sys.executable, "-m", "lowmem", *words],
-            env={**os.environ, **environment},
-            stderr=subprocess.DEVNULL,
-            # As a shell does it: a group whose parent is in another can be stopped.
-            process_group=0,
-            preexec_fn=enter,  # noqa: PLW1509 - no thread is running yet
-        ) as process:
-            resume_until_over(process)
-        if mark:
-            with Path(environment["HOG_LOG"]).open("a") as log:
-                log.write(mark.read_text())
-    report = subprocess.run(
-        [sys.executable, "-m", "lowmem", "report", str(workspace), "--json"],
-        check=True,
-        capture_output=True,
-    )
-    return json.loads(report.stdout)["jobs"]["hog"]
-
-
-def resume_until_over(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end; a run that is stopped goes on after four seconds."""
-    while process.poll() is None:
-        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        if state[0] == "T":
-            time.sleep(4)
-            process.send_signal(signal.SIGCONT)
-        time.sleep(0.1)
 
 
 # --- hogs -------------------------------------------------------------------------
@@ -178,7 +127,7 @@ def _hog_row(
         )
         remove_segments()
         events += found["events"]
-        peaks += _marks(log) or _marks_of_processes(found)
+        peaks += marks(log) or _marks_of_processes(found)
     over = [max(0.0, peak - budget.hard_bytes) / MIB for peak in peaks]
     past = sum(peak > budget.limit_bytes for peak in peaks)
     places = {event["where"] for event in events}
@@ -187,13 +136,6 @@ def _hog_row(
     print(f"{statistics.median(peaks) / MIB:>18.1f}{max(peaks) / MIB:>8.1f}", end="")
     print(f"{statistics.median(over):>14.1f}{max(over):>8.1f}{past:>13}", end="")
     print(f"  {', '.join(map(str, [*verdicts, *places]))}", flush=True)
-
-
-def _marks(log: Path) -> list[int]:
-    """Return the group's mark of each turn; the first is what came before."""
-    if not log.exists():
-        return []
-    return [int(line) for line in log.read_text().split()][1:]
 
 
 def _marks_of_processes(job: dict) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 
 import pytest
 
@@ -151,3 +152,18 @@ def test_a_file_that_takes_less_when_it_is_imported_is_run(tmp_path, space):
     ended = run(job, space, "--ram-budget", f"{BUDGET_MIB}MiB")
     assert ended.status == 0, ended
     assert incidents(space) == []
+
+
+def test_an_archive_whose_list_of_names_takes_too_much_is_refused(tmp_path, space):
+    # One character beyond 16 bits makes each of the others take four bytes.
+    name = "x" * 16_000 + "\N{GRINNING FACE}"
+    n_names = 400 * 2**20 // (4 * len(name))
+    source = tmp_path / "names.npz"
+    with zipfile.ZipFile(source, "w") as archive:
+        for number in range(n_names):
+            archive.writestr(f"{number:06}{name}", b"")
+    budget = ("--ram-budget", f"{BUDGET_MIB}MiB")
+    ended = run("ingest", space, "--source", str(source), *budget)
+    assert ended.status == 73, ended
+    assert f"RAM budget of {BUDGET_MIB}.0 MiB" in ended.paragraph
+    assert "Traceback" not in ended.err
