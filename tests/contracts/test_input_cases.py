@@ -46,12 +46,23 @@ def test_a_picture_cut_short_is_refused_or_whole():
     assert not [one.name for one in lines if one.verdict.is_fault]
 
 
-@pytest.mark.parametrize("kind", ["zip, LZMA"])
-def test_through_an_archive_every_picture_is_what_it_is_in_a_folder(pictures, kind):
-    lines = {(one.group, one.name): one for one in table.lines_of_pictures(kind)}
-    assert {key: one.verdict for key, one in lines.items()} == {
-        key: one.verdict for key, one in pictures.items()
-    }
+KINDS = tuple(kind for kind in table.ALL_SOURCES if kind != "folder")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_through_any_kind_of_archive_a_picture_is_what_it_is_in_a_folder(
+    pictures, kind
+):
+    """Each picture through one kind, each kind with its share of all groups.
+
+    All through all: benchmarks/inputs.py.
+    """
+    some = PLAIN[KINDS.index(kind) :: len(KINDS)]
+    lines = list(table.lines_of_pictures(kind, some))
+    assert len(lines) == len(some) > 1
+    for one in lines:
+        there = pictures[one.group, one.name]
+        assert (one.verdict, one.words) == (there.verdict, there.words), one.name
 
 
 SOME = table.CASES[::_STEP]

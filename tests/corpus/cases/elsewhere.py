@@ -78,6 +78,33 @@ ELSEWHERE = (
         ("test_what_a_path_or_a_need_names_is_part_of_the_recipe",),
     ),
     (
+        "an input that changes while a job of one's own runs, or between its workers",
+        "done, of half of each",
+        "refused before the next commit; the last one is of the former data alone",
+        (
+            "test_an_input_that_changes_under_a_running_job_or_between_its_workers_is_refused",
+            "test_an_input_that_changes_within_an_attempt_is_refused_before_the_next_commit",
+        ),
+    ),
+    (
+        "settings that change bits: a sum of floats by blocks",
+        "another result after a retry, unseen",
+        "told before the work; by blocks of a fixed number of rows the bits are the same",
+        (
+            "test_settings_that_change_a_sum_of_floats_are_told_before_the_work_and_not_used",
+            "test_a_float_sum_by_block_is_seen_and_one_by_fixed_blocks_is_the_same",
+        ),
+    ),
+    (
+        "code of a job that changed after the run had ended",
+        "done already, without a word",
+        "told, in the job's file and beside it",
+        (
+            "test_an_input_that_changed_is_told_and_so_is_a_file_that_was_mended_since",
+            "test_code_beside_a_job_that_changed_since_is_told",
+        ),
+    ),
+    (
         "an option of the name of a built-in one; output that no result names",
         "shadowed; lost",
         "refused; kept",
