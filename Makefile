@@ -8,7 +8,7 @@ DOCS_VENV ?= .venv-docs
 DOCS_STAMP := $(DOCS_VENV)/.installed
 DEMO   ?= lowmem-work
 
-.PHONY: demo test matrix matrix-short check format docs reference wheel clean
+.PHONY: demo test browser matrix matrix-short check format docs reference wheel clean
 .DELETE_ON_ERROR:
 
 # Installed again only when the dependencies change.
@@ -28,6 +28,12 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not alone" --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m alone
+
+# The report page and the site in a Chromium that must be there; pictures to look at in
+# build/pages.
+browser: $(STAMP) docs
+	$(BIN)/python -m pip install --quiet --group browser
+	$(BIN)/python -m pytest tests/browser
 
 # Every supported environment, and docs/support.md from what was found.
 matrix: $(STAMP)

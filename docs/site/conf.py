@@ -21,6 +21,8 @@ from docs.site.api_text import api_text  # noqa: E402 - found by the line above
 from docs.site.sources import findings_text, notebooks_text  # noqa: E402
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from sphinx.application import Sphinx
 
 project = "lowmem"
@@ -45,13 +47,17 @@ html_copy_source = False
 html_show_sourcelink = False
 # A search result's first lines are fetched, which a browser refuses to pages of a disk.
 html_show_search_summary = False
+html_static_path = ["static"]
+html_js_files = ["scrolled.js"]
 
 _TEXTS = {"findings": findings_text, "notebooks": notebooks_text}
 
 
 def setup(app: Sphinx) -> None:
-    """Fill the marks of a page before it is read."""
+    """Fill the marks of a page before it is read, and mend what the theme made of it."""
     app.connect("source-read", _fill)
+    # After the theme, which makes the navigation at the usual 500.
+    app.connect("html-page-context", _level_headings, priority=900)
 
 
 def _fill(app: Sphinx, _page: str, source: list[str]) -> None:
@@ -63,3 +69,12 @@ def _fill(app: Sphinx, _page: str, source: list[str]) -> None:
     kind, _, package = words.partition(" ")
     text = api_text(package, app) if kind == "api" else _TEXTS[kind]()
     source[0] = f"{before}{text}{after}"
+
+
+def _level_headings(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: object
+) -> None:
+    """Give the captions of the navigation a level: Sphinx calls them headings of none."""
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )

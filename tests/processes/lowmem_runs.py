@@ -112,7 +112,9 @@ def job_file(folder: Path, source: str, name: str = "job.py") -> Path:
     return path
 
 
-def lowmem(*words: object, cwd: Path | None = None) -> Ended:
+def lowmem(
+    *words: object, cwd: Path | None = None, patience_s: float = PATIENCE_S
+) -> Ended:
     """Run one command to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "lowmem", *map(str, words)],
@@ -120,7 +122,7 @@ def lowmem(*words: object, cwd: Path | None = None) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE_S,
+        timeout=patience_s,
         cwd=cwd,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
