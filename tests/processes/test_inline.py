@@ -19,6 +19,7 @@ import pytest
 import lowmem
 from lowmem.base.errors import UsageError
 from lowmem.base.inline_errors import FunctionDiedError, ReturnValueError
+from lowmem.base.units import format_bytes
 from lowmem.inline.descendants import descendants
 from lowmem.memory.process import anonymous_bytes
 from tests.processes.lowmem_runs import is_running, until
@@ -103,6 +104,13 @@ def test_memory_that_a_failed_block_held_in_its_functions_is_given_back():
     with pytest.raises(lowmem.BudgetExceededError), lowmem.budget(ram=size(200)):
         hog()
     assert anonymous_bytes() - before < 50 * MIB
+
+
+def test_a_budget_shows_what_was_given_and_once_it_has_ended_what_was_used():
+    with lowmem.budget(ram="100G") as used:
+        assert repr(used) == "RAM budget 93.13 GiB (100 GB)"
+    shown = f"RAM peak {format_bytes(used.peak_bytes)} of 93.13 GiB (100 GB)"
+    assert repr(used) == shown
 
 
 def test_another_thread_is_told_to_use_a_call_instead():
