@@ -67,7 +67,7 @@ def killed(columns: int | None) -> dict[str, str]:
     """One job whose every process ends by SIGKILL, and that goes on by the same line."""
     with Stage(columns) as stage:
         with stage.playing(*RUN, "--hold", "9") as lost:
-            stage.until_held(75)
+            stage.until_held(lost, 75)
             os.kill(lost.shown.process.pid, signal.SIGKILL)
         return {
             "after-kill-status": stage.play("status", kind=TABLE),
@@ -81,7 +81,7 @@ def killed(columns: int | None) -> dict[str, str]:
 def stopping_at_once(columns: int | None) -> dict[str, str]:
     """Ctrl-C twice: the second does not wait for a commit."""
     with Stage(columns) as stage, stage.playing(*RUN, "--hold", "7") as played:
-        stage.until_held(58)
+        stage.until_held(played, 58)
         played.shown.interrupt()
         played.shown.wait_for("stopping at the next commit")
         over_s = time.monotonic() + _SECOND_CTRL_C_S
@@ -132,7 +132,7 @@ def resized(columns: int | None) -> dict[str, str]:
 
 def _resized(first: int, second: int) -> str:
     with Stage(first) as stage, stage.playing(*RUN, "--hold", "7") as played:
-        stage.until_held(58)
+        stage.until_held(played, 58)
         before = len(played.shown.text)
         played.shown.resize(second)
         # Some lines are drawn for the new width before the job goes on.
@@ -159,7 +159,7 @@ def _usage(stage: Stage) -> str:
 
 def _stopped(stage: Stage) -> str:
     with stage.playing(*RUN, "--hold", "7") as played:
-        stage.until_held(58)
+        stage.until_held(played, 58)
         played.shown.interrupt()
         played.shown.wait_for("stopping at the next commit")
         stage.let_go()
@@ -169,7 +169,7 @@ def _stopped(stage: Stage) -> str:
 def _resumed_and_watched(stage: Stage) -> dict[str, str]:
     stage.hold_again()
     with stage.playing(*RUN, "--hold", "9") as resumed:
-        stage.until_held(75)
+        stage.until_held(resumed, 75)
         with stage.playing("watch", kind=WATCHED) as watching:
             watching.shown.wait_for("count: 75 %" if stage.columns is None else "75%")
             stage.let_go()

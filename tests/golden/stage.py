@@ -158,10 +158,12 @@ class Stage:
             pass
         return played.text
 
-    def until_held(self, percent: int, workspace: str = "lowmem-work") -> None:
+    def until_held(self, played: Playing, percent: int) -> None:
         """Wait until the job is held at its row, and whoever looks is told so."""
-        space = Workspace.at(self.folder / workspace)
-        until((self.folder / "held").exists, patience_s=LONGEST_S)
+        space = Workspace.at(self.folder / "lowmem-work")
+        held, process = self.folder / "held", played.shown.process
+        until(lambda: held.exists() or process.poll() is not None, patience_s=LONGEST_S)
+        assert held.exists(), played.shown.text
         until(
             lambda: f"now: {percent} %" in status_text(space, SystemClock()),
             patience_s=LONGEST_S,
