@@ -1,71 +1,110 @@
-"""The worked examples: sound under every check, and equal to the same work done in RAM."""
+"""The worked examples: sound, the same when killed, and equal to the same work in RAM.
+
+The short form of benchmarks/examples.py, which has data larger than the budget.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-import zarr
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
+from benchmarks import examples_ram
+from benchmarks.examples import EXAMPLES, examples, make_data, results, to_the_end
 from lowmem.testing import Case, check
-from tests.processes.lowmem_runs import lowmem
+from tests.processes.lowmem_runs import attempts
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-WORDS = [f"word{number}" for number in range(300)]
+SMALL = examples(is_small=True)
+
+# The job of a file, whose first worker dies in the step after so many commits.
+DEADLY_JOB = """
+import os, signal
+from dataclasses import replace
+from lowmem.worker.registry import find_job, work_of
+
+JOB = find_job({file!r})
+own = work_of(JOB)
+
+def work(ctx):
+    is_first, points, number = not ctx.state, own(ctx), 0
+    while True:
+        try:
+            point = next(points)
+        except StopIteration as end:
+            return end.value
+        if is_first and number == {n_commits}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield point
+        number += 1
+
+JOB = replace(JOB, work=work)
+"""
+# A program that dies once it has made so many commits, when it runs for the first time.
+DEADLY_PROGRAM = """
+import os, runpy, signal, sys
+import lowmem
+
+commit = lowmem.Checkpoint.commit
+
+def commit_and_die(self, state):
+    commit(self, state)
+    if os.environ["LOWMEM_ATTEMPT"] == "1" and state["step"] == {n_commits}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+lowmem.Checkpoint.commit = commit_and_die
+runpy.run_path({file!r}, run_name="__main__")
+"""
 
 
-def signals():
-    return np.random.default_rng(1).standard_normal((60, 32)).astype("f4")
+def deadly(example, line, folder, n_commits):
+    """Return a command whose worker is killed once, in its midst."""
+    file = str(EXAMPLES / f"{example.name}.py")
+    text = DEADLY_PROGRAM if example.is_program else DEADLY_JOB
+    wrapped = folder / f"{example.name}.py"
+    wrapped.write_text(text.format(file=file, n_commits=n_commits))
+    line = [str(wrapped) if word == file else word for word in line]
+    if example.is_program:
+        line[line.index("--") : line.index("--")] = ["--retries", "1"]
+    return line
 
 
-def texts(n_texts):
-    """Draw texts of words, of which some are far more common than others."""
-    draw = np.random.default_rng(2)
-    ranks = np.minimum(draw.zipf(1.3, (n_texts, 20)) - 1, len(WORDS) - 1)
-    return [" ".join(WORDS[rank] for rank in row) for row in ranks]
+def assert_near(example, data, made):
+    """Assert that results are those of the same work in RAM, but for rounding."""
+    far = examples_ram.EQUIVALENTS[example.name](data, made, **example.given)
+    assert set(far) == set(example.near)
+    assert all(value <= example.near[name] for name, value in far.items()), far
 
 
-def test_spectra_are_sound_and_those_of_numpy_to_the_bit(tmp_path):
-    def prepare(space):
-        np.save(space / "signals.npy", signals())
+@pytest.mark.parametrize(
+    ("name", "given"), [("spectra", "source"), ("topics", "texts")]
+)
+def test_a_job_is_sound_under_every_check_and_what_it_makes_is_that_of_ram(
+    tmp_path, name, given
+):
+    example = SMALL[name]
+    data = make_data(example.data, tmp_path, is_small=True)
+    options = dict(zip(example.options[::2], example.options[1::2], strict=True))
+    options = {flag[2:]: value for flag, value in options.items()} | {given: data}
+    told = check(Case(EXAMPLES / f"{name}.py", tmp_path, options, ram="300M"))
+    assert told["kills"] == "the same after 7 kills, one after each commit"
+    # The run that was never cut stays where it was made.
+    (whole,) = tmp_path.glob("runs-*/whole/here/lowmem-work")
+    assert_near(example, data, whole)
 
-    job = EXAMPLES / "spectra.py"
-    check(Case(job, tmp_path, options={"rows": 10}, prepare=prepare, ram="300M"))
-    prepare(tmp_path)
-    ended = lowmem("run", job, "--workspace", tmp_path / "w", cwd=tmp_path)
-    assert ended.status == 0, ended
-    made = zarr.open_group(tmp_path / "w" / "spectra.zarr", mode="r")["spectra"][:]
-    expected = np.abs(np.fft.rfft(signals(), axis=1)) ** 2
-    assert made.dtype == expected.dtype
-    np.testing.assert_array_equal(made, expected)
 
-
-def test_topics_are_sound_and_those_of_scikit_learn(tmp_path):
-    lines = texts(1_100)
-    (tmp_path / "texts.txt").write_text("\n".join(lines) + "\n")
-    options = {"texts": tmp_path / "texts.txt", "features": 64, "topics": 5}
-    job = EXAMPLES / "topics.py"
-    check(Case(job, tmp_path, options=options, ram="500M"))
-    words = [word for key, value in options.items() for word in (f"--{key}", value)]
-    ended = lowmem("run", job, "--workspace", tmp_path / "w", *words, cwd=tmp_path)
-    assert ended.status == 0, ended
-    hashing = HashingVectorizer(n_features=64, alternate_sign=False, norm=None)
-    tfidf = TfidfTransformer().fit_transform(hashing.transform(lines))
-    svd = TruncatedSVD(5, algorithm="arpack", random_state=0)
-    expected = svd.fit_transform(tfidf)
-    made = {
-        name: np.load(tmp_path / "w" / f"{name}.npy")
-        for name in ("texts", "topics", "strengths")
-    }
-    np.testing.assert_allclose(made["strengths"], svd.singular_values_, rtol=1e-9)
-    # The sign of each topic is free.
-    signs = np.sign((made["topics"] * svd.components_).sum(axis=1))
-    np.testing.assert_allclose(
-        made["topics"] * signs[:, None], svd.components_, atol=1e-7
-    )
-    np.testing.assert_allclose(made["texts"] * signs, expected, atol=1e-5)
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("name", "n_commits"), [("clusters", 5), ("eigenfaces", 9), ("classifier", 7)]
+)
+def test_a_killed_example_makes_the_bytes_of_an_unbroken_one_and_those_are_of_ram(
+    tmp_path, name, n_commits
+):
+    example = SMALL[name]
+    data = make_data(example.data, tmp_path, is_small=True)
+    line = example.line(data)
+    to_the_end(line, tmp_path / "whole")
+    to_the_end(deadly(example, line, tmp_path, n_commits), tmp_path / "cut")
+    assert len(attempts(tmp_path / "cut" / "lowmem-work")) == 2
+    whole, cut = (example.made(tmp_path / made) for made in ("whole", "cut"))
+    assert results(cut) == results(whole) != {}
+    assert_near(example, data, whole)
