@@ -101,6 +101,8 @@ _IN_MEMORY = " lies in memory: "
 _NARROW, _ROOMY = 60, 150
 # What a program takes for the width of a pipe.
 _PIPE = 80
+# Spaces that count at a line's beginning.
+_DEEPEST = 8
 _BAR = "<bar>"
 _KEPT_PARTS = ("RAM ", "VRAM ", "loss ", "val_loss ", _BAR)
 
@@ -184,5 +186,7 @@ def _without_what_comes_and_goes(line: str, columns: int) -> str:
 
 
 def _narrow(line: str) -> str:
-    indent = len(line) - len(line.lstrip())
+    # A heading begins where the figures below it let it.
+    indent = min(len(line) - len(line.lstrip()), _DEEPEST)
+    line = " " * indent + line.lstrip()
     return line[:indent] + re.sub(r" {2,}", "  ", line[indent:])
