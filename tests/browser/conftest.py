@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lowmem.base.workspace import Workspace
-from tests.browser.shown import BINARY, QUIET
+from tests.browser.shown import BINARY, ENDLESS, QUIET
 from tests.processes.lowmem_runs import (
     COUNTING,
     committed_cycles,
@@ -90,7 +90,7 @@ def studied(automation, tmp_path_factory) -> Reported:  # noqa: ARG001 - who nee
     job = job_file(folder, COUNTING, "count.py")
     for _ in range(2):
         n_before = len(committed_cycles(records(space)))
-        stop_after_commits(job, space, n_before + 1, "--set", "pause=0.05")
+        stop_after_commits(job, space, n_before + 1, *ENDLESS)
     return reported("studied", space)
 
 

@@ -23,6 +23,8 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update"),
     "--disable-sync",
 )
+# Of `COUNTING`: too much to be done before it is stopped, however slow the test is.
+ENDLESS = ("--set", "rows=10000", "--set", "pause=0.05")
 # Left to be looked at, in a folder that git ignores.
 PICTURES = Path(__file__).parents[2] / "build" / "pages"
 WIDTHS = (1280, 390)

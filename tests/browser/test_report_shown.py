@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from tests.browser.shown import PICTURES, SCHEMES, WIDTHS, shown
+from tests.browser.shown import ENDLESS, PICTURES, SCHEMES, WIDTHS, shown
 from tests.processes.lowmem_runs import COUNTING, job_file, lowmem, stop_after_commits
 
 pytestmark = pytest.mark.slow
@@ -33,10 +33,10 @@ def test_a_browser_has_nothing_to_say_to_ask_for_or_to_scroll(
         assert seen.page.evaluate(
             "[...document.images].every(image => image.complete && image.naturalWidth)"
         )
-        for line in seen.page.locator(".curve svg path.line").all():
-            assert line.bounding_box()["width"] > width / 3
-        for canvas in seen.page.locator(".canvas").all():
-            assert canvas.bounding_box()["height"] > 200
+        for drawn in seen.page.locator(".canvas svg").all():
+            box = drawn.bounding_box()
+            assert box["width"] > width / 2
+            assert box["height"] > 200
     assert seen.complaints == []
     assert seen.requests == [report.page.as_uri()]
 
@@ -66,7 +66,7 @@ def test_a_workspace_named_like_a_script_is_harmless(browser, tmp_path):
     space = tmp_path / "<script>alert(1)<" / 'script>"><img src=x onerror=alert(2)>'
     space.parent.mkdir()
     job = job_file(tmp_path, COUNTING, "count.py")
-    stop_after_commits(job, space, 1, "--set", "pause=0.05")
+    stop_after_commits(job, space, 1, *ENDLESS)
     assert lowmem("report", space, "--html", tmp_path / "page.html").status == 0
     with shown(browser, tmp_path / "page.html") as seen:
         seen.unfold()
