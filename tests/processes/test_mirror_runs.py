@@ -62,18 +62,19 @@ def lose_everything(live) -> None:
 
 def test_a_run_whose_disk_is_lost_goes_on_from_the_mirror(job, space, tmp_path):
     """Twice, so that what was recovered is itself mirrored and recovered."""
-    words = ("--mirror", tmp_path / "mirror", *PAUSE)
+    n_rows = 400  # So many that it lasts a minute: on no machine it is done before.
+    words = ("--mirror", tmp_path / "mirror", "--rows", n_rows)
     for _ in range(2):
-        with running(job, space, *words, cycle_steps=2) as live:
+        with running(job, space, *words, *PAUSE, cycle_steps=2) as live:
             before = len(mirrored(records(space)))
             live.wait_for(lambda found, n=before: len(mirrored(found)) > n)
             lose_everything(live)
-    ended = run(job, space, *words, cycle_steps=2)
+    ended = run(job, space, *words, cycle_steps=50)
     assert ended.status == 0, ended
     assert "recovered from" in ended.err
     assert "cycles 0 to" in ended.err
     assert attempts(space)[-1].next_cycle > 1
-    assert_counted(space)
+    assert_counted(space, n_rows)
 
 
 def test_results_are_recovered_and_told_to_be_durable(job, space, tmp_path):
