@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 _SHARDING, _PLAIN = "sharding_indexed", {"bytes", "crc32c"}
 _CRC_BYTES = 4
+# Format 2 has no place for names of axes; xarray keeps them here.
+_XARRAYS_AXES = "_ARRAY_DIMENSIONS"
 _BLOCK_BYTES = 2**20
 _FORMERLY_WHOLE_BYTES = 2**26
 
@@ -49,6 +51,8 @@ class ArrayInfo:
         Whether anything else than bytes and their checksum is stored.
     fill_value
         What stands for values that are not stored.
+    axes
+        Names of the axes; empty where the store has none.
     """
 
     shape: tuple[int, ...]
@@ -58,6 +62,7 @@ class ArrayInfo:
     rows_at_once: int
     is_compressed: bool
     fill_value: object = None
+    axes: tuple[str, ...] = ()
 
     @property
     def item_bytes(self) -> int:
@@ -173,11 +178,17 @@ def _info_from_v3(document: dict[str, Any]) -> ArrayInfo | None:
         rows_at_once=decoded[0] if decoded else 1,
         is_compressed=any(_name(codec) not in _PLAIN for codec in codecs),
         fill_value=document.get("fill_value"),
+        axes=_axes(document.get("dimension_names")),
     )
 
 
 def _name(codec: str | Mapping[str, Any]) -> str:
     return codec if isinstance(codec, str) else str(codec["name"])
+
+
+def _axes(names: object) -> tuple[str, ...]:
+    """Return the names of axes; one that is not said is empty."""
+    return tuple(str(n or "") for n in names) if isinstance(names, list) else ()
 
 
 def _info_from_v2(
@@ -192,6 +203,7 @@ def _info_from_v2(
         rows_at_once=chunk_shape[0] if chunk_shape else 1,
         is_compressed=bool(document.get("compressor") or document.get("filters")),
         fill_value=document.get("fill_value"),
+        axes=_axes(attributes.get(_XARRAYS_AXES)),
     )
 
 

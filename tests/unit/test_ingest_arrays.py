@@ -428,3 +428,42 @@ def test_an_array_in_fortran_order_that_would_be_read_too_often_is_refused(tmp_p
     path.write_bytes(npy_of(said, b""))
     with pytest.raises(DataError, match="column by column and holds 1638400000 bytes"):
         ingest(tmp_path / "work", path)
+
+
+# --- named axes
+
+# Of an array of five greys of 8 x 8, of pictures with channels, and of one picture.
+NAMED = {
+    ("n", "y", "x"): True,
+    ("time", "lat", "lon"): True,
+    ("a", "b", "c"): True,
+    ("band", "y", "x"): False,
+    ("c", "y", "x"): False,
+    ("n", "x", "y"): False,
+    ("y", "x", "time"): False,
+    ("y", "x", "band"): True,
+    ("n", "y", "x", "channel"): True,
+    ("n", "c", "y", "x"): False,
+}
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("axes", NAMED)
+def test_axes_that_a_store_names_are_those_of_pictures_or_it_is_refused(
+    tmp_path, version, axes
+):
+    xarray = pytest.importorskip("xarray", reason="it writes them")
+    last = () if axes[-1] not in {"band", "channel", "time"} else (3,)
+    array = RANDOM.integers(0, 256, (8,) * (len(axes) - len(last)) + last, "u1")
+    path = tmp_path / "a.zarr"
+    xarray.Dataset({"data": (axes, array)}).to_zarr(
+        path, zarr_format=version, consolidated=False
+    )
+    if not NAMED[axes]:
+        with pytest.raises(DataError, match=f"names its axes {', '.join(axes)}"):
+            ingest(tmp_path / "w", path)
+        return
+    shown = ingest(tmp_path / "w", path)
+    right = array[None] if axes[0] == "y" else array
+    right = right if right.ndim == 4 else np.repeat(right[..., None], 3, -1)
+    np.testing.assert_array_equal(shown, right)

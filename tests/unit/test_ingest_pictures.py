@@ -12,7 +12,7 @@ from PIL import Image
 
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.image_decoder import Decoder
-from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
+from lowmem_jobs.ingest.jpegxl import orientation_of_jpegxl, size_of_jpegxl
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from tests.corpus.fits import fits, header, padded
 from tests.corpus.png import GREY, GREY_ALPHA, RGB, RGBA, png
@@ -283,6 +283,33 @@ def test_a_jpeg_xl_of_more_pixels_than_the_limit_is_not_decoded(monkeypatch):
     monkeypatch.setattr("lowmem_jobs.ingest.special._by_plugin", None)
     with pytest.raises(UnreadableError, match="256 pixels, more than 255"):
         decode(data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_xl_made_of_a_turned_jpeg_is_upright(tmp_path, orientation):
+    """As `cjxl` makes one unless it is told otherwise; libjxl itself turns it."""
+    pytest.importorskip("pillow_jxl", reason="the extra jxl")
+    imagecodecs = pytest.importorskip("imagecodecs", reason="it reads them")
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[:8, :8], pixels[:8, 8:], pixels[8:, :8] = 250, (250, 0, 0), (0, 250, 0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    jpeg, made = tmp_path / "a.jpg", tmp_path / "a.jxl"
+    Image.fromarray(pixels).save(jpeg, quality=95, subsampling=0, exif=exif)
+    with Image.open(jpeg) as image:
+        image.save(made, lossless_jpeg=True)
+    data = made.read_bytes()
+    assert b"jbrd" in data
+    assert orientation_of_jpegxl(data) == orientation
+    right = imagecodecs.jpegxl_decode(data).astype(float)
+    assert np.abs(decode(data) - right).max() <= 4
+
+
+def test_an_xbm_is_refused_since_it_does_not_say_what_its_ones_are():
+    stream = io.BytesIO()
+    Image.new("1", (16, 16)).save(stream, "XBM")
+    with pytest.raises(UnreadableError, match=r"^XBM: .*programs disagree"):
+        decode(stream.getvalue())
 
 
 @pytest.mark.parametrize("head", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"])

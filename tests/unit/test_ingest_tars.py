@@ -130,3 +130,33 @@ def test_holes_of_a_sparse_file_are_zeros(tmp_path, form, version):
         entry = next(iter(list_tar(tmp_path / "a.tar")))
         with pytest.raises(UnreadableError, match=r"cut short|damaged"):
             span_reader(io.BytesIO(data[: entry.place + 700]))(entry)
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="tar is not installed")
+def test_times_in_a_header_of_gnu_are_no_part_of_its_name(tmp_path):
+    """GNU tar keeps them where a long name of POSIX begins; CPython takes them for it."""
+    tree = tmp_path / "tree"
+    (tree / "cat").mkdir(parents=True)
+    (tree / "cat" / "1.png").write_bytes(b"one")
+    (tree / "cat" / "2.png").hardlink_to(tree / "cat" / "1.png")
+    (tree / f"{'long' * 40}.png").write_bytes(b"long")
+    words = ["--format=gnu", f"--listed-incremental={tmp_path / 'snapshot'}"]
+    path = tmp_path / "a.tar"
+    names = sorted(item.name for item in tree.iterdir())
+    subprocess.run(
+        [shutil.which("tar"), *words, "-cf", path, *names], cwd=tree, check=True
+    )
+    with tarfile.open(path) as archive:
+        times = [member.name for member in archive if member.name.endswith("1.png")]
+    found = {
+        name: content
+        for name, content in read(path).items()
+        if not name.endswith("/") and "record of its program" not in str(content)
+    }
+    assert found == {
+        "cat/1.png": b"one",
+        "cat/2.png": b"one",
+        f"{'long' * 40}.png": b"long",
+    }
+    # What CPython gives, or what it would where that is mended.
+    assert all(name.endswith("cat/1.png") for name in times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import struct
 import sys
@@ -379,3 +380,55 @@ def test_deep_samples_are_converted_within_a_few_rows_beside_their_result(dtype,
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 2 * samples.size
+
+
+# --- what tifffile writes and GDAL's types are
+
+
+def written(samples, **options):
+    tifffile = pytest.importorskip("tifffile", reason="it writes them")
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("bits", "form"), [(32, 5), (64, 5), (64, 6)])
+def test_complex_numbers_are_no_picture_whatever_they_are_made_of(bits, form, order):
+    """As GDAL writes CInt16, CInt32, CFloat32: two numbers a pixel, one sample."""
+    strip = struct.pack(f"{order}{'if'[form - 5]}", 200) * (256 * bits // 32)
+    tags = [(256, 4, [16]), (257, 4, [16]), (258, 3, [bits]), (259, 3, [NONE])]
+    tags += [(262, 3, [BLACK_0]), (277, 3, [1]), (278, 4, [16]), (339, 3, [form])]
+    with pytest.raises(UnreadableError, match=r"^TIFF of complex numbers"):
+        decode(container([([strip], tags)], order))
+
+
+def test_a_volume_of_eight_bits_is_refused_as_one_of_any_bits():
+    volume = np.zeros((16, 16, 16), np.uint8)
+    with pytest.raises(UnreadableError, match="volume"):
+        decode(written(volume, volumetric=True, tile=(16, 16, 16)))
+
+
+def test_webp_in_a_tiff_goes_to_the_library_that_knows_it():
+    pixels = np.rint(channels(3) * 255).astype(np.uint8)
+    data = written(
+        pixels,
+        compression="webp",
+        compressionargs={"lossless": True},
+        photometric="rgb",
+    )
+    assert np.abs(decode(data) - pixels).max() <= 1
+
+
+def test_a_palette_of_four_bits_may_have_alpha():
+    """As ImageMagick writes it; both samples have the bits of the palette."""
+    numbers = np.arange(256).reshape(16, 16) % 16
+    alpha = np.where(numbers % 3 == 0, 0, 15)
+    colours = np.arange(48).reshape(3, 16) * 1365
+    data = tiff(
+        np.stack([numbers, alpha], -1), bits=4, photometric=PALETTE,
+        tags=[(320, 3, colours.ravel().tolist()), (338, 3, [2])],
+    )  # fmt: skip
+    right = colours.T[numbers] / 257
+    right[alpha == 0] = 255
+    assert np.abs(decode(data) - right).max() <= 1

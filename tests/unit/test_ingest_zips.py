@@ -302,3 +302,38 @@ def test_names_are_those_that_unzip_unpacks(tmp_path):
         os.fsencode(file.relative_to(out)) for file in out.rglob("*") if file.is_file()
     }
     assert {name_bytes(name) for name, _ in read_all(path)} == unpacked_names
+
+
+# Names as libarchive's `tar` and Compress-Archive write them, and where; as unzip 6.0 and
+# bsdtar 3.6 unpack them.
+PATHS = [
+    ("./cat/1.png", 3, "cat/1.png"),
+    ("./1.png", 3, "1.png"),
+    ("cat\\1.png", 0, "cat/1.png"),
+    ("cat\\tabby\\1.png", 0, "cat/tabby/1.png"),
+    # It has a slash: the backslash is a letter of the name.
+    ("cat/a\\1.png", 0, "cat/a\\1.png"),
+    ("cat\\1.png", 3, "cat\\1.png"),
+    ("..a.png", 3, "..a.png"),
+]
+
+
+@pytest.mark.parametrize(("name", "system", "path"), PATHS)
+def test_a_member_has_the_path_that_it_is_unpacked_to(tmp_path, name, system, path):
+    archive = tmp_path / "a.zip"
+    member = zipfile.ZipInfo("x")
+    member.filename, member.create_system = name, system
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr("./", b"")
+        writer.writestr(member, b"data")
+    assert read_all(archive) == [(path, b"data")]
+
+
+def test_a_backslash_leads_outside_no_more_than_a_slash(tmp_path):
+    archive = tmp_path / "a.zip"
+    member = zipfile.ZipInfo("x")
+    member.filename, member.create_system = "..\\a.png", 0
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr(member, b"data")
+    ((_, problem),) = read_all(archive)
+    assert "outside" in problem

@@ -49,3 +49,19 @@ def test_it_is_the_errors_of_the_counts_that_make_it_so():
     assert fitted == pytest.approx(np.array(errors), abs=1e-4)
     equal = np.array([width_of(histograms, one) for one in counts])
     assert equal.mean() == pytest.approx(1.0, abs=4 * equal.std() / np.sqrt(N_SAMPLES))
+
+
+@pytest.mark.parametrize("deviation", [0.5, 0.6, 0.7])
+def test_a_few_whole_numbers_are_as_wide_as_their_own_counts(deviation):
+    """Three of them hold nearly all rows; bins between them are empty."""
+    values = np.rint(np.random.default_rng(3).normal(0, deviation, (5000, 20)))
+    bins = {"lower": -4.0, "upper": 4.0, "n_bins": 128}
+    fits = fit_gaussians(Histograms.empty(20, **bins).updated(values))
+    for column, sigma in zip(values.T, fits.sigma, strict=True):
+        places, counts = np.unique(column, return_counts=True)
+        if len(places) < 4:
+            continue
+        start = (counts.max(), 0.0, column.std())
+        error = np.sqrt(np.maximum(counts, 1))
+        best, _ = curve_fit(gaussian, places, counts, p0=start, sigma=error)
+        assert sigma == pytest.approx(abs(best[2]), rel=0.05)

@@ -22,6 +22,10 @@ NAME = "images"
 CHANNELS = (1, 3, 4)
 _GREY_AXES, _COLOUR_AXES = 3, 4
 _N_NAMED = 8
+# As people and programs (xarray, rioxarray, OME-Zarr) call axes.
+_ROWS = {"y", "h", "height", "row", "rows", "lat", "latitude"}
+_COLUMNS = {"x", "w", "width", "col", "cols", "column", "columns", "lon", "longitude"}
+_CHANNEL = {"c", "ch", "channel", "channels", "band", "bands", "rgb", "rgba", "color"}
 _MAX_DEPTH = 8
 
 
@@ -116,8 +120,42 @@ def zarr_array(path: Path, wanted: str | None) -> str | None:
     if read_array_info(path) is not None:
         if wanted is not None:
             raise _refusal(path, f"is one array, and not a group with {wanted}")
+        _require_axes(path)
         return None
-    return choose(path, list(_arrays_below(path, "", _MAX_DEPTH)), wanted)
+    name = choose(path, list(_arrays_below(path, "", _MAX_DEPTH)), wanted)
+    _require_axes(path / name)
+    return name
+
+
+def agree_with_pictures(axes: Sequence[str]) -> bool:
+    """Tell whether named axes are those of pictures; where neither side is named, yes.
+
+    Examples
+    --------
+    >>> agree_with_pictures(("time", "y", "x")), agree_with_pictures(("y", "x", "band"))
+    (True, True)
+    >>> agree_with_pictures(("band", "y", "x")), agree_with_pictures(("n", "x", "y"))
+    (False, False)
+    """
+    names = [axis.lower() for axis in axes]
+    rows = [at for at, name in enumerate(names) if name in _ROWS]
+    columns = [at for at, name in enumerate(names) if name in _COLUMNS]
+    if len(rows) != 1 or len(columns) != 1:
+        return True
+    before, after = names[: rows[0]], names[columns[0] + 1 :]
+    is_in_order = columns[0] == rows[0] + 1 and len(before) <= 1 and len(after) <= 1
+    return is_in_order and not {*before} & _CHANNEL and {*after} <= _CHANNEL
+
+
+def _require_axes(path: Path) -> None:
+    info = read_array_info(path)
+    if info is not None and not agree_with_pictures(info.axes):
+        raise DataError(
+            thing=path,
+            problem=f"names its axes {', '.join(info.axes)}",
+            expected="(n, y, x), (n, y, x, channel) or, of one picture, (y, x, channel)",
+            todo="Save it with its axes in that order.",
+        )
 
 
 def _arrays_below(group: Path, above: str, depth: int) -> Iterator[Found]:

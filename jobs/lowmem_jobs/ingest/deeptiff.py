@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4, _YCBCR: 3}
 _JPEGS = (6, 7)
+_COMPLEX = (5, 6)  # integers, floats
 # Colours that were multiplied by their alpha, and such that were not.
 _ALPHA_MODES: dict[int, Literal["RGBa", "RGBA"]] = {1: "RGBa", 2: "RGBA"}
 _MULTIPLIED = 1
@@ -77,6 +78,8 @@ def _require_size(page: Any, max_pixels: int) -> None:  # noqa: ANN401
         raise UnreadableError(f"{width} x {height} pixels, more than {max_pixels}")
     if int(page.imagedepth) != 1:
         raise UnreadableError("TIFF of a volume, not of a picture")
+    if int(page.sampleformat) in _COMPLEX:
+        raise UnreadableError("TIFF of complex numbers, which have no known white")
     if page.dtype is None or not isinstance(page.bitspersample, int):
         raise UnreadableError("TIFF whose samples are of several kinds")
     if width * height * int(page.samplesperpixel) * page.dtype.itemsize > _MAX_BYTES:

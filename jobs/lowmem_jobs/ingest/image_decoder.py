@@ -24,6 +24,7 @@ from lowmem_jobs.ingest.pngrows import DoubtedError, require_all_rows, watch_png
 from lowmem_jobs.ingest.special import special_of
 from lowmem_jobs.ingest.tiffparts import require_parts
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
+from lowmem_jobs.ingest.upright import upright
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -43,16 +44,7 @@ _REDUCING_GAP = 3.0
 _JPEG = ("JPEG", "MPO")
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _ORIENTATION = 0x0112  # the EXIF tag
-# What turns an image with that orientation upright, and whether it swaps the sides.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# Those that swap the sides.
 _SWAPPED = (5, 6, 7, 8)
 _ROW_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pillow hands EPS to Ghostscript, an outside program, which may do what the file says.
@@ -172,7 +164,7 @@ class Decoder:
             mended = _mended(image, data)
             mended.load()
             orientation = _orientation(image)
-            rgb = _upright(_rgb(mended), orientation)
+            rgb = upright(_rgb(mended), orientation)
             if orientation in _SWAPPED:
                 scale = scale[::-1]
             return self._fit(rgb, scale=scale)
@@ -181,7 +173,7 @@ class Decoder:
         if special.n_pixels > MAX_PIXELS:
             raise UnreadableError(f"{special.n_pixels} pixels, more than {MAX_PIXELS}")
         with self._turn(special.n_pixels):
-            rgb = _upright(_rgb(special.load()), special.orientation)
+            rgb = upright(_rgb(special.load()), special.orientation)
             return self._fit(rgb, scale=(1.0, 1.0))
 
     def _turn(self, n_pixels: int) -> AbstractContextManager[object]:
@@ -242,11 +234,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - damaged EXIF data say nothing about the pixels
         return 1
-
-
-def _upright(rgb: Image.Image, orientation: int) -> Image.Image:
-    turn = _UPRIGHT.get(orientation)
-    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _watch(image: ImageFile, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The size of a JPEG XL picture, from its first bytes: ISO/IEC 18181-1, SizeHeader.
+"""What a JPEG XL picture says of itself, in its first bytes: ISO/IEC 18181-1, SizeHeader.
 
 The library decodes all of a picture before it says how large that is.
 """
@@ -22,10 +22,34 @@ def size_of_jpegxl(data: bytes) -> tuple[int, int]:
     UnreadableError
         If there is no codestream.
     """
+    return _size(_header(data))
+
+
+def orientation_of_jpegxl(data: bytes) -> int:
+    """Return how the picture is to be turned, as EXIF numbers it.
+
+    Raises
+    ------
+    UnreadableError
+        If there is no codestream.
+    """
+    bits = _header(data)
+    _size(bits)
+    # ImageMetadata: whether all is as usual, whether more is said; then the orientation.
+    is_usual = bits.take(1)
+    is_said = not is_usual and bits.take(1)
+    return bits.take(3) + 1 if is_said else 1
+
+
+def _header(data: bytes) -> _Bits:
     start = _codestream(data)
     if data[start : start + 2] != _MARK:
         raise UnreadableError("JPEG XL without a picture")
-    bits = _Bits(int.from_bytes(data[start + 2 : start + 18], "little"))
+    return _Bits(int.from_bytes(data[start + 2 : start + 18], "little"))
+
+
+def _size(bits: _Bits) -> tuple[int, int]:
+    """Return width and height, the first that a header says."""
     is_small = bits.take(1)
     height = _side(bits, is_small=is_small)
     ratio = bits.take(3)

@@ -86,11 +86,19 @@ def _xpm(image: ImageFile, data: bytes) -> Image.Image:
     return image
 
 
+def _xbm(_image: ImageFile, _data: bytes) -> Image.Image:
+    raise UnreadableError(
+        "XBM: whether its ones are black or white it does not say, and programs "
+        "disagree: convert it to PNG"
+    )
+
+
 MENDS: dict[str, Callable[[ImageFile, bytes], Image.Image]] = {
     "BMP": mended_bmp,
     "DDS": _dds,
     "PCX": _pcx,
     "PSD": mended_psd,
     "TGA": mended_tga,
+    "XBM": _xbm,
     "XPM": _xpm,
 }

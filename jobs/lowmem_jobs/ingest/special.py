@@ -19,11 +19,12 @@ from lowmem_jobs.ingest.bmp import open_masked_bmp
 from lowmem_jobs.ingest.extras import without_extra
 from lowmem_jobs.ingest.icons import open_icon
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000, read_jpeg2000
-from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
+from lowmem_jobs.ingest.jpegxl import orientation_of_jpegxl, size_of_jpegxl
 from lowmem_jobs.ingest.psd import open_deep_psd
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow
 from lowmem_jobs.ingest.tifftags import read_heads
 from lowmem_jobs.ingest.unreadable import UnreadableError
+from lowmem_jobs.ingest.upright import upright
 
 _USUAL = (b"\xff\xd8", b"\x89PNG")
 _TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
@@ -131,7 +132,14 @@ def _jpegxl(data: bytes, _max_pixels: int) -> Special:
     except ImportError as error:
         raise without_extra("JPEG XL", "jxl") from error
     width, height = size_of_jpegxl(data)
-    return Special(width * height, 1, lambda: _by_plugin(data, "JXL"))
+    return Special(width * height, 1, lambda: _load_jpegxl(data))
+
+
+def _load_jpegxl(data: bytes) -> Image.Image:
+    image = _by_plugin(data, "JXL")
+    # One that was made of a JPEG comes as that JPEG's pixels are stored, any other upright.
+    is_of_jpeg = getattr(image, "jpeg", False)
+    return upright(image, orientation_of_jpegxl(data)) if is_of_jpeg else image
 
 
 def _boxed(data: bytes) -> Special | None:

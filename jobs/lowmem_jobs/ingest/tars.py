@@ -16,7 +16,7 @@ from bz2 import BZ2File
 from contextlib import contextmanager
 from gzip import GzipFile
 from io import FileIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from lowmem.base import DataError, remove, rename, storage_errors, sync_file
 from lowmem_jobs.ingest.entries import Entry, is_ignored, name_problem
@@ -44,6 +44,9 @@ _DAMAGE = (
 # Bytes of a long name, or of all that is noted of a member beside its header.
 _MOST_HEADER_BYTES = 2**20
 _RECORD = 512  # bytes; the unit of the format
+# Where a header says whose format it is, and that of GNU.
+_MAGIC, _GNU_MAGIC = slice(257, 265), b"ustar  \0"
+_NAME_BYTES = 100
 _SPARSE = 1  # in the place where other archives have the compression
 # What GNU tar notes of a folder, a part of a file from another tape, a tape's name.
 _RECORDS = (b"D", b"M", b"N", b"V")
@@ -160,7 +163,10 @@ def list_tar(path: Path) -> Iterator[Entry]:
 
 def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """Yield each member of a plain archive, and where the next one begins."""
-    with _Headers(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    with (
+        _Headers(path) as stream,
+        tarfile.open(fileobj=stream, mode="r:", tarinfo=_Member) as archive,
+    ):
         while (member := archive.next()) is not None:
             # Each remembered header is a kilobyte; an archive may have millions.
             archive.members = []  # type: ignore[attr-defined]
@@ -168,6 +174,25 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
             # As `tar -C FOLDER .` names them: the same files as the folder's.
             member.name = member.name.removeprefix("./")
             yield member, archive.offset
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name has no time of GNU's in it.
+
+    GNU tar, with `--listed-incremental`, and others keep times where the format of POSIX
+    keeps the first part of a long name. The library takes the one for the other.
+    """
+
+    @classmethod
+    def frombuf(  # type: ignore[explicit-override]
+        cls, buf: bytes | bytearray, encoding: str, errors: str
+    ) -> Self:
+        """Return the member of a header."""
+        member = super().frombuf(buf, encoding, errors)
+        if bytes(buf[_MAGIC]) == _GNU_MAGIC:
+            name = bytes(buf[:_NAME_BYTES]).partition(b"\0")[0].decode(encoding, errors)
+            member.name = name.rstrip("/") if member.isdir() else name
+        return member
 
 
 class _Headers(FileIO):

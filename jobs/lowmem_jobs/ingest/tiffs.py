@@ -31,8 +31,8 @@ COLOURS = {
     32845: "LogLuv",
 }
 _NONE, _OLD_JPEG, _JPEG = 1, 6, 7
-# Those of libtiff as Pillow's wheels have it.
-_PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000, 50001)
+# Those of libtiff as Pillow's wheels have it: of some releases without WebP.
+_PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
 _SEPARATE = 2
 _ALPHAS = {1, 2}
 _MOST_EXTRAS = 3
@@ -45,8 +45,9 @@ def is_right_with_pillow(head: TiffHead) -> bool:
     # Of planes, one for each sample, it knows those of colours alone.
     is_apart = head.planar == _SEPARATE and bool(head.extras)
     is_readable = not head.is_part and head.compression in _PILLOW_COMPRESSIONS
+    is_flat = head.depth == 1
     is_uniform = len({*head.bits}) == len({*head.formats}) == 1
-    if is_apart or not is_readable or not is_uniform:
+    if is_apart or not is_readable or not is_uniform or not is_flat:
         return False
     # It takes the version of one for that of a plain TIFF.
     if (head.is_big and not head.is_little) or not _has_known_extras(head):
@@ -86,7 +87,8 @@ def _is_right_in_bytes(head: TiffHead, bits: int) -> bool:
         return is_packed and head.n_colours == 1
     if head.photometric == _PALETTE:
         # Some programs write eight bits where sixteen belong.
-        return is_packed and max(head.colour_map, default=0) >= 2**_BYTE
+        is_known = bits == _BYTE or not head.extras
+        return is_packed and is_known and max(head.colour_map, default=0) >= 2**_BYTE
     if head.photometric == _YCBCR:
         return head.compression in {_OLD_JPEG, _JPEG}
     return bits == _BYTE and (head.photometric in {_RGB, _LAB} or _is_cmyk(head))

@@ -26,6 +26,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _FILL_ORDER, _MAKE, _ORIENTATION, _SAMPLES = 266, 271, 274, 277
 _PLANAR, _COLOUR_MAP, _SUB_PAGES, _INK_SET = 284, 320, 330, 332
 _EXTRA, _FORMATS, _DNG_VERSION = 338, 339, 50706
+_DEPTH = 32997
 _REDUCED, _MASK = 1, 4  # bits of the subfile's kind
 _OLD_REDUCED = 2
 # A mosaic of colour filters, and samples of a sensor: DNG 1.7, PhotometricInterpretation.
@@ -40,8 +41,8 @@ class TiffHead:
     ----------
     is_little, is_big
         Its byte order, and whether it is a BigTIFF.
-    width, height
-        In pixels, as stored.
+    width, height, depth
+        In pixels, as stored; of a picture the depth is 1.
     bits, formats
         Bits of each sample of a pixel, and what they are: 1 unsigned, 2 signed, 3 float.
     photometric, compression, planar, fill_order, orientation, ink_set
@@ -59,6 +60,7 @@ class TiffHead:
     is_big: bool
     width: int
     height: int
+    depth: int
     bits: tuple[int, ...]
     formats: tuple[int, ...]
     photometric: int | None
@@ -218,6 +220,7 @@ def _head(file: _File, tags: Mapping[int, tuple[int, ...]]) -> TiffHead:
         is_big=file.is_big,
         width=one(_WIDTH, 0),
         height=one(_HEIGHT, 0),
+        depth=one(_DEPTH, 1),
         bits=_of_each(tags.get(_BITS, (1,)), n_samples),
         formats=_of_each(tags.get(_FORMATS, (1,)), n_samples),
         photometric=photometric[0] if photometric else None,

@@ -35,6 +35,7 @@ _EXTRA_NAME_HEAD = struct.Struct(
     "<BI"
 )  # version, CRC-32 of the name that it stands for
 _UNIX_SYSTEMS = (3, 19)  # Unix and macOS
+_FAT = 0
 _UTF8 = 0x800  # of a member's flags
 
 
@@ -253,8 +254,8 @@ def packed_content(stream: IO[bytes], *, offset: int, name: str, n_bytes: int) -
     stored, extra = data[_LOCAL.size : middle], data[middle : middle + n_extra]
     # Where it was made stands in the directory alone.
     if not any(
-        without_rest(decoded(stored, flags, system=system, extra=extra)) == name
-        for system in (0, _UNIX_SYSTEMS[0])
+        path_of(decoded(stored, flags, system=system, extra=extra), system) == name
+        for system in (_FAT, _UNIX_SYSTEMS[0])
     ):
         raise ZipDamageError("its own header has another name than the directory")
     start = middle + n_extra
@@ -264,9 +265,31 @@ def packed_content(stream: IO[bytes], *, offset: int, name: str, n_bytes: int) -
     return stream.read(n_bytes)
 
 
-def without_rest(name: str) -> str:
-    """Return a name up to its first zero byte: what every system takes for the name."""
-    return name.partition("\0")[0]
+def path_of(name: str, system: int) -> str:
+    r"""Return a member's name as the relative path that it is unpacked to.
+
+    Parameters
+    ----------
+    system
+        Where the member was made.
+
+    Notes
+    -----
+    Up to its first zero byte: what every system takes for the name. libarchive's `tar`
+    begins names with ``./``. Compress-Archive of Windows PowerShell parts folders by
+    backslashes; Info-ZIP and libarchive take them so where there is no slash, and the
+    system is that of FAT.
+
+    Examples
+    --------
+    >>> path_of("./cat/1.png", 3), path_of("cat\\1.png", 0), path_of("cat\\1.png", 3)
+    ('cat/1.png', 'cat/1.png', 'cat\\1.png')
+    """
+    path = name.partition("\0")[0]
+    if system == _FAT and "/" not in path:
+        path = path.replace("\\", "/")
+    # The folder itself stays one.
+    return path if path == "./" else path.removeprefix("./")
 
 
 def _fields(

@@ -18,8 +18,8 @@ from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zipdirectory import (
     ZipDamageError,
     packed_content,
+    path_of,
     read_directory,
-    without_rest,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def list_zip(path: Path, stream: IO[bytes]) -> Iterator[Entry]:
     """
     try:
         for member in read_directory(stream):
-            name = without_rest(member.name)
+            name = path_of(member.name, member.system)
             if not name.endswith("/") and not is_ignored(name):
                 yield Entry(
                     name,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-# The teeth are looked at between these shares of the rows; of few, between the second.
-_CORES = ((0.16, 0.84), (0.025, 0.975))
+# The teeth are looked at between these shares of the rows; of few, further out.
+_CORES = ((0.16, 0.84), (0.025, 0.975), (0.0, 1.0))
 # By which the stretch grows from one estimate of their distance to the next.
 _GROWTH = 1.5
 _LEAST_TEETH = 4
