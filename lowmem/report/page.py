@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lowmem.base.clock import timestamp
-from lowmem.base.units import format_bytes, format_seconds
+from lowmem.base.units import format_budget, format_bytes, format_seconds
 from lowmem.report import usage_text, words
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
@@ -113,6 +113,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "budget": format_budget,
         "bytes": format_bytes,
         "hours": usage_text.hours,
         "mebibytes": words.mebibytes,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -93,13 +94,16 @@ def hours(seconds: float | None) -> str:
 
     Examples
     --------
-    >>> hours(90), hours(5400), hours(10**7), hours(None)
-    ('0.025', '1.5', '2,778', '-')
+    >>> hours(90), hours(5400), hours(10**7), hours(0.25), hours(None)
+    ('0.025', '1.5', '2,778', '0.0000694', '-')
     """
     if seconds is None:
         return NOT_MEASURED
     value = seconds / 3600
-    return f"{value:.3g}" if value < _MOST_SHORT_HOURS else f"{value:,.0f}"
+    if value >= _MOST_SHORT_HOURS:
+        return f"{value:,.0f}"
+    # Never with an exponent, which is told from hours only at the second look.
+    return f"{Decimal(f'{value:.3g}'):f}"
 
 
 def ended_text(one: Sitting) -> str:

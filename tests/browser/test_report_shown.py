@@ -15,6 +15,9 @@ pytestmark = pytest.mark.slow
 FAULTY = """<!DOCTYPE html><html lang="en"><title>faulty</title>
 <main style="width: 3000px"><h1>faulty</h1><img src="http://127.0.0.1:9/x.png"></main>
 <script>console.log("said"); alert("asked"); nowhere();</script>"""
+# What is wider than its box.
+CUT = """found => found.filter(one => one.scrollWidth > one.clientWidth)
+  .map(one => one.getAttribute("aria-label"))"""
 # CSS pixels of A4 between margins of 15 mm.
 PAPER = 680
 
@@ -107,6 +110,23 @@ def test_a_figure_opens_at_full_size_by_click_and_by_key(browser, studied, width
         assert not is_full()
 
 
+def test_no_figure_is_smaller_when_it_is_opened(browser, studied):
+    with shown(browser, studied.page) as seen:
+        for figure in seen.page.locator(".zoom").all():
+            image = figure.locator("img")
+            before = image.bounding_box()["width"]
+            figure.evaluate("one => { one.open = true; }")
+            assert image.bounding_box()["width"] >= before
+            figure.evaluate("one => { one.open = false; }")
+
+
+def test_on_a_phone_the_budget_is_told_within_its_chart(browser, report):
+    with shown(browser, report.page, width=390) as seen:
+        for label in seen.page.locator(".budget-label").all():
+            chart = label.locator("..").bounding_box()
+            assert label.bounding_box()["x"] >= chart["x"]
+
+
 def test_the_page_on_paper_is_dark_on_white(browser, report):
     with shown(browser, report.page, width=PAPER, scheme="dark") as seen:
         seen.page.emulate_media(media="print", color_scheme="dark")
@@ -114,6 +134,7 @@ def test_the_page_on_paper_is_dark_on_white(browser, report):
         body = "getComputedStyle(document.body).backgroundColor"
         assert seen.page.evaluate(body) == "rgb(255, 255, 255)"
         assert seen.grave_faults() == []
+        assert seen.page.eval_on_selector_all(".scroll", CUT) == []
         margins = dict.fromkeys(("top", "right", "bottom", "left"), "15mm")
         path = PICTURES / f"{report.name}.pdf"
         PICTURES.mkdir(parents=True, exist_ok=True)

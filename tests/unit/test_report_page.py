@@ -156,6 +156,13 @@ def test_vram_has_a_curve_and_a_column_where_it_was_measured(tmp_path):
     assert "VRAM, MiB" in page.text
 
 
+def test_a_budget_is_told_as_it_was_typed_wherever_it_is_told(tmp_path):
+    history = History().begin().run(ram_budget_bytes=2 * 10**9).start(0).cycle(0)
+    page = page_of(workspace_of(tmp_path, history))
+    # The card, the facts, and the line in each of the two charts.
+    assert page.text.count("1.86 GiB (2 GB)") == page.text.count("1.86 GiB") == 4
+
+
 def test_unmeasured_values_are_dashes_and_draw_no_bar(tmp_path):
     history = History().begin().run().start(0)
     history.cycle(0, ram_peak_bytes=None, ram_start_bytes=None, ram_hwm_bytes=None)
