@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 
 def tell(text: str) -> None:
@@ -22,9 +23,25 @@ def tell(text: str) -> None:
 def paragraph(text: str) -> str:
     """Return what lowmem says of itself, as one paragraph."""
     words = without_controls(" ".join(text.split()))
+    return filled(f"lowmem: {words}", 88)
+
+
+def filled(text: str, at_most: int) -> str:
+    """Return a text in lines that a terminal need not break, of so many columns at most."""
     return textwrap.fill(
-        f"lowmem: {words}", 88, break_long_words=False, break_on_hyphens=False
+        text,
+        min(at_most, columns_of(sys.stderr) or at_most),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+
+
+def columns_of(stream: TextIO) -> int:
+    """Return how many columns the terminal of a stream has; 0 where none tells it."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 0
 
 
 def without_controls(text: str) -> str:

@@ -5,12 +5,14 @@ Reads the journal and the last line of the telemetry; writes nothing, and takes 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from lowmem.base.clock import Clock
-from lowmem.base.stderr import tell, unless_gone, without_controls
+from lowmem.base.stderr import columns_of, filled, tell, unless_gone, without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import StopSignal
+from lowmem.pipeline.spaces import told_of_unrecorded
 from lowmem.report.live import Standing, text_of
 from lowmem.report.now import read_standings
 from lowmem.report.read import read_report
@@ -22,13 +24,19 @@ from lowmem.supervisor.screen import Line, is_terminal
 # seconds between two looks, and between two lines where there is no terminal.
 _LOOK_S = 1.0
 _LINE_S = 60.0
+# Columns where nobody tells how many there are.
+_WIDEST = 100
 
 
 def status_text(space: Workspace, clock: Clock) -> str:
     """Return where each job stands, as text for a terminal."""
     report = read_report(space, is_live=is_held(space))
     standings = read_standings(space, report, clock.now())
-    return without_controls(text_from_statuses(report, standings))
+    width = columns_of(sys.stdout) or _WIDEST
+    text = text_from_statuses(report, standings, width=width)
+    unrecorded = told_of_unrecorded(space)
+    told = f"{text}\n{filled(unrecorded, _WIDEST)}" if unrecorded else text
+    return without_controls(told)
 
 
 def status_json(space: Workspace, clock: Clock) -> str:

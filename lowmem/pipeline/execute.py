@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.mounts import is_in_memory
-from lowmem.base.stderr import tell
+from lowmem.base.stderr import filled, tell
 from lowmem.base.units import format_bytes
 from lowmem.history.makers import additions_to
 from lowmem.pipeline.compose import Orders, needed_order, order_of
 from lowmem.pipeline.ending import line_of_next, lines_at_the_end
 from lowmem.pipeline.session import open_session
+from lowmem.pipeline.spaces import told_of_unrecorded
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.session import Session
 
+# Columns of a line of words.
+_LONGEST = 88
 # What the page's process takes: 30 MiB, some more for thousands of cycles.
 _PAGE_BYTES = 40 * 2**20
 # Other programs add a little to the machine's shared memory all the time.
@@ -39,6 +42,7 @@ def execute(orders: Orders, space: Workspace) -> None:
     LowmemError
         With the exit code of the command.
     """
+    unrecorded = told_of_unrecorded(space)
     with (
         WorkspaceLock(space, SystemClock()) as lock,
         open_session(space, lock, orders.options, orders.jobs[0].deadline) as session,
@@ -57,6 +61,9 @@ def execute(orders: Orders, space: Workspace) -> None:
                 f"{space.root} lies in memory: what is written there counts against the "
                 "RAM budget, and is lost with the machine. A folder on a disk does neither."
             )
+        # A mirror may have brought the records back by now.
+        if unrecorded and not any(session.read_records()):
+            tell(filled(unrecorded, _LONGEST))
         for order in orders.jobs:
             _run_one(order, session, run_needed)
         if not order.is_quiet:

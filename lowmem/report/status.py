@@ -121,11 +121,19 @@ def json_from_statuses(
 
 
 def text_from_statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report,
+    standings: Mapping[str, Standing] | None = None,
+    *,
+    width: int = _WIDTH,
 ) -> str:
     """Return the table of jobs and, for each unfinished one, why and what carries it on.
 
     Of a job that runs, how far it is and what it uses now.
+
+    Parameters
+    ----------
+    width
+        Columns of a line of words, at most.
     """
     rows = statuses(report, standings)
     lines = [f"Workspace {report.workspace}", ""]
@@ -138,12 +146,12 @@ def text_from_statuses(
     for name, status in rows.items():
         if standings and name in standings:
             now = f"{name} now: {text_of(standings[name])}"
-            lines += ["", *textwrap.wrap(now, _WIDTH)]
-        lines += _what_next(name, status)
+            lines += ["", *textwrap.wrap(now, min(width, _WIDTH))]
+        lines += _what_next(name, status, min(width, _WIDTH))
     return "\n".join(map(printable, lines))
 
 
-def _what_next(name: str, status: JobStatus) -> list[str]:
+def _what_next(name: str, status: JobStatus, width: int) -> list[str]:
     if status.next_command is None:
         return []
     reason = status.message or "was cut off; what it committed is kept."
@@ -151,7 +159,7 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
         reason += " Nothing was committed yet: it starts over."
     return [
         "",
-        *textwrap.wrap(f"{name}: {reason}", _WIDTH),
+        *textwrap.wrap(f"{name}: {reason}", width),
         f"  {status.next_command}",
     ]
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
+from tqdm.utils import disp_len
 
-from lowmem.base.stderr import unless_gone, without_controls
+from lowmem.base.stderr import filled, unless_gone, without_controls
 from lowmem.report.live import line_of, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+    from typing import TextIO
 
     from lowmem.base.clock import Clock
     from lowmem.report.live import Standing
@@ -31,6 +34,8 @@ tqdm.set_lock(threading.RLock())
 REDRAW_S = 0.5
 _LINE_S = 60.0
 _APART_S = 1.0
+# Columns of a line that is told; those of the terminal where these are fewer.
+_LONGEST = 100
 # Of a terminal that does not tell its width, as those of some programs do not.
 _COLUMNS = 79
 
@@ -51,11 +56,36 @@ class Line(tqdm):  # type: ignore[misc]
         super().__init__(file=sys.stderr, dynamic_ncols=True, bar_format="")
 
     def __str__(self) -> str:  # type: ignore[explicit-override]
+        return line_of(self.standing, self._columns(), is_ascii=bool(self.ascii))
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:  # type: ignore[explicit-override]
+        """Draw the line, however high the terminal says that it is."""
+        # One that tells no size is -1 lines high for tqdm, which then draws nothing.
+        self.nrows = None
+        return bool(super().display(msg, pos))
+
+    def status_printer(self, file: TextIO) -> Callable[[str], None]:  # type: ignore[explicit-override]
+        """Return what draws a text over the one before it.
+
+        tqdm's own fills up to the former width: on a terminal that was made narrower
+        the blanks go on to further lines, and a line that is old stays above.
+        """
+        drawn = 0
+
+        def draw(text: str) -> None:
+            nonlocal drawn
+            n_blank = min(drawn, self._columns()) - disp_len(text)
+            file.write(f"\r{text}{' ' * n_blank}")
+            file.flush()
+            drawn = disp_len(text)
+
+        return draw
+
+    def _columns(self) -> int:
         # tqdm leaves the last column free, where a terminal may wrap; of one that tells
         # no width it says -1.
-        columns = self.format_dict["ncols"] or 0
-        columns = columns if columns > 0 else _COLUMNS
-        return line_of(self.standing, columns, is_ascii=bool(self.ascii))
+        columns = self.dynamic_ncols(self.fp)[0] if self.dynamic_ncols else 0
+        return columns if columns and columns > 0 else _COLUMNS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,8 +136,10 @@ class Screen:
         """Show one line."""
         if not self.is_quiet:
             with unless_gone():
-                words = without_controls(text)
-                tqdm.write(f"{self.progress.job}: {words}", file=sys.stderr)
+                words = f"{self.progress.job}: {without_controls(text)}"
+                # A log has a line for each thing that is told.
+                shown = filled(words, _LONGEST) if self._is_terminal else words
+                tqdm.write(shown, file=sys.stderr)
 
     def begin(self) -> None:
         """Show at once that the worker is being started."""

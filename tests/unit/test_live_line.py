@@ -142,6 +142,45 @@ def test_a_terminal_gets_a_line_of_its_width_also_one_that_tells_none(
     assert drawn[-1].endswith(last_word)
 
 
+def drawn_at(monkeypatch, *sizes: tuple[int, int]) -> list[str]:
+    """Draw once for each size, rows and columns, of one terminal; return what it got."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        for number, (rows, columns) in enumerate(sizes):
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+            if number == 0:
+                line = Line(TRAINING)
+            line.refresh()
+        line.close()
+        got = b""
+        # What was written comes in parts; the line's end is the last of it.
+        while not got.endswith(b"\n"):
+            got += os.read(ours, 65536)
+    drawn = got.decode().rstrip("\r\n").split("\r")
+    os.close(ours)
+    return drawn
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 24])
+@pytest.mark.parametrize("columns", [0, 80])
+def test_a_terminal_of_any_height_is_drawn_on_also_one_that_tells_none(
+    monkeypatch, rows, columns
+):
+    drawn = drawn_at(monkeypatch, (rows, columns))
+    assert drawn[-1].startswith("train 45%")
+    assert "loss 0.01234" in drawn[-1]
+
+
+def test_a_terminal_that_was_made_narrower_gets_no_blank_beyond_its_width(monkeypatch):
+    drawn = drawn_at(monkeypatch, (24, 200), (24, 40))
+    # Two for the width it has now: the second when the line was closed.
+    assert len(drawn[-3].rstrip()) > 150
+    assert drawn[-2].rstrip() == line_of(TRAINING, 39)
+    assert max(map(len, drawn[-2:])) <= 39
+
+
 def test_what_is_not_known_is_not_shown():
     bare = Standing(job="train", unit="images", phase="starting")
     assert line_of(bare, 80) == "train starting, 0.00 s"
