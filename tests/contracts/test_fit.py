@@ -263,3 +263,23 @@ def test_the_examples_hold(module):
     ended = doctest.testmod(import_module(module))
     assert ended.attempted
     assert not ended.failed
+
+
+def test_the_progress_bar_goes_on_within_the_epoch(tmp_path, capsys):
+    def trained(after):
+        lowmem.fit(
+            classifier(), X, LABELS, epochs=2, batch_size=BATCH, workspace=tmp_path,
+            every_steps=1, verbose=1, callbacks=[Cut(after)],
+        )  # fmt: skip
+        return capsys.readouterr().out
+
+    with pytest.raises(CutError):
+        trained(4)
+    capsys.readouterr()
+    told = trained(None)
+    first, second = told.partition("Epoch 2/2")[::2]
+    assert "Epoch 1/2" in first
+    # The first step of this process is the fourth of the epoch.
+    assert [f"{step}/6" in first for step in range(1, 7)] == [False] * 3 + [True] * 3
+    assert "1/6" in second
+    assert "accuracy" in second
