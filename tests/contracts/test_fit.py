@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -279,7 +280,66 @@ def test_the_progress_bar_goes_on_within_the_epoch(tmp_path, capsys):
     told = trained(None)
     first, second = told.partition("Epoch 2/2")[::2]
     assert "Epoch 1/2" in first
-    # The first step of this process is the fourth of the epoch.
-    assert [f"{step}/6" in first for step in range(1, 7)] == [False] * 3 + [True] * 3
+    # The first step of this process is the fourth; Keras shows some, and the last.
+    shown = [f"{step}/6" in first for step in range(1, 7)]
+    assert not any(shown[:3])
+    assert shown[-1]
     assert "1/6" in second
     assert "accuracy" in second
+
+
+def test_callbacks_that_write_go_on_in_their_files(tmp_path):
+    has_board = find_spec("tensorboard") is not None
+
+    def trained(name, cuts):
+        folder = tmp_path / name
+        (folder / "saved").mkdir(parents=True)
+        for after in (*cuts, None):
+            keras.utils.set_random_seed(SEED)
+            best, often = (
+                keras.callbacks.ModelCheckpoint(
+                    str(folder / "saved" / f"{pattern}.weights.h5"), "loss",
+                    save_weights_only=True, **words,
+                )
+                for pattern, words in (
+                    ("best", {"save_best_only": True}),
+                    ("{epoch}-{batch}", {"save_freq": 4}),
+                )
+            )  # fmt: skip
+            table = keras.callbacks.CSVLogger(str(folder / "log.csv"))
+            boards = [keras.callbacks.TensorBoard(str(folder / "board"))] * has_board
+            try:
+                lowmem.fit(
+                    classifier(), X, LABELS, epochs=EPOCHS, batch_size=BATCH, verbose=0,
+                    workspace=folder, every_steps=1,
+                    callbacks=[best, often, table, *boards, Cut(after)],
+                )  # fmt: skip
+            except CutError:
+                # What the end of a process would do.
+                table.csv_file.close()
+        names = sorted(path.name for path in (folder / "saved").iterdir())
+        rows = (folder / "log.csv").read_text()
+        return names, rows, best.best, [one._global_train_batch for one in boards]
+
+    expected = trained("whole", ())
+    assert len(expected[0]) == 1 + EPOCHS * STEPS // 4
+    assert expected[1].count("\n") == 1 + EPOCHS
+    assert expected[3] == [EPOCHS * STEPS] * has_board
+    assert trained("cut", (3, 6, 4)) == expected
+
+
+def test_restart_forgets_the_commits_of_folder_and_mirror(tmp_path):
+    def n_steps(**words):
+        steps = Steps()
+        lowmem.fit(
+            classifier(), X, LABELS, batch_size=BATCH, verbose=0, callbacks=[steps],
+            workspace=tmp_path, mirror=tmp_path / "mirror", **words,
+        )  # fmt: skip
+        return steps.told
+
+    # Of all processes together: those of a second training are counted anew.
+    assert [n_steps(), n_steps(epochs=2), n_steps(restart=True)] == [
+        STEPS,
+        2 * STEPS,
+        STEPS,
+    ]
