@@ -16,12 +16,11 @@ from typing import Any
 
 import keras
 import numpy as np
+from fit import BATCH, EPOCHS, N_ROWS
 
 import lowmem
 
-N_ROWS, N_FEATURES, BATCH, EPOCHS, EVERY = 4000, 64, 32, 4, 10
-STEPS = EPOCHS * -(-N_ROWS // BATCH)
-SEED = 1
+N_FEATURES, EVERY, SEED = 64, 10, 1
 
 
 class Told(keras.callbacks.Callback):
