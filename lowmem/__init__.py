@@ -5,7 +5,8 @@ A map of the package, from what a person types down to the base:
 - `lowmem.cli` parses the command line and chooses the exit code.
 - `lowmem.inline` holds a cell, a block or a function of a running program to a budget,
   and runs the jobs from a notebook.
-- `lowmem.loops` keeps the state of a loop that somebody wrote.
+- `lowmem.loops` keeps the state of a loop that somebody wrote, `lowmem.fitting` that of
+  Keras' `fit`.
 - `lowmem.testing` is for authors of jobs: it runs one, kills it and compares.
 - `lowmem.pipeline` composes and runs what a command orders; `lowmem.places` knows where
   it runs.
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
         TimeExceededError,
     )
     from lowmem.base.workspace import Workspace
+    from lowmem.fitting.fit import fit
+    from lowmem.fitting.resume import ExactResume
     from lowmem.inline.experiment import Experiment, open  # noqa: A004 - its public name
     from lowmem.inline.guard import budget
     from lowmem.inline.running import plan, run
@@ -67,6 +70,7 @@ __all__ = [
     "Checkpoint",
     "CommitPoint",
     "Context",
+    "ExactResume",
     "Experiment",
     "FunctionError",
     "Job",
@@ -83,6 +87,7 @@ __all__ = [
     "Workspace",
     "ZarrSequence",
     "budget",
+    "fit",
     "job",
     "map",
     "open",
@@ -101,6 +106,8 @@ __getattr__, __dir__ = names_of(
             "TimeExceededError",
         ],
         "lowmem.base.workspace": ["Workspace"],
+        "lowmem.fitting.fit": ["fit"],
+        "lowmem.fitting.resume": ["ExactResume"],
         "lowmem.inline.experiment": ["Experiment", "open"],
         "lowmem.inline.guard": ["budget"],
         # IPython asks for it by this name, for ``%load_ext lowmem``.

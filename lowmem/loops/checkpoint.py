@@ -20,7 +20,7 @@ from lowmem.checkpoints.generations import newest_whole
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import open_arrays
 from lowmem.checkpoints.retention import KEPT_GENERATIONS
-from lowmem.loops.kinds import packed, unpacked
+from lowmem.loops.kinds import packed, unpacked, unpacked_entry
 from lowmem.loops.place import open_place, place_of
 from lowmem.loops.stopping import Stopping
 from lowmem.loops.tree import NOTHING
@@ -195,6 +195,40 @@ class Checkpoint:
         self._next = manifest.generation + 1
         self._begin_cycle()
         return found
+
+    def entry(self, name: str) -> Any:  # noqa: ANN401
+        """Return one entry of the newest whole commit; None where there is no commit.
+
+        For what has to be known before there is anything to restore into. The entry has
+        to hold values and arrays alone; nothing else is loaded or filled.
+
+        Raises
+        ------
+        KeyError
+            If the commit has no such entry.
+
+        Notes
+        -----
+        Time: one read of the commit. Memory: the entry.
+
+        Examples
+        --------
+        >>> import random, tempfile
+        >>> with Checkpoint(tempfile.mkdtemp()) as checkpoint:
+        ...     checkpoint.commit({"step": 3, "rng": random.Random(7)})
+        ...     checkpoint.entry("step")
+        3
+        """
+        self._refuse_closed()
+        newest = self._newest()
+        if newest is None:
+            return None
+        self._refuse_other(newest)
+        arrays = open_arrays(newest.path)
+        try:
+            return unpacked_entry(newest.manifest.state[_TREE], arrays, name)
+        finally:
+            getattr(arrays, "close", lambda: None)()
 
     def commit(self, state: Any) -> None:  # noqa: ANN401
         """Make ``state`` the newest commit; after this returns, a crash does not lose it.

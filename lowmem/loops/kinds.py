@@ -71,3 +71,16 @@ def unpacked(
                 f"{_ROOT}[{key!r}]", "is not in the commit", "the entries that it holds"
             )
     return found
+
+
+def unpacked_entry(
+    tree: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], name: str
+) -> object:
+    """Return one entry of the dictionary that a state is, and unpack no other.
+
+    Raises
+    ------
+    KeyError
+        If it has none of that name.
+    """
+    return Unpacker(KINDS, arrays).unpack(tree["items"][name], f"{_ROOT}[{name!r}]")

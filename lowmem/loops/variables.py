@@ -16,13 +16,26 @@ from typing import TYPE_CHECKING, Any
 from lowmem.loops.tree import Kind, Packer, Unpacker, class_name, given_object, misfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _Node = dict[str, Any]
 _COUNTED = re.compile(r"_\d+(?=[_/]|$)")
 
 
 _OPTIMIZER = "optimizer-"
+
+
+class Variables:
+    """Some variables of Keras', as one object of a state.
+
+    Parameters
+    ----------
+    named
+        Each with its path; their order counts.
+    """
+
+    def __init__(self, named: Iterable[tuple[str, Any]]) -> None:
+        self.named = list(named)
 
 
 def _known_by(name: str) -> str:
@@ -37,6 +50,8 @@ def _known_by(name: str) -> str:
 
 
 def _is_keras(value: object) -> bool:
+    if isinstance(value, Variables):
+        return True
     keras = sys.modules.get("keras")
     # A namespace that nothing was taken of has loaded none of it.
     if keras is None or not hasattr(keras, "Model") or isinstance(value, type):
@@ -58,7 +73,9 @@ def _state() -> Any:  # noqa: ANN401 - it loads Keras, which has been loaded the
 def _variables(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     """Yield every variable with its path, in order."""
     keras = sys.modules["keras"]
-    if isinstance(value, keras.Variable):
+    if isinstance(value, Variables):
+        yield from value.named
+    elif isinstance(value, keras.Variable):
         yield value.path, value
     elif isinstance(value, keras.random.SeedGenerator):
         yield value.state.path, value.state

@@ -50,6 +50,25 @@ def configure(*, device: Device, vram_budget_bytes: int | None) -> None:
     # JAX is configured by the environment its process was started with.
 
 
+def make_repeatable() -> None:
+    """Let operations give the same bits each time, for the rest of the process.
+
+    JAX needs no word on a CPU; on a GPU its environment says it, before it starts.
+    """
+    name = keras.backend.backend()
+    if name == "torch":
+        import_module("torch").use_deterministic_algorithms(mode=True)
+    elif name == "tensorflow":
+        tf = import_module("tensorflow")
+        try:
+            # Made while it may be: its state belongs to what is saved.
+            tf.random.get_global_generator()
+        except RuntimeError:
+            # Repeatable already, so that nothing can have drawn from one that is not seeded.
+            seed_generator(0)
+        tf.config.experimental.enable_op_determinism()
+
+
 def seed_generator(seed: int) -> None:
     """Seed the backend's random generator of which Keras does not know."""
     if keras.backend.backend() == "tensorflow":

@@ -75,6 +75,8 @@ class ZarrSequence(InOrder):
 
     Attributes
     ----------
+    is_function_of_index
+        True: each batch follows from the epoch and its index, see docs/fit.md.
     note
         What should be known of how the store is read; mostly nothing.
     class_names
@@ -101,6 +103,8 @@ class ZarrSequence(InOrder):
     Checksums of an uncompressed store are verified beside the reading; what was found is
     raised with one of the next batches, and `verify` waits for the rest.
     """
+
+    is_function_of_index = True
 
     def __init__(
         self,

@@ -35,13 +35,15 @@ _GENERATORS = "generators/"
 
 
 def optimizers_of(model: keras.Model) -> list[Any]:
-    """Return the optimiser the model was compiled with, and any others it holds."""
+    """Return the optimiser the model was compiled with, if any, and others it holds."""
     held = [
         value
         for value in vars(model).values()
         if _is_optimizer(value) and value is not model.optimizer
     ]
-    return list({id(one): one for one in [own_optimizer(model), *held]}.values())
+    own = own_optimizer(model)
+    both = [*([own] if own is not None else []), *held]
+    return list({id(one): one for one in both}.values())
 
 
 def _is_optimizer(value: object) -> bool:

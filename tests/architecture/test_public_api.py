@@ -93,7 +93,8 @@ def test_a_public_package_names_each_name_once_and_where_it_is_defined(package):
 def test_every_public_name_loads_and_another_is_refused(package):
     module = import_module(package)
     for name in module.__all__:
-        if name != "ZarrSequence":  # Keras has tests of its own.
+        # Keras has tests of its own.
+        if name not in {"ExactResume", "ZarrSequence", "fit"}:
             assert getattr(module, name) is not None
     with pytest.raises(AttributeError, match=f"'{package}' has no attribute 'nothing'"):
         module.nothing  # noqa: B018 - reading it is the test

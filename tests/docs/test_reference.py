@@ -184,7 +184,8 @@ def test_a_signature_that_is_read_is_that_of_the_object(package):
     compared = 0
     for entry in public_names(package):
         # Keras has tests of its own; the others are not called.
-        if entry.name == "ZarrSequence" or not entry.signatures[0].startswith("("):
+        is_keras = entry.name in {"ExactResume", "ZarrSequence", "fit"}
+        if is_keras or not entry.signatures[0].startswith("("):
             continue
         (function,) = ast.parse(f"def f{entry.signatures[0]}: ...").body
         named = function.args

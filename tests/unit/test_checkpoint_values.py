@@ -16,7 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem import Checkpoint
-from lowmem.base.errors_loop import OtherStateError, UnkeptValueError
+from lowmem.base.errors_loop import (
+    OtherStateError,
+    UnkeptValueError,
+    UnrestoredError,
+)
 
 Pair = namedtuple("Pair", ["count", "moments"])  # noqa: PYI024 - as optax has them
 
@@ -399,3 +403,20 @@ def test_a_commit_of_the_first_version_is_read_for_ever(tmp_path):
     plain = [1, 2.5, None, True, "text", b"bytes", 2**70, float("-inf"), (1j,)]
     assert found["plain"] == plain
     assert found[1] == OrderedDict(a=np.float32(0.5))
+
+
+def test_one_entry_of_the_newest_commit_is_read_alone(tmp_path):
+    with Checkpoint(tmp_path / "ckpt") as checkpoint:
+        assert checkpoint.entry("step") is None
+        for step in range(2):
+            kept = {"step": step, "w": np.arange(3.0) * step, "rng": random.Random(1)}
+            checkpoint.commit(kept)
+        assert checkpoint.entry("step") == 1
+        assert checkpoint.entry("w").tolist() == [0.0, 1.0, 2.0]
+        with pytest.raises(KeyError, match="nothing"):
+            checkpoint.entry("nothing")
+    # It restores nothing: what is there may not be replaced unseen.
+    with Checkpoint(tmp_path / "ckpt") as checkpoint:
+        assert checkpoint.entry("step") == 1
+        with pytest.raises(UnrestoredError):
+            checkpoint.commit({"step": 9})

@@ -1,0 +1,221 @@
+"""What a training could not go on from is refused by name, before the first step."""
+
+from __future__ import annotations
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+import lowmem
+from lowmem.base.errors import UsageError
+from lowmem.base.errors_fit import InexactFitError
+from lowmem.training.backend import make_repeatable
+from tests.fits import BATCH, LABELS, X, classifier
+
+pytestmark = [pytest.mark.keras, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def model():
+    make_repeatable()
+    keras.utils.set_random_seed(1)
+    return classifier()
+
+
+@pytest.fixture
+def fit(model, tmp_path):
+    """Fit one epoch of what is given; nothing but a refusal is expected of it."""
+
+    def call(x=X, y=LABELS, **words):
+        return lowmem.fit(model, x, y, workspace=tmp_path, verbose=0, **words)
+
+    return call
+
+
+class Data(keras.utils.PyDataset):
+    """Batches by index; whether they say so is another's to choose."""
+
+    def __init__(self, **said):
+        super().__init__()
+        vars(self).update(said)
+        self.asked = 0
+
+    def __len__(self):
+        return len(X) // BATCH
+
+    def __getitem__(self, index):
+        rows = slice(index * BATCH, (index + 1) * BATCH)
+        return X[rows], LABELS[rows]
+
+
+class Fickle(Data):
+    """Says that its batches are functions of their index, and draws them."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        self.asked += 1
+        return x + self.asked, y
+
+
+class Endless(Data):
+    num_batches = None
+
+
+class Open(keras.callbacks.Callback):
+    """Holds what cannot be kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+class Late(keras.callbacks.Callback):
+    """Begins to hold it when the training begins."""
+
+    def on_train_begin(self, logs=None):  # noqa: ARG002 - as Keras calls it
+        self.lock = threading.Lock()
+
+
+def numbers():
+    yield X, LABELS
+
+
+REFUSED = {
+    "a generator": (lambda: {"x": numbers(), "y": None}, "x is a builtins.generator"),
+    "lists": (lambda: {"x": X.tolist()}, "x is a builtins.float"),
+    "texts": (lambda: {"y": LABELS.astype(str)}, "y holds <U"),
+    "objects": (lambda: {"y": LABELS.astype(object)}, "y holds object"),
+    "another length": (lambda: {"y": LABELS[:-1]}, "have arrays of 21, 22 rows"),
+    "no rows": (lambda: {"x": X[:0], "y": LABELS[:0]}, "have arrays of 0 rows"),
+    "weights alone": (
+        lambda: {"y": None, "sample_weight": LABELS},
+        "sample_weight is given without y",
+    ),
+    "a data set that says nothing": (
+        lambda: {"x": Data(), "y": None},
+        "x, a Data, does not say that its batches are functions",
+    ),
+    "one that says so and is not": (
+        lambda: {"x": Fickle(is_function_of_index=True), "y": None},
+        "Fickle says is_function_of_index and gave another batch 0",
+    ),
+    "one with targets beside it": (
+        lambda: {"x": Data(is_function_of_index=True)},
+        "x is a data set, and targets or weights are given beside it",
+    ),
+    "one without an end": (
+        lambda: {"x": Endless(is_function_of_index=True), "y": None},
+        "x has no end, expected steps_per_epoch",
+    ),
+    "validation by a generator": (
+        lambda: {"validation_data": numbers()},
+        "validation_data is a builtins.generator",
+    ),
+    "validation by a data set that says nothing": (
+        lambda: {"validation_data": Data()},
+        "validation_data, a Data, does not say",
+    ),
+    "an order of Keras'": (lambda: {"shuffle": "batch"}, "shuffle='batch' draws"),
+    "a split of a data set": (
+        lambda: {
+            "x": Data(is_function_of_index=True),
+            "y": None,
+            "validation_split": 0.5,
+        },
+        "validation_split is given with data that are no arrays",
+    ),
+    "a split that leaves nothing": (
+        lambda: {"validation_split": 0.99},
+        "validation_split=0.99 leaves one side of 22 rows empty",
+    ),
+    "another that restores": (
+        lambda: {"callbacks": [keras.callbacks.BackupAndRestore("backup")]},
+        r"callbacks\[0\], a BackupAndRestore, puts back a state of its own",
+    ),
+    "itself": (
+        lambda: {"callbacks": [lowmem.ExactResume("elsewhere")]},
+        r"callbacks\[0\], a ExactResume, puts back a state",
+    ),
+    "a list of callbacks of Keras'": (
+        lambda: {"callbacks": keras.callbacks.CallbackList([])},
+        "callbacks is a CallbackList",
+    ),
+    "a callback with a lock": (
+        lambda: {"callbacks": [keras.callbacks.TerminateOnNaN(), Open()]},
+        r"callbacks\[1\], a Open, has a state that is not kept: state\['lock'\]",
+    ),
+    "a callback with a lock later": (
+        lambda: {"callbacks": [Late()]},
+        r"callbacks\[0\], a Late, has a state that is not kept: state\['lock'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_and_the_model_is_untouched(name, fit, model):
+    make, expected = REFUSED[name]
+    before = [one.copy() for one in model.get_weights()]
+    with pytest.raises(InexactFitError, match=expected):
+        fit(**make())
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert model.optimizer.iterations.numpy() == 0 if model.optimizer.built else True
+
+
+def test_a_store_is_refused_as_an_array_and_the_reader_of_stores_is_named(fit):
+    zarr = pytest.importorskip("zarr")
+    with pytest.raises(InexactFitError, match=r"x is a zarr\..*lowmem\.ZarrSequence"):
+        fit(zarr.array(X))
+
+
+def test_an_optimiser_beside_the_models_own_has_to_be_built(tmp_path):
+    model = classifier()
+    model.other = keras.optimizers.Adam(name="beside")
+    with pytest.raises(
+        InexactFitError, match=r"the optimiser beside of .* has no vari"
+    ):
+        lowmem.fit(model, X, LABELS, workspace=tmp_path, verbose=0)
+
+
+def test_given_to_fit_by_itself_it_says_what_to_give(model, tmp_path):
+    resume = lowmem.ExactResume(tmp_path / "ckpt")
+    with pytest.raises(InexactFitError, match=r"was given to fit by itself.*fit_argum"):
+        model.fit(X, LABELS, verbose=0, callbacks=[resume])
+
+
+@pytest.mark.parametrize("every_steps", [0, 1.5, True])
+def test_a_number_of_steps_is_a_positive_whole_number(every_steps, tmp_path):
+    with pytest.raises(UsageError, match="every_steps is"):
+        lowmem.ExactResume(tmp_path, every_steps=every_steps)
+
+
+def test_a_mirror_is_a_folder(tmp_path):
+    with pytest.raises(UsageError, match="expected a folder"):
+        lowmem.ExactResume(tmp_path, mirror="gs://bucket/fit")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"x": X + 1}, "first_batch of the training"),
+        ({"seed": 9}, "order of the training in .* is 9, expected 0"),
+        ({"batch_size": 5}, "batch_size of the training"),
+        ({"shuffle": False}, "order of the training in .* is None, expected 0"),
+        ({"steps_per_epoch": 2}, "steps_per_epoch of the training"),
+        ({"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}}, "class_weight of the training"),
+        (
+            {"callbacks": [keras.callbacks.TerminateOnNaN()]},
+            "callbacks of the training",
+        ),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_another_training_is_refused_in_the_same_folder(fit, model, words, expected):
+    keras.utils.set_random_seed(1)
+    given = {"x": X, "y": LABELS, "batch_size": BATCH}
+    fit(**given)
+    before = [one.copy() for one in model.get_weights()]
+    with pytest.raises(InexactFitError, match=expected):
+        fit(**{**given, **words})
+    assert all(map(np.array_equal, before, model.get_weights()))
