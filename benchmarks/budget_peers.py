@@ -196,7 +196,8 @@ def _turn(who: str, name: str, options: argparse.Namespace, folder: Path) -> Tur
         verdicts = sorted({event["verdict"] for event in found["events"]})
         outcome = ", ".join(verdicts) or WENT_ON
     else:
-        script = folder / f"{who}.py"
+        # Not `dask.py`: the folder of a script is where it looks for modules first.
+        script = folder / f"{who}_hog.py"
         script.write_text(PEERS[who])
         line = [sys.executable, str(script), name, str(options.budget_mib), asked]
         outcome = run_measured(line, name, variables, resumes_all=True)
