@@ -7,7 +7,8 @@ start all the time.
 
 The list is taken nevertheless where ids do not tell: at first, where there are many new
 ones or they began anew at the lowest, and in every sixteenth look, since a program with
-the right to may choose an id (`clone3`).
+the right to may choose an id (`clone3`), and all 32,768 may have been given out between
+two looks of a run that was suspended.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ def is_process(pid: int) -> bool:
 class Newcomers:
     """Tells which processes are new; owns a descriptor, as a context manager.
 
-    Each look is followed by `settle`: what is then neither taken nor a stranger's is
-    told again the next time.
+    A look that returns any is followed by `settle`: what is then neither taken nor a
+    stranger's is told again the next time.
     """
 
     _loadavg: int = -1
@@ -89,8 +90,8 @@ class Newcomers:
         self._known.discard(str(pid))
         self._again.add(pid)
 
-    def look(self, own: Collection[int]) -> dict[int, int | None]:
-        """Return the new processes and their parents, as `parent_of` tells them.
+    def look(self, own: Collection[int]) -> dict[int, int | None] | None:
+        """Return the new processes and their parents; None where none can be new.
 
         Parameters
         ----------
@@ -100,7 +101,7 @@ class Newcomers:
         last = last_pid(self._loadavg)
         n_new = last - self._last
         if not (n_new or self._again or self._lists_again):
-            return {}
+            return None
         is_few = 0 <= n_new <= _FEW
         if n_new < 0 or self._n_looks % _ANEW_EVERY == 0:
             self._known = set(map(str, own))

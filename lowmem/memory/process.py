@@ -335,9 +335,9 @@ class TreeSampler:
     def _find_new(self) -> None:
         """Take in what was started since the last look, and descends from the tree."""
         parents = self._newcomers.look(self._tree)
-        if parents:
+        if parents is not None:
             self._add_descendants(parents)
-        self._newcomers.settle(parents)
+            self._newcomers.settle(parents)
 
     def _add_descendants(self, parents: dict[int, int | None]) -> None:
         """Take what descends from the tree out of ``parents``, and into it."""
