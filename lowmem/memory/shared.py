@@ -95,6 +95,9 @@ class MachineShared:
     def __init__(self) -> None:
         self._pools = HugePages()
         self._huge_bytes = self._n_calls = 0
+        # Once: to make them takes as long as the call.
+        self._info = _SysInfo()
+        self._place = ctypes.byref(self._info)
 
     def __call__(self) -> int:
         """Return it in bytes."""
@@ -103,8 +106,8 @@ class MachineShared:
         if self._huge_bytes or self._n_calls % _HUGE_EVERY == 0:
             self._huge_bytes = self._pools.n_bytes()
         self._n_calls += 1
-        info = _SysInfo()
-        _sysinfo(ctypes.byref(info))
+        info = self._info
+        _sysinfo(self._place)
         return int(info.sharedram * info.mem_unit) + self._huge_bytes
 
 
