@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +26,17 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.faults.job_sweep import differences
+from tests.faults.real_disk import (
+    fill,
+    give_room,
+    make_disk,
+    make_read_only,
+    mounted,
+    take_inodes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 OPTIONS = {
     "ingest": ["--source", "faces:300", "--size", "24"],
@@ -38,8 +45,6 @@ OPTIONS = {
     "analyze": [],
     "generate": ["--count", "70"],
 }
-DISK_MIB = 48
-N_INODES = 4096
 PATIENCE_S = 300
 
 
@@ -150,8 +155,7 @@ def disturbed(
     if ended.status == 74 and "lowmem:" not in ended.err:
         wrong.append(f"74 without a word: {ended.err}")
     with mounted(image, folder / "disk") as disk:
-        for path in disk.glob("ballast*"):
-            path.unlink()
+        give_room(disk)
         again = command(case.job, disk / "w")
         if again.status:
             wrong.append(f"exit {again.status} with room again: {again.err}")
@@ -162,38 +166,15 @@ def disturbed(
     return ended.status, wrong
 
 
-def make_disk(image: Path) -> None:
-    """Make a file system in a file."""
-    with image.open("wb") as stream:
-        stream.truncate(DISK_MIB * 2**20)
-    _do("mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(N_INODES), str(image))
-
-
-@contextmanager
-def mounted(image: Path, place: Path) -> Iterator[Path]:
-    """Mount a file system for the length of a block."""
-    place.mkdir(exist_ok=True)
-    _do("mount", "-o", "loop", str(image), str(place))
-    try:
-        yield place
-    finally:
-        # Lazily: what an interrupted benchmark leaves behind may still use it.
-        _do("umount", "--lazy", str(place))
-
-
 def full(case: Case, disk: Path, share: float) -> Ended:
     """Run a job where so much of the room is left."""
-    free = os.statvfs(disk)
-    n_bytes = free.f_bavail * free.f_frsize - round(case.n_bytes * share)
-    with (disk / "ballast").open("wb") as stream:
-        os.posix_fallocate(stream.fileno(), 0, n_bytes)
+    fill(disk, room_bytes=round(case.n_bytes * share))
     return command(case.job, disk / "w")
 
 
 def without_inodes(case: Case, disk: Path, share: float) -> Ended:
     """Run a job where so many of the files may be made."""
-    for number in range(os.statvfs(disk).f_favail - round(case.n_files * share)):
-        (disk / f"ballast-{number}").touch()
+    take_inodes(disk, n_left=round(case.n_files * share))
     return command(case.job, disk / "w")
 
 
@@ -206,8 +187,7 @@ def read_only(case: Case, disk: Path, share: float) -> Ended:
     )
     while process.poll() is None and _n_files(space) < target:
         time.sleep(0.002)
-    # What a kernel does where errors=remount-ro, once it meets one.
-    _do("mount", "-o", "remount,abort", str(disk))
+    make_read_only(disk)
     _, err = process.communicate(timeout=PATIENCE_S)
     return Ended(process.returncode, err)
 
@@ -234,10 +214,6 @@ def command(job: str, space: Path) -> Ended:
 def _line(job: str, space: Path) -> list[str]:
     line = [sys.executable, "-m", "lowmem", "run", job, "--workspace", str(space)]
     return [*line, *OPTIONS[job], "--cycle-steps", "2", "--device", "cpu", "--quiet"]
-
-
-def _do(*words: str) -> None:
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lowmem.base.errors import LowmemError
 from lowmem.base.workspace import Workspace
+from lowmem.history.recorded import read_records
 from lowmem.protocol.records import AttemptBegun, CycleEnded, JobEnded
-from lowmem.report.read import read_records, read_report
+from lowmem.report.read import read_report
 from tests.processes import pipeline
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import examine, generation_path
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
 from lowmem.history.fold import past_of
+from lowmem.history.recorded import read_records
 from lowmem.integrity.stores import check_store
 from lowmem.mirror.archive import ArchiveWriter, DamagedArchiveError, members
 from lowmem.mirror.leftovers import Leftovers
@@ -54,7 +55,7 @@ from lowmem.protocol import messages
 from lowmem.protocol.mirroring import Durable, mirror_answer_from_line
 from lowmem.repair.check import verify
 from lowmem.repair.journal_lines import read_lines
-from lowmem.report.read import read_records, read_report
+from lowmem.report.read import read_report
 from lowmem.report.status import text_from_statuses
 from lowmem.report.telemetry import read_telemetry
 from lowmem.report.text import text_from_report

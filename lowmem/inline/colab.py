@@ -28,9 +28,9 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owners_of
+from lowmem.history.recorded import read_records
 from lowmem.inline.terminal import show
 from lowmem.integrity.published import sums_of_results
-from lowmem.report.read import read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

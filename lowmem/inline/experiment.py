@@ -17,9 +17,10 @@ from lowmem.base.errors import UsageError
 from lowmem.base.meant import did_you_mean
 from lowmem.history.fold import past_of
 from lowmem.history.makers import owners_of
+from lowmem.history.recorded import read_records
 from lowmem.pipeline.spaces import existing_space
 from lowmem.report.now import read_standings
-from lowmem.report.read import read_records, read_report
+from lowmem.report.read import read_report
 from lowmem.report.status import HEADER, row_of, statuses, text_from_statuses
 from lowmem.report.write import page_of
 from lowmem.stores.stored import StoredArray, arrays_in

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import psutil
+from lowmem.memory.proc import field_bytes
 
 # Bytes left to the rest of the machine, where the budget is chosen by default.
 RESERVE_BYTES = 512 * 2**20
@@ -70,13 +70,37 @@ class Machine:
 
 def read_machine() -> Machine:
     """Return what the machine has and what is free now."""
-    memory = psutil.virtual_memory()
-    total = memory.total
-    available = min(total, memory.available + waiting_bytes())
+    total, available = memory_of(Path("/proc/meminfo").read_bytes())
+    available = min(total, available + waiting_bytes())
     for limit, used in cgroup_limits():
         total = min(total, limit)
         available = min(available, max(0, limit - used))
     return Machine(total_bytes=total, available_bytes=available)
+
+
+def memory_of(meminfo: bytes) -> tuple[int, int]:
+    r"""Return what a machine has, and what can be allocated without swapping.
+
+    Parameters
+    ----------
+    meminfo
+        Text of /proc/meminfo. Linux before 3.14, and some containers, do not estimate
+        what is available: there it is what is free, and the page cache.
+
+    Examples
+    --------
+    >>> memory_of(b"MemTotal: 8 kB\nMemFree: 1 kB\nMemAvailable: 5 kB\nCached: 6 kB\n")
+    (8192, 5120)
+    >>> memory_of(b"MemTotal: 8 kB\nMemFree: 1 kB\nCached: 6 kB\n")
+    (8192, 7168)
+    """
+    # A field is looked for at the beginning of a line.
+    text = b"\n" + meminfo
+    if b"\nMemAvailable:" in text:
+        available = field_bytes(text, b"MemAvailable:")
+    else:
+        available = field_bytes(text, b"MemFree:") + field_bytes(text, b"Cached:")
+    return field_bytes(text, b"MemTotal:"), available
 
 
 def waiting_bytes(proc: Path = Path("/proc")) -> int:
@@ -242,4 +266,5 @@ def disk_free_bytes(path: Path) -> int:
     """Return what can be written where ``path`` is, or its nearest existing parent."""
     while not path.exists():
         path = path.parent
-    return int(psutil.disk_usage(str(path)).free)
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize

@@ -12,19 +12,19 @@ a page among those that map it, closes the gap; what may have been copied since 
 bounded by the page faults since, because a copy of a shared page changes no other count.
 
 Costs, measured: one `status` through an open descriptor 10 to 30 microseconds; a
-refinement 14 ms for a process of 2 GB. The list of processes is read anew only when the
-kernel's last process id has changed.
+refinement 14 ms for a process of 2 GB. What is started is found by its id, see
+`newcomers`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from lowmem.memory.newcomers import Newcomers
 from lowmem.memory.pages import Process
-from lowmem.memory.proc import PROC, field_bytes, has_stopped, parent_of
+from lowmem.memory.proc import PROC, field_bytes, has_stopped
 from lowmem.memory.shared import Bounds, SharedMemory
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _ROOT_EVERY = 8
 # Descriptors that are kept, of the 1,024 that a process has mostly.
 _MOST_KEPT_OPEN = 256
-# Looks at the list of processes for one that takes no stranger at its word.
-_ANEW_EVERY = 256
 
 
 class TreeReading(NamedTuple):
@@ -132,18 +130,14 @@ class TreeSampler:
     is_root_shared: bool = False
     _tree: dict[int, Process] = field(default_factory=dict)
     _members: list[Process] = field(default_factory=list)
-    _known: set[str] = field(default_factory=set)
-    _last_pid: bytes = b""
-    _looks_again: bool = False
-    _n_looks: int = 0
+    _newcomers: Newcomers = field(default_factory=Newcomers)
     _refined: _Refined | None = None
     _ended_hwm_bytes: int = 0
     _n_quick: int = 0
-    _loadavg: int = -1
     _unmapped_bytes: int = 0
 
     def __enter__(self) -> Self:
-        self._loadavg = os.open(PROC / "loadavg", os.O_RDONLY)
+        self._newcomers.__enter__()
         self._add(self.root_pid)
         return self
 
@@ -153,7 +147,7 @@ class TreeSampler:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._loadavg)
+        self._newcomers.__exit__(kind, error, traceback)
         for process in self._tree.values():
             process.close()
         self._tree.clear()
@@ -336,31 +330,14 @@ class TreeSampler:
             self._ended_hwm_bytes += gone.hwm_bytes
             gone.close()
             # Its id may be another's already, who came after the last look.
-            self._known.discard(str(pid))
-            self._looks_again = True
+            self._newcomers.forget(pid)
 
     def _find_new(self) -> None:
-        """Look for new processes, if any process was started since the last look."""
-        last_pid = os.pread(self._loadavg, 128, 0).rpartition(b" ")[2]
-        is_new = last_pid != self._last_pid
-        if not (is_new or self._looks_again):
-            return
-        self._last_pid = last_pid
-        self._n_looks += 1
-        if self._n_looks % _ANEW_EVERY == 0:
-            self._known = {str(pid) for pid in self._tree}
-        # By name, since to turn them all into numbers would cost more than the list.
-        present = set(os.listdir(PROC))  # noqa: PTH208 - half the cost
-        new = present - self._known
-        self._known &= present
-        self._known.update(name for name in new if not name.isdigit())
-        pids = [int(name) for name in new if name.isdigit()]
-        parents = {pid: parent_of(pid) for pid in pids}
-        self._add_descendants(parents)
-        self._note_strangers(parents)
-        # A process gets its id a moment before it can be seen, and one whose parent went
-        # before it could be seen may yet turn out to be ours: look once more.
-        self._looks_again = is_new or bool(parents)
+        """Take in what was started since the last look, and descends from the tree."""
+        parents = self._newcomers.look(self._tree)
+        if parents is not None:
+            self._add_descendants(parents)
+            self._newcomers.settle(parents)
 
     def _add_descendants(self, parents: dict[int, int | None]) -> None:
         """Take what descends from the tree out of ``parents``, and into it."""
@@ -372,27 +349,13 @@ class TreeSampler:
                     found = self._add(pid, parent) or found
                     del parents[pid]
 
-    def _note_strangers(self, parents: dict[int, int | None]) -> None:
-        """Take out of ``parents`` what descends from strangers; itself it never will again.
-
-        A stranger's children are looked at anew each time.
-        """
-        found = True
-        while found:
-            found = False
-            for pid, parent in list(parents.items()):
-                if parent == 0 or str(parent) in self._known:
-                    self._known.add(str(pid))
-                    del parents[pid]
-                    found = True
-
     def _add(self, pid: int, parent: int | None = None) -> bool:
         is_kept_open = len(self._tree) < _MOST_KEPT_OPEN
         process = Process.find(pid, parent, is_kept_open=is_kept_open)
         if process is None:
             return False
         self._tree[pid] = process
-        self._known.add(str(pid))
+        self._newcomers.know(pid)
         if pid != self.root_pid and pid not in self.apart:
             self._members.append(process)
         return True

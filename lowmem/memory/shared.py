@@ -2,7 +2,8 @@
 
 The kernel keeps one count of all shared pages of the machine (``Shmem`` in
 /proc/meminfo), whoever maps them or nobody: files in any tmpfs, in whatever mount
-namespace, memfd, System V segments, mappings without a name. Its growth since the start
+namespace, memfd, System V segments, mappings without a name. Added to it is what the
+machine holds as huge pages, see `hugepages`. The growth of both since the start
 is what the job has added, and what other programs have, which none can tell apart. Beside
 it stands what the tree maps, which may be older than the start. A page can be in both, so
 what counts is the larger:
@@ -23,8 +24,15 @@ import ctypes
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from lowmem.memory.hugepages import HugePages
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+# Calls for one that looks for huge pages where there were none. They are taken all at
+# once, however closely one looks.
+_HUGE_EVERY = 8
 
 
 class Bounds(NamedTuple):
@@ -77,11 +85,30 @@ class _SysInfo(ctypes.Structure):
 _sysinfo = ctypes.CDLL(None).sysinfo
 
 
-def machine_shared_bytes() -> int:
-    """Return the shared memory of the whole machine. Cost: a microsecond."""
-    info = _SysInfo()
-    _sysinfo(ctypes.byref(info))
-    return int(info.sharedram * info.mem_unit)
+class MachineShared:
+    """Tells the shared memory of the whole machine, its huge pages included.
+
+    Cost: a microsecond, and where huge pages are in use, else every eighth time, what
+    `HugePages` takes.
+    """
+
+    def __init__(self) -> None:
+        self._pools = HugePages()
+        self._huge_bytes = self._n_calls = 0
+        # Once: to make them takes as long as the call.
+        self._info = _SysInfo()
+        self._place = ctypes.byref(self._info)
+
+    def __call__(self) -> int:
+        """Return it in bytes."""
+        # What there is may be given back at any moment, and must not count against a
+        # worker that comes after.
+        if self._huge_bytes or self._n_calls % _HUGE_EVERY == 0:
+            self._huge_bytes = self._pools.n_bytes()
+        self._n_calls += 1
+        info = self._info
+        _sysinfo(self._place)
+        return int(info.sharedram * info.mem_unit) + self._huge_bytes
 
 
 @dataclass(slots=True)
@@ -99,7 +126,7 @@ class SharedMemory:
         The newest.
     """
 
-    read_total: Callable[[], int] = machine_shared_bytes
+    read_total: Callable[[], int] = field(default_factory=MachineShared)
     base_bytes: int = field(init=False)
     total_bytes: int = field(init=False)
 

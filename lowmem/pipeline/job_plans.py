@@ -10,8 +10,8 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import MissingArtefactError
 from lowmem.base.stderr import tell
 from lowmem.history.fold import past_of
+from lowmem.history.recorded import read_records
 from lowmem.pipeline.compose import Orders, needed_order
-from lowmem.report.read import read_records
 from lowmem.supervisor import ask
 from lowmem.supervisor.adopt import adopt_orphans
 from lowmem.supervisor.forecast import smallest_budget_bytes

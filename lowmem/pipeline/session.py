@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
+from lowmem.history.recorded import read_records
 from lowmem.memory.shared import SharedMemory
 from lowmem.pipeline.mirror import mirror_plan, speaker, tell_results
-from lowmem.report.read import read_records
 from lowmem.supervisor.adopt import adopt_orphans
 from lowmem.supervisor.fragments import remove_fragments
 from lowmem.supervisor.mirroring import Mirror

@@ -17,11 +17,11 @@ from lowmem.base.files import publish, remove
 from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
+from lowmem.history.recorded import read_records
 from lowmem.integrity.published import not_as_published, sums_of_results
 from lowmem.pipeline.compose import order_of
 from lowmem.protocol.messages import Finished, Rebuild
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.report.read import read_records
 from lowmem.supervisor.order import chosen_device
 from lowmem.supervisor.run import SupervisedRun, plan_job, prepare_job, run_job
 from lowmem.supervisor.telemetry import Journal

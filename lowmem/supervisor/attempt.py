@@ -210,7 +210,8 @@ class Attempt:
         if now >= self._next_draw and self.tools.aside.is_idle:
             # A terminal that takes nothing is not given more and more.
             self._next_draw = now + REDRAW_S
-            self.tools.aside.do(self.tools.screen.tick)
+            if self.tools.screen.is_due:
+                self.tools.aside.do(self.tools.screen.tick)
         self._wait()
 
     def _do(self, work: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ is not. What differs between two runs of the *same* settings says nothing of set
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -21,45 +22,101 @@ Parts = dict[str, str]
 Marks = dict[int, Parts]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a trial had made.
+
+    Attributes
+    ----------
+    marks
+        Empty where it told nothing: it never counted as many items, or was cut before.
+    has_failed
+        Whether it ended otherwise than by its end or at the budget: nobody knows what it
+        would have told.
+    """
+
+    marks: Marks
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What comparing the settings of a job has shown.
+
+    Attributes
+    ----------
+    refusal
+        Why no other settings than the first can be used; empty if they can, as far as is
+        known.
+    is_known
+        Whether it holds for the next time, too. Where it does not and nothing is to be
+        told, no two settings fit.
+    doubt
+        What kept it from being known.
+    """
+
+    refusal: str = ""
+    is_known: bool = True
+    doubt: str = ""
+
+
 class Try(Protocol):
     """Runs a trial, and returns what it had made."""
 
-    def __call__(self, trial: PlannedTrial, marks_at: Sequence[int] = ()) -> Marks:
-        """Return it at each point, or at the first of those items; empty: it failed."""
+    def __call__(self, trial: PlannedTrial, marks_at: Sequence[int] = ()) -> Made:
+        """Return it at each point, or at the first of those items."""
         ...
 
 
 def compared(
     trials: Sequence[PlannedTrial], ladder: Sequence[Mapping[str, int]], attempt: Try
-) -> str | None:
-    """Return why no other settings than the first can be used; empty if they can.
+) -> Comparison:
+    """Return whether other settings than the first can be used.
 
-    None where a trial failed, or did not fit. What never counts as many items, or none,
-    is not compared.
+    What never counts as many items, or none, is not compared.
     """
+    doubt = ""
     for small, large in pairs_of(trials, ladder):
         of_large = attempt(large)
-        if of_large:
-            return _verdict(small, large, of_large, attempt)
-    return None
+        if of_large.has_failed:
+            doubt = doubt or _failed(large)
+        elif of_large.marks:
+            return _verdict(small, large, of_large.marks, attempt)
+    return Comparison(is_known=False, doubt=doubt)
 
 
 def _verdict(
     small: PlannedTrial, large: PlannedTrial, of_large: Marks, attempt: Try
-) -> str | None:
+) -> Comparison:
     of_small = attempt(small)
-    if of_small and met_at(of_small, of_large) is None:
-        of_small = {**of_small, **attempt(small, sorted(of_large))}
-    items = met_at(of_small, of_large)
+    marks = of_small.marks
+    if marks and met_at(marks, of_large) is None:
+        of_small = attempt(small, sorted(of_large))
+        marks = {**marks, **of_small.marks}
+    if of_small.has_failed:
+        return Comparison(is_known=False, doubt=_failed(small))
+    items = met_at(marks, of_large)
     if items is None:
-        return "" if of_small else None
-    changed = differing(of_small[items], of_large[items])
-    if changed:
-        # A time of day, a number drawn anew.
-        again = attempt(small, (items,)).get(items, {})
-        unsteady = differing(of_small[items], again)
-        changed = tuple(name for name in changed if name not in unsteady)
-    return told(items, changed, small, large) if changed else ""
+        return Comparison(is_known=bool(marks))
+    changed = differing(marks[items], of_large[items])
+    if not changed:
+        return Comparison()
+    # A time of day, a number drawn anew.
+    again = attempt(small, (items,))
+    if items not in again.marks:
+        return Comparison(
+            refusal=f"{told(items, changed, small, large)}. Or do they differ between any "
+            f"two runs? {_failed(small)}",
+            is_known=False,
+        )
+    unsteady = differing(marks[items], again.marks[items])
+    changed = tuple(name for name in changed if name not in unsteady)
+    return Comparison(refusal=told(items, changed, small, large) if changed else "")
+
+
+def _failed(trial: PlannedTrial) -> str:
+    settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
+    return f"a trial with {settings} failed, and is run again at the next start"
 
 
 def told(

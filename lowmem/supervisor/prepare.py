@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from lowmem.base.errors import StorageError
 from lowmem.history.fold import past_of
 from lowmem.memory.extrapolation import Sample
-from lowmem.supervisor.comparing import compared
+from lowmem.supervisor.comparing import Made, compared
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
 from lowmem.supervisor.remembered import (
     TrialPeak,
@@ -93,7 +93,9 @@ def prepare(
         known.measure_all()
     if known.is_to_be_compared():
         say("comparing what its settings make, which is remembered")
-        known.compare()
+        doubt = known.compare()
+        if doubt:
+            say(f"it is not known whether its settings change its result: {doubt}")
     if known.refusal():
         what = "no smaller settings" if known.is_bound() else "with smaller settings"
         say(f"{what}: {known.refusal()}")
@@ -127,7 +129,9 @@ class _Known:
         self._bench = bench
         self._peaks = list(read_trials(bench.space, planned.memory_key))
         self._compared = read_compared(bench.space, planned.memory_key)
-        self._heard: list[tuple[PlannedTrial, Marks]] = []
+        self._heard: list[tuple[PlannedTrial, Made]] = []
+        # Of this run alone: what was seen, and could not be made sure of.
+        self._suspicion = ""
 
     def samples(self) -> list[Sample]:
         """Return what the trials say, as far as they have been run."""
@@ -144,7 +148,7 @@ class _Known:
 
     def refusal(self) -> str:
         """Return why the job refuses all settings but the first; empty where it does not."""
-        of_states = self._compared.get(self._planned.compare_key, "")
+        of_states = self._compared.get(self._planned.compare_key, self._suspicion)
         return self._refusal_of_trials() or of_states
 
     def _refusal_of_trials(self) -> str:
@@ -191,23 +195,33 @@ class _Known:
         fits = smallest is None or smallest.is_whole
         return bool(key) and key not in self._compared and len(ladder) > 1 and fits
 
-    def compare(self) -> None:
-        """Hold what the settings make against each other, and remember it."""
+    def compare(self) -> str:
+        """Hold what the settings make against each other, and remember it.
+
+        Returns
+        -------
+        doubt
+            What kept it from being known; empty where nothing did.
+        """
         ladder = [rung.settings for rung in self._planned.rungs]
         found = compared(self._planned.trials, ladder, self._made_by)
-        if found is not None:
-            self._compared = {**self._compared, self._planned.compare_key: found}
+        if found.is_known:
+            key = self._planned.compare_key
+            self._compared = {**self._compared, key: found.refusal}
             self._write()
+        else:
+            self._suspicion = found.refusal
+        return found.doubt
 
-    def _made_by(self, trial: PlannedTrial, marks_at: Sequence[int] = ()) -> Marks:
-        """Return what a trial makes; empty where it failed, or does not fit."""
+    def _made_by(self, trial: PlannedTrial, marks_at: Sequence[int] = ()) -> Made:
+        """Return what a trial makes; nothing where it does not fit."""
         if not marks_at:
-            for one, marks in self._heard:
+            for one, made in self._heard:
                 if one == trial:
-                    return marks
+                    return made
             former = self._find(trial)
             if former is not None and not former.is_whole:
-                return {}
+                return Made(marks={})
         peak = self._measured(trial, marks_at)
         # Else one that does not fit would be filled again at every start.
         if peak is not None and not marks_at:
@@ -223,7 +237,8 @@ class _Known:
         marks: Marks = {}
         peak = measured(self._order, trial, self._bench, marks=marks, marks_at=marks_at)
         is_whole = peak is not None and peak.is_whole
-        self._heard.append((trial, marks if is_whole else {}))
+        made = Made(marks=marks if is_whole else {}, has_failed=peak is None)
+        self._heard.append((trial, made))
         return peak
 
     def _find(self, trial: PlannedTrial) -> TrialPeak | None:

@@ -160,14 +160,19 @@ class Screen:
         if is_next and not self._is_terminal and not self._has_just_said:
             self._say(before)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to show by now: else `tick` shows nothing."""
+        is_next = self._is_terminal or self.clock.monotonic() >= self._due_s
+        return is_next and not self.is_quiet
+
     def tick(self) -> None:
         """Draw anew; without a terminal, say where the job stands once a minute."""
         now = self._now()
-        if self.is_quiet or (self.is_shared and now.done is None):
+        if not self.is_due or (self.is_shared and now.done is None):
             return
         if not self._is_terminal:
-            if self.clock.monotonic() >= self._due_s:
-                self._say(now)
+            self._say(now)
             return
         with unless_gone():
             if self._drawn is None:

@@ -159,12 +159,19 @@ def test_a_workspace_without_an_analysis_is_refused_before_the_run(
     assert f"lowmem run analyze --workspace {other}" in str(error.value)
 
 
-@pytest.mark.parametrize("document", [b"{}", b"[1, 2", b'{"n_rows_kept": "many"}'])
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (b"{}", "lacks what is compared"),
+        (b'{"n_rows_kept": "many"}', "lacks what is compared"),
+        (b"[1, 2", "cannot be read"),
+    ],
+)
 def test_a_summary_that_lacks_what_is_compared_is_refused_before_any_work(
-    tmp_path, other, normal, document
+    tmp_path, other, normal, document, problem
 ):
     (other / "analysis" / "summary.json").write_bytes(document)
-    with pytest.raises(DataError, match="lacks what is compared"):
+    with pytest.raises(DataError, match=problem):
         study(tmp_path / "here", normal, against=str(other))
     assert not (tmp_path / "here" / "analysis.zarr").exists()
 

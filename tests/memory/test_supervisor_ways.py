@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,18 @@ NEED_ROOT = {"children in 800 groups", "a file system in memory that nobody else
 
 
 @pytest.fixture
+def overcommitted():
+    """Let programs take huge pages beyond the pool, of 2 MiB each."""
+    setting = Path("/proc/sys/vm/nr_overcommit_hugepages")
+    if not os.access(setting, os.W_OK):
+        pytest.skip("the number of huge pages cannot be set")
+    former = setting.read_text()
+    setting.write_text("220")
+    yield
+    setting.write_text(former)
+
+
+@pytest.fixture
 def space(tmp_path):
     return tmp_path / "w"
 
@@ -106,6 +119,26 @@ def test_what_hides_memory_from_one_number_is_counted_and_stopped(tmp_path, spac
     assert found.ram_peak_bytes <= BUDGET_MIB * 2**20
     for path in space.glob("pids-*"):
         assert not any(is_running(int(pid)) for pid in path.read_text().split())
+
+
+# Private ones are refused at their line, as all private memory beyond the limit is.
+HUGE = """
+        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x40000  # MAP_HUGETLB
+        held = mmap.mmap(-1, mib * MIB, flags=flags)
+        if mib > 100: rest()
+        held.close()
+"""
+
+
+def test_huge_pages_beyond_the_pool_are_counted_and_stopped(
+    tmp_path, space, overcommitted
+):
+    del overcommitted
+    ended = run(hog_file(tmp_path, HUGE), space, "--ram-budget", f"{BUDGET_MIB}MiB")
+    assert ended.status == 0, ended
+    (incident,) = incidents(space)
+    assert incident.verdict == "ram_limit"
+    assert incident.ram_bytes > 400 * 2**20
 
 
 AT_IMPORT = """

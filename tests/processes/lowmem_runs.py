@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from lowmem.base.workspace import Workspace
+from lowmem.history.recorded import read_records
 from lowmem.protocol.records import AttemptBegun, CycleEnded, Incident
-from lowmem.report.read import read_records, read_report
+from lowmem.report.read import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,9 +9,9 @@ import pytest
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
+from lowmem.history.recorded import read_records
 from lowmem.protocol.mirroring import Troubled
 from lowmem.protocol.records import JobBegun
-from lowmem.report.read import read_records
 from lowmem.supervisor import mirroring
 from lowmem.supervisor.aside import Aside
 from lowmem.supervisor.mirroring import Mirror, MirrorPlan

@@ -18,6 +18,7 @@ from lowmem.memory.machine import (
     default_ram_budget_bytes,
     disk_free_bytes,
     identity_of,
+    memory_of,
     read_machine,
     waiting_bytes,
 )
@@ -165,6 +166,27 @@ def test_the_machine_is_never_larger_than_what_psutil_says():
     assert machine.total_bytes <= psutil.virtual_memory().total
 
 
+@pytest.mark.alone
+def test_total_and_available_are_those_of_psutil():
+    read = Path("/proc/meminfo").read_bytes
+    for _ in range(20):
+        before, told, after = read(), psutil.virtual_memory(), read()
+        bounds = sorted((memory_of(before), memory_of(after)))
+        if bounds[0][1] <= told.available <= bounds[1][1]:
+            assert bounds[0][0] == bounds[1][0] == told.total
+            return
+    pytest.fail(f"{told} does not lie between {bounds}")
+
+
+def test_the_free_room_of_a_disk_is_that_of_psutil(tmp_path):
+    before = psutil.disk_usage(str(tmp_path)).free
+    found = disk_free_bytes(tmp_path / "not" / "there")
+    after = psutil.disk_usage(str(tmp_path)).free
+    # Others write meanwhile.
+    slack = 64 * MIB
+    assert min(before, after) - slack <= found <= max(before, after) + slack
+
+
 @given(total=st.integers(2**28, 2**40), share=st.floats(0, 1))
 def test_the_default_budget_is_what_is_free_and_never_more_than_colab_has(total, share):
     machine = Machine(total_bytes=total, available_bytes=int(total * share))
@@ -228,13 +250,13 @@ def test_free_pages_that_wait_for_a_processor_are_available(tmp_path, monkeypatc
     page = os.sysconf("SC_PAGE_SIZE")
     assert waiting_bytes(tmp_path) == (1391 + 9 + 19204) * page
     assert waiting_bytes(tmp_path / "hidden") == 0
-    least = LEAST_AVAILABLE_SHARE * psutil.virtual_memory().total
-    short = psutil.virtual_memory()._replace(available=int(0.9 * least))
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: short)
+    least = LEAST_AVAILABLE_SHARE * 2**35
+    short = int(0.9 * least)
+    monkeypatch.setattr("lowmem.memory.machine.memory_of", lambda _: (2**35, short))
     monkeypatch.setattr("lowmem.memory.machine.cgroup_limits", list)
     monkeypatch.setattr("lowmem.memory.machine.waiting_bytes", lambda: 0)
     assert read_machine().is_exhausted
     # No job is stopped, and no plan refused, for pages that only wait.
     monkeypatch.setattr("lowmem.memory.machine.waiting_bytes", lambda: int(least))
     assert not read_machine().is_exhausted
-    assert read_machine().available_bytes == short.available + int(least)
+    assert read_machine().available_bytes == short + int(least)

@@ -121,13 +121,17 @@ COMPARED = Planned(
 )
 
 
-def compared(tmp_path, monkeypatch, *, has_commits=False, fits=True):
+def compared(
+    tmp_path, monkeypatch, *, has_commits=False, fits=True, fails=lambda *_: False
+):
     """Prepare a job twice whose total depends on its setting; return both, and the trials."""
     ran = []
 
     def measured(_order, trial, _bench, marks=None, marks_at=()):
         part = trial.settings["part"]
         ran.append((part, *marks_at))
+        if fails(part, *marks_at):
+            return None
         if marks is not None and (fits or part < 4):
             marks[8] = {"arrays['total']": f"by {part}"}
         return TrialPeak(
@@ -178,3 +182,24 @@ def test_a_trial_that_does_not_fit_is_not_filled_again_at_the_next_start(
 ):
     _, ran, _ = compared(tmp_path, monkeypatch, fits=False)
     assert ran.count((8,)) == ran.count((4,)) == 1
+
+
+def test_a_trial_that_fails_while_settings_are_compared_is_told_and_run_again(
+    tmp_path, monkeypatch
+):
+    found, ran, said = compared(tmp_path, monkeypatch, fails=lambda part, *_: part != 2)
+    assert [[r.settings["part"] for r in one.rungs] for one in found] == [[8, 4, 2]] * 2
+    told = "it is not known whether its settings change its result: a trial with part 8"
+    assert sum(told in line for line in said) == 2
+    assert ran.count((8,)) == 2
+
+
+def test_a_difference_that_could_not_be_tried_again_leaves_the_first_settings_alone(
+    tmp_path, monkeypatch
+):
+    found, ran, said = compared(
+        tmp_path, monkeypatch, fails=lambda _, *marks_at: marks_at
+    )
+    assert [[r.settings["part"] for r in one.rungs] for one in found] == [[8], [8]]
+    assert sum("a trial with part 2 failed" in line for line in said) == 2
+    assert ran.count((2, 8)) == 2

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.memory import newcomers
 from lowmem.memory import process as process_module
 from lowmem.memory.pages import Process, Shares
 from lowmem.memory.proc import StatusFile, field_bytes, parent_of
@@ -137,7 +138,7 @@ def test_a_process_whose_parent_went_before_it_could_be_seen_is_found(monkeypatc
 
     with TreeSampler(os.getpid()) as tree:
         tree.read()
-        monkeypatch.setattr(process_module, "parent_of", parent_of_once_gone)
+        monkeypatch.setattr(newcomers, "parent_of", parent_of_once_gone)
         with child_that("named as a field") as child:
             tree.read()
             until(lambda: tree.read() and tree.pids == [child.pid], patience_s=5)

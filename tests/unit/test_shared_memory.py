@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.memory.hugepages import HugePages
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process import TreeSampler
 from lowmem.memory.shared import Bounds, SharedMemory, shared_bounds
@@ -92,3 +93,29 @@ def test_shared_memory_without_a_process_that_maps_it_counts_until_it_is_given_b
     with TreeSampler(os.getpid(), shared) as tree:
         assert tree.read().unmapped_bytes > 38 * MIB
     os.close(descriptor)
+
+
+def pool(folder, kib, *, pages, overcommitted=0):
+    place = folder / f"hugepages-{kib}kB"
+    place.mkdir(parents=True)
+    (place / "nr_hugepages").write_text(f"{pages}\n")
+    (place / "nr_overcommit_hugepages").write_text(f"{overcommitted}\n")
+    return place / "nr_hugepages"
+
+
+@pytest.mark.parametrize("is_root", [False, True])
+def test_huge_pages_of_pools_that_can_grow_count_in_every_size(tmp_path, is_root):
+    small = pool(tmp_path, 2048, pages=3, overcommitted=9)
+    pool(tmp_path, 2**20, pages=1)
+    (tmp_path / "another file").touch()
+    found = HugePages(tmp_path, is_root=is_root)
+    large = 2**30 if is_root else 0
+    assert found.n_bytes() == 3 * 2 * MIB + large
+    small.write_text("12\n")
+    assert found.n_bytes() == 12 * 2 * MIB + large
+
+
+def test_where_no_pool_can_grow_or_is_shown_there_are_no_huge_pages(tmp_path):
+    pool(tmp_path, 2048, pages=3)
+    assert HugePages(tmp_path, is_root=False).n_bytes() == 0
+    assert HugePages(tmp_path / "hidden", is_root=True).n_bytes() == 0

@@ -342,7 +342,8 @@ def test_names_cannot_steer_the_terminal():
 
 def test_a_sample_of_a_journal_from_before_is_counted():
     from lowmem.base.workspace import Workspace
-    from lowmem.report.read import read_records, read_sats
+    from lowmem.history.recorded import read_records
+    from lowmem.report.read import read_sats
 
     sample = Path(__file__).parents[1] / "samples" / "format-1" / "workspace"
     space = Workspace.at(sample)

@@ -6,15 +6,16 @@ one thing here and another there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import numpy as np
 
 from lowmem import Workspace
-from lowmem.base import DataError
+from lowmem.base import DataError, read_json
 from lowmem.stores import RowReader
 from lowmem_jobs.analyze.job import refuse_unless_analyzed, summary_path
+from lowmem_jobs.analyze.source import MAX_FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,17 @@ class Radius(msgspec.Struct, frozen=True):
     quantiles: list[float | None]
     quantiles_gaussian: list[float]
 
+    def __post_init__(self) -> None:
+        n_shares = len(self.quantile_shares)
+        if not n_shares == len(self.quantiles) == len(self.quantiles_gaussian):
+            raise ValueError("quantiles of other numbers than their shares")
+        if not all(0 < share < 1 for share in self.quantile_shares):
+            raise ValueError("shares outside 0 to 1")
+        if not (
+            self.mardia_kurtosis_gaussian > 0 < self.mardia_kurtosis_standard_error
+        ):
+            raise ValueError("a kurtosis or an error of it that is not above 0")
+
 
 class Components(msgspec.Struct, frozen=True):
     """Measures by component."""
@@ -69,7 +81,7 @@ class Trimming(msgspec.Struct, frozen=True):
 class Pairs(msgspec.Struct, frozen=True):
     """What was measured of the pairs."""
 
-    frame: str
+    frame: Literal["raw", "pca"]
     selection: str
     n_measured: int
     abs_rho: Spread
@@ -104,6 +116,16 @@ class Digest(msgspec.Struct, frozen=True):
     projections: Projections
     pairs: Pairs
     features: Features | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_features <= MAX_FEATURES:
+            raise ValueError(f"{self.n_features} components")
+        if (
+            not 0
+            <= self.pairs.n_measured
+            <= self.n_features * (self.n_features - 1) // 2
+        ):
+            raise ValueError(f"{self.pairs.n_measured} pairs of {self.n_features}")
 
 
 class Portrait(msgspec.Struct, frozen=True, eq=False):
@@ -150,29 +172,30 @@ def read_portrait(root: Path) -> Portrait:
     refuse_unless_analyzed(workspace)
     path = summary_path(workspace)
     try:
-        digest = digest_of(path.read_bytes())
-    except msgspec.DecodeError as error:
+        digest = msgspec.convert(read_json(path), Digest)
+    except msgspec.ValidationError as error:
         raise DataError(
             thing=path,
             problem=f"lacks what is compared ({error})",
             expected="the summary of an analysis by this version of lowmem",
             todo=_REMEDY,
         ) from error
+    store = workspace.analysis
     return Portrait(
         name=workspace.root.name,
         digest=digest,
-        importance=_read(workspace.analysis, "explained_variance_ratio"),
-        overlaps=_read(workspace.analysis / "pairs", "contour_iou"),
+        importance=_read(store, "explained_variance_ratio", digest.n_features),
+        overlaps=_read(store / "pairs", "contour_iou", digest.pairs.n_measured),
     )
 
 
-def _read(store: Path, name: str) -> Floats:
+def _read(store: Path, name: str, n_values: int) -> Floats:
     with RowReader.open(store, name) as reader:
-        if len(reader.shape) != 1:
+        if reader.shape != (n_values,) or reader.dtype.kind != "f":
             raise DataError(
                 thing=store / name,
-                problem=f"has the shape {reader.shape}",
-                expected="one number for each component or pair",
+                problem=f"has the shape {reader.shape} and the type {reader.dtype}",
+                expected=f"{n_values} numbers, as its summary says",
                 todo=_REMEDY,
             )
-        return np.asarray(reader.read(0, reader.shape[0]), np.float64)
+        return np.asarray(reader.read(0, n_values), np.float64)
