@@ -1,0 +1,149 @@
+"""How far the shards of jobs are: their blocks, and where each of them stands."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from typing import TYPE_CHECKING
+
+from lowmem.base.units import format_bytes
+from lowmem.report.columns import format_columns
+from lowmem.report.read import read_report
+from lowmem.report.schema import ShardedJob, ShardStatus
+from lowmem.report.words import day_and_time
+from lowmem.shards.complete import tally_of
+from lowmem.shards.places import kernel_of, open_boards, parts_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lowmem.base.clock import Clock
+    from lowmem.base.workspace import Workspace
+    from lowmem.report.schema import JobReport
+    from lowmem.shards.places import Part
+
+_WIDTH = 100
+_HEADER = ("shard", "machine", "state", "items", "RAM peak", "last activity (UTC)")
+_NUMBERS = frozenset({3, 4})
+
+
+def read_sharded(
+    space: Workspace, clock: Clock, is_live: Callable[[Workspace], bool], *, boot: str
+) -> dict[str, ShardedJob]:
+    """Return the jobs of a workspace whose shards are at work, or wait to be merged.
+
+    Parameters
+    ----------
+    is_live
+        Whether a run of this machine holds a part.
+    boot
+        The identity of this machine's kernel, as records tell it.
+
+    Notes
+    -----
+    Time: a listing of all markers, and the journal of each shard.
+    """
+    found = {}
+    for job, board in open_boards(space, clock):
+        tally = tally_of(board.whole_view())
+        reports = [
+            (part, report)
+            for part in parts_in(space, job)
+            if (report := _report_of(part, job, is_live)) is not None
+        ]
+        commands = [report.command for _, report in reports if report.command]
+        found[job] = ShardedJob(
+            blocks=tally.n_blocks,
+            done=tally.n_done,
+            claimed=tally.n_claimed,
+            next_command=_next(job, space, commands, is_complete=tally.is_complete),
+            shards=tuple(_status(part, report, boot) for part, report in reports),
+        )
+    return found
+
+
+def _report_of(
+    part: Part, job: str, is_live: Callable[[Workspace], bool]
+) -> JobReport | None:
+    return read_report(part.space, is_live=is_live(part.space)).jobs.get(job)
+
+
+def _status(part: Part, report: JobReport, boot: str) -> ShardStatus:
+    # Of another kernel only its end tells: its lock may not be seen from here.
+    is_known = report.exit_code is not None or part.kernel == kernel_of(boot)
+    return ShardStatus(
+        shard=str(part.shard),
+        machine=part.machine,
+        state=report.state if is_known else None,
+        items=report.items,
+        unit=report.unit,
+        attempts=report.attempts,
+        ram_peak_bytes=report.ram_peak_bytes,
+        last_at=report.last_at,
+        message=report.message,
+    )
+
+
+def _next(
+    job: str,
+    space: Workspace,
+    commands: Sequence[Sequence[str]],
+    *,
+    is_complete: bool,
+) -> str:
+    if is_complete or not commands:
+        return shlex.join(["lowmem", "merge", job, "--workspace", str(space.root)])
+    return shlex.join(["lowmem", *of_all_blocks(commands[0])])
+
+
+def of_all_blocks(words: Sequence[str]) -> list[str]:
+    """Return the line of a shard as it makes all blocks that are left.
+
+    Examples
+    --------
+    >>> of_all_blocks(["run", "encode", "--shard", "3/16", "--seed=2"])
+    ['run', 'encode', '--shard', '0/1', '--seed=2']
+    >>> of_all_blocks(["run", "encode", "--shard=auto"])
+    ['run', 'encode', '--shard=0/1']
+    """
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--shard":
+            found.append("0/1")
+        else:
+            found.append("--shard=0/1" if word.startswith("--shard=") else word)
+    return found
+
+
+def text_from_sharded(jobs: Mapping[str, ShardedJob]) -> list[str]:
+    """Return the same for people to read, as lines; none where there are none."""
+    lines: list[str] = []
+    for name, job in jobs.items():
+        of = (
+            "no block"
+            if job.blocks is None
+            else f"{job.done:,} of {job.blocks:,} blocks"
+        )
+        more = f", {job.claimed:,} of the others begun" if job.claimed else ""
+        lines += ["", f"{name} in shards: {of} done{more}"]
+        rows = [_row(shard) for shard in job.shards]
+        left = frozenset(range(len(_HEADER))) - _NUMBERS
+        lines += format_columns(_HEADER, rows, left=left) if rows else []
+        for shard in job.shards:
+            if shard.message:
+                said = f"shard {shard.shard}: {shard.message}"
+                lines += textwrap.wrap(said, _WIDTH)
+        lines += [f"  {job.next_command}"]
+    return lines
+
+
+def _row(shard: ShardStatus) -> tuple[str, ...]:
+    peak = shard.ram_peak_bytes
+    return (
+        shard.shard,
+        shard.machine,
+        shard.state or "runs or cut off",
+        f"{shard.items:,} {shard.unit}" if shard.items else "-",
+        "not measured" if peak is None else format_bytes(peak),
+        day_and_time(shard.last_at),
+    )
