@@ -58,7 +58,6 @@ from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
 from lowmem.report.text import text_from_report
-from lowmem.shards.places import open_boards
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held, refuse_if_held
 
@@ -230,7 +229,7 @@ def report_command(
         from lowmem.report.write import write_page  # noqa: PLC0415
 
         now = SystemClock().now()
-        for job, _ in open_boards(space, SystemClock()):
+        for job in whole_report(space, SystemClock()).shards:
             tell(f"the page shows nothing of {job} before its shards are merged")
         print(write_page(space, is_live=is_held(space), now=now, target=html))
         return

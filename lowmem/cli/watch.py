@@ -29,7 +29,7 @@ _LINE_S = 60.0
 def whole_report(space: Workspace, clock: Clock) -> Report:
     """Return the report of a workspace, with what the shards of its jobs are at."""
     report = read_report(space, is_live=is_held(space))
-    sharded = read_sharded(space, clock, is_held, boot=this_machine().boot)
+    sharded = read_sharded(report, space, clock, is_held, boot=this_machine().boot)
     return replace(report, shards=sharded)
 
 

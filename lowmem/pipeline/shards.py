@@ -12,8 +12,9 @@ from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.base.errors_shards import UndividedJobError
 from lowmem.base.stderr import tell
 from lowmem.protocol.records import JobBegun
-from lowmem.report.read import read_records
-from lowmem.shards.places import open_boards, parts_in
+from lowmem.report.read import read_records, read_report
+from lowmem.report.shards import in_the_making
+from lowmem.shards.places import parts_in
 from lowmem.shards.shard import shard_from_text
 from lowmem.supervisor.order import is_inside
 from lowmem.supervisor.shards import part_for as part_of_shard
@@ -130,7 +131,8 @@ def refuse_if_divided(space: Workspace) -> None:
     UsageError
         Naming the job, and the command that ends it.
     """
-    for job, _ in open_boards(space, SystemClock()):
+    report = read_report(space, is_live=False)
+    for job, _ in in_the_making(space, SystemClock(), report):
         raise UsageError(
             f"the shards of {job} in {space.root} are not merged, expected none in the "
             f"making: nothing of theirs is published, and `lowmem merge {job}` verifies "

@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_bytes
+from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
 from lowmem.report.read import read_report
 from lowmem.report.schema import ShardedJob, ShardStatus
@@ -15,11 +16,12 @@ from lowmem.shards.complete import tally_of
 from lowmem.shards.places import kernel_of, open_boards, parts_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.report.schema import JobReport
+    from lowmem.report.schema import JobReport, Report
+    from lowmem.shards.board import Board
     from lowmem.shards.places import Part
 
 _WIDTH = 100
@@ -27,13 +29,40 @@ _HEADER = ("shard", "machine", "state", "items", "RAM peak", "last activity (UTC
 _NUMBERS = frozenset({3, 4})
 
 
+def in_the_making(
+    space: Workspace, clock: Clock, report: Report
+) -> Iterator[tuple[str, Board]]:
+    """Yield each job that shards are making, with what they share.
+
+    Parameters
+    ----------
+    report
+        Of the whole workspace: a job that is done by now, however, is not being made.
+    """
+
+    def is_made(job: str, recipe: Mapping[str, object]) -> bool:
+        own = report.jobs.get(job)
+        if own is None or own.state != "done":
+            return False
+        return not recipe_changes(own.recipe, recipe)
+
+    return open_boards(space, clock, is_made)
+
+
 def read_sharded(
-    space: Workspace, clock: Clock, is_live: Callable[[Workspace], bool], *, boot: str
+    report: Report,
+    space: Workspace,
+    clock: Clock,
+    is_live: Callable[[Workspace], bool],
+    *,
+    boot: str,
 ) -> dict[str, ShardedJob]:
     """Return the jobs of a workspace whose shards are at work, or wait to be merged.
 
     Parameters
     ----------
+    report
+        Of the whole workspace.
     is_live
         Whether a run of this machine holds a part.
     boot
@@ -44,20 +73,20 @@ def read_sharded(
     Time: a listing of all markers, and the journal of each shard.
     """
     found = {}
-    for job, board in open_boards(space, clock):
+    for job, board in in_the_making(space, clock, report):
         tally = tally_of(board.whole_view())
         reports = [
-            (part, report)
+            (part, own)
             for part in parts_in(space, job)
-            if (report := _report_of(part, job, is_live)) is not None
+            if (own := _report_of(part, job, is_live)) is not None
         ]
-        commands = [report.command for _, report in reports if report.command]
+        commands = [own.command for _, own in reports if own.command]
         found[job] = ShardedJob(
             blocks=tally.n_blocks,
             done=tally.n_done,
             claimed=tally.n_claimed,
             next_command=_next(job, space, commands, is_complete=tally.is_complete),
-            shards=tuple(_status(part, report, boot) for part, report in reports),
+            shards=tuple(_status(part, own, boot) for part, own in reports),
         )
     return found
 

@@ -28,7 +28,7 @@ _BLOCKS = "blocks.shared"
 _RECIPE, _MERGED = "recipe.", "merged."
 # seconds between two looks at what a marker vouches for and storage does not give yet.
 _PATIENCE_S = (0.2, 1.0, 3.0)
-# A recipe is some kilobytes.
+# Recipes, and what made an output, are some kilobytes.
 _MOST_BYTES = 2**20
 
 
@@ -133,12 +133,19 @@ class Board:
 
     def made_by(self, output: Output) -> bytes:
         """Return what made an output, as far as it is told."""
+        return self._short(f"{_folder_of(output.attempt)}/{output}") or b""
+
+    def _short(self, name: str) -> bytes | None:
+        """Return a small file; None of one that cannot be read, or is none of ours."""
+        data = b""
         try:
-            return b"".join(
-                self._storage.read(f"{_folder_of(output.attempt)}/{output}")
-            )
+            for piece in self._storage.read(name):
+                data += piece
+                if len(data) > _MOST_BYTES:
+                    return None
         except (OSError, DataError):
-            return b""
+            return None
+        return data
 
     def _is_whole(
         self,
@@ -178,13 +185,8 @@ class Board:
     def recipes(self) -> Iterator[bytes]:
         """Yield each copy of the recipe; one that is being written may be torn."""
         for name in self._storage.names(""):
-            if name.startswith(_RECIPE):
-                try:
-                    data = b"".join(self._storage.read(name))
-                except (OSError, DataError):
-                    continue
-                if len(data) <= _MOST_BYTES:
-                    yield data
+            if name.startswith(_RECIPE) and (data := self._short(name)) is not None:
+                yield data
 
     @property
     def is_merged(self) -> bool:

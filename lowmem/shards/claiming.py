@@ -35,6 +35,8 @@ class Claimant:
         Seconds after which others may take a block over: the smallest that is claimed.
     is_wanted_elsewhere
         Asked while it waits: whether to give up waiting for now.
+    tell_waiting
+        Called as it begins to wait for others.
     """
 
     job: str
@@ -45,6 +47,7 @@ class Claimant:
     lease_s: int
     clock: Clock
     is_wanted_elsewhere: Callable[[], bool] = lambda: False
+    tell_waiting: Callable[[], None] = lambda: None
     _longest_s: float = 0.0
     _watch: Watch = field(init=False)
 
@@ -61,15 +64,19 @@ class Claimant:
 
         None where it should give up waiting for others; drawn again, it waits on.
         """
-        groups = self._groups()
+        groups, is_waiting = self._groups(), False
         while groups and not self.board.is_merged:
             claim, groups = self._next(groups)
             if claim is not None:
+                is_waiting = False
                 began_s = self.clock.monotonic()
                 yield claim
                 took_s = self.clock.monotonic() - began_s
                 self._longest_s = max(self._longest_s, took_s)
             elif groups:
+                if not is_waiting:
+                    is_waiting = True
+                    self.tell_waiting()
                 if self.is_wanted_elsewhere():
                     yield None
                 self.clock.sleep(LOOK_S)

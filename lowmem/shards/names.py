@@ -24,6 +24,7 @@ _STEM = r"(\d{7})of(\d{7})\.(\d{3,9})\.([0-9a-f]{16})"
 _CLAIM = re.compile(_STEM + r"\.(\d{1,9})\.([A-Za-z0-9_-]{1,100})\.claim", re.ASCII)
 _DONE = re.compile(_STEM + r"\.(\d{1,15})\.([0-9a-f]{64})\.done", re.ASCII)
 _VOID = re.compile(_STEM + r"\.void", re.ASCII)
+_HOLDER = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 # Names are padded to so many digits.
 MOST_BLOCKS = 9_999_999
 
@@ -46,6 +47,12 @@ class Attempt:
     n_blocks: int
     number: int
     token: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.block < self.n_blocks <= MOST_BLOCKS:
+            raise ValueError(
+                f"blocks must be 0 to n_blocks - 1 and {MOST_BLOCKS} at most, got {self!r}"
+            )
 
     # `typing.override`, which mypy would have here, came with Python 3.12.
     def __str__(self) -> str:  # type: ignore[explicit-override]
@@ -77,6 +84,12 @@ class Claim:
     attempt: Attempt
     lease_s: int
     holder: str
+
+    def __post_init__(self) -> None:
+        if _HOLDER.fullmatch(self.holder) is None:
+            raise ValueError(
+                f"holder must be letters, digits, - and _, got {self.holder!r}"
+            )
 
     def __str__(self) -> str:  # type: ignore[explicit-override]
         return f"{self.attempt}.{self.lease_s}.{self.holder}.claim"
@@ -118,6 +131,14 @@ def marker_of(name: str) -> Marker | None:
     >>> marker_of(str(claim).replace(".claim", " (1).claim")) is None
     True
     """
+    try:
+        return _marker_of(name)
+    except ValueError:
+        # A block beyond the last: nobody wrote that.
+        return None
+
+
+def _marker_of(name: str) -> Marker | None:
     if found := _CLAIM.fullmatch(name):
         lease_s, holder = found.groups()[4:]
         return Claim(_attempt(found), int(lease_s), holder)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from lowmem.base.outside import BAD_JSON
 from lowmem.base.workspace import Workspace
 from lowmem.shards.board import Board
 from lowmem.shards.shard import Shard
 from lowmem.shards.storage import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lowmem.base.clock import Clock
 
@@ -70,11 +74,31 @@ def boards_of(space: Workspace, job: str, clock: Clock) -> Iterator[tuple[Path, 
             yield path, Board(Folder(path), clock)
 
 
-def open_boards(space: Workspace, clock: Clock) -> Iterator[tuple[str, Board]]:
-    """Yield the jobs whose shards are not put together, each with a board of it."""
+def recipe_of(board: Board) -> Mapping[str, object] | None:
+    """Return the recipe of a board; None where none can be read."""
+    for data in board.recipes():
+        with suppress(*BAD_JSON):
+            found: object = msgspec.json.decode(data)
+            if isinstance(found, dict):
+                return found
+    return None
+
+
+def open_boards(
+    space: Workspace,
+    clock: Clock,
+    is_made: Callable[[str, Mapping[str, object]], bool],
+) -> Iterator[tuple[str, Board]]:
+    """Yield the jobs whose shards are not put together, each with a board of it.
+
+    Parameters
+    ----------
+    is_made
+        Whether a job is done, of a recipe: then its blocks are of no more use.
+    """
     for job in sharded_jobs(space):
         for _, board in boards_of(space, job, clock):
-            if not board.is_merged:
+            if not board.is_merged and not is_made(job, recipe_of(board) or {}):
                 yield job, board
 
 

@@ -9,7 +9,6 @@ which is a run of the whole workspace like any other, so that `status`, `report`
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import MissingArtefactError, UsageError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.errors_shards import MissingBlocksError
-from lowmem.base.outside import BAD_JSON
 from lowmem.base.placing import is_placing
 from lowmem.history.fold import past_of
 from lowmem.protocol.division import Division
@@ -28,7 +26,7 @@ from lowmem.protocol.recipe import recipe_changes, told_done
 from lowmem.report.read import read_records
 from lowmem.shards.board import Board
 from lowmem.shards.complete import refuse_incomplete, tally_of
-from lowmem.shards.places import boards_of, holder_of, part_of
+from lowmem.shards.places import boards_of, holder_of, part_of, recipe_of
 from lowmem.shards.storage import Folder
 from lowmem.supervisor.begin import begin
 from lowmem.supervisor.meter import this_machine
@@ -197,7 +195,7 @@ def _board(
     """
     space = session.space.whole
     for path, board in boards_of(space, order.name, session.clock):
-        known = _recipe_of(board)
+        known = recipe_of(board)
         if known is None or board.is_merged:
             continue
         changes = recipe_changes(known, recipe)
@@ -234,19 +232,9 @@ def _merged_folders(space: Workspace, job: str) -> Iterator[str]:
 def _close(order: JobOrder, session: Session, planned: Planned) -> None:
     """Remove what a merge that was killed after its end has left."""
     for _, board in boards_of(session.space, order.name, session.clock):
-        known = _recipe_of(board)
+        known = recipe_of(board)
         if known is not None and not recipe_changes(known, planned.recipe):
             board.merged()
-
-
-def _recipe_of(board: Board) -> Mapping[str, object] | None:
-    """Return the recipe of a board; None where none can be read."""
-    for data in board.recipes():
-        with suppress(*BAD_JSON):
-            found: object = msgspec.json.decode(data)
-            if isinstance(found, dict):
-                return found
-    return None
 
 
 def _text_of(recipe: Mapping[str, object]) -> bytes:

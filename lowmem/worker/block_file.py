@@ -6,7 +6,6 @@ outputs of one block are compared. What made them is told beside them.
 
 from __future__ import annotations
 
-import json
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dtype: str
     codec: str
     attributes: dict[str, Any]
-    notes: tuple[str, ...]
     summary: dict[str, Any]
 
 
@@ -57,7 +55,6 @@ def head_of(job: str, blocks: RowBlocks) -> Head:
         dtype=np.dtype(blocks.dtype).str,
         codec=blocks.codec,
         attributes=dict(blocks.attributes),
-        notes=tuple(blocks.notes),
         summary=dict(blocks.summary),
     )
 
@@ -105,10 +102,34 @@ def head_and_rows(data: bytes, thing: object) -> tuple[Head, NDArray[Any]]:
     return head, rows
 
 
-def made_by(versions: Mapping[str, str], device: str) -> bytes:
-    """Return what last digits may depend on beside the recipe: software and processor."""
-    told = {**versions, "device": device, "processor": _processor()}
-    return json.dumps(told, sort_keys=True).encode()
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told beside a block, and is no part of it: machines may differ in it.
+
+    Attributes
+    ----------
+    made_by
+        What last digits may depend on beside the recipe: software and processor.
+    notes
+        See `RowBlocks`.
+    """
+
+    made_by: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
+
+
+def told_of(blocks: RowBlocks, versions: Mapping[str, str], device: str) -> bytes:
+    """Return what is told beside the blocks that this process makes."""
+    made_by = {**versions, "device": device, "processor": _processor()}
+    told = Told(made_by=made_by, notes=tuple(blocks.notes))
+    return msgspec.json.encode(told, order="deterministic")
+
+
+def told_from(data: bytes) -> Told:
+    """Return what was told beside a block; nothing of what cannot be read."""
+    try:
+        return msgspec.json.decode(data, type=Told)
+    except BAD_JSON:
+        return Told()
 
 
 def _processor() -> str:

@@ -31,13 +31,14 @@ from lowmem.stores.row_blocks import write_blocks
 from lowmem.worker.block_file import (
     head_and_rows,
     head_of,
-    made_by,
     parts_of,
+    told_from,
+    told_of,
 )
 from lowmem.worker.registry import blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 
     Points = Generator[CommitPoint, None, Result]
 
+_WAITING = (
+    "all that is left of this share is claimed by others: it waits for them, or for their "
+    "leases to end"
+)
 # seconds before the end of the time budget in which nothing is waited for any more.
 _IN_TIME_S = 5.0
 
@@ -80,6 +85,7 @@ def divided(
                 lease_s=division.lease_s,
                 clock=clock,
                 is_wanted_elsewhere=is_wanted_elsewhere,
+                tell_waiting=lambda: ctx.log(_WAITING),
             )
             return (yield from _made(ctx, job.name, blocks, claimant))
 
@@ -94,7 +100,7 @@ def _made(ctx: Context, job: str, blocks: RowBlocks, claimant: Claimant) -> Poin
     for note in blocks.notes:
         ctx.note(note)
     head = head_of(job, blocks)
-    told = made_by(software_versions(os.environ), ctx.device)
+    told = told_of(blocks, software_versions(os.environ), ctx.device)
     n_made = int(ctx.state.get("blocks", 0))
     for claim in claimant.claims():
         if claim is None:
@@ -147,7 +153,7 @@ def _merged(ctx: Context, job: str, board: Board) -> Points:
         dtype=np.dtype(head.dtype).name,
         codec=head.codec,
         attributes=head.attributes,
-        notes=(*head.notes, *taken.notes()),
+        notes=taken.notes(),
         summary=head.summary,
         make=lambda start, _: taken.rows(start, head),
     )
@@ -193,19 +199,23 @@ class _Taken:
         return rows
 
     def notes(self) -> list[str]:
-        """Return what the user should know: that machines differ on which they were made."""
-        found: Counter[bytes] = Counter()
+        """Return what the shards noted, each once; and that machines differ, if they do."""
+        notes: dict[str, None] = {}
+        kinds: Counter[str] = Counter()
         for block in sorted(self.view.outputs):
-            found[self.board.made_by(candidates(self.view, block)[0])] += 1
-        if len(found) <= 1:
-            return []
-        kinds = "; ".join(f"{n} by {_said(told)}" for told, n in found.most_common())
-        said = (
-            f"the blocks were made by {len(found)} kinds of machine or software, whose "
-            f"last digits may differ: {kinds}"
-        )
-        return [said]
+            told = told_from(self.board.made_by(candidates(self.view, block)[0]))
+            notes |= dict.fromkeys(told.notes)
+            kinds[_said(told.made_by)] += 1
+        if len(kinds) > 1:
+            of_each = "; ".join(f"{n} by {kind}" for kind, n in kinds.most_common())
+            said = (
+                f"the blocks were made by {len(kinds)} kinds of machine or software, "
+                f"whose last digits may differ: {of_each}"
+            )
+            notes[said] = None
+        return list(notes)
 
 
-def _said(told: bytes) -> str:
-    return told.decode(errors="replace") or "an unknown one"
+def _said(made_by: Mapping[str, str]) -> str:
+    words = (f"{name} {made_by[name]}" for name in sorted(made_by))
+    return ", ".join(words) or "an unknown one"

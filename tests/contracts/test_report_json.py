@@ -12,7 +12,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
-from lowmem.report.shards import read_sharded
+from lowmem.report.shards import in_the_making, read_sharded
 from lowmem.report.status import text_from_statuses
 from lowmem.report.text import text_from_report
 from lowmem.shards.board import Board
@@ -272,8 +272,9 @@ def test_shards_that_are_not_merged_follow_schema_1(tmp_path, kernel):
     history = History("encode").begin().run().start(0).cycle(0)
     part = replace(space, part=f"shards/encode/parts/0000of0002-node-7-{kernel}")
     write_journal(part, history)
-    sharded = read_sharded(space, SystemClock(), lambda _: False, boot="here")
-    report = replace(read_report(space, is_live=False), shards=sharded)
+    report = read_report(space, is_live=False)
+    sharded = read_sharded(report, space, SystemClock(), lambda _: False, boot="here")
+    report = replace(report, shards=sharded)
     document = json.loads(json_from_report(report))
     assert document["jobs"] == {}
     job = document["shards"]["encode"]
@@ -287,6 +288,21 @@ def test_shards_that_are_not_merged_follow_schema_1(tmp_path, kernel):
     assert "encode in shards: 1 of 3 blocks done, 1 of the others begun" in told
     assert "Nothing has run here yet" not in told + text_from_report(report)
     assert "0/2" in text_from_report(report)
+
+
+def test_shards_of_a_job_that_is_done_as_a_whole_are_not_told_of(tmp_path):
+    space = Workspace.at(tmp_path)
+    board = Board(Folder(space.shards / "encode" / "0123456789abcdef"), SystemClock())
+    board.tell_recipe(b'{"seed": 1}')
+    found = {}
+    for seed in (1, 2):
+        history = History("encode").begin(seed=seed).run().start(0).cycle(0).end("done")
+        space.journal.unlink(missing_ok=True)
+        write_journal(space, history)
+        report = read_report(space, is_live=False)
+        found[seed] = [job for job, _ in in_the_making(space, SystemClock(), report)]
+    # Of another recipe they are to be seen: nothing has come of them.
+    assert found == {1: [], 2: ["encode"]}
 
 
 def test_an_empty_workspace_is_a_document_too(tmp_path):

@@ -16,6 +16,7 @@ import zarr
 
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
+from lowmem.stores.row_writer import RowWriter
 from tests.processes.lowmem_runs import Ended, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -243,3 +244,36 @@ def test_shards_of_other_options_are_refused_before_any_work(here):
     assert refused.status == 2, refused
     assert "codec was 'none', now 'zstd'" in refused.paragraph
     assert "Give all shards the same options" in refused.paragraph
+
+
+@pytest.mark.keras
+def test_two_shards_of_encode_make_the_latents_of_one_process(tmp_path):
+    import keras
+
+    rows = np.random.default_rng(1).integers(0, 256, (2100, 4, 4, 3), np.uint8)
+    writer = RowWriter.open(
+        tmp_path / "images.zarr",
+        "images",
+        row_shape=(4, 4, 3),
+        dtype="uint8",
+        chunk_rows=700,
+    )
+    for start in range(0, 2100, 700):
+        writer.append(rows[start : start + 700])
+    writer.flush()
+    inputs = keras.Input((4, 4, 3), dtype="uint8")
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="z")(flat))
+    model.save(tmp_path / "encoder.keras")
+    words = ["run", "encode", "--data", "images.zarr", "--model", "encoder.keras"]
+    words += ["--device", "cpu", "--quiet", "--workspace"]
+    whole = lowmem(*words, "whole", cwd=tmp_path)
+    assert whole.status == 0, whole
+    for shard in ("1/2", "0/2"):
+        made = lowmem(*words, "w", "--shard", shard, cwd=tmp_path)
+        assert made.status == 0, made
+    merged = lowmem("merge", "encode", "--workspace", "w", "--quiet", cwd=tmp_path)
+    assert merged.status == 0, merged
+    one, other = (sums(tmp_path / name / "latents.zarr") for name in ("whole", "w"))
+    assert one == other
+    assert len([name for name in one if "/c." in f"/{name}"]) == 3

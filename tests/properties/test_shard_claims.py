@@ -95,7 +95,7 @@ def test_whatever_happens_each_block_has_the_rows_of_a_run_by_one(
         stage.to_the_end()
         assert not disputed(stage.board().whole_view())
         whole = [
-            rows_of(Claim(Attempt(b, n_blocks, 1, ""), 1, "")) for b in range(n_blocks)
+            rows_of(Claim(Attempt(b, n_blocks, 1, ""), 1, "a")) for b in range(n_blocks)
         ]
         assert merged(stage, n_blocks) == whole
 

@@ -7,7 +7,12 @@ import pytest
 from lowmem.base.errors import OptionValueError, UsageError
 from lowmem.pipeline.orders import DEFAULT_LEASE_S, lease_s
 from lowmem.report.shards import of_all_blocks
+from lowmem.shards.board import Board
+from lowmem.shards.claiming import LOOK_S, Claimant
+from lowmem.shards.names import marker_of
 from lowmem.shards.shard import Shard, shard_from_text
+from lowmem.shards.storage import Folder
+from tests.mirrors import TestClock
 
 
 def task(number: int, count: int, least: int = 0, **more: str) -> dict[str, str]:
@@ -61,6 +66,59 @@ def test_a_lease_is_a_duration():
     for text in ("0s", "800h"):
         with pytest.raises(UsageError, match="a duration"):
             lease_s(text)
+
+
+def test_a_block_that_another_has_claimed_is_waited_for_and_then_taken_over(tmp_path):
+    told, clock = [], TestClock()
+    board = Board(Folder(tmp_path), clock)
+    board.claim(1, n_blocks=2, number=1, lease_s=60, holder="a-dead-one")
+    made = []
+    one = Claimant(
+        job="job",
+        board=Board(Folder(tmp_path), clock),
+        shard=Shard(index=0, count=1),
+        n_blocks=2,
+        holder="0001of0001-here-0",
+        lease_s=5,
+        clock=clock,
+        tell_waiting=lambda: told.append(len(made)),
+    )
+    for claim in one.claims():
+        assert claim is not None
+        assert one.board.publish(claim, [b"rows"])
+        made.append((claim.attempt.block, claim.attempt.number))
+    assert made == [(0, 1), (1, 2)]
+    # Said once, after the first block; a look every second of this clock, and no other.
+    assert told == [1]
+    assert sum(clock.slept) >= 30 * LOOK_S
+
+
+def test_no_marker_is_written_that_nobody_could_read(tmp_path):
+    board = Board(Folder(tmp_path), TestClock())
+    for block, n_blocks, holder in [(0, 1, "a b"), (1, 1, "a"), (0, 10**7, "a")]:
+        with pytest.raises(ValueError, match="must be"):
+            board.claim(block, n_blocks=n_blocks, number=1, lease_s=1, holder=holder)
+    claim = board.claim(0, n_blocks=1, number=1, lease_s=1, holder="a")
+    stranger = str(claim).replace("0000000of", "0000009of")
+    assert (marker_of(str(claim)), marker_of(stranger)) == (claim, None)
+
+
+def test_who_waits_is_not_kept_from_leaving(tmp_path):
+    clock = TestClock()
+    board = Board(Folder(tmp_path), clock)
+    board.claim(0, n_blocks=1, number=1, lease_s=10**6, holder="another")
+    one = Claimant(
+        job="job",
+        board=board,
+        shard=Shard(index=0, count=1),
+        n_blocks=1,
+        holder="0001of0001-here-0",
+        lease_s=5,
+        clock=clock,
+        is_wanted_elsewhere=lambda: len(clock.slept) >= 3,
+    )
+    assert next(one.claims()) is None
+    assert len(clock.slept) == 3
 
 
 def test_the_line_of_a_shard_becomes_one_of_all_that_is_left():
