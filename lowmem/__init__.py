@@ -16,7 +16,8 @@ A map of the package, from what a person types down to the base:
 - `lowmem.mapping` maps a function of rows over an array.
 - `lowmem.checkpoints`, `memory`, `stores`, `report` and `staging` are
   capabilities, independent of each other.
-- `lowmem.history` says what the journal's records mean together.
+- `lowmem.history` says what the journal's records mean together; `lowmem.shards` how
+  several processes share the blocks of one job.
 - `lowmem.protocol` is what both processes and every job agree upon.
 - `lowmem.base` holds errors, configuration, units, the clock and durable files.
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         Standing,
     )
     from lowmem.protocol.option import Option
+    from lowmem.protocol.row_blocks import RowBlocks
     from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
@@ -78,6 +80,7 @@ __all__ = [
     "Option",
     "PlanContext",
     "Result",
+    "RowBlocks",
     "RunEndedError",
     "Rung",
     "Settings",
@@ -129,6 +132,7 @@ __getattr__, __dir__ = names_of(
             "Standing",
         ],
         "lowmem.protocol.option": ["Option"],
+        "lowmem.protocol.row_blocks": ["RowBlocks"],
         "lowmem.protocol.short_form": ["job"],
         "lowmem.training.sequence": ["ZarrSequence"],
     },

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from lowmem.protocol.messages import Run
 from lowmem.protocol.options import resolve_options
 from lowmem.worker.cycles import run_job
+from lowmem.worker.divided import divided
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lowmem.checkpoints.restore import Restored
+    from lowmem.protocol.division import Division
     from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Cycle
 
@@ -65,6 +67,7 @@ def drive(
     ram_budget_bytes: int = 2 * 10**9,
     overseer: Cutter | None = None,
     recipe: Mapping[str, Any] | None = None,
+    division: Division | None = None,
 ) -> Mapping[str, Any] | None:
     """Run ``job`` until it is done, or leave after so many commits of this call.
 
@@ -72,6 +75,8 @@ def drive(
     ----------
     recipe
         What the job's options belong to; the same for all of them where None.
+    division
+        Which share of the blocks is made, or that all are put together; see `division_of`.
 
     Returns
     -------
@@ -91,6 +96,12 @@ def drive(
         ram_budget_bytes=ram_budget_bytes,
         vram_budget_bytes=None,
         cycle_steps=cycle_steps,
+        division=division,
+        part=""
+        if division is None
+        else division.holder and f"shards/{division.holder}",
     )
+    if division is not None:
+        job = divided(job, request, division, lambda: False)
     result = run_job(job, request, overseer or Cutter(leave_after))
     return None if result is None else result.summary

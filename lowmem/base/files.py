@@ -18,7 +18,7 @@ from lowmem.base.errors import StorageError
 from lowmem.base.errors_outside import NotAllowedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from io import FileIO
     from pathlib import Path
 
@@ -103,6 +103,25 @@ def write_file(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+    sync_file(path.parent)
+
+
+def create_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file under a name that nobody has used, durably; no rename is needed.
+
+    For storage that renames by copying: until this returns, a reader may find a part.
+
+    Raises
+    ------
+    StorageError
+        If the name is taken, or the disk takes no more.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with storage_errors(path), os.fdopen(os.open(path, flags, 0o666), "wb") as stream:
+        for part in parts:
+            stream.write(part)
+        stream.flush()
+        os.fsync(stream.fileno())
     sync_file(path.parent)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from lowmem.base.errors_outside import ForeignWorkspaceError, NotRegularError
 from lowmem.base.files import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
 
-# A job may link within what it makes.
-_IN_THE_MAKING = frozenset({"staging", "rebuild", "remaking"})
+# A job may link within what it makes. What shards share is opened as a regular file or
+# not at all, and there may be a million of it.
+_IN_THE_MAKING = frozenset({"staging", "rebuild", "remaking", "blocks.shared"})
 _SHOWN = 60  # characters of a name
 _KINDS = (stat.S_IFREG, stat.S_IFDIR)
 
@@ -68,8 +70,14 @@ def _entries(folder: str, making: str = "") -> Iterator[os.DirEntry[str]]:
         The folder of results in the making that this one lies in: of those, only links
         that lead out of it are yielded.
     """
-    with os.scandir(folder) as found:
-        entries = list(found)
+    # What other shards replace meanwhile is nothing to refuse.
+    with suppress(FileNotFoundError), os.scandir(folder) as found:
+        yield from _looked_at(list(found), making)
+
+
+def _looked_at(
+    entries: Iterable[os.DirEntry[str]], making: str
+) -> Iterator[os.DirEntry[str]]:
     for entry in entries:
         if entry.is_symlink():
             if not (making and _is_below(os.path.realpath(entry.path), making)):
@@ -89,7 +97,10 @@ def _refuse(entry: os.DirEntry[str], private: Path) -> None:
     path = private.__class__(entry.path)
     if entry.is_symlink():
         raise _leads_out(path)
-    mode = entry.stat(follow_symlinks=False).st_mode
+    try:
+        mode = entry.stat(follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
     if stat.S_IFMT(mode) not in _KINDS:
         raise NotRegularError(path=path, mode=mode)
 

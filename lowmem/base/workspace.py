@@ -54,14 +54,23 @@ class Workspace:
     ----------
     root
         Absolute path of the folder.
+    part
+        Below `.lowmem`, where one of several supervisors keeps what is its own: journal,
+        lock, checkpoints. Empty where there is one for the whole workspace.
     """
 
     root: Path
+    part: str = ""
 
     @classmethod
-    def at(cls, path: Path | str) -> Workspace:
+    def at(cls, path: Path | str, part: str = "") -> Workspace:
         """Return the workspace at ``path``, which need not exist."""
-        return cls(path_from_text(path))
+        return cls(path_from_text(path), part)
+
+    @property
+    def whole(self) -> Workspace:
+        """The same without a part: of all that work in it."""
+        return Workspace(self.root)
 
     # Results, part of the contract.
 
@@ -110,7 +119,7 @@ class Workspace:
     @property
     def private(self) -> Path:
         """Folder of journal, checkpoints, telemetry and lock."""
-        return self.root / ".lowmem"
+        return self.root / ".lowmem" / self.part
 
     @property
     def journal(self) -> Path:
@@ -136,6 +145,11 @@ class Workspace:
     def trials(self) -> Path:
         """Folder of the peaks that trial runs of jobs showed."""
         return self.private / "trials"
+
+    @property
+    def shards(self) -> Path:
+        """Folder of what the shards of jobs share, and of their parts."""
+        return self.root / ".lowmem" / "shards"
 
     def job(self, name: str) -> Path:
         """Return the private folder of one job."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,34 +11,55 @@ import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.stderr import tell, without_controls
-from lowmem.cli import data, exec_line, init, new, usage
+from lowmem.cli import data, exec_line, init, merging, new, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
+from lowmem.cli.carrying import carry_out
 from lowmem.cli.doctor import json_from_examination, text_from_examination
-from lowmem.cli.help import job_help, jobs_list, names_to_complete
+from lowmem.cli.help import job_help, jobs_list
 from lowmem.cli.mapping import map_command_of
+from lowmem.cli.options import (
+    DEFAULT_WORKSPACE,
+    OPEN,
+    DeviceOption,
+    HelpOption,
+    JobArgument,
+    JsonOption,
+    LeaseOption,
+    MirrorDataOption,
+    MirrorOption,
+    QuietOption,
+    RamOption,
+    RecycleOption,
+    RestartOption,
+    SeedOption,
+    SetOption,
+    ShardOption,
+    StepsOption,
+    TimeOption,
+    VramOption,
+    WorkspaceArgument,
+    WorkspaceAsOption,
+    WorkspaceOption,
+)
 from lowmem.cli.plan import json_from_plans, text_from_plans
-from lowmem.cli.supervise import supervise
 from lowmem.cli.verify import (
     damage_error,
     json_from_verification,
     text_from_verification,
 )
-from lowmem.cli.watch import status_json, status_text, watch
-from lowmem.pipeline.compose import check_all, orders_of
+from lowmem.cli.watch import status_json, status_text, watch, whole_report
+from lowmem.pipeline.compose import orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
-from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.spaces import existing_space, own_space
+from lowmem.pipeline.shards import refuse_if_divided
+from lowmem.pipeline.spaces import existing_space, own_space, required_job
 from lowmem.places.examination import examine
 from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
-from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
 from lowmem.report.text import text_from_report
 from lowmem.supervisor import ask
 from lowmem.supervisor.lock import is_held, refuse_if_held
-
-DEFAULT_WORKSPACE = "lowmem-work"
 
 app = typer.Typer(
     name="lowmem",
@@ -51,70 +71,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-_OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}
-WorkspaceOption = Annotated[
-    str, typer.Option("--workspace", metavar="DIR", help="Folder of the experiment.")
-]
-WorkspaceArgument = Annotated[
-    str, typer.Argument(metavar="[WORKSPACE]", help="Folder of the experiment.")
-]
-WorkspaceAsOption = Annotated[
-    str | None, typer.Option("--workspace", metavar="DIR", help="The same folder.")
-]
-JobArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="JOB",
-        help="A job's name, a file FILE.py, or `all`.",
-        autocompletion=names_to_complete,
-    ),
-]
-RamOption = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="RAM of the whole job: 10G, 10GiB."),
-]
-VramOption = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="GPU memory of the whole job.")
-]
-TimeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DURATION",
-        help="Stop in time, resumable: 90m, 11h30m; auto: what SLURM leaves.",
-    ),
-]
-DeviceOption = Annotated[
-    str | None, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")
-]
-SeedOption = Annotated[int | None, typer.Option(metavar="N", help="Seed. Default 1.")]
-StepsOption = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Commit every N steps; else chosen by time."),
-]
-RecycleOption = Annotated[
-    int | None, typer.Option(metavar="K", help="A fresh worker every K cycles.")
-]
-MirrorOption = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Keep every commit in a folder or store, too."),
-]
-MirrorDataOption = Annotated[
-    bool, typer.Option("--mirror-data", help="Images and latents as well.")
-]
-RestartOption = Annotated[
-    bool, typer.Option("--restart", help="Forget this job's progress.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Fix a setting or an option."),
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only problems.")]
-HelpOption = Annotated[
-    bool,
-    typer.Option("--help", "-h", help="Show this and, after a JOB, its own options."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -143,7 +99,7 @@ def _main(
         print(context.get_help())
 
 
-@app.command(name="run", context_settings=_OPEN, add_help_option=False)
+@app.command(name="run", context_settings=OPEN, add_help_option=False)
 def run_command(
     context: typer.Context,
     job: JobArgument = None,
@@ -160,17 +116,14 @@ def run_command(
     restart: RestartOption = False,
     set_: SetOption = None,
     quiet: QuietOption = False,
+    shard: ShardOption = None,
+    lease: LeaseOption = None,
     show_help: HelpOption = False,
 ) -> None:
     """Run a job, or continue it where it was cut."""
     if show_help:
         print(job_help(context, job))
         return
-    space = own_space(workspace)
-    name = _required(job)
-    if not quiet:
-        # Whoever waits sees within a second that it works.
-        tell(f"{name}: planning")
     options = RunOptions(
         ram_budget=ram_budget,
         vram_budget=vram_budget,
@@ -183,22 +136,20 @@ def run_command(
         mirror_data=mirror_data,
         restart=restart,
         quiet=quiet,
+        shard=shard,
+        lease=lease,
         pins=set_ or (),
         extra=context.args,
     )
-    recover_first(space, options)
-    command = tuple(sys.argv[1:])
-    orders = orders_of(name, space, options, command)
-    check_all(orders, space)
-    supervise(orders, space)
+    carry_out(required_job(job), workspace, options)
 
 
-app.command(name="map", context_settings=_OPEN, add_help_option=False)(
+app.command(name="map", context_settings=OPEN, add_help_option=False)(
     map_command_of(run_command)
 )
 
 
-@app.command(name="plan", context_settings=_OPEN, add_help_option=False)
+@app.command(name="plan", context_settings=OPEN, add_help_option=False)
 def plan_command(
     context: typer.Context,
     job: JobArgument = None,
@@ -224,18 +175,12 @@ def plan_command(
         pins=set_ or (),
         extra=context.args,
     )
-    orders = orders_of(_required(job), space, options, is_timed=False)
+    orders = orders_of(required_job(job), space, options, is_timed=False)
     plans = plans_of(orders, space)
     print(json_from_plans(plans) if as_json else text_from_plans(plans))
     if not all(plan.fits for plan in plans):
         raise typer.Exit(EXIT_BUDGET)
     refuse_if_nothing_is_planned(plans)
-
-
-def _required(job: str | None) -> str:
-    if job is None:
-        raise UsageError("no job is given, expected one. `lowmem jobs` lists them.")
-    return job
 
 
 @app.command(name="status")
@@ -284,9 +229,11 @@ def report_command(
         from lowmem.report.write import write_page  # noqa: PLC0415
 
         now = SystemClock().now()
+        for job in whole_report(space, SystemClock()).shards:
+            tell(f"the page shows nothing of {job} before its shards are merged")
         print(write_page(space, is_live=is_held(space), now=now, target=html))
         return
-    report = read_report(space, is_live=is_held(space))
+    report = whole_report(space, SystemClock())
     if as_json:
         print(json_from_report(report))
     else:
@@ -309,6 +256,7 @@ def verify_command(
     """Check every checksum, here and in the mirror."""
     space = existing_space(as_option or workspace)
     refuse_if_held(space)
+    refuse_if_divided(space)
     url = mirror or remembered_mirror(space)
     found, told = repair(space, url) if mend else (verify_with(space, url), Repair())
     as_text = json_from_verification if as_json else text_from_verification
@@ -334,6 +282,7 @@ def doctor_command(
 
 
 exec_line.add_to(app)
+merging.add_to(app)
 usage.add_to(app)
 init.add_to(app)
 app.add_typer(data.app, name="data")

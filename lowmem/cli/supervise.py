@@ -23,6 +23,7 @@ from lowmem.supervisor.order import JobOrder
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Handover:
     workspace: str
+    part: str
     jobs: Sequence[JobOrder]
     options: RunOptions
     began_s: float
@@ -32,6 +33,7 @@ def supervise(orders: Orders, space: Workspace) -> NoReturn:
     """Replace this process by one that runs ``orders``, and only that."""
     handover = _Handover(
         workspace=str(space.root),
+        part=space.part,
         jobs=orders.jobs,
         options=orders.options,
         began_s=orders.began_s,
@@ -43,7 +45,7 @@ def _run(descriptor: int) -> None:
     let_through()
     with open(descriptor, "rb") as stream:
         handover = msgspec.json.decode(stream.read(), type=_Handover)
-    space = Workspace.at(handover.workspace)
+    space = Workspace.at(handover.workspace, handover.part)
     config = read_config(space.config)
     orders = Orders(
         jobs=handover.jobs,

@@ -6,7 +6,7 @@ Reads the journal and the last line of the telemetry; writes nothing, and takes 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lowmem.base.clock import Clock
 from lowmem.base.stderr import columns_of, filled, tell, unless_gone, without_controls
@@ -17,8 +17,10 @@ from lowmem.report.live import Standing, text_of
 from lowmem.report.now import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report
+from lowmem.report.shards import read_sharded
 from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.supervisor.lock import is_held
+from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.screen import Line, is_terminal
 
 # seconds between two looks, and between two lines where there is no terminal.
@@ -28,9 +30,16 @@ _LINE_S = 60.0
 _WIDEST = 100
 
 
+def whole_report(space: Workspace, clock: Clock) -> Report:
+    """Return the report of a workspace, with what the shards of its jobs are at."""
+    report = read_report(space, is_live=is_held(space))
+    sharded = read_sharded(report, space, clock, is_held, boot=this_machine().boot)
+    return replace(report, shards=sharded)
+
+
 def status_text(space: Workspace, clock: Clock) -> str:
     """Return where each job stands, as text for a terminal."""
-    report = read_report(space, is_live=is_held(space))
+    report = whole_report(space, clock)
     standings = read_standings(space, report, clock.now())
     width = columns_of(sys.stdout) or _WIDEST
     text = text_from_statuses(report, standings, width=width)
@@ -41,7 +50,7 @@ def status_text(space: Workspace, clock: Clock) -> str:
 
 def status_json(space: Workspace, clock: Clock) -> str:
     """Return where each job stands, as a JSON document."""
-    report = read_report(space, is_live=is_held(space))
+    report = whole_report(space, clock)
     return json_from_statuses(report, read_standings(space, report, clock.now()))
 
 

@@ -17,11 +17,13 @@ from lowmem.stores.metadata import fingerprint, read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lowmem.mapping.source import Source
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, PlanContext, Result, Settings
+    from lowmem.protocol.row_blocks import RowBlocks
 
 # bytes; a worker with NumPy and Zarr, measured: 35 MB.
 _BASE_BYTES = 40 * 10**6
@@ -80,9 +82,16 @@ def map_job(
 
         return mapped(ctx, task)
 
+    def blocks(ctx: Context) -> AbstractContextManager[RowBlocks]:
+        # As above.
+        from lowmem.mapping.work import mapped_blocks  # noqa: PLC0415
+
+        return mapped_blocks(ctx, task)
+
     return Job(
         name=task.job,
         work=work,
+        blocks=blocks,
         options=options,
         ladder=lambda ctx: _ladder(task.source(ctx)),
         predict=lambda ctx, settings: _predicted(task, ctx, settings),

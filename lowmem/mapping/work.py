@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lowmem.mapping.rows import open_rows
 from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
 from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.row_blocks import RowBlocks
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.stores.row_reader import RowReader
 from lowmem.stores.row_writer import RowWriter, write_group_attributes
@@ -42,6 +44,8 @@ class _Mapping:
         Results of the shape and the type that all of them have; of no rows.
     first
         The result of the first call, if it was made already.
+    notes
+        What the report should say of the function.
     """
 
     source: Source
@@ -50,6 +54,7 @@ class _Mapping:
     rows: int
     like: Rows
     first: list[Rows]
+    notes: tuple[str, ...]
 
     @property
     def block_rows(self) -> int:
@@ -59,14 +64,13 @@ class _Mapping:
         call_bytes = self.rows * self.source.row_bytes
         return self.rows * calls_in_block(call_bytes, result_bytes)
 
-    def calls(self, first: int, held: int) -> Iterator[tuple[int, Rows]]:
-        """Yield (first row, rows) of each call from row ``first`` on."""
-        n_rows = self.source.n_rows
-        starts = range(first, n_rows, self.rows)
+    def calls(self, first: int, last: int, held: int) -> Iterator[tuple[int, Rows]]:
+        """Yield (first row, rows) of each call from row ``first`` to ``last``."""
+        starts = range(first, last, self.rows)
 
         def read(index: int) -> tuple[int, Rows]:
             start = starts[index]
-            return start, self.reader.read(start, min(start + self.rows, n_rows))
+            return start, self.reader.read(start, min(start + self.rows, last))
 
         if held == 1:
             yield from map(read, range(len(starts)))
@@ -80,11 +84,13 @@ def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
     # Before the first byte is read: a change from here on is seen by the next plan.
     file = identity_of_file(source.path)
     mapping = _begun(ctx, task, source)
+    for note in () if ctx.state else mapping.notes:
+        ctx.note(note)
     store, array = ctx.staging / task.out.store, task.out.array
     done = int(ctx.state.get("rows", 0))
     if "dtype" in ctx.state:
         _refuse_other_function(mapping, RowReader.open(store, array), done)
-    write_group_attributes(store, {MAKER: {"job": task.job, "rows": mapping.rows}})
+    write_group_attributes(store, _attributes(task, mapping))
     writer = RowWriter.open(
         store,
         array,
@@ -94,12 +100,8 @@ def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
         n_rows=done,
         codec=ctx.options["codec"],
     )
-    described = {
-        FILE: file,
-        "row_shape": list(mapping.like.shape[1:]),
-        "dtype": mapping.like.dtype.name,
-    }
-    for block in _blocks(mapping, done, ctx.settings.get("held", 1)):
+    described = {FILE: file, **_described(mapping)}
+    for block in _blocks(mapping, done, source.n_rows, ctx.settings.get("held", 1)):
         writer.append(block)
         ctx.progress(writer.n_rows, source.n_rows)
         yield CommitPoint(
@@ -108,9 +110,45 @@ def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
             flush=writer.flush,
         )
     writer.flush()
-    summary = {"n": source.n_rows, "rows_of_a_call": mapping.rows, **described}
-    del summary[FILE]
-    return Result(publish=[task.out.store], summary=summary)
+    return Result(publish=[task.out.store], summary=_summary(mapping))
+
+
+@contextmanager
+def mapped_blocks(ctx: Context, task: Task) -> Iterator[RowBlocks]:
+    """Open the source: any block of the result is mapped by itself."""
+    mapping = _begun(ctx, task, task.source(ctx))
+
+    def make(start: int, stop: int) -> Rows:
+        (block,) = _blocks(mapping, start, stop, ctx.settings.get("held", 1))
+        return block
+
+    yield RowBlocks(
+        store=task.out.store,
+        array=task.out.array,
+        n_rows=mapping.source.n_rows,
+        block_rows=mapping.block_rows,
+        row_shape=mapping.like.shape[1:],
+        dtype=mapping.like.dtype.name,
+        codec=ctx.options["codec"],
+        make=make,
+        attributes=_attributes(task, mapping),
+        notes=mapping.notes,
+        summary=_summary(mapping),
+    )
+
+
+def _attributes(task: Task, mapping: _Mapping) -> dict[str, Any]:
+    return {MAKER: {"job": task.job, "rows": mapping.rows}}
+
+
+def _described(mapping: _Mapping) -> dict[str, Any]:
+    like = mapping.like
+    return {"row_shape": list(like.shape[1:]), "dtype": like.dtype.name}
+
+
+def _summary(mapping: _Mapping) -> dict[str, Any]:
+    n_rows = mapping.source.n_rows
+    return {"n": n_rows, "rows_of_a_call": mapping.rows, **_described(mapping)}
 
 
 def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
@@ -119,15 +157,17 @@ def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
     reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))
     function = Function(job=task.job, of_rows=task.loaded(ctx))
     first: list[Rows] = []
+    notes: tuple[str, ...] = ()
     if "dtype" in ctx.state:
         like = np.empty((0, *ctx.state["row_shape"]), ctx.state["dtype"])
     else:
         result, is_exact = function.tried(reader.read(0, min(rows, source.n_rows)))
-        if not is_exact and not ctx.state:
-            ctx.note(
-                f"the last digits of the result depend on how many rows the function is "
+        if not is_exact:
+            said = (
+                "the last digits of the result depend on how many rows the function is "
                 f"given at once: always {rows}, which belongs to the recipe"
             )
+            notes = (said,)
         like, first = result[:0].copy(), [result]
     return _Mapping(
         source=source,
@@ -136,6 +176,7 @@ def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
         rows=rows,
         like=like,
         first=first,
+        notes=notes,
     )
 
 
@@ -147,11 +188,17 @@ def _refuse_other_function(mapping: _Mapping, made: RowReader, done: int) -> Non
     mapping.function.refuse_unless_same(result, made.read(start, done), start)
 
 
-def _blocks(mapping: _Mapping, done: int, held: int) -> Iterator[Rows]:
-    """Yield the results of whole blocks, in memory that is used again."""
-    n_rows, size = mapping.source.n_rows, mapping.block_rows
+def _blocks(mapping: _Mapping, first: int, last: int, held: int) -> Iterator[Rows]:
+    """Yield the results of whole blocks, in memory that is used again.
+
+    Parameters
+    ----------
+    first, last
+        The row that begins the first block, and the one behind the last block.
+    """
+    size = mapping.block_rows
     into, filled = None, 0
-    for start, rows in mapping.calls(done, held):
+    for start, rows in mapping.calls(first, last, held):
         is_made = start == 0 and mapping.first
         result = mapping.first.pop() if is_made else mapping.function(rows, start)
         mapping.function.refuse_unless_like(result, mapping.like, start)
@@ -163,6 +210,6 @@ def _blocks(mapping: _Mapping, done: int, held: int) -> Iterator[Rows]:
             into = np.empty((size, *mapping.like.shape[1:]), mapping.like.dtype)
         into[filled : filled + len(rows)] = result
         filled += len(rows)
-        if filled == size or stop == n_rows:
+        if filled == size or stop == last:
             yield into[:filled]
             filled = 0

@@ -23,6 +23,12 @@ from lowmem.pipeline.orders import (
     misspelt_tables,
     with_config,
 )
+from lowmem.pipeline.shards import (
+    begun_shards,
+    divided_options,
+    refuse_undivided,
+    shard_of,
+)
 from lowmem.places.time_left import auto_budget, is_auto, read_time_left
 from lowmem.supervisor import ask
 from lowmem.supervisor.order import (
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
+    from lowmem.protocol.records import JobBegun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +90,14 @@ def orders_of(
     """
     began_s = SystemClock().monotonic()
     config = read_config(space.config)
-    options = with_config(options, config.get("run", {}))
+    refuse_undivided(job, options)
+    options = divided_options(with_config(options, config.get("run", {})))
     if is_auto(options.time_budget):
         budget = _time_left(options, job) if is_timed else None
         options = replace(options, time_budget=budget)
-    references = PIPELINE if job == "all" else (job,)
+    begun = begun_shards(space, job) if options.is_merge else None
+    one = begun.reference if begun else job
+    references = PIPELINE if job == "all" else (one,)
     budgets = chosen_budgets(
         options,
         default_ram_bytes=default_ram_budget_bytes(read_machine()),
@@ -95,7 +105,11 @@ def orders_of(
     )
     _say_if_machine_is_smaller(budgets.ram_bytes, options)
     descriptions = ask.describe(references, budget_bytes=budgets.ram_bytes)
-    given = given_options(options.extra, options.pins, descriptions)
+    shard = shard_of(options, descriptions)
+    given = all_given = given_options(options.extra, options.pins, descriptions)
+    if options.is_merge:
+        begun = begun or begun_shards(space, descriptions[0].name)
+        options, all_given = _as_begun(begun, options, given, descriptions[0])
     for table, meant in misspelt_tables(config, [d.name for d in descriptions]):
         _say(
             f"{space.config}: [{table}] is no job, so it is ignored: [{meant}]?",
@@ -106,7 +120,7 @@ def orders_of(
             description,
             reference,
             options,
-            given,
+            all_given,
             config,
             began_s=began_s,
             is_pipeline=job == "all",
@@ -115,10 +129,26 @@ def orders_of(
         for description, reference in zip(descriptions, references, strict=True)
     ]
     jobs = [
-        replace(order, typed=_typed(given, order), is_dry=not is_timed)
+        replace(order, typed=_typed(given, order), is_dry=not is_timed, shard=shard)
         for order in jobs
     ]
     return Orders(jobs=jobs, options=options, config=config, began_s=began_s)
+
+
+def _as_begun(
+    begun: JobBegun | None,
+    options: RunOptions,
+    given: GivenOptions,
+    description: JobDescription,
+) -> tuple[RunOptions, GivenOptions]:
+    """Return what a merge is given, where its line does not say it as its shards did."""
+    if begun is None:
+        return options, given
+    values = {**_own(begun.recipe, description), **given.values}
+    seed = begun.recipe.get("seed")
+    if options.seed is None and isinstance(seed, int):
+        options = replace(options, seed=seed)
+    return options, replace(given, values=values)
 
 
 def _typed(given: GivenOptions, order: JobOrder) -> tuple[str, ...]:

@@ -34,9 +34,12 @@ def lines_at_the_end(
     )
 
 
-def line_of_next(job: str, workspace: str) -> str:
+def line_of_next(job: str, workspace: str, *, is_shard: bool = False) -> str:
     """Return the line that names the command after the last job of a command."""
     where = ["--workspace", workspace]
+    if is_shard:
+        merge = shlex.join(["lowmem", "merge", job, *where])
+        return f"  next     {merge}, once all shards are done"
     following = PIPELINE[PIPELINE.index(job) + 1 :] if job in PIPELINE else ()
     words = ["run", following[0], *where] if following else ["report", workspace]
     return f"  next     {shlex.join(['lowmem', *words])}"

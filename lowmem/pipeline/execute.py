@@ -19,6 +19,7 @@ from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
 from lowmem.supervisor.programs import run_report
 from lowmem.supervisor.run import RunNeeded, run_job
+from lowmem.supervisor.shards import run_merge, run_shard
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
@@ -67,7 +68,7 @@ def execute(orders: Orders, space: Workspace) -> None:
         for order in orders.jobs:
             _run_one(order, session, run_needed)
         if not order.is_quiet:
-            tell(line_of_next(order.name, str(space.root)))
+            tell(line_of_next(order.name, str(space.root), is_shard=bool(order.shard)))
 
 
 def _run_one(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
@@ -100,17 +101,26 @@ def _within(again: JobOrder, order: JobOrder) -> JobOrder:
 def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
     began_s = session.clock.monotonic()
     try:
-        news = run_job(order, session, run_needed)
+        if order.shard is not None:
+            news = run_shard(order, session, order.shard)
+        elif order.is_merge:
+            news = run_merge(order, session)
+        else:
+            news = run_job(order, session, run_needed)
     finally:
-        _write_page(order, session)
+        # A page is of the whole workspace.
+        if order.shard is None:
+            _write_page(order, session)
     if not order.is_quiet:
         tell(news)
-        for line in lines_at_the_end(
+        results, took = lines_at_the_end(
             session.past().of(order.name),
             str(session.space.root),
             took_s=session.clock.monotonic() - began_s,
             ram_budget_bytes=order.ram_budget_bytes,
-        ):
+        )
+        # Of a shard nothing is published.
+        for line in (results, took) if order.shard is None else (took,):
             tell(line)
 
 

@@ -17,8 +17,13 @@ from lowmem.supervisor.order import MIRROR_BYTES, JobOrder
 
 PIPELINE = ("ingest", "train", "encode", "analyze", "generate")
 DEFAULT_SEED = 1
+# seconds; far more than a block takes, and little beside what a cluster's queue does.
+DEFAULT_LEASE_S = 600
+_LONGEST_LEASE_S = 30 * 86_400
 # A signed word, as every generator of random numbers takes it.
 _LARGEST_SEED = 2**63 - 1
+# Those of `RunOptions` that lowmem.toml does not hold: they are of one command.
+_OF_A_LINE = {"pins", "extra", "restart", "shard", "is_merge"}
 # Those of `RunOptions` whose rule is not in a parser of their own.
 _CHECKED = (
     Option(name="seed", kind="int", minimum=0),
@@ -45,6 +50,9 @@ class RunOptions:
     mirror_data: bool = False
     restart: bool = False
     quiet: bool = False
+    shard: str | None = None
+    lease: str | None = None
+    is_merge: bool = False
     pins: Sequence[str] = ()
     extra: Sequence[str] = ()
 
@@ -83,7 +91,7 @@ def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
         If the table has a key that no run has, or a value breaks its rule.
     """
     merged = {name: getattr(options, name) for name in RunOptions.__dataclass_fields__}
-    configurable = [n for n in merged if n not in {"pins", "extra", "restart"}]
+    configurable = [n for n in merged if n not in _OF_A_LINE]
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in configurable:
@@ -276,7 +284,27 @@ def job_order(
         is_restart=options.restart,
         is_quiet=options.quiet,
         mirror_bytes=MIRROR_BYTES if options.mirror is not None else 0,
+        lease_s=lease_s(options.lease),
+        is_merge=options.is_merge,
     )
+
+
+def lease_s(text: str | None) -> int:
+    """Return the seconds of a lease, in words as they are typed or by default.
+
+    Examples
+    --------
+    >>> lease_s(None), lease_s("90s")
+    (600, 90)
+    """
+    if text is None:
+        return DEFAULT_LEASE_S
+    seconds = round(seconds_from_duration(str(text)))
+    if not 1 <= seconds <= _LONGEST_LEASE_S:
+        raise OptionValueError(
+            option="--lease", value=text, expected="a duration from 1s to 30 days"
+        )
+    return seconds
 
 
 def _pin(name: str, text: str) -> int:

@@ -1,10 +1,23 @@
-"""The workspace that a line names: one that may be made, or one that is there."""
+"""What every line names: a job, and a workspace that may be made, or is there."""
 
 from __future__ import annotations
 
 from lowmem.base.errors import UsageError
 from lowmem.base.inside import refuse_foreign
 from lowmem.base.workspace import Workspace
+
+
+def required_job(job: str | None) -> str:
+    """Return the job that a line names.
+
+    Raises
+    ------
+    UsageError
+        If it names none.
+    """
+    if job is None:
+        raise UsageError("no job is given, expected one. `lowmem jobs` lists them.")
+    return job
 
 
 def own_space(workspace: str) -> Workspace:

@@ -36,6 +36,7 @@ from lowmem.protocol.checks import (
 from lowmem.protocol.context import Context
 from lowmem.protocol.defaults import alone, nowhere, unnamed
 from lowmem.protocol.option import Option
+from lowmem.protocol.row_blocks import Blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,6 +246,12 @@ class Job:
         reported, on the CPU, with every GPU hidden.
     uses_keras
         Whether it computes with Keras: without a backend it is refused at once.
+    blocks
+        Opens what makes any block of its result by itself, or
+        ``"package.module:function"``: then several processes may share its blocks, see
+        `RowBlocks`. None: it is run by one process.
+    is_whole_for
+        Why it has no ``blocks``, in words that follow "since".
     """
 
     name: str
@@ -266,6 +273,8 @@ class Job:
     is_bare: bool = False
     uses_device: bool = True
     uses_keras: bool = False
+    blocks: str | Blocks | None = None
+    is_whole_for: str = "nothing says that its blocks can be made one without the other"
 
     def __post_init__(self) -> None:
         # It is typed, and names a folder.

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lowmem.protocol.division import Division
 from lowmem.protocol.inputs import Input
 from lowmem.protocol.job import Standing
 from lowmem.protocol.option import Option
@@ -18,8 +19,7 @@ from lowmem.protocol.option import Option
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
 DEVICE_MEMORY_ERROR = "DeviceMemoryError"
-# See `lowmem.base.errors_setting`.
-SETTING_REFUSED_ERROR = "SettingRefusedError"
+SETTING_REFUSED_ERROR = "SettingRefusedError"  # see `lowmem.base.errors_setting`
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -38,7 +38,8 @@ class Describe(Message, frozen=True, kw_only=True):
 class Plan(Message, frozen=True, kw_only=True):
     """Ask what a job would need with these options; see `PlanContext`.
 
-    Its ``reference`` is an installed name, or a file.
+    Its ``reference`` is an installed name, or a file. To put blocks together that were
+    made already (``is_merge``) a job needs nothing of its own but its recipe.
     """
 
     reference: str
@@ -50,6 +51,7 @@ class Plan(Message, frozen=True, kw_only=True):
     ram_budget_bytes: int
     typed: tuple[str, ...] = ()
     is_dry: bool = False
+    is_merge: bool = False
 
 
 class Finished(Message, frozen=True, kw_only=True):
@@ -94,19 +96,15 @@ class Run(Message, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    reference
-        How the job is found: an installed name, or a file.
-    job
-        Its name, under which its progress is kept.
+    reference, job
+        How the job is found, and its name, under which its progress is kept.
     cycle_steps
         Commit every so many points; None lets the worker choose by time.
     recipe
         Kept in every checkpoint; one of another recipe is never continued.
-    time_budget_s
-        What the user gave the whole run; None for no limit.
-    deadline
-        When it ends, in seconds of the machine's monotonic clock, which is the same for
-        all processes.
+    time_budget_s, deadline
+        Of the whole run, and when it ends by the machine's monotonic clock, which is the
+        same for all processes; None for no limit.
     longest_step_seconds, commit_seconds
         Of this job's last committed cycle; None if there is none.
     is_followed
@@ -114,8 +112,9 @@ class Run(Message, frozen=True, kw_only=True):
         budget has left; the worker sets the first one itself, before the job begins.
     rebuild
         If given, nothing is continued: files of the finished result are made again.
-    marks_at, inputs
-        See `lowmem.worker.marking` and `lowmem.worker.inputs`.
+    marks_at, inputs, part, division
+        See `lowmem.worker.marking`, `lowmem.worker.inputs`, `lowmem.base.workspace` and
+        `lowmem.protocol.division`.
     """
 
     reference: str
@@ -137,6 +136,8 @@ class Run(Message, frozen=True, kw_only=True):
     rebuild: Rebuild | None = None
     marks_at: tuple[int, ...] | None = None
     inputs: dict[str, Input] = {}
+    part: str = ""
+    division: Division | None = None
 
 
 class Drain(Message, frozen=True, kw_only=True):
@@ -159,8 +160,8 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    is_adding
-        Whether it adds to what other runs made: it has a `Job.standing`.
+    is_adding, is_whole_for
+        Whether it has a `Job.standing`; why it has no shards, empty where it has.
     """
 
     name: str
@@ -169,6 +170,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[Option, ...]
     uses_device: bool = True
     is_adding: bool = False
+    is_whole_for: str = ""
 
 
 class Described(Message, frozen=True, kw_only=True):
@@ -351,10 +353,8 @@ class Failed(Message, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    kind
-        Name of the error's class.
-    exit_code
-        Of the README's table.
+    kind, exit_code
+        Name of the error's class; of the README's table.
     traceback
         Given only where the job's own code failed.
     where

@@ -216,6 +216,53 @@ class JobReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardStatus:
+    """Where one shard stands.
+
+    Attributes
+    ----------
+    machine
+        Where it ran last.
+    state
+        As of a job; None where it has not ended, and runs on another machine or was cut
+        off there: nobody can tell from here.
+    items
+        Those that it has made.
+    """
+
+    shard: str
+    machine: str
+    state: str | None
+    items: int
+    unit: str
+    attempts: int
+    ram_peak_bytes: int | None
+    last_at: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardedJob:
+    """A job whose blocks are made by shards, and are not put together yet.
+
+    Attributes
+    ----------
+    blocks
+        How many there are; None while no shard has said so.
+    claimed
+        Of those that are not done, how many a shard has begun, whether it lives or not.
+    next_command
+        What carries it on: the merge, or what makes all that is left.
+    """
+
+    blocks: int | None
+    done: int
+    claimed: int
+    next_command: str
+    shards: tuple[ShardStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """All jobs of one workspace, in the order in which they first ran."""
 
@@ -223,6 +270,7 @@ class Report:
     workspace: str
     jobs: Mapping[str, JobReport]
     usage: Usage = field(default_factory=lambda: usage_of(()))
+    shards: Mapping[str, ShardedJob] = field(default_factory=dict)
 
 
 def json_from_report(report: Report) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.live import text_of
+from lowmem.report.shards import text_from_sharded
 from lowmem.report.words import day_and_time, share
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def json_from_statuses(
         "schema": report.schema,
         "workspace": report.workspace,
         "jobs": statuses(report, standings),
+        "shards": report.shards,
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
@@ -135,10 +137,13 @@ def text_from_statuses(
     width
         Columns of a line of words, at most.
     """
+    width = min(width, _WIDTH)
     rows = statuses(report, standings)
     lines = [f"Workspace {report.workspace}", ""]
     if not rows:
-        lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
+        if not report.shards:
+            lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
+        lines += text_from_sharded(report.shards, width=width)
         return "\n".join(map(printable, lines))
     table = [row_of(name, status) for name, status in rows.items()]
     left = frozenset(range(len(HEADER))) - _NUMBERS
@@ -146,8 +151,9 @@ def text_from_statuses(
     for name, status in rows.items():
         if standings and name in standings:
             now = f"{name} now: {text_of(standings[name])}"
-            lines += ["", *textwrap.wrap(now, min(width, _WIDTH))]
-        lines += _what_next(name, status, min(width, _WIDTH))
+            lines += ["", *textwrap.wrap(now, width)]
+        lines += _what_next(name, status, width)
+    lines += text_from_sharded(report.shards, width=width)
     return "\n".join(map(printable, lines))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
+from lowmem.report.shards import text_from_sharded
 from lowmem.report.tables import tables_in, without_tables
 from lowmem.report.words import (
     budget_texts,
@@ -51,12 +52,13 @@ def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
         Show every cycle, however many; otherwise a long list is cut in its middle.
     """
     lines = [f"Workspace {report.workspace}"]
-    if not report.jobs:
+    if not (report.jobs or report.shards):
         lines += ["", "Nothing has run here yet. `lowmem jobs` lists what can."]
     for name, job in report.jobs.items():
         lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
         lines += ["", *textwrap.wrap(_LEGEND, _WIDTH)]
+    lines += text_from_sharded(report.shards)
     return "\n".join(map(printable, lines))
 
 

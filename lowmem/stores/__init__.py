@@ -3,7 +3,7 @@
 Public, for authors of jobs, each loaded on first use:
 
 - `RowWriter`, `write_group_attributes`, `codec_names`: a store in the making, durable up
-  to each commit.
+  to each commit; `write_blocks`, of one whose blocks are independent, its whole work.
 - `RowReader`, `CachedReader`: rows of any Zarr array. `Reading`, `plan_reading`: what a
   budget gives to a shuffled reader.
 - `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
     from lowmem.stores.reading import Reading, plan_reading
+    from lowmem.stores.row_blocks import write_blocks
     from lowmem.stores.row_reader import RowReader
     from lowmem.stores.row_writer import RowWriter, write_group_attributes
     from lowmem.stores.split import Split, split_rows
@@ -79,6 +80,7 @@ __all__ = [
     "read_header",
     "split_rows",
     "two_part",
+    "write_blocks",
     "write_group_attributes",
 ]
 
@@ -107,6 +109,7 @@ __getattr__, __dir__ = names_of(
         ],
         "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
         "lowmem.stores.zarr_library": ["content_errors"],
+        "lowmem.stores.row_blocks": ["write_blocks"],
         "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.split": ["Split", "split_rows"],

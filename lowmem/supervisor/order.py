@@ -12,6 +12,7 @@ from lowmem.memory.budget import SOFT_SHARE
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Plan
 from lowmem.protocol.records import PROGRAM
+from lowmem.shards.shard import Shard  # noqa: TC001 - read when orders are decoded
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
@@ -51,6 +52,11 @@ class JobOrder:
         lowmem.toml or another job does.
     is_dry
         Whether the command only asks, and begins no job.
+    shard, lease_s
+        Which share of the blocks is to be made; None for all. Seconds after which others
+        may take over a block that it has claimed.
+    is_merge
+        Whether the blocks of all shards are to be put together.
     """
 
     reference: str
@@ -73,6 +79,9 @@ class JobOrder:
     mirror_bytes: int = 0
     typed: tuple[str, ...] = ()
     is_dry: bool = False
+    shard: Shard | None = None
+    lease_s: int = 0
+    is_merge: bool = False
 
     @property
     def planned_budget_bytes(self) -> int:
@@ -123,6 +132,7 @@ def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
         ram_budget_bytes=order.ram_budget_bytes,
         typed=order.typed,
         is_dry=order.is_dry,
+        is_merge=order.is_merge,
     )
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem.history.past import JobPast
+    from lowmem.protocol.division import Division
     from lowmem.protocol.inputs import Input
     from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
@@ -194,8 +195,9 @@ class SupervisedRun:
         *,
         rebuild: Rebuild | None = None,
         inputs: Mapping[str, Input] | None = None,
+        division: Division | None = None,
     ) -> None:
-        self._rebuild = rebuild
+        self._rebuild, self._division = rebuild, division
         self._order = order
         self._session = session
         self._prepared = prepared
@@ -330,6 +332,8 @@ class SupervisedRun:
             commit_seconds=self._tempo.commit_s,
             is_followed=course.device == "cpu",
             rebuild=self._rebuild,
+            part=self._session.space.part,
+            division=self._division,
         )
 
     def _record_incident(

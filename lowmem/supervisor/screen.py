@@ -58,13 +58,13 @@ class Line(tqdm):  # type: ignore[misc]
     def __str__(self) -> str:  # type: ignore[explicit-override]
         return line_of(self.standing, self._columns(), is_ascii=bool(self.ascii))
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> bool:  # type: ignore[explicit-override]
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the line, however high the terminal says that it is."""
         # One that tells no size is -1 lines high for tqdm, which then draws nothing.
         self.nrows = None
         return bool(super().display(msg, pos))
 
-    def status_printer(self, file: TextIO) -> Callable[[str], None]:  # type: ignore[explicit-override]
+    def status_printer(self, file: TextIO) -> Callable[[str], None]:
         """Return what draws a text over the one before it.
 
         tqdm's own fills up to the former width: on a terminal that was made narrower

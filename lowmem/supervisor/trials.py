@@ -126,6 +126,7 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
         ram_budget_bytes=order.ram_budget_bytes,
         vram_budget_bytes=order.vram_budget_bytes,
         cycle_steps=trial.points,
+        part=bench.space.part,
         is_followed=bench.device == "cpu",
     )
 

@@ -68,6 +68,11 @@ class Ran:
         return bool(self.told.all("job")[0]["is_map"])
 
     @property
+    def has_blocks(self) -> bool:
+        """Whether it can be divided into shards."""
+        return bool(self.told.all("job")[0]["has_blocks"])
+
+    @property
     def ladder(self) -> list[dict[str, int]]:
         """Its memory settings, largest first."""
         rungs: list[dict[str, int]] = self.told.all("ladder")[-1]
@@ -82,6 +87,19 @@ class Ran:
     def n_commits(self) -> int:
         """Commits of the work; the one that says that all is done is no cut."""
         return len(self.report.committed) - 1
+
+
+def _commands(n_shards: int) -> list[list[str]]:
+    """Return the commands of a run, as far as they differ.
+
+    Examples
+    --------
+    >>> _commands(2)[0]
+    ['run', '--device', 'cpu', '--shard', '1/2']
+    """
+    run = ["run", "--device", "cpu"]
+    shards = [[*run, "--shard", f"{n}/{n_shards}"] for n in reversed(range(n_shards))]
+    return [*shards, ["merge"]] if shards else [run]
 
 
 class Bench:
@@ -110,6 +128,7 @@ class Bench:
         words: Sequence[object] = (),
         is_another_day: bool = False,
         options: dict[str, object] | None = None,
+        n_shards: int = 0,
     ) -> Ran:
         """Run the case to its end, again and again where the command itself is killed.
 
@@ -123,6 +142,9 @@ class Bench:
             Of the command, beside the job's options.
         options
             Of the job, that are others in this run.
+        n_shards
+            If given, that many shards make the blocks, the last of them first, and a
+            merge puts them together.
 
         Raises
         ------
@@ -142,17 +164,18 @@ class Bench:
             is_another_day=is_another_day,
         ).write(script)
         file.write_text(_SUBJECT.format(script=str(script)), encoding="utf-8")
-        line = [
-            *("sh", "-c", _FROM, "sh", str(here), sys.executable, "-m", "lowmem"),
-            *("run", str(file), "--workspace", str(space.root), "--quiet"),
-            *("--device", "cpu", "--seed", str(self.case.seed)),
-            *("--cycle-steps", str(cycle_steps)),
+        lowmem = ("sh", "-c", _FROM, "sh", str(here), sys.executable, "-m", "lowmem")
+        of_all = [
+            *(str(file), "--workspace", str(space.root), "--quiet"),
+            *("--seed", str(self.case.seed), "--cycle-steps", str(cycle_steps)),
             *(("--ram-budget", self.case.ram) if self.case.ram else ()),
             *self.case.words(**(options or {})),
             *map(str, words),
         ]
         before = contents([here])
-        self._to_the_end(line, told, len(kills), how, check)
+        for command in _commands(n_shards):
+            line = [*lowmem, *command, *of_all]
+            self._to_the_end(line, told, len(kills), how, check)
         found = Ran(how=how, space=space, told=told, stray=())
         return self._with_strays(found, before, here)
 

@@ -8,6 +8,7 @@ cycles    one cycle instead of one for each point       what is done at a commit
 settings  every rung of the ladder                      a setting in the result
 kills     SIGKILL after every commit                    what no commit holds
 blocks    of a map: another number of rows a call       a row that needs another
+shards    of a job with blocks: made by two shards      a block that needs another
 seed      another seed, where the job is random         chance without the seed
 """
 
@@ -296,6 +297,21 @@ def _blocks(bench: Bench) -> str:
     return "the same, but for rounding, with one row a call and with all"
 
 
+def _shards(bench: Bench) -> str:
+    if not bench.whole.has_blocks:
+        return "no shards"
+    how = "made by two shards, the second first, and merged,"
+    run = bench.run("shards", how, check="shards", n_shards=2)
+    _equal(
+        bench,
+        "shards",
+        run,
+        "Let RowBlocks.make depend on the recipe and its rows alone: on no block that was "
+        "made before, no ctx.settings, and no state that it leaves.",
+    )
+    return "the same by two shards, the second first"
+
+
 def _seed(bench: Bench) -> str:
     if not bench.case.is_random:
         return "not random"
@@ -320,5 +336,6 @@ CHECKS: dict[str, Callable[[Bench], str]] = {
     "settings": _settings,
     "kills": _kills,
     "blocks": _blocks,
+    "shards": _shards,
     "seed": _seed,
 }

@@ -17,13 +17,20 @@ from lowmem.base.workspace import Workspace
 from lowmem.testing import another_day
 from lowmem.testing.script import Script, Told
 from lowmem.testing.strays import WriteWatch
-from lowmem.worker.registry import find_job, is_file_reference, work_of
+from lowmem.worker.registry import (
+    blocks_of,
+    find_job,
+    is_file_reference,
+    work_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from contextlib import AbstractContextManager
 
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, Job, PlanContext, Result, Settings
+    from lowmem.protocol.row_blocks import RowBlocks
     from lowmem.testing.script import Kill
 
 _MAPS = "lowmem.mapping.described"
@@ -42,10 +49,18 @@ def subject(script: str) -> Job:
         told.tell("ladder", [dict(rung) for rung in rungs])
         return rungs
 
-    def work(ctx: Context) -> Generator[CommitPoint, None, Result | None]:
+    def begin() -> None:
         if is_map:
             _commit_after_each_call()
-        told.tell("job", {"name": name, "is_map": is_map})
+        about = {"name": name, "is_map": is_map, "has_blocks": job.blocks is not None}
+        told.tell("job", about)
+
+    def blocks(ctx: Context) -> AbstractContextManager[RowBlocks]:
+        begin()
+        return blocks_of(job)(ctx)
+
+    def work(ctx: Context) -> Generator[CommitPoint, None, Result | None]:
+        begin()
         own = [Workspace.at(plan.workspace).private, Path(plan.told)]
         watch = WriteWatch(own, lambda path: told.tell("wrote", path))
         n_killed = len(told.all("killed"))
@@ -55,7 +70,13 @@ def subject(script: str) -> Job:
 
     # An installed job's name is its own.
     name = job.name if is_file_reference(plan.reference) else f"{job.name}-tested"
-    return replace(job, name=name, work=work, ladder=ladder)
+    return replace(
+        job,
+        name=name,
+        work=work,
+        ladder=ladder,
+        blocks=None if job.blocks is None else blocks,
+    )
 
 
 def _commit_after_each_call() -> None:

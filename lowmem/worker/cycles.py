@@ -116,7 +116,7 @@ def run_job(
     RecipeChangedError
         If the last commit was made with another recipe, see `start_of`.
     """
-    space = Workspace.at(request.workspace)
+    space = Workspace.at(request.workspace, request.part)
     start = start_of(job, request)
     overseer.started(start.last)
     if start.note:
@@ -159,7 +159,7 @@ class _Course:
         self._overseer = overseer
         self._longest_step_s = 0.0
         self._clock = clock
-        self._space = Workspace.at(request.workspace)
+        self._space = Workspace.at(request.workspace, request.part)
         self._restored, self._former = start.restored, start.former
         self._kept = Kept({})
         self._inputs = Watched(job.name, request.inputs)

@@ -69,6 +69,7 @@ def _description(job: Job) -> JobDescription:
         options=job.options,
         uses_device=job.uses_device,
         is_adding=job.is_adding,
+        is_whole_for="" if job.blocks else job.is_whole_for,
     )
 
 
@@ -76,7 +77,7 @@ def plan(request: Plan) -> Planned:
     """Return the ladder with its predictions, what is missing, and the recipe."""
     job = find_job(request.reference)
     backend = find_backend(os.environ)
-    if job.uses_keras:
+    if job.uses_keras and not request.is_merge:
         backend.require()
     context = PlanContext(
         workspace=Workspace.at(request.workspace),
@@ -105,6 +106,17 @@ def plan(request: Plan) -> Planned:
         )
     inputs = inputs_of(job, context)
     recipe = recipe_of(job, context, inputs)
+    if request.is_merge:
+        # It is not the job that runs, so neither its formula nor its settings count.
+        return Planned(
+            rungs=(PlannedRung(settings={}, ram_bytes=None, vram_bytes=None),),
+            recipe=recipe,
+            inputs=inputs,
+            # No run has this key, so none that ran the job is taken for its like.
+            memory_key="merge",
+            source=source_of(request.reference, job.work),
+            given=_given(job, context),
+        )
     calibration = job.calibrate(context)
     key = memory_key(job, request, recipe, calibration)
     return Planned(
@@ -118,12 +130,17 @@ def plan(request: Plan) -> Planned:
         source=source_of(request.reference, job.work),
         extents=job.extents,
         is_bare=job.is_bare,
-        given={
-            option.name: context.options[option.name]
-            for option in job.options
-            if context.options[option.name] != option.default
-        },
+        given=_given(job, context),
     )
+
+
+def _given(job: Job, context: PlanContext) -> dict[str, object]:
+    """Return the options that are not as by default."""
+    return {
+        option.name: context.options[option.name]
+        for option in job.options
+        if context.options[option.name] != option.default
+    }
 
 
 def _rungs(
@@ -254,6 +271,10 @@ def _run(request: Run, channel: Channel) -> None:
         from lowmem.worker.marking import marked
 
         job = marked(job, request.marks_at, channel.send)
+    if request.division is not None:
+        from lowmem.worker.divided import divided
+
+        job = divided(job, request, request.division, channel.is_draining)
     result = run_job(job, request, overseer)
     if result is not None:
         channel.send(
@@ -269,4 +290,4 @@ def stacks_path(request: Request) -> Path | None:
     """Return where a run's stacks are to be written; None for other requests."""
     if isinstance(request, Describe | Plan):
         return None
-    return Workspace.at(request.workspace).stacks(request.job)
+    return Workspace.at(request.workspace, request.part).stacks(request.job)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import import_module, metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import DataError, UnknownJobError, UsageError
+from lowmem.base.errors import (
+    DataError,
+    InternalError,
+    UnknownJobError,
+    UsageError,
+)
 from lowmem.base.errors_exec import NoJobError
 from lowmem.base.meant import did_you_mean
 from lowmem.mapping.naming import PREFIX
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.protocol.job import Work
+    from lowmem.protocol.row_blocks import Blocks
 
 GROUP = "lowmem.jobs"
 # The built-in jobs come first, in the order in which they are run.
@@ -115,6 +121,20 @@ def work_of(job: Job) -> Work:
     """Return the generator function of a job, importing it if need be."""
     if callable(job.work):
         return job.work
-    module, _, name = job.work.partition(":")
-    work: Work = getattr(import_module(module), name)
+    work: Work = _named(job.work)
     return work
+
+
+def blocks_of(job: Job) -> Blocks:
+    """Return what opens the blocks of a job that has them, importing it if need be."""
+    if isinstance(job.blocks, str):
+        blocks: Blocks = _named(job.blocks)
+        return blocks
+    if job.blocks is None:
+        raise InternalError(problem=f"job {job.name} has no blocks, and was divided")
+    return job.blocks
+
+
+def _named(text: str) -> Any:  # noqa: ANN401 - what a job names
+    module, _, name = text.partition(":")
+    return getattr(import_module(module), name)

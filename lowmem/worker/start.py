@@ -58,7 +58,7 @@ def start_of(job: Job, request: Run) -> Start:
         If the last commit was made with another recipe, and not one that asks for less
         of the same.
     """
-    space = Workspace.at(request.workspace)
+    space = Workspace.at(request.workspace, request.part)
     restored = restore(space.checkpoints(request.job))
     if restored is None:
         return Start()

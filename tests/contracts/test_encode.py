@@ -13,6 +13,7 @@ from lowmem_jobs.encode import job as encode_job
 from lowmem_jobs.encode import work as encode_work
 from lowmem_jobs.encode.job import JOB
 from tests.driver import drive
+from tests.sharding import files_of, merge, shard
 
 pytestmark = [
     pytest.mark.keras,
@@ -131,3 +132,19 @@ def test_a_truncated_chunk_is_a_data_error_and_nothing_is_published(workspace):
     with pytest.raises(DataError, match="samples 24 to 31"):
         drive(JOB, workspace)
     assert not (workspace / "latents.zarr").exists()
+
+
+def test_shards_and_a_merge_have_the_files_of_one_run(workspace, tmp_path_factory):
+    drive(JOB, workspace, {"batch_size": 6})
+    other = tmp_path_factory.mktemp("other")
+    given = {
+        "data": str(workspace / "images.zarr"),
+        "model": str(workspace / "model" / "encoder.keras"),
+        "batch_size": 6,
+    }
+    for index in (2, 0, 1):
+        shard(JOB, other, index, 3, options=given)
+    summary = merge(JOB, other, options=given)
+    assert summary == {"n": N_IMAGES, "latent_dim": 4}
+    one, shared = (files_of(space / "latents.zarr") for space in (workspace, other))
+    assert one == shared

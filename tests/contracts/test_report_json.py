@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
+from lowmem.report.shards import in_the_making, read_sharded
+from lowmem.report.status import text_from_statuses
+from lowmem.report.text import text_from_report
+from lowmem.shards.board import Board
+from lowmem.shards.storage import Folder
 from tests.report_examples import History, killed_and_retried, write_journal
 
 STATES = {"done", "running", "stopped", "failed", "refused"}
@@ -183,6 +190,26 @@ USAGE = {
 }
 
 
+SHARD = {
+    "shard": is_text,
+    "machine": is_text,
+    "state": maybe(one_of(STATES)),
+    "items": is_count,
+    "unit": is_text,
+    "attempts": is_count,
+    "ram_peak_bytes": maybe(is_count),
+    "last_at": is_time,
+    "message": is_text,
+}
+SHARDED = {
+    "blocks": maybe(is_count),
+    "done": is_count,
+    "claimed": is_count,
+    "next_command": is_text,
+    "shards": list_of(records(SHARD)),
+}
+
+
 def document_of(tmp_path, *histories: History):
     space = Workspace.at(tmp_path)
     write_journal(space, *histories)
@@ -202,7 +229,7 @@ def document_of(tmp_path, *histories: History):
 )
 def test_every_field_of_the_report_follows_schema_1(tmp_path, history):
     document = document_of(tmp_path, history)
-    assert document.keys() == {"schema", "workspace", "jobs", "usage"}
+    assert document.keys() == {"schema", "workspace", "jobs", "usage", "shards"}
     assert faults(document["usage"], USAGE) == set()
     assert document["schema"] == 1
     assert document["workspace"] == str(tmp_path)
@@ -233,9 +260,55 @@ def test_what_was_not_measured_is_null_in_the_document(tmp_path):
         assert job["cycles"][0][name] is None
 
 
+@pytest.mark.parametrize("kernel", ["here", "there"])
+def test_shards_that_are_not_merged_follow_schema_1(tmp_path, kernel):
+    space = Workspace.at(tmp_path)
+    board = Board(Folder(space.shards / "encode" / "0123456789abcdef"), SystemClock())
+    claims = [
+        board.claim(block, n_blocks=3, number=1, lease_s=9, holder="a")
+        for block in (0, 1)
+    ]
+    assert board.publish(claims[0], [b"rows"])
+    history = History("encode").begin().run().start(0).cycle(0)
+    part = replace(space, part=f"shards/encode/parts/0000of0002-node-7-{kernel}")
+    write_journal(part, history)
+    report = read_report(space, is_live=False)
+    sharded = read_sharded(report, space, SystemClock(), lambda _: False, boot="here")
+    report = replace(report, shards=sharded)
+    document = json.loads(json_from_report(report))
+    assert document["jobs"] == {}
+    job = document["shards"]["encode"]
+    assert faults(job, SHARDED) == set()
+    assert (job["blocks"], job["done"], job["claimed"]) == (3, 1, 1)
+    (shard,) = job["shards"]
+    assert (shard["shard"], shard["machine"]) == ("0/2", "node-7")
+    # Of another machine's shard that has not ended nobody can tell whether it lives.
+    assert shard["state"] == ("stopped" if kernel == "here" else None)
+    told = text_from_statuses(report)
+    assert "encode in shards: 1 of 3 blocks done, 1 of the others begun" in told
+    assert "Nothing has run here yet" not in told + text_from_report(report)
+    assert "0/2" in text_from_report(report)
+
+
+def test_shards_of_a_job_that_is_done_as_a_whole_are_not_told_of(tmp_path):
+    space = Workspace.at(tmp_path)
+    board = Board(Folder(space.shards / "encode" / "0123456789abcdef"), SystemClock())
+    board.tell_recipe(b'{"seed": 1}')
+    found = {}
+    for seed in (1, 2):
+        history = History("encode").begin(seed=seed).run().start(0).cycle(0).end("done")
+        space.journal.unlink(missing_ok=True)
+        write_journal(space, history)
+        report = read_report(space, is_live=False)
+        found[seed] = [job for job, _ in in_the_making(space, SystemClock(), report)]
+    # Of another recipe they are to be seen: nothing has come of them.
+    assert found == {1: [], 2: ["encode"]}
+
+
 def test_an_empty_workspace_is_a_document_too(tmp_path):
     document = document_of(tmp_path)
     usage = document.pop("usage")
+    assert document.pop("shards") == {}
     assert document == {"schema": 1, "workspace": str(tmp_path), "jobs": {}}
     assert usage["total"]["n_sittings"] == 0
     assert set(usage["total"]["used"].values()) == {None}

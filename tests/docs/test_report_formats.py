@@ -20,6 +20,8 @@ from lowmem.report.schema import (
     JobReport,
     NoteReport,
     Report,
+    ShardedJob,
+    ShardStatus,
     WorkerReport,
 )
 from lowmem.report.status import JobStatus, NowStatus
@@ -31,7 +33,7 @@ WORKSPACE = (PAGES / "workspace.md").read_text(encoding="utf-8")
 JOURNAL = (PAGES / "private.md").read_text(encoding="utf-8")
 KINDS = (
     *(Report, JobReport, Budgets, CycleReport, EventReport),
-    *(WorkerReport, ChangeReport, NoteReport),
+    *(WorkerReport, ChangeReport, NoteReport, ShardedJob, ShardStatus),
 )
 
 OF_STATUS = (JobStatus, NowStatus)

@@ -38,6 +38,33 @@ def count(ctx):
 """
 
 
+# Its blocks are independent, unless something is planted that remembers.
+DIVIDED = """
+import lowmem, numpy as np
+from contextlib import contextmanager
+from lowmem.stores import write_blocks
+
+@contextmanager
+def blocks(ctx):
+    made = []
+
+    def make(start, stop):
+        made.append(start)
+        return np.arange(start, stop)[:, None] + {planted}
+
+    yield lowmem.RowBlocks(
+        store="rows.zarr", array="rows", n_rows=30, block_rows=4, row_shape=(1,),
+        dtype="int64", make=make,
+    )
+
+def work(ctx):
+    with blocks(ctx) as rows:
+        return (yield from write_blocks(ctx, rows))
+
+JOB = lowmem.Job(name="rows", work=work, blocks=blocks, unit="rows")
+"""
+
+
 def counting(folder, **planted):
     """Write a job that counts, with something planted in it."""
     gaps = {"imports": "", "before": "", "step": "", "point": "", "result": "total"}
@@ -53,6 +80,19 @@ def refusal(folder, only, job=None, **planted):
         check(case, only=[only])
     assert caught.value.check == only
     return str(caught.value)
+
+
+@pytest.mark.parametrize("planted", ["0", "len(made)"])
+def test_blocks_that_remember_others_are_told_from_those_that_do_not(tmp_path, planted):
+    path = tmp_path / "rows.py"
+    path.write_text(DIVIDED.format(planted=planted))
+    case = Case(path, tmp_path)
+    if planted == "0":
+        told = check(case, only=["shards"])
+        assert told == {"shards": "the same by two shards, the second first"}
+    else:
+        said = refusal(tmp_path, "shards", case)
+        assert "made by two shards, the second first, and merged, gives another" in said
 
 
 def test_a_sound_job_passes_every_check(tmp_path):

@@ -7,7 +7,9 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
 from lowmem.protocol.records import CycleEnded, RunBegun
 from tests.processes.lowmem_runs import (
@@ -30,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing() or "-"),
 ]
 
-PAGE = Path(__file__).parents[2] / "docs" / "places.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "places.md"
 # seconds; a time limit has a resolution of a minute, a requeued job waits for one more.
 PATIENCE_S = 400.0
 
@@ -152,3 +155,37 @@ def test_each_task_of_an_array_knows_what_is_left_of_it_alone(
         limit_s = 60 * (10 + 10 * task)
         assert limit_s - 60 - 45 < began.time_budget_s <= limit_s - 60
         assert_counted(tmp_path / f"w{task}", 100)
+
+
+def test_the_array_of_the_docs_makes_the_shards_and_a_dependent_job_merges_them(
+    tmp_path, slurm: Cluster
+):
+    (tmp_path / "own.py").write_text(
+        "import numpy as np\n\ndef spread(rows):\n    return np.repeat(rows, 2**18, 1)\n"
+    )
+    values = np.arange(24.0)[:, None]
+    np.save(tmp_path / "rows.npy", values)
+    page = (DOCS / "scale.md").read_text()
+    (script,) = re.findall(r"```bash\n(#!/bin/bash\n.*?)```", page, re.DOTALL)
+    program = shlex.join([sys.executable, "-m", "lowmem"])
+    ours = f"{program} map own.py:spread rows.npy wide.zarr --set rows=2 --workspace w"
+    script, n_lines = re.subn(
+        r"lowmem run encode --workspace .*?\n",
+        lambda _: f"{ours} \\\n",
+        script,
+    )
+    script, n_budgets = re.subn("--ram-budget 3600M", "--ram-budget 1G", script)
+    assert (n_lines, n_budgets) == (1, 1)
+    # It begins at 1, as many arrays do; what is not of this test stays as it is.
+    words = ["--array=1-3", "--time=10", "--mem=0", f"--chdir={tmp_path}"]
+    array = slurm.submit(script, *words, f"--output={tmp_path}/out%a")
+    merge = f"exec {program} merge map-wide --workspace w"
+    options = [f"--chdir={tmp_path}", f"--output={tmp_path}/merged", "--time=10"]
+    number = slurm.submit(batch(merge), *options, f"--dependency=afterok:{array}")
+    ended = slurm.wait_for_end(number, patience_s=PATIENCE_S)
+    said = [path.read_text() for path in sorted(tmp_path.glob("out*"))]
+    assert ended["JobState"] == "COMPLETED", said
+    for n, text in enumerate(said):
+        assert f"shard {n}/3 of map-wide is done" in text
+    result = zarr.open_array(tmp_path / "w" / "wide.zarr" / "wide", mode="r")
+    np.testing.assert_array_equal(result[:, :: 2**17], np.repeat(values, 2, axis=1))

@@ -159,6 +159,7 @@ def resume_at(_: PlanContext, row: int) -> Mapping[str, object]:
 JOB = Job(
     name="encode",
     work="lowmem_jobs.encode.work:work",
+    blocks="lowmem_jobs.encode.work:blocks",
     summary="Encode every image into its latent vector.",
     unit="images",
     options=_OPTIONS,

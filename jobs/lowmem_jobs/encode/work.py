@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowmem import CommitPoint, Result
+from lowmem import RowBlocks
 from lowmem.base import DataError
-from lowmem.stores import RowReader, RowWriter, images_to_use
+from lowmem.stores import RowReader, images_to_use, write_blocks
 from lowmem.training import keras_session
 from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of, model_file
 from lowmem_jobs.model.encoder import Encoder, load_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from typing import Any
 
     from numpy.typing import NDArray
 
-    from lowmem import Context
+    from lowmem import CommitPoint, Context, Result
 
 _STORE = "latents.zarr"
+_DRAWS = (
+    "a layer of the encoder draws at random: each vector is one draw, which follows from "
+    "--seed and the image's row"
+)
 
 
-def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
-    """Encode, offering a commit after each chunk of the latents."""
+@contextmanager
+def blocks(ctx: Context) -> Iterator[RowBlocks]:
+    """Open the images and the encoder: any block of latents is encoded by itself."""
     images = images_to_use(ctx.options, ctx.workspace)
     with (
         keras_session(
@@ -39,31 +46,23 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             word=ctx.options["code"],
         )
         encoder = Encoder(model, batch_size=batch_size_of(ctx), seed=ctx.seed)
-        if encoder.draws(reader.read(0, 1)):
-            ctx.note(
-                "a layer of the encoder draws at random: each vector is one draw, which "
-                "follows from --seed and the image's row"
-            )
-        writer = RowWriter.open(
-            ctx.staging / _STORE,
-            "z",
+        yield RowBlocks(
+            store=_STORE,
+            array="z",
+            n_rows=images.n_images,
+            block_rows=BLOCK_ROWS,
             row_shape=(encoder.latent_dim,),
-            dtype=np.float32,
-            chunk_rows=BLOCK_ROWS,
-            n_rows=ctx.state.get("rows", 0),
+            dtype="float32",
+            make=partial(_encode, ctx, encoder, reader),
+            notes=(_DRAWS,) if encoder.draws(reader.read(0, 1)) else (),
+            summary={"n": images.n_images, "latent_dim": encoder.latent_dim},
         )
-        for start in range(writer.n_rows, images.n_images, BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, images.n_images)
-            writer.append(_encode(ctx, encoder, reader, start, stop))
-            ctx.progress(stop, images.n_images)
-            yield CommitPoint(
-                items=stop - start, state={"rows": stop}, flush=writer.flush
-            )
-        writer.flush()
-    return Result(
-        publish=[_STORE],
-        summary={"n": images.n_images, "latent_dim": encoder.latent_dim},
-    )
+
+
+def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
+    """Encode, offering a commit after each chunk of the latents."""
+    with blocks(ctx) as latents:
+        return (yield from write_blocks(ctx, latents))
 
 
 def _encode(

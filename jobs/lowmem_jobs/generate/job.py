@@ -57,4 +57,5 @@ JOB = Job(
     needs=needs,
     inputs=inputs,
     uses_keras=True,
+    is_whole_for="its stages score all vectors together, which shards do not do yet",
 )

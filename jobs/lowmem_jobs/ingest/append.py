@@ -104,4 +104,5 @@ JOB = Job(
     needs=_needs,
     inputs=_inputs,
     standing=_standing,
+    is_whole_for="it adds to what is there",
 )

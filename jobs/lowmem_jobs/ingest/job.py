@@ -193,4 +193,5 @@ JOB = Job(
     inputs=_inputs,
     resume_at=_resume_at,
     uses_device=False,
+    is_whole_for="which row an image takes depends on how many before it can be read",
 )

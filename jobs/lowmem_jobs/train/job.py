@@ -202,4 +202,5 @@ JOB = Job(
     inputs=inputs,
     is_bare=True,
     uses_keras=True,
+    is_whole_for="each step begins with the weights that the one before has left",
 )

@@ -1,0 +1,27 @@
+"""Carry out a line that runs a job: compose its orders, and become their supervisor."""
+
+from __future__ import annotations
+
+import sys
+
+from lowmem.base.stderr import tell
+from lowmem.cli.supervise import supervise
+from lowmem.pipeline.compose import check_all, orders_of
+from lowmem.pipeline.mirror import recover_first
+from lowmem.pipeline.orders import RunOptions
+from lowmem.pipeline.shards import part_for
+from lowmem.pipeline.spaces import own_space
+
+
+def carry_out(name: str, workspace: str, options: RunOptions) -> None:
+    """Run or continue a job; this process is replaced by its supervisor."""
+    space = own_space(workspace)
+    if not options.quiet:
+        # Whoever waits sees within a second that it works.
+        tell(f"{name}: planning")
+    if options.shard is None:
+        recover_first(space, options)
+    command = tuple(sys.argv[1:])
+    orders = orders_of(name, space, options, command)
+    check_all(orders, space)
+    supervise(orders, part_for(orders, space))
