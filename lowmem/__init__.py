@@ -43,19 +43,17 @@ if TYPE_CHECKING:
     from lowmem.inline.supervised import supervised
     from lowmem.loops.checkpoint import Checkpoint
     from lowmem.mapping.short_form import map  # noqa: A004 - its public name
-    from lowmem.protocol.calibration import Calibration, Trial
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import (
-        CommitPoint,
-        Job,
+    from lowmem.protocol.job import CommitPoint, Job, Result, Standing
+    from lowmem.protocol.option import Option
+    from lowmem.protocol.planning import (
+        Calibration,
         Need,
         PlanContext,
-        Result,
         Rung,
         Settings,
-        Standing,
+        Trial,
     )
-    from lowmem.protocol.option import Option
     from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
@@ -109,19 +107,17 @@ __getattr__, __dir__ = names_of(
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.loops.checkpoint": ["Checkpoint"],
         "lowmem.mapping.short_form": ["map"],
-        "lowmem.protocol.calibration": ["Calibration", "Trial"],
         "lowmem.protocol.context": ["Context"],
-        "lowmem.protocol.job": [
-            "CommitPoint",
-            "Job",
+        "lowmem.protocol.job": ["CommitPoint", "Job", "Result", "Standing"],
+        "lowmem.protocol.option": ["Option"],
+        "lowmem.protocol.planning": [
+            "Calibration",
             "Need",
             "PlanContext",
-            "Result",
             "Rung",
             "Settings",
-            "Standing",
+            "Trial",
         ],
-        "lowmem.protocol.option": ["Option"],
         "lowmem.protocol.short_form": ["job"],
         "lowmem.training.sequence": ["ZarrSequence"],
     },

@@ -10,8 +10,8 @@ from lowmem.protocol.tempo import Tempo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Cycle
+    from lowmem.protocol.planning import Device
     from lowmem.protocol.records import (
         AnyRecord,
         AttemptBegun,

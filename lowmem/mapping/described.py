@@ -9,9 +9,9 @@ from lowmem.mapping.identity import known_print
 from lowmem.mapping.naming import MAKER, PREFIX, out_from_text
 from lowmem.mapping.sizes import BLOCK_RESULT_BYTES, HELD
 from lowmem.mapping.task import Task
-from lowmem.protocol.calibration import Calibration, Trial
-from lowmem.protocol.job import Job, Rung
+from lowmem.protocol.job import Job
 from lowmem.protocol.option import Option
+from lowmem.protocol.planning import Calibration, Rung, Trial
 from lowmem.stores.codecs import codec_names
 from lowmem.stores.metadata import fingerprint, read_mapping
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from lowmem.mapping.source import Source
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, PlanContext, Result, Settings
+    from lowmem.protocol.job import CommitPoint, Result
+    from lowmem.protocol.planning import PlanContext, Settings
 
 # bytes; a worker with NumPy and Zarr, measured: 35 MB.
 _BASE_BYTES = 40 * 10**6

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lowmem.mapping.naming import Out
     from lowmem.mapping.source import Source
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import PlanContext
+    from lowmem.protocol.planning import PlanContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

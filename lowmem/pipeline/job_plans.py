@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned, PlannedRung
+    from lowmem.protocol.planning import Device
     from lowmem.supervisor.remembered import TrialPeak
 
 

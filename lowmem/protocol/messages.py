@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from lowmem.protocol.inputs import Input
 from lowmem.protocol.job import Standing
 from lowmem.protocol.option import Option
+from lowmem.protocol.recipe import Input
 
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
@@ -181,13 +181,13 @@ Source = Literal["unknown", "analytic", "calibrated", "remembered"]
 
 
 class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder with its prediction; see `lowmem.protocol.job.Rung`.
+    """One rung of the ladder with its prediction; see `lowmem.protocol.planning.Rung`.
 
     Attributes
     ----------
     terms
         What memory beyond the analytic prediction is proportional to; see
-        `lowmem.protocol.calibration`.
+        `lowmem.protocol.planning.Calibration`.
     source
         Where ``ram_bytes`` comes from: the job's formula, trial runs, or a run that
         went before.
@@ -219,7 +219,7 @@ class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A missing artefact; see `lowmem.protocol.job.Need`."""
+    """A missing artefact; see `lowmem.protocol.planning.Need`."""
 
     path: str
     job: str

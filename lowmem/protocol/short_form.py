@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lowmem.protocol.annotated import called_with, options_of
-from lowmem.protocol.calibration import calibration_along
 from lowmem.protocol.checks import LADDER, is_ladder, require
-from lowmem.protocol.job import Job, Need, PlanContext, Settings
+from lowmem.protocol.job import Job
 from lowmem.protocol.option import Option
+from lowmem.protocol.planning import Need, PlanContext, Settings, calibration_along
 
 
 def job(

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.history.past import DoneRun
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned, PlannedNeed
+    from lowmem.protocol.planning import Device
     from lowmem.repair.recompute_plan import Recomputation
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.session import Session

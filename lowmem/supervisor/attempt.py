@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer, Cycle, Run
     from lowmem.supervisor.device import JobDevice
     from lowmem.supervisor.instruments import Instruments
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.process import Worker
 
 # seconds between two looks at the mirror: each costs 0.2 ms.
 _POLL_INTERVAL_S = 0.25

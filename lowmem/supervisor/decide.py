@@ -16,7 +16,7 @@ from lowmem.memory.budget import Pressure, RamBudget
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
     from lowmem.protocol.records import Verdict
     from lowmem.protocol.tempo import Tempo
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.process import Worker
 
 # seconds for the worker's stacks to reach their file before the kill: they are written
 # in C, within 0.2 ms when measured, but only when the worker's turn has come.

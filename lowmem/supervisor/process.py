@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lowmem.base.backends import VARIABLE, find_backend
 from lowmem.base.child import NOTHING, Child, kill_all
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from lowmem.base.child import Owned
+    from lowmem.base.child import Exit, Owned
     from lowmem.memory.process import TreeSampler
     from lowmem.protocol.messages import Answer, Message
     from lowmem.protocol.mirroring import MirrorAnswer
@@ -78,6 +78,44 @@ def worker_environment(
         if value is not None:
             environment[name] = value
     return environment
+
+
+class Worker(Protocol):
+    """What is watched: a worker of lowmem's, or a program of the user's.
+
+    Attributes
+    ----------
+    stack_ends
+        How the stacks that it writes may end.
+    """
+
+    pid: int
+    is_open: bool
+    stack_ends: tuple[bytes, ...]
+
+    def receive(self, timeout_s: float | None) -> list[Answer]:
+        """Return what it says, waiting at most ``timeout_s``."""
+
+    def tell(self, message: Message) -> None:
+        """Send it one message."""
+
+    def wake(self) -> bool:
+        """Let it go on if it was stopped, and is not to be; return whether it was."""
+
+    def speaker(self, tree: TreeSampler) -> int | None:
+        """Return which process can write its stacks; None if none can."""
+
+    def write_stacks(self) -> None:
+        """Let that process write them."""
+
+    def where(self, stacks: Path) -> str | None:
+        """Return where it was when it was last looked at; None if nothing tells."""
+
+    def kill_with(self, find_others: Callable[[], Iterable[int]]) -> None:
+        """Kill it, and what else is found, until nothing is left."""
+
+    def wait(self) -> Exit:
+        """Wait for its end, and return how it ended."""
 
 
 class WorkerProcess(Child):

@@ -17,7 +17,7 @@ from lowmem.supervisor.program import STACKS_SIGNAL, Peak, ProgramProcess
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer
     from lowmem.supervisor.desk import Desk
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.process import Worker
 
 # Of a time budget, its end that the program has for itself after SIGTERM; seconds at most.
 _GRACE_SHARE = 0.05

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.history.past import Ceilings
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import PlannedTrial
+    from lowmem.protocol.planning import Device
     from lowmem.protocol.records import AnyRecord
 
 _FORMAT = 1

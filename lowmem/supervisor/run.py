@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem.history.past import JobPast
-    from lowmem.protocol.inputs import Input
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
+    from lowmem.protocol.planning import Device
+    from lowmem.protocol.recipe import Input
     from lowmem.supervisor.session import Session
 
 RunNeeded = Callable[[PlannedNeed, JobOrder], None]

@@ -14,7 +14,7 @@ from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.order import EXEC, chosen_device
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
     from lowmem.protocol.records import GpuWish, State, StopCause
     from lowmem.supervisor.endings import Finished
     from lowmem.supervisor.order import JobOrder

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.process import Worker
 
     _Handler = Callable[[int, FrameType | None], object] | int | None
 

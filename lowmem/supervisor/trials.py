@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Answer, PlannedTrial
+    from lowmem.protocol.planning import Device
     from lowmem.supervisor.comparing import Marks
     from lowmem.supervisor.order import JobOrder
 

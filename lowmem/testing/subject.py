@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Job, PlanContext, Result, Settings
+    from lowmem.protocol.job import CommitPoint, Job, Result
+    from lowmem.protocol.planning import PlanContext, Settings
     from lowmem.testing.script import Kill
 
 _MAPS = "lowmem.mapping.described"

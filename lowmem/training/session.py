@@ -13,7 +13,7 @@ from lowmem.training.keras_private import global_seed_state
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
 
 _SEED_VALUES = 2**32
 

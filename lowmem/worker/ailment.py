@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import LowmemError
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
 
 
 class Ailment(Enum):

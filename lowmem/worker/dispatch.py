@@ -12,7 +12,6 @@ from lowmem.base.software import software_versions
 from lowmem.base.workspace import Workspace
 from lowmem.memory.allocation import limit_itself
 from lowmem.protocol.checks import LADDER, is_ladder
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.messages import (
     Describe,
     Described,
@@ -24,6 +23,7 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
+from lowmem.protocol.planning import PlanContext
 from lowmem.worker.memory_key import (
     compare_key,
     memory_key,
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.checkpoints.restore import Restored
-    from lowmem.protocol.calibration import Calibration
-    from lowmem.protocol.job import Job, Rung, Settings
+    from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Cycle, Request, Run
+    from lowmem.protocol.planning import Calibration, Rung, Settings
     from lowmem.worker.channel import Channel
 
 

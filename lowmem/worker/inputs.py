@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.files import storage_errors
-from lowmem.protocol.inputs import Input
-from lowmem.protocol.recipe import is_same_data
+from lowmem.protocol.recipe import Input, is_same_data
 from lowmem.stores.metadata import (
     ends_in_crc,
     fingerprint,

@@ -17,7 +17,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.restore import newest_running
 from lowmem.integrity.chunks import sums_of
 from lowmem.integrity.published import not_as_published
-from lowmem.protocol.job import PlanContext
+from lowmem.protocol.planning import PlanContext
 from lowmem.worker.context import WorkerContext
 from lowmem.worker.registry import work_of
 

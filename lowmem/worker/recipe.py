@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
-from lowmem.protocol.defaults import unnamed
+from lowmem.protocol.job import unnamed
 from lowmem.protocol.options import flag_of
 from lowmem.protocol.recipe import CONTENT, DATA
 from lowmem.worker.inputs import holds, input_at
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from lowmem.protocol.inputs import Input
-    from lowmem.protocol.job import Job, PlanContext
+    from lowmem.protocol.job import Job
+    from lowmem.protocol.planning import PlanContext
+    from lowmem.protocol.recipe import Input
 
 
 def recipe_of(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.stores.split import split_rows
 from lowmem_jobs.ingest.append import JOB as APPEND

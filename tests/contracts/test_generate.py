@@ -15,8 +15,8 @@ from PIL import Image
 from lowmem.base.errors import DataError
 from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.split import split_rows
 from lowmem_jobs.generate import real
 from lowmem_jobs.generate.decoder import Decoder

@@ -20,7 +20,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.mapping import described, work
 from lowmem.mapping.rows import open_rows
 from lowmem.mapping.source import find_source
-from lowmem.protocol.job import PlanContext
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from tests.driver import Cutter
 from tests.driver import drive as driven

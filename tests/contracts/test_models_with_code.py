@@ -17,8 +17,8 @@ import zarr
 
 from lowmem.base.errors import DataError, ModelError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
 from lowmem.training.sequence import ZarrSequence

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.supervisor.process import worker_environment
 from lowmem_jobs.analyze.job import JOB
 from lowmem_jobs.analyze.tables import write_csv

@@ -254,7 +254,7 @@ def test_a_signal_while_what_a_job_needs_is_made_stops_and_the_same_command_goes
         tmp_path,
         """
         import lowmem
-        from lowmem.protocol.job import Need
+        from lowmem.protocol.planning import Need
 
         def images(context):
             return [Need(path=context.workspace.images, job="ingest",

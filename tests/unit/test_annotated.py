@@ -12,8 +12,8 @@ import pytest
 import lowmem
 from lowmem.base.errors import DataError, UsageError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.worker.recipe import inputs_of
 
 if TYPE_CHECKING:

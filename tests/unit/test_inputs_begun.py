@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lowmem.protocol.inputs import Input
 from lowmem.protocol.messages import Planned
+from lowmem.protocol.recipe import Input
 from lowmem.supervisor.run import as_begun
 from tests.processes.lowmem_runs import job_file, run
 

@@ -11,8 +11,7 @@ import pytest
 
 from lowmem.base.errors import StorageError
 from lowmem.base.errors_recipe import RecipeChangedError
-from lowmem.protocol.inputs import Input
-from lowmem.protocol.recipe import is_same_data
+from lowmem.protocol.recipe import Input, is_same_data
 from lowmem.worker import inputs
 from lowmem.worker.inputs import Watched, content_of, holds, input_at, stamp_of
 

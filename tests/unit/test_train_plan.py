@@ -13,8 +13,8 @@ import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.images import find_images
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training.stopping import EarlyStopping

@@ -9,8 +9,8 @@ import pytest
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.generate.job import JOB as GENERATE
 from lowmem_jobs.model import word

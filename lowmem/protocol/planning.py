@@ -1,4 +1,4 @@
-"""How a job's memory is measured before it runs: short trial runs at small sizes.
+"""What the description of a job is asked, and answers: memory, trial runs, what it needs.
 
 The work of a job runs for a few commit points in a worker that is thrown away, once for
 each trial, and its peak is read. What the peaks show beyond `Job.predict` is taken to
@@ -10,12 +10,96 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Literal
 
+from lowmem.base.workspace import Workspace
 from lowmem.protocol.checks import is_list, is_settings, require, whole
 
-if TYPE_CHECKING:
-    from lowmem.protocol.job import PlanContext, Settings
+Device = Literal["cpu", "gpu"]
+Settings = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanContext:
+    """What is known before a job starts; given to the functions of its description.
+
+    Attributes
+    ----------
+    workspace
+        Where the job will run.
+    options
+        Every option of the job by name, read and with defaults filled in.
+    seed
+        Seed of the run.
+    device
+        Where it will run.
+    ram_budget_bytes
+        Memory that the whole job may use.
+    backend
+        What Keras will compute with; None where nothing is installed for it.
+    typed
+        The names of the options that this command line gives. Others come from
+        lowmem.toml, the journal or defaults, and are no word of this user's.
+    is_dry
+        Whether the command only asks (``lowmem plan``), and begins no job.
+    """
+
+    workspace: Workspace
+    options: Mapping[str, Any]
+    seed: int
+    device: Device
+    ram_budget_bytes: int
+    backend: str | None = None
+    typed: tuple[str, ...] = ()
+    is_dry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of a job's ladder: memory settings and the peak they are predicted to need.
+
+    Attributes
+    ----------
+    settings
+        Numbers that trade memory for speed, and never change the result.
+    ram_bytes
+        Predicted peak of the worker, anonymous and shared memory; None if unknown.
+    vram_bytes
+        Predicted peak on the device; None if unknown.
+    """
+
+    settings: Mapping[str, int] = field(default_factory=dict)
+    ram_bytes: int | None = None
+    vram_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        rule = "names with whole numbers"
+        require("settings", rule, self.settings, holds=is_settings(self.settings))
+        for name in ("ram_bytes", "vram_bytes"):
+            value = getattr(self, name)
+            is_whole = value is None or type(value) is int
+            require(name, "a whole number or None", value, holds=is_whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """An artefact that must exist before the job can start.
+
+    Attributes
+    ----------
+    path
+        Where it must be.
+    job
+        The job that makes it.
+    options
+        If given, the supervisor runs that job with these options when ``path`` is
+        missing; otherwise the run is refused.
+    """
+
+    path: Path
+    job: str
+    options: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
