@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from lowmem.inline.running import plan, run
     from lowmem.inline.supervised import supervised
     from lowmem.loops.checkpoint import Checkpoint
-    from lowmem.mapping.short_form import map  # noqa: A004 - its public name
+    from lowmem.mapping.map_decorator import map  # noqa: A004 - its public name
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, Job, Result, Standing
+    from lowmem.protocol.job_decorator import job
     from lowmem.protocol.option import Option
     from lowmem.protocol.planning import (
         Calibration,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
         Settings,
         Trial,
     )
-    from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
 __version__ = "0.1.0"
@@ -106,7 +106,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.inline.running": ["plan", "run"],
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.loops.checkpoint": ["Checkpoint"],
-        "lowmem.mapping.short_form": ["map"],
+        "lowmem.mapping.map_decorator": ["map"],
         "lowmem.protocol.context": ["Context"],
         "lowmem.protocol.job": ["CommitPoint", "Job", "Result", "Standing"],
         "lowmem.protocol.option": ["Option"],
@@ -118,7 +118,7 @@ __getattr__, __dir__ = names_of(
             "Settings",
             "Trial",
         ],
-        "lowmem.protocol.short_form": ["job"],
+        "lowmem.protocol.job_decorator": ["job"],
         "lowmem.training.sequence": ["ZarrSequence"],
     },
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from lowmem.history.fold import history_of
+from lowmem.history.fold import history_of_job
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.records import (
     AttemptBegun,
@@ -151,7 +151,7 @@ class Story:
         self.live = job
         n = len(life.disk)
         life.told, life.durable = n, min(life.durable, n)
-        if n - 1 > history_of(job, self.records).last_cycle:
+        if n - 1 > history_of_job(job, self.records).last_cycle:
             self._cycle(job, n - 1, "committed", life.disk[-1], peak=None)
         self._add(
             AttemptBegun,
@@ -274,7 +274,7 @@ class Story:
             self._run(job, number)
 
     def _mirror(self, job: str, _: int) -> None:
-        last = history_of(job, self.records).last_cycle
+        last = history_of_job(job, self.records).last_cycle
         if last >= 0:
             self.lives[job].durable = max(self.lives[job].durable, last + 1)
             self._add(Mirrored, job, generation=last, is_done=False)
@@ -306,7 +306,7 @@ class Story:
             job,
             attempt=self.attempt,
             device="cpu",
-            next_cycle=history_of(job, self.records).last_cycle + 1,
+            next_cycle=history_of_job(job, self.records).last_cycle + 1,
             settings={"block": 2},
             versions={},
         )

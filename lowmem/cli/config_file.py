@@ -16,11 +16,11 @@ from typing import Literal, Protocol
 
 from lowmem.base.errors import OptionValueError
 from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, with_config
-from lowmem.protocol.option import Kind, Option
+from lowmem.protocol.option import Option, OptionKind
 
 _WIDTH = 88
 Value = str | int | float | bool | list[int] | list[float] | list[str]
-KeyKind = Kind | Literal["size", "duration"]
+KeyKind = OptionKind | Literal["size", "duration"]
 # By the placeholder of the value on the command line.
 _KINDS_OF_PLACEHOLDERS: dict[str, KeyKind] = {
     "SIZE": "size",

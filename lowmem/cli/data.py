@@ -14,7 +14,7 @@ from lowmem.base.errors import DataError, ReportedError, UsageError
 from lowmem.base.units import format_bytes
 from lowmem.integrity.stores import StoreCheck, StoreSummary, check_store, summary_of
 from lowmem.report.columns import printable
-from lowmem.supervisor.programs import run_module
+from lowmem.supervisor.short_programs import run_module
 
 # Bad chunks shown in text; the JSON has them all.
 _SHOWN = 20

@@ -11,8 +11,8 @@ from lowmem.base.clock import Clock
 from lowmem.base.stderr import tell, unless_gone, without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import StopSignal
-from lowmem.report.live import Standing, text_of
-from lowmem.report.now import read_standings
+from lowmem.report.live import LiveState, text_of
+from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report
 from lowmem.report.status import json_from_statuses, text_from_statuses
@@ -73,7 +73,7 @@ class _Look:
     _size: int = -1
     _report: Report | None = None
 
-    def standing(self, clock: Clock) -> Standing | None:
+    def standing(self, clock: Clock) -> LiveState | None:
         """Return what the job that runs told last; None between two jobs."""
         journal = self.space.journal
         size = journal.stat().st_size if journal.exists() else 0
@@ -93,7 +93,7 @@ class _Shown:
     _is_terminal: bool = field(default_factory=is_terminal)
     _due_s: float = 0.0
 
-    def show(self, standing: Standing | None) -> None:
+    def show(self, standing: LiveState | None) -> None:
         """Show where the job stands, if anything tells it."""
         if standing is None:
             return

@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lowmem.history.past import (
+from lowmem.history.job_history import (
     Ceiling,
     Detail,
     DoneRun,
-    JobPast,
-    Past,
+    History,
+    JobHistory,
     Ran,
     setting_key,
 )
@@ -35,12 +35,12 @@ from lowmem.protocol.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lowmem.history.past import Ceilings, NeedKey, Setting
+    from lowmem.history.job_history import Ceilings, NeedKey, Setting
     from lowmem.protocol.messages import Cycle
     from lowmem.protocol.records import AnyRecord
 
 
-def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
+def history_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> History:
     """Return what a journal tells.
 
     Parameters
@@ -48,7 +48,7 @@ def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
     records
         The whole journal, oldest first.
     is_brief
-        Whether to leave out `JobPast.detail`, whose size grows with the number of cycles:
+        Whether to leave out `JobHistory.detail`, whose size grows with the number of cycles:
         0.9 kB each, where all else takes 45 bytes. For the supervisor.
     """
     jobs: dict[str, _Job] = {}
@@ -61,17 +61,17 @@ def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
             begun.append(record)
         elif isinstance(record, JobEnded) and record.state == "done":
             done += job.done(record)
-    return Past(
-        jobs={name: job.past() for name, job in jobs.items()},
+    return History(
+        jobs={name: job.history() for name, job in jobs.items()},
         done=tuple(done),
         begun=tuple(begun),
     )
 
 
-def history_of(job: str, records: Iterable[AnyRecord]) -> JobPast:
-    """Return the past of one job, without its detail."""
+def history_of_job(job: str, records: Iterable[AnyRecord]) -> JobHistory:
+    """Return the history of one job, without its detail."""
     own = (record for record in records if record.job == job)
-    return past_of(own, is_brief=True).of(job)
+    return history_of(own, is_brief=True).of(job)
 
 
 def taken_back_from(record: AnyRecord) -> int | None:
@@ -273,10 +273,10 @@ class _Job:
         self.former = run
         return [run]
 
-    def past(self) -> JobPast:
-        """Return the job's past as it is now."""
+    def history(self) -> JobHistory:
+        """Return the job's history as it is now."""
         life = self.life
-        return JobPast(
+        return JobHistory(
             job=self.job,
             begun=life.begun,
             run=self.run,

@@ -26,8 +26,8 @@ from lowmem.base.inline_errors import (
 )
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.history.fold import past_of
-from lowmem.history.makers import owners_of
+from lowmem.history.fold import history_of
+from lowmem.history.provenance import owners_of
 from lowmem.inline.terminal import show
 from lowmem.integrity.published import sums_of_results
 from lowmem.report.read import read_records
@@ -104,7 +104,7 @@ def results(workspace: Path) -> dict[str, str]:
     records = read_records(Workspace.at(workspace).journal)
     return {
         name: digest_of_entries(sums_of_results(workspace, [name]))
-        for name in sorted(owners_of(past_of(records)))
+        for name in sorted(owners_of(history_of(records)))
     }
 
 

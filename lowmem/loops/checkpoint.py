@@ -20,8 +20,8 @@ from lowmem.checkpoints.generations import newest_whole
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import open_arrays
 from lowmem.checkpoints.retention import KEPT_GENERATIONS
+from lowmem.loops.checkpoint_folder import open_place, place_of
 from lowmem.loops.kinds import packed, unpacked
-from lowmem.loops.place import open_place, place_of
 from lowmem.loops.stopping import Stopping
 from lowmem.loops.tree import NOTHING
 from lowmem.protocol.messages import Cycle

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import UsageError
-from lowmem.mapping.identity import known_print
+from lowmem.mapping.map_task import MapTask
 from lowmem.mapping.naming import MAKER, PREFIX, out_from_text
 from lowmem.mapping.sizes import BLOCK_RESULT_BYTES, HELD
-from lowmem.mapping.task import Task
+from lowmem.mapping.unchanged_file import known_print
 from lowmem.protocol.job import Job
 from lowmem.protocol.option import Option
 from lowmem.protocol.planning import Calibration, Rung, Trial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
-    from lowmem.mapping.source import Source
+    from lowmem.mapping.map_source import MapSource
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, Result
     from lowmem.protocol.planning import PlanContext, Settings
@@ -34,7 +34,7 @@ _FUNCTION = Option(
 
 
 def map_job(
-    task: Task,
+    task: MapTask,
     *,
     source: str | None = None,
     rows: int | None = None,
@@ -98,15 +98,15 @@ def map_job(
 def named_job(reference: str) -> Job:
     """Return the job of ``lowmem map``, by how it is referred to: ``map:OUT``."""
     out = out_from_text(reference.removeprefix(PREFIX))
-    return map_job(Task(job=out.job, out=out))
+    return map_job(MapTask(job=out.job, out=out))
 
 
-def _ladder(source: Source) -> Sequence[Settings]:
+def _ladder(source: MapSource) -> Sequence[Settings]:
     # What is mapped is not held: the kernel reads ahead in it.
     return [{"held": n} for n in (HELD if source.chunk_rows else HELD[-1:])]
 
 
-def _predicted(task: Task, ctx: PlanContext, settings: Settings) -> Rung:
+def _predicted(task: MapTask, ctx: PlanContext, settings: Settings) -> Rung:
     source = task.source(ctx)
     rows = min(task.rows(ctx, source), source.n_rows)
     # A chunk as stored and as decoded, beside the calls that are held.
@@ -118,7 +118,7 @@ def _predicted(task: Task, ctx: PlanContext, settings: Settings) -> Rung:
     )
 
 
-def _calibration(task: Task, ctx: PlanContext) -> Calibration:
+def _calibration(task: MapTask, ctx: PlanContext) -> Calibration:
     """Return trials at both ends of the ladder: each takes one block."""
     source = task.source(ctx)
     ladder = _ladder(source)
@@ -138,7 +138,7 @@ def _calibration(task: Task, ctx: PlanContext) -> Calibration:
     )
 
 
-def _check(task: Task, ctx: PlanContext) -> None:
+def _check(task: MapTask, ctx: PlanContext) -> None:
     source = task.source(ctx)
     task.loaded(ctx)
     store = ctx.workspace.root / task.out.store
@@ -160,7 +160,7 @@ def _maker(store: Path) -> object:
         return None
 
 
-def _inputs(task: Task, ctx: PlanContext) -> Mapping[str, str]:
+def _inputs(task: MapTask, ctx: PlanContext) -> Mapping[str, str]:
     source = task.source(ctx)
     known = known_print(task.job, source.path, ctx.workspace)
     return {

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.mapping.identity import FILE, identity_of_file
 from lowmem.mapping.naming import MAKER
-from lowmem.mapping.rows import open_rows
 from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
+from lowmem.mapping.source_rows import open_rows
+from lowmem.mapping.unchanged_file import FILE, identity_of_file
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.stores.row_reader import RowReader
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.mapping.rows import Reader
-    from lowmem.mapping.source import Source
-    from lowmem.mapping.task import Task
+    from lowmem.mapping.map_source import MapSource
+    from lowmem.mapping.map_task import MapTask
+    from lowmem.mapping.source_rows import Reader
     from lowmem.protocol.context import Context
 
     Rows = NDArray[Any]
@@ -44,7 +44,7 @@ class _Mapping:
         The result of the first call, if it was made already.
     """
 
-    source: Source
+    source: MapSource
     reader: Reader
     function: Function
     rows: int
@@ -74,7 +74,7 @@ class _Mapping:
             yield from read_ahead(read, len(starts), queue_depth=held - 1)
 
 
-def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
+def mapped(ctx: Context, task: MapTask) -> Generator[CommitPoint, None, Result]:
     """Map from the last commit on, offering one after each block."""
     source = task.source(ctx)
     # Before the first byte is read: a change from here on is seen by the next plan.
@@ -113,7 +113,7 @@ def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
     return Result(publish=[task.out.store], summary=summary)
 
 
-def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
+def _begun(ctx: Context, task: MapTask, source: MapSource) -> _Mapping:
     """Return the mapping, whose function was tried if nothing is done yet."""
     rows = task.rows(ctx, source)
     reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))

@@ -26,7 +26,7 @@ from lowmem.mirror.library import (
 from lowmem.mirror.names import CONFIG
 from lowmem.mirror.policy import is_beginning, newest_first, own
 from lowmem.mirror.relation import beginnings, is_continuation
-from lowmem.protocol.inspecting import (
+from lowmem.protocol.mirror_messages import (
     Discarded,
     Fetched,
     FetchedFile,

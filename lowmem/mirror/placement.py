@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.base.journal import whole_part
-from lowmem.base.placing import finish_placing, tree_in, write_placing
+from lowmem.base.redo_log import finish_placing, tree_in, write_placing
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.mirror.names import CONFIG, JOURNAL
 from lowmem.mirror.precedence import (
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from lowmem.mirror.precedence import Choice
 
 
-def settle(folder: Path, space: Workspace) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def put_in_place(
+    folder: Path, space: Workspace
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Move the tree in ``folder`` to the workspace, the journal last.
 
     Returns

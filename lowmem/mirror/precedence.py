@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,14 +46,14 @@ class Commit:
 
 def told_by(records: Iterable[AnyRecord]) -> Told:
     """Return what records tell."""
-    past = past_of(records, is_brief=True)
+    history = history_of(records, is_brief=True)
     return Told(
         results={
             name: run.ended.results_sha256
-            for run in past.done
+            for run in history.done
             for name in run.ended.published
         },
-        begun={begun.job: begun.at for begun in past.begun},
+        begun={begun.job: begun.at for begun in history.begun},
     )
 
 

@@ -17,12 +17,12 @@ from lowmem.base.errors import StorageError
 from lowmem.base.errors_mirror import MirrorDamagedError
 from lowmem.base.files import make_folder, move, remove, storage_errors
 from lowmem.base.journal import whole_part
-from lowmem.base.placing import finish_placing, tree_in
-from lowmem.history.makers import owner_of
+from lowmem.base.redo_log import finish_placing, tree_in
+from lowmem.history.provenance import owner_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
-from lowmem.mirror.placement import settle
+from lowmem.mirror.placement import put_in_place
 from lowmem.mirror.policy import newest_first, newest_per_job, own
 from lowmem.mirror.relation import beginnings, is_continuation, owners_in
 
@@ -116,7 +116,7 @@ def _recovered(
             if job != head.name.job:
                 born = begun.get(job, 0)
                 work.first_whole(c for c in candidates if c.about.sequence >= born)
-        kept, older = settle(folder, space)
+        kept, older = put_in_place(folder, space)
     finally:
         # Unless it was cut while all takes its places: then that is finished.
         finish_placing(folder, space.root)

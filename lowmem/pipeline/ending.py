@@ -9,11 +9,11 @@ from lowmem.base.units import format_budget, format_bytes, format_seconds
 from lowmem.pipeline.orders import PIPELINE
 
 if TYPE_CHECKING:
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
 
 
 def lines_at_the_end(
-    job: JobPast, workspace: str, *, took_s: float, ram_budget_bytes: int
+    job: JobHistory, workspace: str, *, took_s: float, ram_budget_bytes: int
 ) -> tuple[str, str]:
     """Return two lines: results; time of this run, and peak of the job.
 

@@ -9,19 +9,19 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.mounts import is_in_memory
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_bytes
-from lowmem.history.makers import additions_to
+from lowmem.history.provenance import additions_to
+from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
 from lowmem.pipeline.ending import line_of_next, lines_at_the_end
-from lowmem.pipeline.session import open_session
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
-from lowmem.supervisor.programs import run_report
 from lowmem.supervisor.run import RunNeeded, run_job
+from lowmem.supervisor.short_programs import run_report
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import DoneRun
+    from lowmem.history.job_history import DoneRun
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.session import Session
 
@@ -48,7 +48,7 @@ def execute(orders: Orders, space: Workspace) -> None:
             return session.stops.count > 0
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
-            recorded = session.past().of(need.job).recipe
+            recorded = session.history().of(need.job).recipe
             needed = needed_order(need, order, orders, recorded, is_over)
             _run_one(needed, session, run_needed)
 
@@ -99,7 +99,7 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
     if not order.is_quiet:
         tell(news)
         for line in lines_at_the_end(
-            session.past().of(order.name),
+            session.history().of(order.name),
             str(session.space.root),
             took_s=session.clock.monotonic() - began_s,
             ram_budget_bytes=order.ram_budget_bytes,
@@ -143,7 +143,9 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     """Return what other jobs had added to results that this one has to make again."""
     if order.is_restart:
         return ()
-    past = session.past()
-    names = past.of(order.name).published
+    history = session.history()
+    names = history.of(order.name).published
     lost = [name for name in names if not (session.space.root / name).exists()]
-    return additions_to(order.name, lost, past, ask.adds_to_others(session.space))
+    return additions_to(
+        order.name, lost, history, planner.adds_to_others(session.space)
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
-from lowmem.base.meant import did_you_mean
+from lowmem.base.suggestions import did_you_mean
 from lowmem.base.units import budget_bytes_from_size, seconds_from_duration
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option

@@ -24,15 +24,15 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lowmem.protocol.checks import (
+from lowmem.protocol.context import Context
+from lowmem.protocol.option import Option
+from lowmem.protocol.planning import Calibration, Need, PlanContext, Rung, Settings
+from lowmem.protocol.value_checks import (
     RESERVED,
     is_list,
     require,
     whole,
 )
-from lowmem.protocol.context import Context
-from lowmem.protocol.option import Option
-from lowmem.protocol.planning import Calibration, Need, PlanContext, Rung, Settings
 
 if TYPE_CHECKING:
     import numpy as np

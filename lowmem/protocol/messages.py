@@ -115,7 +115,7 @@ class Run(Message, frozen=True, kw_only=True):
     rebuild
         If given, nothing is continued: files of the finished result are made again.
     marks_at, inputs
-        See `lowmem.worker.marking` and `lowmem.worker.inputs`.
+        See `lowmem.worker.state_digests` and `lowmem.worker.input_checks`.
     """
 
     reference: str
@@ -177,7 +177,7 @@ class Described(Message, frozen=True, kw_only=True):
     jobs: tuple[JobDescription, ...]
 
 
-Source = Literal["unknown", "analytic", "calibrated", "remembered"]
+PredictionSource = Literal["unknown", "analytic", "calibrated", "remembered"]
 
 
 class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +197,7 @@ class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int | None
     vram_bytes: int | None
     terms: tuple[float, ...] = ()
-    source: Source = "unknown"
+    source: PredictionSource = "unknown"
 
 
 class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -369,12 +369,12 @@ class Failed(Message, frozen=True, kw_only=True):
 
 
 Request = Describe | Plan | Run
-Order = Drain | Proceed | Leave
+WorkerOrder = Drain | Proceed | Leave
 Planning = Described | Planned | Failed
 Answer = Planning | Started | Progressed | Logged | Marked | Committed | Finished
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_order_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_order_decoder: msgspec.json.Decoder[WorkerOrder] = msgspec.json.Decoder(WorkerOrder)
 _answer_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
@@ -388,7 +388,7 @@ def request_from_line(line: bytes) -> Request:
     return _request_decoder.decode(line)
 
 
-def order_from_line(line: bytes) -> Order:
+def order_from_line(line: bytes) -> WorkerOrder:
     """Return the order on one line."""
     return _order_decoder.decode(line)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.checks import is_list, is_settings, require, whole
+from lowmem.protocol.value_checks import is_list, is_settings, require, whole
 
 Device = Literal["cpu", "gpu"]
 Settings = Mapping[str, int]

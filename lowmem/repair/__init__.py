@@ -6,6 +6,6 @@ Three parts, in this order, each with one direction of dependence:
 - plan (pure): `journal_plan`, from the journal's lines and the checkpoints;
   `recompute_plan`, which runs make damaged results again; `mirrored`, what a mirror's
   generations mean.
-- apply: `progress` replaces the journal and removes checkpoints, `recompute` runs jobs;
+- apply: `private_files` replaces the journal and removes checkpoints, `recompute` runs jobs;
   `apply` is the order of all.
 """

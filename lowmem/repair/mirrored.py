@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lowmem.history.makers import owned
-from lowmem.protocol.inspecting import Inspected
-from lowmem.repair.findings import Finding, JobDurable, MirrorStanding
+from lowmem.history.provenance import owned
+from lowmem.protocol.mirror_messages import Inspected
+from lowmem.repair.findings import Finding, JobDurable, MirrorRelation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lowmem.history.past import JobPast
-    from lowmem.protocol.inspecting import HeldGeneration
+    from lowmem.history.job_history import JobHistory
+    from lowmem.protocol.mirror_messages import HeldGeneration
     from lowmem.repair.findings import Verification
 
 _JOURNAL = ".lowmem/journal.jsonl"
@@ -22,7 +22,7 @@ _JOURNAL = ".lowmem/journal.jsonl"
 def with_mirror(
     local: Verification,
     inspected: Inspected,
-    pasts: Mapping[str, JobPast],
+    histories: Mapping[str, JobHistory],
     owners: Mapping[str, str],
     *,
     url: str,
@@ -37,16 +37,16 @@ def with_mirror(
     place = f"{url.rstrip('/')}/{local.workspace.rpartition('/')[2]}"
     mine = [held for held in inspected.generations if held.is_own]
     whole = [held for held in mine if not held.problem]
-    standing = MirrorStanding(
+    standing = MirrorRelation(
         url=url,
         n_generations=len(mine),
         n_whole=len(whole),
         n_candidates=sum(not held.is_marked for held in whole),
         n_others=sum(not (g.is_own or g.is_ahead) for g in inspected.generations),
         n_ahead=sum(held.is_ahead for held in inspected.generations),
-        jobs=tuple(_durable(job, past, whole) for job, past in pasts.items()),
+        jobs=tuple(_durable(job, history, whole) for job, history in histories.items()),
     )
-    findings = _findings(inspected, _unreplaced(pasts, owners), place)
+    findings = _findings(inspected, _unreplaced(histories, owners), place)
     return replace(
         local,
         findings=(*local.findings, *_behind(inspected), *findings),
@@ -56,36 +56,36 @@ def with_mirror(
 
 
 def _unreplaced(
-    pasts: Mapping[str, JobPast], owners: Mapping[str, str]
-) -> dict[str, JobPast]:
+    histories: Mapping[str, JobHistory], owners: Mapping[str, str]
+) -> dict[str, JobHistory]:
     """Return the jobs whose results no other job has replaced since.
 
     Of the others a mirror may hold what they once were, or nothing.
     """
     return {
-        job: past
-        for job, past in pasts.items()
-        if past.ended is None
-        or owned(past.ended.published, job, owners) == list(past.ended.published)
+        job: history
+        for job, history in histories.items()
+        if history.ended is None
+        or owned(history.ended.published, job, owners) == list(history.ended.published)
     }
 
 
-def _durable(job: str, past: JobPast, whole: list[HeldGeneration]) -> JobDurable:
+def _durable(job: str, history: JobHistory, whole: list[HeldGeneration]) -> JobDurable:
     own = [held for held in whole if held.job == job and held.is_current]
     newest = max((held.generation for held in own), default=-1)
     return JobDurable(
         job=job,
         durable=newest + 1,
-        committed=past.last_cycle + 1,
-        has_results=any(_has_results(held, past) for held in own),
+        committed=history.last_cycle + 1,
+        has_results=any(_has_results(held, history) for held in own),
     )
 
 
-def _has_results(held: HeldGeneration, past: JobPast) -> bool:
+def _has_results(held: HeldGeneration, history: JobHistory) -> bool:
     """Return whether a whole generation holds what the journal says was published."""
-    if not held.is_done or past.ended is None or not past.ended.results_sha256:
+    if not held.is_done or history.ended is None or not history.ended.results_sha256:
         return False
-    return held.results_sha256 == past.ended.results_sha256
+    return held.results_sha256 == history.ended.results_sha256
 
 
 def _behind(inspected: Inspected) -> Iterator[Finding]:
@@ -100,14 +100,14 @@ def _behind(inspected: Inspected) -> Iterator[Finding]:
 
 
 def _findings(
-    inspected: Inspected, pasts: Mapping[str, JobPast], place: str
+    inspected: Inspected, histories: Mapping[str, JobHistory], place: str
 ) -> Iterator[Finding]:
     for held in inspected.generations:
         path = f"{place}/{held.name}"
-        past = pasts.get(held.job)
+        history = histories.get(held.job)
         if held.problem and held.is_marked and held.is_own:
             problem = f"is damaged in the mirror: {held.problem}"
-        elif past is not None and _differs(held, past):
+        elif history is not None and _differs(held, history):
             problem = "holds other results than those that were published"
         else:
             continue
@@ -119,16 +119,18 @@ def _findings(
         yield Finding(kind="mirror", path=f"{place}/{name}", problem=problem)
 
 
-def _differs(held: HeldGeneration, past: JobPast) -> bool:
-    if held.problem or not held.is_done or not held.is_current or past.ended is None:
+def _differs(held: HeldGeneration, history: JobHistory) -> bool:
+    if held.problem or not held.is_done or not held.is_current or history.ended is None:
         return False
-    is_same_end = held.generation == past.last_cycle
+    is_same_end = held.generation == history.last_cycle
     return (
-        is_same_end and bool(past.ended.results_sha256) and not _has_results(held, past)
+        is_same_end
+        and bool(history.ended.results_sha256)
+        and not _has_results(held, history)
     )
 
 
-def _notes(inspected: Inspected, standing: MirrorStanding, place: str) -> Iterator[str]:
+def _notes(inspected: Inspected, standing: MirrorRelation, place: str) -> Iterator[str]:
     if standing.n_others:
         text = (
             f"the mirror holds {standing.n_others} generations of another lineage, made "

@@ -32,7 +32,7 @@ _DRAWN, _DRAWN_ASCII = ("█", "░", "▌"), ("#", "-", "|")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class LiveState:
     """Where a running job stands; None is what is not known, or not measured.
 
     Attributes
@@ -101,7 +101,7 @@ class _Part:
     text: str
 
 
-def line_of(standing: Standing, columns: int, *, is_ascii: bool = False) -> str:
+def line_of(standing: LiveState, columns: int, *, is_ascii: bool = False) -> str:
     """Return the line of a terminal, never wider than ``columns``.
 
     Parameters
@@ -131,7 +131,7 @@ def line_of(standing: Standing, columns: int, *, is_ascii: bool = False) -> str:
     return _cut(_joined(shown), columns)
 
 
-def text_of(standing: Standing) -> str:
+def text_of(standing: LiveState) -> str:
     """Return all of it, without a bar: for a log, and for what is not refreshed."""
     parts = [_doing(standing), *(part.text for part in _parts(standing))]
     return ", ".join(filter(None, parts))
@@ -140,7 +140,7 @@ def text_of(standing: Standing) -> str:
 # --- the parts ----------------------------------------------------------------------
 
 
-def _doing(standing: Standing) -> str:
+def _doing(standing: LiveState) -> str:
     if standing.fraction is not None:
         return f"{100 * standing.fraction:.0f} %"
     if standing.done is not None and not standing.phase:
@@ -148,12 +148,12 @@ def _doing(standing: Standing) -> str:
     return f"{standing.phase or 'running'}, {format_seconds(standing.elapsed_s)}"
 
 
-def _head(standing: Standing, columns: int) -> _Part:
+def _head(standing: LiveState, columns: int) -> _Part:
     name = _cut(printable(standing.job), max(4, int(_NAME_SHARE * columns)))
     return _Part(0, f"{name} {_doing(standing).replace(' %', '%')}")
 
 
-def _parts(standing: Standing, *, is_narrow: bool = False) -> list[_Part]:
+def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
     """Return what is shown after the bar, in its order."""
     losses = [part for part in standing.notes if _is_loss(part)]
     others = [p for p in standing.notes if p not in (*losses, standing.epoch)]
@@ -201,7 +201,7 @@ def _peak(name: str, used: int | None, peak: int | None) -> str:
     return f"{f'{name} ' if used is None else ''}peak {format_bytes(peak)}"
 
 
-def _rate(standing: Standing) -> str:
+def _rate(standing: LiveState) -> str:
     rate = standing.rate
     if not rate or not 0 < rate < 1e12:  # noqa: PLR2004 - no machine does as much
         return ""
@@ -209,7 +209,7 @@ def _rate(standing: Standing) -> str:
     return f"{number} {printable(standing.unit)}/s"
 
 
-def _counts(standing: Standing) -> str:
+def _counts(standing: LiveState) -> str:
     if standing.fraction is None:
         return ""
     return f"{standing.done:,}/{standing.total:,}"
@@ -228,7 +228,7 @@ def _time(seconds: float) -> str:
 # --- drawing ------------------------------------------------------------------------
 
 
-def _reserved(standing: Standing, rank: int) -> int:
+def _reserved(standing: LiveState, rank: int) -> int:
     """Return the columns that are kept free for the bar where a part is to be added."""
     after_the_bar = 8
     if standing.fraction is None or rank < after_the_bar:
@@ -246,7 +246,7 @@ def _bar(fraction: float, columns: int, symbols: tuple[str, str, str]) -> str:
     return full * n_full + empty * (columns - n_full)
 
 
-def _gauge(standing: Standing, symbols: tuple[str, str, str]) -> str:
+def _gauge(standing: LiveState, symbols: tuple[str, str, str]) -> str:
     """Return memory in use as a bar up to the budget, with a mark at the peak."""
     used, budget = standing.ram_bytes, standing.ram_budget_bytes
     if used is None or not budget:

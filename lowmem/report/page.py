@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lowmem.report.accounting import Usage, UsageRow
     from lowmem.report.charts import BarChart, CurveChart
     from lowmem.report.figures import Gallery
+    from lowmem.report.readings import TelemetryReading
     from lowmem.report.schema import CycleReport, JobReport, Report
-    from lowmem.report.telemetry import Reading
     from lowmem.report.training import TrainingChart
-    from lowmem.report.usage import Usage, UsageRow
 
 _MOST_ROWS = 300
 # Days and jobs, and sittings; `lowmem usage` has them all.
@@ -50,7 +50,7 @@ class JobView:
 def page_from_report(
     report: Report,
     *,
-    readings: Mapping[str, Sequence[Reading]],
+    readings: Mapping[str, Sequence[TelemetryReading]],
     gallery: Gallery,
     generated_at: datetime,
     training: Sequence[TrainingChart] = (),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.records import AnyRecord
+    from lowmem.report.accounting import Sat
     from lowmem.report.schema import Report
-    from lowmem.report.usage import Sat
 
 
 def read_records(path: Path) -> Iterator[AnyRecord]:

@@ -27,14 +27,14 @@ from lowmem.protocol.records import (
     RunBegun,
     body_from_record,
 )
-from lowmem.report.usage import Amounts, Sat, Sitting, summed
+from lowmem.report.accounting import Amounts, Sat, Sitting, summed
 from lowmem.report.words import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lowmem.protocol.records import AnyRecord, Spent, Verdict
-    from lowmem.report.usage import Ended, GpuStanding
+    from lowmem.report.accounting import Ended, GpuOutcome
 
 # Nobody sits so long at a job: a clock was set meanwhile, so the length is not known.
 _LONGEST = timedelta(days=366)
@@ -229,7 +229,7 @@ def _stop(cause: Verdict | None) -> Ended:
     return "signal" if cause == "signal" else "stopped"
 
 
-def _gpu(one: _Open, ended: Ended) -> GpuStanding | None:
+def _gpu(one: _Open, ended: Ended) -> GpuOutcome | None:
     if ended == "no_gpu":
         return "absent"
     if one.is_gpu_lost:

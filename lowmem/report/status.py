@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.records import State
     from lowmem.report.columns import Row
-    from lowmem.report.live import Standing
+    from lowmem.report.live import LiveState
     from lowmem.report.schema import JobReport, Report
 
 _WIDTH = 100
@@ -92,7 +92,7 @@ class JobStatus:
 
 
 def statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report, standings: Mapping[str, LiveState] | None = None
 ) -> dict[str, JobStatus]:
     """Return where each job of the workspace stands, by name.
 
@@ -109,7 +109,7 @@ def statuses(
 
 
 def json_from_statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report, standings: Mapping[str, LiveState] | None = None
 ) -> str:
     """Return the same as an indented JSON document."""
     document = {
@@ -121,7 +121,7 @@ def json_from_statuses(
 
 
 def text_from_statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report, standings: Mapping[str, LiveState] | None = None
 ) -> str:
     """Return the table of jobs and, for each unfinished one, why and what carries it on.
 
@@ -156,7 +156,7 @@ def _what_next(name: str, status: JobStatus) -> list[str]:
     ]
 
 
-def _status(job: JobReport, workspace: str, standing: Standing | None) -> JobStatus:
+def _status(job: JobReport, workspace: str, standing: LiveState | None) -> JobStatus:
     is_over = job.state in {"done", "running"}
     words = job.command or ("run", job.reference, "--workspace", workspace)
     peaks = (job.ram_peak_bytes, standing.ram_peak_bytes if standing else None)
@@ -175,7 +175,7 @@ def _status(job: JobReport, workspace: str, standing: Standing | None) -> JobSta
     )
 
 
-def _now(standing: Standing) -> NowStatus:
+def _now(standing: LiveState) -> NowStatus:
     fraction, left_s = standing.fraction, standing.left_s
     return NowStatus(
         percent=None if fraction is None else round(100 * fraction, 1),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import DataError
 from lowmem.base.errors_staging import NoFileError, StagingPlaceError
 from lowmem.base.files import make_folder
-from lowmem.staging.blocks import require_file
+from lowmem.staging.block_copy import require_file
 from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import BLOCK_BYTES
 from lowmem.staging.renew import is_published, renew

@@ -5,7 +5,7 @@ here a row is one `preadv` into its place in the batch. The bytes come from the 
 cache, which is the kernel's to shrink, and nothing is kept in the process but
 descriptors and a few batch buffers. Where rows are not in that cache, the disk is told of
 all rows of the batch before the first is waited for, so that it works on many at once. Checksums are verified beside the reading, see
-`lowmem.stores.scrub`: until `DirectReader.verify` has returned, bytes are given as they
+`lowmem.stores.checksum_pass`: until `DirectReader.verify` has returned, bytes are given as they
 were found.
 """
 
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lowmem.stores.buffers import BufferPool
+from lowmem.stores.checksum_pass import Scrub
 from lowmem.stores.open_files import OpenFiles
-from lowmem.stores.scrub import Scrub
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

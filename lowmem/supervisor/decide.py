@@ -58,7 +58,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class RunState:
     """Where a job stands under supervision.
 
     Attributes
@@ -95,10 +95,10 @@ class Course:
 
 # Of a process that is not replaced, since another would do no better: it has to give one
 # answer, or is somebody else's.
-LONE = Course(is_soft_spent=True)
+LONE = RunState(is_soft_spent=True)
 
 
-def begin_attempt(course: Course) -> Course:
+def begin_attempt(course: RunState) -> RunState:
     """Return the state in which a fresh worker starts."""
     return replace(course, cycles=0, leaving=None, first_end_bytes=None)
 
@@ -107,7 +107,7 @@ def begin_attempt(course: Course) -> Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MemoryReading:
     """Memory was read.
 
     Attributes
@@ -146,7 +146,7 @@ class TimeUp:
     """The time budget is used up."""
 
 
-Event = Reading | DeviceLost | Signalled | TimeUp
+Event = MemoryReading | DeviceLost | Signalled | TimeUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,21 +177,21 @@ class Kill:
     has_stacks: bool = False
 
 
-Order = Drain | Kill
+Action = Drain | Kill
 
 
-def minds_soft(course: Course) -> bool:
+def minds_soft(course: RunState) -> bool:
     """Return whether soft pressure would change anything."""
     return course.leaving is None and not course.is_soft_spent
 
 
-def on_event(course: Course, event: Event) -> tuple[Course, Order | None]:
+def on_event(course: RunState, event: Event) -> tuple[RunState, Action | None]:
     """Decide about what happened; every kill of a worker is decided here."""
-    order: Order | None = None
+    order: Action | None = None
     match event:
-        case Reading(pressure=Pressure.HARD):
+        case MemoryReading(pressure=Pressure.HARD):
             order = Kill(verdict=event.verdict, has_stacks=True)
-        case Reading(pressure=Pressure.SOFT) if minds_soft(course):
+        case MemoryReading(pressure=Pressure.SOFT) if minds_soft(course):
             course = replace(course, leaving=Leaving.RECYCLE)
             # Now, since the kill may find no time to wait for them.
             order = Drain(has_stacks=True)
@@ -204,18 +204,18 @@ def on_event(course: Course, event: Event) -> tuple[Course, Order | None]:
         case DeviceLost():
             # It may hang in its driver for ever, so it is not waited for.
             order = Kill(verdict="error")
-        case Reading():
+        case MemoryReading():
             pass
     return course, order
 
 
 def on_commit(
-    course: Course,
+    course: RunState,
     policy: Policy,
     used_bytes: int | None,
     *,
     is_last_chance: bool = False,
-) -> tuple[Course, bool]:
+) -> tuple[RunState, bool]:
     """Decide about a commit: return whether the worker goes on.
 
     Parameters
@@ -243,7 +243,7 @@ def on_commit(
     return course, course.leaving is None
 
 
-def _is_worn(course: Course, policy: Policy, used_bytes: int | None) -> bool:
+def _is_worn(course: RunState, policy: Policy, used_bytes: int | None) -> bool:
     if policy.recycle_every is not None and course.cycles >= policy.recycle_every:
         return True
     if used_bytes is None or course.first_end_bytes is None:

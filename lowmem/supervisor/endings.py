@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
-from lowmem.supervisor.decide import MEMORY_VERDICTS, Course, Leaving, Policy
-from lowmem.supervisor.signals import asked_by
+from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving, Policy, RunState
+from lowmem.supervisor.stop_requests import asked_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ _WITHOUT_COMMIT = (
 class Restart:
     """Start another worker; ``action`` says what changes."""
 
-    course: Course
+    course: RunState
     action: str
 
 
@@ -124,7 +124,7 @@ def seen_from_device(
     return ending
 
 
-def incident_of(course: Course, ending: Ending) -> Broke | None:
+def incident_of(course: RunState, ending: Ending) -> Broke | None:
     """Return what is recorded of the end of a worker; None where nothing happened."""
     if isinstance(ending, Broke):
         return ending
@@ -135,7 +135,7 @@ def incident_of(course: Course, ending: Ending) -> Broke | None:
     return None
 
 
-def stopped_for(course: Course, ending: Ending) -> StopCause | None:
+def stopped_for(course: RunState, ending: Ending) -> StopCause | None:
     """Return why a worker was to end; None where nobody wanted it."""
     if isinstance(ending, Broke) and ending.verdict == "time":
         return "time"
@@ -148,7 +148,7 @@ def stopped_for(course: Course, ending: Ending) -> StopCause | None:
             return None
 
 
-def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
+def on_ending(course: RunState, policy: Policy, ending: Ending) -> Restart | End:
     """Decide what follows the end of a worker."""
     match ending:
         case Finished():
@@ -163,7 +163,7 @@ def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
             return _after_failure(course, policy, ending, ending.failure)
 
 
-def _after_leaving(course: Course) -> Restart | End:
+def _after_leaving(course: RunState) -> Restart | End:
     if course.leaving is Leaving.RECYCLE:
         return Restart(course=course, action="replaced the worker")
     is_late = course.leaving is Leaving.TIME
@@ -171,7 +171,7 @@ def _after_leaving(course: Course) -> Restart | End:
     return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
 
 
-def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+def _after_death(course: RunState, policy: Policy, ending: Broke) -> Restart | End:
     if ending.verdict == "time":
         return End(
             state="stopped",
@@ -202,7 +202,7 @@ def _named(broke: Broke) -> str:
 
 
 def _after_failure(
-    course: Course, policy: Policy, ending: Broke, failure: Failed
+    course: RunState, policy: Policy, ending: Broke, failure: Failed
 ) -> Restart | End:
     if ending.verdict in MEMORY_VERDICTS:
         return _with_less(course, policy)
@@ -210,7 +210,7 @@ def _after_failure(
     return End(state=state, exit_code=failure.exit_code, message=failure.message)
 
 
-def is_device_lost(course: Course, ending: Broke) -> bool:
+def is_device_lost(course: RunState, ending: Broke) -> bool:
     """Return whether a worker ended because of its device, and was not ended by us."""
     if course.device == "cpu" or course.leaving is Leaving.STOP:
         return False
@@ -220,7 +220,7 @@ def is_device_lost(course: Course, ending: Broke) -> bool:
     return ending.is_device_lost or kind in _DEVICE_ERRORS
 
 
-def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+def _without_device(course: RunState, policy: Policy, ending: Broke) -> Restart | End:
     """Go on on the CPU, from the last commit, unless the user insists on the device."""
     said = f" ({ending.failure.message})" if ending.failure else ""
     if policy.is_device_demanded:
@@ -236,7 +236,7 @@ def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | 
     )
 
 
-def _with_less(course: Course, policy: Policy) -> Restart | End:
+def _with_less(course: RunState, policy: Policy) -> Restart | End:
     """Go one rung down: the same settings would only end the same way."""
     rung = course.rung + 1
     if rung >= len(policy.ladder):

@@ -10,7 +10,7 @@ from lowmem.protocol.records import AttemptBegun, CycleEnded, Noted
 
 if TYPE_CHECKING:
     from lowmem.base.clock import Clock
-    from lowmem.memory.process import TreeSampler
+    from lowmem.memory.process_tree import TreeSampler
     from lowmem.protocol.messages import Committed, Started
     from lowmem.protocol.records import Outcome, Spent
     from lowmem.supervisor.meter import Meter

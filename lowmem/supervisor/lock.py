@@ -15,9 +15,9 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
+from lowmem.base.containment import refuse_foreign
 from lowmem.base.errors import WorkspaceLockedError
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.base.inside import refuse_foreign
 from lowmem.base.outside import parsed_json, read_text_bytes
 from lowmem.memory.machine import ProcessIdentity, identity_of
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lowmem.memory.machine import cpu_count, identity_of, read_machine
 from lowmem.memory.proc import PROC, stat_fields
 from lowmem.protocol.records import Machine, Spent
-from lowmem.supervisor.process import helper_pids
+from lowmem.supervisor.processes import helper_pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

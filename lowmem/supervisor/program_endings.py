@@ -14,12 +14,12 @@ from lowmem.base.errors import EXIT_BUDGET, EXIT_STOPPED
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving
 from lowmem.supervisor.endings import IN_TIME, Broke, End, Ending, Finished, Restart
-from lowmem.supervisor.program import EXIT_STATUS
-from lowmem.supervisor.signals import asked_by
+from lowmem.supervisor.program_process import EXIT_STATUS
+from lowmem.supervisor.stop_requests import asked_by
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Failed
-    from lowmem.supervisor.decide import Course
+    from lowmem.supervisor.decide import RunState
 
 # What a shell adds to the number of the signal that ended a program.
 _BY_SIGNAL = 128
@@ -42,7 +42,7 @@ class Terms:
     asked: frozenset[str] = frozenset()
 
 
-def on_program_end(course: Course, terms: Terms, ending: Ending) -> Restart | End:
+def on_program_end(course: RunState, terms: Terms, ending: Ending) -> Restart | End:
     """Decide what follows the end of one attempt at a command."""
     if isinstance(ending, Finished):
         return End(state="done", exit_code=0)
@@ -52,7 +52,7 @@ def on_program_end(course: Course, terms: Terms, ending: Ending) -> Restart | En
     return _after_death(course, terms, ending)
 
 
-def _after_death(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+def _after_death(course: RunState, terms: Terms, ending: Broke) -> Restart | End:
     if ending.verdict == "time":
         return _stopped(f"{IN_TIME}, so it was killed")
     if ending.verdict in MEMORY_VERDICTS:
@@ -66,7 +66,7 @@ def _after_death(course: Course, terms: Terms, ending: Broke) -> Restart | End:
     )
 
 
-def _after_failure(course: Course, terms: Terms, failure: Failed) -> Restart | End:
+def _after_failure(course: RunState, terms: Terms, failure: Failed) -> Restart | End:
     code = failure.exit_code
     end = End(state="failed", exit_code=code, message=failure.message)
     if failure.kind != EXIT_STATUS:
@@ -79,7 +79,7 @@ def _after_failure(course: Course, terms: Terms, failure: Failed) -> Restart | E
     return _again_or(course, terms, end)
 
 
-def _after_memory(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+def _after_memory(course: RunState, terms: Terms, ending: Broke) -> Restart | End:
     if terms.retries_left:
         rung = course.rung + 1
         return Restart(
@@ -101,20 +101,20 @@ def _after_memory(course: Course, terms: Terms, ending: Broke) -> Restart | End:
     )
 
 
-def _again_or(course: Course, terms: Terms, end: End) -> Restart | End:
+def _again_or(course: RunState, terms: Terms, end: End) -> Restart | End:
     is_asked = course.leaving is not None
     if not terms.retries_left or is_asked:
         return end
     return Restart(course=course, action=f"started again: {end.message}")
 
 
-def _allowed(course: Course, terms: Terms) -> frozenset[str]:
+def _allowed(course: RunState, terms: Terms) -> frozenset[str]:
     """Return the signals whose work its end may be."""
     is_late = course.leaving is Leaving.TIME
     return terms.asked | ({"SIGTERM"} if is_late else frozenset())
 
 
-def _why(course: Course) -> str:
+def _why(course: RunState) -> str:
     is_late = course.leaving is Leaving.TIME
     return IN_TIME if is_late else asked_by(course.stopped_by)
 

@@ -8,8 +8,6 @@ started, and what it does decides.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,30 +16,27 @@ from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
-from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import CycleEnded, Incident, RunBegun
-from lowmem.supervisor import decide, endings, heard
-from lowmem.supervisor.aside import Aside
+from lowmem.supervisor import decide, endings, forwarded_signals
+from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
-from lowmem.supervisor.desk import Desk
 from lowmem.supervisor.device import JobDevice
-from lowmem.supervisor.instruments import Instruments
-from lowmem.supervisor.mirroring import tell_done
+from lowmem.supervisor.exec_files import ExecFiles
+from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
 from lowmem.supervisor.progress import Progress
+from lowmem.supervisor.run_records import write_begin, write_end
 from lowmem.supervisor.screen import Screen
-from lowmem.supervisor.sitting import write_begin, write_end
-from lowmem.supervisor.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.records import StopCause
     from lowmem.supervisor.order import CommandOrder
-    from lowmem.supervisor.program import Peak
+    from lowmem.supervisor.program_process import Peak
     from lowmem.supervisor.session import Session
 
 
@@ -83,24 +78,26 @@ def run_command(order: CommandOrder, session: Session) -> Outcome:
         If the workspace cannot be written.
     """
     job = order.job
-    history = session.past().of(job.name)
+    history = session.history().of(job.name)
     # A program that keeps no state is run again, as by hand; else it is done for good.
     is_again = history.is_done and not _keeps_state(history, session, job.name)
     planned = Planned(recipe=order.recipe, standing="open" if is_again else "")
     history = begin(job, session, history, planned)
     if history.is_done:
-        tell_done(session.mirror, session.past(), job.name)
+        tell_done(session.mirror, session.history(), job.name)
         return Outcome(exit_code=0)
     write_begin(session, job, "cpu")
-    with heard.held_back():
+    with forwarded_signals.held_back():
         return _CommandRun(order, session, history).to_the_end()
 
 
-def _keeps_state(history: JobPast, session: Session, name: str) -> bool:
+def _keeps_state(history: JobHistory, session: Session, name: str) -> bool:
     if history.last_cycle > 0:
         return True
-    desk = Desk(space=session.space, job=name, recipe={}, clock=session.clock)
-    return desk.newest is not None and bool(desk.newest.manifest.files)
+    exec_files = ExecFiles(
+        space=session.space, job=name, recipe={}, clock=session.clock
+    )
+    return exec_files.newest is not None and bool(exec_files.newest.manifest.files)
 
 
 @dataclass(slots=True)
@@ -109,17 +106,17 @@ class _CommandRun:
 
     order: CommandOrder
     session: Session
-    history: JobPast
+    history: JobHistory
     _number: int = 0
     _n_started: int = 0
     _peak: Peak | None = None
-    _desk: Desk = field(init=False)
+    _exec_files: ExecFiles = field(init=False)
     _policy: decide.Policy = field(init=False)
 
     def __post_init__(self) -> None:
         job = self.order.job
         self._number = self.history.last_attempt
-        self._desk = Desk(
+        self._exec_files = ExecFiles(
             space=self.session.space,
             job=job.name,
             recipe=self.order.recipe,
@@ -173,7 +170,7 @@ class _CommandRun:
         RecipeChangedError
             If the commit is of another command.
         """
-        newest = self._desk.newest
+        newest = self._exec_files.newest
         if newest is None:
             return False
         changes = recipe_changes(newest.manifest.recipe, self.order.recipe)
@@ -188,25 +185,20 @@ class _CommandRun:
         return former if is_same else 0
 
     def _attempt(
-        self, course: decide.Course
-    ) -> tuple[endings.Ending, decide.Course, set[str]]:
+        self, course: decide.RunState
+    ) -> tuple[endings.Ending, decide.RunState, set[str]]:
         self._number += 1
         self._n_started += 1
         job, session = self.order.job, self.session
-        with contextlib.ExitStack() as stack:
-            aside = Aside()
-            progress = Progress(
+        screen = Screen(
+            progress=Progress(
                 job=job.name, unit=job.unit, ram_budget_bytes=job.ram_budget_bytes
-            )
-            telemetry = Telemetry(
-                session.space, self._number, session.clock, aside, progress
-            )
-            screen = Screen(
-                progress=progress,
-                clock=session.clock,
-                is_quiet=not self.order.is_shown,
-                is_shared=True,
-            )
+            ),
+            clock=session.clock,
+            is_quiet=not self.order.is_shown,
+            is_shared=True,
+        )
+        with attempt_tools(session, self._number, screen) as tools:
             attempt = ProgramAttempt(
                 number=self._number,
                 request=self._request(course),
@@ -214,30 +206,17 @@ class _CommandRun:
                 deadline=job.deadline,
                 # Its own memory is the program's own affair: no device is watched.
                 device=JobDevice(gpu=GpuSampler()),
-                last_journaled_cycle=session.past().of(job.name).last_cycle,
+                last_journaled_cycle=session.history().of(job.name).last_cycle,
                 words=self.order.words,
-                desk=self._desk,
+                exec_files=self._exec_files,
                 environment=self._environment(course),
-                tools=Instruments(
-                    space=session.space,
-                    clock=session.clock,
-                    tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
-                    journal=session.journal,
-                    telemetry=stack.enter_context(telemetry),
-                    screen=stack.enter_context(screen),
-                    # Ends before what it writes to is closed.
-                    aside=stack.enter_context(aside),
-                    stops=session.stops,
-                    lock_descriptor=session.lock_descriptor,
-                    mirror=session.mirror,
-                    meter=session.meter,
-                ),
+                tools=tools,
             )
             ending, course = attempt.run(course)
         course, self._peak = attempt.hear_the_rest(course), attempt.peak
         return ending, course, attempt.asked
 
-    def _request(self, course: decide.Course) -> Run:
+    def _request(self, course: decide.RunState) -> Run:
         job = self.order.job
         return Run(
             reference=EXEC,
@@ -255,11 +234,11 @@ class _CommandRun:
             deadline=job.deadline,
         )
 
-    def _environment(self, course: decide.Course) -> dict[str, str]:
+    def _environment(self, course: decide.RunState) -> dict[str, str]:
         """Return what the program is told; see docs/exec.md."""
         job = self.order.job
         told = {
-            **self._desk.environment(),
+            **self._exec_files.environment(),
             "LOWMEM_ATTEMPT": str(self._number),
             "LOWMEM_RUNG": str(course.rung),
             "LOWMEM_RAM_BYTES": str(job.ram_budget_bytes),
@@ -299,7 +278,7 @@ class _CommandRun:
     def _end(self, end: endings.End, cause: StopCause | None) -> Outcome:
         self._write_end(end, cause)
         if end.state == "done":
-            tell_done(self.session.mirror, self.session.past(), self.order.job.name)
+            tell_done(self.session.mirror, self.session.history(), self.order.job.name)
         cycles = self._cycles()
         return Outcome(
             exit_code=end.exit_code,

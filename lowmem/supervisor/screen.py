@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lowmem.base.clock import Clock
-    from lowmem.report.live import Standing
+    from lowmem.report.live import LiveState
     from lowmem.supervisor.progress import Progress
 
 # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
@@ -46,7 +46,7 @@ class Line(tqdm):  # type: ignore[misc]
     # Else a thread would be started that draws where nobody has for a while.
     monitor_interval = 0
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: LiveState) -> None:
         self.standing = standing
         super().__init__(file=sys.stderr, dynamic_ncols=True, bar_format="")
 
@@ -79,7 +79,7 @@ class Screen:
     _drawn: Line | None = None
     _is_terminal: bool = field(init=False)
     _due_s: float = 0.0
-    _said: Standing | None = None
+    _said: LiveState | None = None
 
     def __post_init__(self) -> None:
         self._is_terminal = is_terminal()
@@ -143,7 +143,7 @@ class Screen:
             self._drawn.standing = now
             self._drawn.refresh()
 
-    def _now(self) -> Standing:
+    def _now(self) -> LiveState:
         return self.progress.standing(self.clock.monotonic())
 
     @property
@@ -155,7 +155,7 @@ class Screen:
         now, said = self._now(), self._said
         return now.done is not None and (said is None or said.done != now.done)
 
-    def _say(self, standing: Standing) -> None:
+    def _say(self, standing: LiveState) -> None:
         self._said = standing
         self._due_s = self.clock.monotonic() + _LINE_S
         self.line(text_of(standing))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from lowmem.base.clock import Clock
-    from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.process import Worker
+    from lowmem.memory.process_tree import TreeSampler
+    from lowmem.supervisor.processes import Worker
 
     _Handler = Callable[[int, FrameType | None], object] | int | None
 

@@ -16,9 +16,9 @@ from lowmem.memory.budget import Pressure
 from lowmem.protocol import messages
 from lowmem.supervisor import decide
 from lowmem.supervisor.endings import Broke
-from lowmem.supervisor.last_moments import await_memory, await_stacks
+from lowmem.supervisor.kill_waits import await_memory, await_stacks
+from lowmem.supervisor.priority import lower_priority, real_time_priority
 from lowmem.supervisor.suspend import Suspension
-from lowmem.supervisor.urgency import stand_back, urgent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from lowmem.base.child import Exit
-    from lowmem.memory.process import TreeSampler
-    from lowmem.memory.watch import Look, Watch
+    from lowmem.memory.memory_watch import Look, Watch
+    from lowmem.memory.process_tree import TreeSampler
     from lowmem.protocol.messages import Answer
     from lowmem.protocol.records import Verdict
     from lowmem.supervisor.endings import Ending
-    from lowmem.supervisor.process import Worker
+    from lowmem.supervisor.processes import Worker
 
 
 class Client(Protocol):
@@ -46,7 +46,7 @@ class Client(Protocol):
     def take(self, answer: Answer) -> None:
         """Take one message of the worker."""
 
-    def settle(self) -> None:
+    def between_messages(self) -> None:
         """Do what may last: between messages."""
 
     def woken(self) -> None:
@@ -83,7 +83,7 @@ class Watched:
     stacks: Path
     find_others: Callable[[], Iterable[int]]
     is_limited: bool
-    course: decide.Course = decide.LONE
+    course: decide.RunState = decide.LONE
     is_ready: bool = False
     is_over: bool = False
     ending: Ending | None = None
@@ -97,8 +97,8 @@ class Watched:
     def to_the_end(self, client: Client) -> Exit:
         """Watch the worker until nothing more is to be waited for; it has gone then."""
         try:
-            with urgent(), self._suspension:
-                stand_back(self.worker.pid)
+            with real_time_priority(), self._suspension:
+                lower_priority(self.worker.pid)
                 self._loop(client)
         finally:
             self.worker.kill_with(self.find_others)
@@ -116,7 +116,7 @@ class Watched:
                     self.ready()
                 if not self.is_over:
                     client.take(answer)
-            client.settle()
+            client.between_messages()
 
     def ready(self) -> None:
         """Take the worker for one in which the job's own code runs."""
@@ -150,7 +150,7 @@ class Watched:
             self.ram_bytes = found.ram_bytes
             client.noted(found)
             if found.pressure is not Pressure.NORMAL:
-                self._act(decide.Reading(found.pressure, found.verdict))
+                self._act(decide.MemoryReading(found.pressure, found.verdict))
 
         self.watch.look(act, minds_soft=decide.minds_soft(self.course))
 
@@ -241,7 +241,7 @@ class OneAnswer:
                 self.answer = answer
                 self.watched.over()
 
-    def settle(self) -> None:
+    def between_messages(self) -> None:
         """Nothing lasts here."""
 
     def woken(self) -> None:

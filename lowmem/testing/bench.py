@@ -13,7 +13,6 @@ from lowmem.base.child import ran
 from lowmem.base.files import make_folder
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
-from lowmem.testing.failure import CheckError
 from lowmem.testing.script import Kill, Script, Told
 from lowmem.testing.strays import contents, strays
 
@@ -193,3 +192,19 @@ class Bench:
         """Return the error of a check."""
         job = Path(self.case.reference).name
         return CheckError(check=check, job=job, problem=problem, todo=todo)
+
+
+class CheckError(AssertionError):
+    """Raised by `lowmem.testing.check` for a job that breaks a promise.
+
+    Not a `LowmemError`: it ends no command, and has no exit code.
+
+    Attributes
+    ----------
+    check
+        Name of the check, such as ``kills``.
+    """
+
+    def __init__(self, *, check: str, job: str, problem: str, todo: str) -> None:
+        self.check = check
+        super().__init__(f"{check}: {job} {problem.rstrip('.')}. {todo}".rstrip())

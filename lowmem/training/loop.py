@@ -26,10 +26,10 @@ from lowmem.protocol.job import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
 from lowmem.training.divisible import refuse_indivisible
-from lowmem.training.exact import numbers_from_texts, texts_from_numbers
+from lowmem.training.early_stopping import EarlyStopping
+from lowmem.training.number_text import numbers_from_texts, texts_from_numbers
 from lowmem.training.plateau import Plateau
 from lowmem.training.steps import Stepper
-from lowmem.training.stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

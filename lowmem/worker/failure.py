@@ -18,7 +18,7 @@ from lowmem.base.errors import (
 )
 from lowmem.base.frames import is_library, place
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
-from lowmem.worker.ailment import Ailment, ailment_of
+from lowmem.worker.framework_errors import Ailment, ailment_of
 
 if TYPE_CHECKING:
     from lowmem.protocol.planning import Device

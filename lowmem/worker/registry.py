@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
 from lowmem.base.errors_exec import NoJobError
-from lowmem.base.meant import did_you_mean
+from lowmem.base.suggestions import did_you_mean
 from lowmem.mapping.naming import PREFIX
 from lowmem.protocol.job import Job
-from lowmem.worker.holding import may_hold_job
+from lowmem.worker.job_files import may_hold_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_chunks")]
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 7)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 7)
 
 
 def write_images(folder, names, *, also=()):

@@ -18,10 +18,10 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.options import resolve_options
 from lowmem.protocol.planning import PlanContext
 from lowmem.stores.split import split_rows
-from lowmem_jobs.generate import real
+from lowmem_jobs.generate import real_images
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
-from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES, STEP_ROWS
+from lowmem_jobs.generate.option_values import OF_PRINCIPAL_AXES, STEP_ROWS
 from lowmem_jobs.stats.methods import METHODS, along_axes
 from tests.driver import Cutter, drive
 from tests.generating import (
@@ -286,7 +286,7 @@ def test_a_decoder_that_makes_no_finite_images_is_refused(level, monkeypatch):
 
 def test_held_out_images_are_compared_first(space, monkeypatch):
     (space.model / "training.json").unlink()
-    monkeypatch.setattr(real, "FEWEST_REAL_ROWS", 30)
+    monkeypatch.setattr(real_images, "FEWEST_REAL_ROWS", 30)
     drive(JOB, space.root, {"count": 1}, leave_after=2)
     compared = np.load(space.staging("generate") / "scratch" / "real.npy")
     held_out = split_rows(space.images, n_rows=N_IMAGES, fraction=0.5).validation

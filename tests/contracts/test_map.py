@@ -18,8 +18,8 @@ from lowmem.base.errors import (
 )
 from lowmem.base.workspace import Workspace
 from lowmem.mapping import described, work
-from lowmem.mapping.rows import open_rows
-from lowmem.mapping.source import find_source
+from lowmem.mapping.map_source import find_source
+from lowmem.mapping.source_rows import open_rows
 from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from tests.driver import Cutter

@@ -14,9 +14,9 @@ import pytest
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.options import resolve_options
 from lowmem.protocol.planning import PlanContext
-from lowmem.supervisor.process import worker_environment
+from lowmem.supervisor.processes import worker_environment
+from lowmem_jobs.analyze.csv_tables import write_csv
 from lowmem_jobs.analyze.job import JOB
-from lowmem_jobs.analyze.tables import write_csv
 
 pytestmark = [pytest.mark.memory, pytest.mark.slow]
 

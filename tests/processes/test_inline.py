@@ -20,7 +20,7 @@ import lowmem
 from lowmem.base.errors import UsageError
 from lowmem.base.inline_errors import FunctionDiedError, ReturnValueError
 from lowmem.inline.descendants import descendants
-from lowmem.memory.process import anonymous_bytes
+from lowmem.memory.process_tree import anonymous_bytes
 from tests.processes.lowmem_runs import is_running, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.alone]

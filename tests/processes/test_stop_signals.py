@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lowmem.base.signals import STOP_SIGNALS, WARNINGS
+from lowmem.base.stop_signals import STOP_SIGNALS, WARNINGS
 from lowmem.protocol.records import AttemptBegun, CycleEnded
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import (

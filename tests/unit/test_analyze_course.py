@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lowmem_jobs.analyze.stages import STAGES, Course
+from lowmem_jobs.analyze.stages import STAGES, AnalysisState
 
 
 class Recorder:
@@ -32,7 +32,7 @@ def test_what_a_sweep_wrote_is_durable_before_its_stage_ends(tmp_path):
     blocks = [(0, np.zeros((4, 2))), (4, np.zeros((1, 2)))]
     latents = SimpleNamespace(blocks_from=lambda _: iter(blocks))
     sweep = Recorder()
-    points = list(Course(context, n_steps=3).sweep(STAGES[0], latents, sweep))
+    points = list(AnalysisState(context, n_steps=3).sweep(STAGES[0], latents, sweep))
     # Nobody committed, so nobody flushed at the points themselves.
     assert sweep.calls == ["add 4 from 0", "add 1 from 4", "flush"]
     assert points[-1].state["stage"] == STAGES[1]

@@ -13,7 +13,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, GzipCodec
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.stores import direct, disk_space, scrub
+from lowmem.stores import checksum_pass, direct, disk_space
 from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.chunk_decoder import ChunkDecoder
@@ -350,11 +350,11 @@ def test_verification_reads_each_chunk_once_however_often_it_is_asked_for(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(scrub, "_RATE", 10.0)
+    monkeypatch.setattr(checksum_pass, "_RATE", 10.0)
     verified = []
-    verify = scrub.verify_chunk
+    verify = checksum_pass.verify_chunk
     monkeypatch.setattr(
-        scrub,
+        checksum_pass,
         "verify_chunk",
         lambda layout, chunk, file: (
             verified.append(chunk) or verify(layout, chunk, file)
@@ -372,7 +372,7 @@ def test_verification_reads_each_chunk_once_however_often_it_is_asked_for(
 def test_any_altered_byte_of_a_chunk_is_damage_whichever_row_is_read(
     tmp_path, monkeypatch, place
 ):
-    monkeypatch.setattr(scrub, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(checksum_pass, "_BLOCK_BYTES", 100)
     store = write_store(tmp_path / "store.zarr")
     damaged(store, "altered", place)
     with pytest.raises(DataError, match=r"altered.*samples 16 to 23"):

@@ -26,7 +26,7 @@ from lowmem.pipeline.orders import (
     with_config,
 )
 from lowmem.protocol.messages import JobDescription
-from lowmem.protocol.option import Kind, Option
+from lowmem.protocol.option import Option, OptionKind
 from lowmem.protocol.options import resolve_options
 
 JOBS = built_in_jobs()
@@ -213,7 +213,7 @@ def test_every_kind_of_option_can_stand_in_the_file():
         "int": 3, "float": 0.5, "str": "a", "flag": True, "ints": [1, 2],
         "floats": [0.5, 1.0], "texts": ["a", "b"], "path": "/a",
     }  # fmt: skip
-    assert set(defaults_of_kinds) == set(get_args(Kind))
+    assert set(defaults_of_kinds) == set(get_args(OptionKind))
     for default in (True, False):
         own = JobDescription(
             name="own",

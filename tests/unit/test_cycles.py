@@ -22,8 +22,8 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import ARRAYS
 from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.job_decorator import job
 from lowmem.protocol.messages import Run
-from lowmem.protocol.short_form import job
 from lowmem.worker import cycles
 from lowmem.worker.cycles import run_job
 from tests.driver import Cutter, drive

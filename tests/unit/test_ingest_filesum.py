@@ -23,7 +23,7 @@ SIZE = 8
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Let a chunk hold few images, a piece be less than a file, and a large file small."""
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 4)
     monkeypatch.setattr(filesum, "_BLOCK_BYTES", 300)
     monkeypatch.setattr(filesum, "_PIECE_BYTES", 3000)
 

@@ -17,7 +17,7 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.workspace import Workspace
-from lowmem.history.past import DoneRun
+from lowmem.history.job_history import DoneRun
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.pipeline.compose import order_of
 from lowmem.pipeline.orders import (
@@ -33,11 +33,11 @@ from lowmem.pipeline.orders import (
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun, JobEnded
-from lowmem.supervisor.ask import adds_to_others
-from lowmem.supervisor.bad_news import refusal
+from lowmem.supervisor.failure_messages import refusal
 from lowmem.supervisor.order import SUPERVISOR_BYTES
+from lowmem.supervisor.planner import adds_to_others
 from lowmem.supervisor.prepare import prepare
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.trials import TrialBench
 
 
 def described(name, *options):
@@ -310,7 +310,7 @@ def ram_bytes_at(order):
 
 
 def start(order, planned, folder):
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(folder),
         clock=SystemClock(),
         device="cpu",

@@ -14,8 +14,8 @@ from lowmem.protocol.messages import (
     PlannedTrial,
 )
 from lowmem.supervisor import prepare
-from lowmem.supervisor.remembered import TrialPeak
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.known_peaks import TrialPeak
+from lowmem.supervisor.trials import TrialBench
 from lowmem.worker.failure import failure_from_exception
 
 MIB = 2**20
@@ -62,7 +62,7 @@ def prepared(tmp_path, said, monkeypatch, *, refusal):
     order = SimpleNamespace(
         name="train", planned_budget_bytes=100 * MIB, ram_budget_bytes=100 * MIB
     )
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(tmp_path),
         clock=SystemClock(),
         device="cpu",
@@ -143,7 +143,7 @@ def compared(tmp_path, monkeypatch, *, has_commits=False, fits=True):
     order = SimpleNamespace(
         name="own", planned_budget_bytes=100 * MIB, ram_budget_bytes=100 * MIB
     )
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(tmp_path),
         clock=SystemClock(),
         device="cpu",

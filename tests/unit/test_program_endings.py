@@ -11,9 +11,9 @@ import pytest
 from lowmem.protocol.messages import Failed
 from lowmem.supervisor.decide import LONE, Leaving, TimeUp
 from lowmem.supervisor.endings import Broke, End, Finished, Restart
-from lowmem.supervisor.program import EXIT_STATUS
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.program_process import EXIT_STATUS
 
 
 class Told:

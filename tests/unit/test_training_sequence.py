@@ -19,7 +19,7 @@ from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend, state
 from lowmem.training import steps as training_steps
-from lowmem.training.session import keras_session
+from lowmem.training.keras_setup import keras_session
 from lowmem.training.steps import part_sizes
 
 pytestmark = [

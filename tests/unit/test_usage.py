@@ -17,8 +17,8 @@ from lowmem.protocol.records import (
     body_from_record,
     record_from_body,
 )
+from lowmem.report.accounting import json_from_usage, summed, usage_of
 from lowmem.report.sittings import Sittings
-from lowmem.report.usage import json_from_usage, summed, usage_of
 from lowmem.report.usage_text import text_from_usage
 from tests.report_examples import START, History, killed_and_retried
 

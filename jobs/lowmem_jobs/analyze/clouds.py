@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from lowmem_jobs.analyze.shown import Pair, Source
+    from lowmem_jobs.analyze.shown import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
 # As many points as the reference study showed.
@@ -35,7 +35,9 @@ _N_COLUMNS = 5
 _TITLES = {"best": "most", "worst": "least"}
 
 
-def draw_scatter(path: Path, pairs: list[Pair], study: Study, source: Source) -> None:
+def draw_scatter(
+    path: Path, pairs: list[Pair], study: Study, source: ShownColumns
+) -> None:
     """Draw points of each pair with its ellipses: few points above, many below."""
     n = study.moments.n_samples
     numbers = sorted({min(n, shown) for shown in _N_POINTS})
@@ -52,7 +54,7 @@ def draw_scatter(path: Path, pairs: list[Pair], study: Study, source: Source) ->
 
 
 def _draw_points(
-    panel: Axes, pair: Pair, n_shown: int, study: Study, source: Source
+    panel: Axes, pair: Pair, n_shown: int, study: Study, source: ShownColumns
 ) -> None:
     i, j = pair
     panel.set_xlabel(source.label(i))
@@ -80,7 +82,7 @@ def _draw_points(
                     f"\N{GREEK SMALL LETTER RHO} = {number(place.rho)}")  # fmt: skip
 
 
-def draw_ranked(path: Path, name: str, study: Study, source: Source) -> None:
+def draw_ranked(path: Path, name: str, study: Study, source: ShownColumns) -> None:
     """Draw the ten pairs whose contours are the most or the least elliptic."""
     pairs = ranked_pairs(name, study)
     n_columns = min(len(pairs), _N_COLUMNS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lowmem_jobs.analyze.clouds import draw_ranked, draw_scatter
 from lowmem_jobs.analyze.cuts import draw_survivors, draw_turning
 from lowmem_jobs.analyze.densities import draw_overview, draw_page
-from lowmem_jobs.analyze.figures import (
+from lowmem_jobs.analyze.overview_figures import (
     draw_correlation,
     draw_cumulative,
     draw_features,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem_jobs.analyze.comparison import Comparison
-    from lowmem_jobs.analyze.shown import Pair, Source
+    from lowmem_jobs.analyze.shown import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
     Draw = Callable[[Path], None]
@@ -52,11 +52,11 @@ class Shown:
 
     study: Study
     portraits: Mapping[str, list[Pair]]
-    sources: list[Source]
+    sources: list[ShownColumns]
     comparison: Comparison | None
 
     @property
-    def by_frame(self) -> dict[str, Source]:
+    def by_frame(self) -> dict[str, ShownColumns]:
         """Columns by the name of their frame."""
         return {source.view.frame.name: source for source in self.sources}
 

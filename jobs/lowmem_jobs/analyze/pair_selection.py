@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.component_columns import Columns
-    from lowmem_jobs.analyze.stages import Arrays, Course, Outcome
+    from lowmem_jobs.analyze.stages import AnalysisState, Arrays, Outcome
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]
@@ -95,7 +95,7 @@ def _are_drawable(rho: Floats | np.float64) -> NDArray[np.bool_]:
 
 
 def measure_pairs(
-    course: Course,
+    course: AnalysisState,
     selection: Selection,
     *,
     rho: Floats,

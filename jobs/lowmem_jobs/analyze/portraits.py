@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.figures import matrix_extent
+from lowmem_jobs.analyze.overview_figures import matrix_extent
 from lowmem_jobs.analyze.pair_selection import is_drawable
 from lowmem_jobs.analyze.shown import NOUNS, WORDS
 from lowmem_jobs.stats.density import Smoother, level_of_mass
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.shown import Pair, Source
+    from lowmem_jobs.analyze.shown import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
     Floats = NDArray[np.float64]
@@ -41,7 +41,7 @@ _TITLES = {
 
 
 def draw_portraits(
-    path: Path, name: str, pairs: list[Pair], study: Study, sources: list[Source]
+    path: Path, name: str, pairs: list[Pair], study: Study, sources: list[ShownColumns]
 ) -> None:
     """Draw pairs in columns, each frame in a row."""
     with drawing(path, width=2.35 * len(pairs) + 0.2, height=5.4) as figure:
@@ -72,7 +72,7 @@ def draw_portraits(
         )
 
 
-def draw_pair(panel: Axes, pair: Pair, study: Study, source: Source) -> None:
+def draw_pair(panel: Axes, pair: Pair, study: Study, source: ShownColumns) -> None:
     """Draw the density of one pair with its contours and ellipses."""
     i, j = pair
     panel.set_xlabel(source.label(i))
@@ -103,7 +103,7 @@ class Place:
     rho: float
 
     @classmethod
-    def of(cls, pair: Pair, study: Study, source: Source) -> Place:
+    def of(cls, pair: Pair, study: Study, source: ShownColumns) -> Place:
         """Return the place of a pair of components of ``source``."""
         i, j = pair
         frame = source.view.frame
@@ -116,7 +116,7 @@ class Place:
         )
 
 
-def _counts(source: Source, pair: Pair, rho: float) -> PlaneCounts:
+def _counts(source: ShownColumns, pair: Pair, rho: float) -> PlaneCounts:
     x, y = (source.columns[source.place[component]] for component in pair)
     return PlaneCounts.of(x, y, rho, block_rows=_BLOCK_ROWS)
 

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.stages import Course
+    from lowmem_jobs.analyze.stages import AnalysisState
     from lowmem_jobs.analyze.turning import Plane
+    from lowmem_jobs.analyze.vectors import Latents
     from lowmem_jobs.stats.radius import RadiusSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class RetainedRows:
     """The rows that survive: how to pick them, and their moments.
 
     Attributes
@@ -76,8 +76,8 @@ class Kept:
 
 
 def keep_rows(
-    course: Course, latents: Latents, options: Mapping[str, Any]
-) -> Generator[CommitPoint, None, Kept]:
+    course: AnalysisState, latents: Latents, options: Mapping[str, Any]
+) -> Generator[CommitPoint, None, RetainedRows]:
     """Measure all rows, fit every component, and trim."""
     sweep = MomentsSweep(latents.n_features, latents.refuse_unless_usable)
     everything = Moments.from_arrays(
@@ -100,7 +100,7 @@ def keep_rows(
     moments, trimming, planes = yield from _trim(course, latents, cut, everything)
     turning = yield from _turning(course, latents, cut, planes)
     radius, core = yield from _inner_core(course, latents, everything, options)
-    return Kept(
+    return RetainedRows(
         cut=cut,
         moments=moments,
         trimming=trimming,
@@ -112,7 +112,7 @@ def keep_rows(
 
 
 def _trim(
-    course: Course, latents: Latents, cut: Cut, everything: Moments
+    course: AnalysisState, latents: Latents, cut: Cut, everything: Moments
 ) -> Generator[CommitPoint, None, tuple[Moments, Trimming, tuple[Plane, ...]]]:
     """Count survivors; return the moments of the chosen and the planes of all cuts."""
     chosen = cut.factor
@@ -133,7 +133,7 @@ def _trim(
 
 
 def _turning(
-    course: Course, latents: Latents, cut: Cut, planes: tuple[Plane, ...]
+    course: AnalysisState, latents: Latents, cut: Cut, planes: tuple[Plane, ...]
 ) -> Generator[CommitPoint, None, Turning | None]:
     """Count the survivors of every cut in the plane of their axes 2 and 3."""
     if not planes:
@@ -145,7 +145,10 @@ def _turning(
 
 
 def _inner_core(
-    course: Course, latents: Latents, everything: Moments, options: Mapping[str, Any]
+    course: AnalysisState,
+    latents: Latents,
+    everything: Moments,
+    options: Mapping[str, Any],
 ) -> Generator[CommitPoint, None, tuple[RadiusSample | None, Core | None]]:
     """Look at all rows, where those that are kept are others or a core is wanted."""
     quantile: float | None = options["core"]

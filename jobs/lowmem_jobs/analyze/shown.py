@@ -34,7 +34,7 @@ _LEADING = ((0, 1), (0, 2), (1, 2), (2, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ShownColumns:
     """Columns of one frame, and where each component lies in them.
 
     Attributes

@@ -7,16 +7,22 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowmem_jobs.generate.recipe import ALL, PATH, method_of, path_kind_of, sigma_of
+from lowmem_jobs.generate.generation_task import EIGENVALUE_FLOOR
+from lowmem_jobs.generate.option_values import (
+    ALL,
+    PATH,
+    method_of,
+    path_kind_of,
+    sigma_of,
+)
 from lowmem_jobs.generate.scoring import N_NEIGHBOURS, REAL, reconstruction
 from lowmem_jobs.generate.search import why_no_search
-from lowmem_jobs.generate.task import EIGENVALUE_FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem import Context
-    from lowmem_jobs.generate.task import Task
+    from lowmem_jobs.generate.generation_task import GenerationTask
 
     Scores = Mapping[str, dict[str, Any]]
 
@@ -37,7 +43,7 @@ _NAMES = {"round_trip_median": "trip", "nearest_median": "nearest"}
 _SHOWN = ("frechet", "round_trip_median", *COLUMNS[5:10])
 
 
-def document(ctx: Context, task: Task, found: Scores) -> dict[str, Any]:
+def document(ctx: Context, task: GenerationTask, found: Scores) -> dict[str, Any]:
     """Return the content of scores.json: each score beside its baseline."""
     method = method_of(ctx.options)
     of_main, real = found[task.main.name], found[REAL]
@@ -109,7 +115,9 @@ def _path(ctx: Context) -> dict[str, Any] | None:
     return {**ends, "path_kind": path_kind_of(ctx.options)}
 
 
-def _why_no(task: Task, generated: object, real: object, *, fewest: int) -> str | None:
+def _why_no(
+    task: GenerationTask, generated: object, real: object, *, fewest: int
+) -> str | None:
     """Return why a comparison is null, if one is."""
     if real is None:
         return (
@@ -123,7 +131,7 @@ def _why_no(task: Task, generated: object, real: object, *, fewest: int) -> str 
 
 
 def _memorisation(
-    ctx: Context, task: Task, nearest: dict[str, Any] | None
+    ctx: Context, task: GenerationTask, nearest: dict[str, Any] | None
 ) -> dict[str, Any]:
     nothing = {"generated": None, "held_out": None, "copies": None}
     why = why_no_search(ctx, task)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lowmem.base import DataError
 from lowmem.stores import RowReader
-from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.frame import PrincipalFrame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def read_frame(store: Path) -> Frame:
+def read_frame(store: Path) -> PrincipalFrame:
     """Return mean and principal axes from ``analysis.zarr``.
 
     Raises
@@ -26,7 +26,7 @@ def read_frame(store: Path) -> Frame:
     """
     mean = _read(store, "mean", dimensions=1)
     d = len(mean)
-    frame = Frame(
+    frame = PrincipalFrame(
         mean=mean,
         eigenvalues=_read(store, "eigenvalues", dimensions=1),
         components=_read(store, "components", dimensions=2),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.committed_state import Course
-    from lowmem_jobs.generate.task import Drawn, Task
+    from lowmem_jobs.generate.committed_state import GenerationState
+    from lowmem_jobs.generate.generation_task import Drawn, GenerationTask
 
     Floats = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class RealVectors:
     n_compared: int
 
     @classmethod
-    def of(cls, task: Task) -> RealVectors:
+    def of(cls, task: GenerationTask) -> RealVectors:
         """Return those of the images to compare with."""
         n_real = len(task.compared.rows)
         return cls(
@@ -73,7 +73,7 @@ class RealVectors:
 
 
 def score(
-    ctx: Context, task: Task, course: Course
+    ctx: Context, task: GenerationTask, course: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Score the real images, then the vectors of each method, one a step."""
     real = RealVectors.of(task)
@@ -87,7 +87,7 @@ def score(
         yield course.point(scores=found)
 
 
-def reconstruction(task: Task) -> dict[str, Any] | None:
+def reconstruction(task: GenerationTask) -> dict[str, Any] | None:
     """Return how well real images are reconstructed; None where there are none."""
     errors = task.errors.read(len(task.compared.rows))
     if not len(errors):
@@ -114,7 +114,7 @@ def _of_real(real: RealVectors) -> dict[str, Any]:
 
 
 def _of_method(
-    task: Task, course: Course, drawn: Drawn, real: RealVectors
+    task: GenerationTask, course: GenerationState, drawn: Drawn, real: RealVectors
 ) -> dict[str, Any]:
     z = task.white(drawn.z.read(task.n_scored))
     again = task.white(drawn.z_again.read(task.n_scored))
@@ -145,7 +145,7 @@ def _neighbours(real: Floats, generated: Floats) -> dict[str, float] | None:
     return None if found is None else {name: getattr(found, name) for name in names}
 
 
-def _nearest(course: Course, name: str) -> dict[str, Any] | None:
+def _nearest(course: GenerationState, name: str) -> dict[str, Any] | None:
     """Return how near the training images are, beside held-out ones' distances."""
     generated, held_out = distances(course, name), distances(course, HELD_OUT)
     if generated is None:

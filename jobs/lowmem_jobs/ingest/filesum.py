@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base import storage_errors
+from lowmem_jobs.ingest.fingerprints import HASHED_BYTES
 from lowmem_jobs.ingest.formats import FORMATS
-from lowmem_jobs.ingest.identity import HASHED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import FileIO
 
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 _BLOCK_BYTES = 2**20
 # Most that is hashed at once: 5 ms with the instructions for it, 18 without, while a

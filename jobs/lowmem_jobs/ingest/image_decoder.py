@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lowmem_jobs.ingest.jpegends import watch_jpeg
 from lowmem_jobs.ingest.large_images import Turns
-from lowmem_jobs.ingest.mends import MENDS
+from lowmem_jobs.ingest.pillow_corrections import MENDS
 from lowmem_jobs.ingest.png import clear_colour_mended
 from lowmem_jobs.ingest.pngrows import DoubtedError, require_all_rows, watch_png
 from lowmem_jobs.ingest.special import special_of

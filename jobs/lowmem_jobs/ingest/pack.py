@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 FORMAT_VERSION = 1
 

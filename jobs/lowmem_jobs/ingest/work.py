@@ -18,16 +18,16 @@ import numpy as np
 
 from lowmem import CommitPoint, Result
 from lowmem.base import DataError, sync_file
-from lowmem_jobs.ingest.ahead import N_PROCESSES, Outcome, outcomes
-from lowmem_jobs.ingest.choice import measured_choice
+from lowmem_jobs.ingest.codec_choice import measured_choice
+from lowmem_jobs.ingest.decode_ahead import N_PROCESSES, Outcome, outcomes
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.filesum import file_sum
+from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
 from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.provenance import provenance
-from lowmem_jobs.ingest.recipe import FACES, recipe_from_options
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
+from lowmem_jobs.ingest.store_attributes import provenance
 from lowmem_jobs.ingest.tars import partial_tar, unpack
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.entries import ImageSource
     from lowmem_jobs.ingest.filesum import FileSum
     from lowmem_jobs.ingest.framing import Pixels
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
@@ -138,7 +138,7 @@ def pack_source(
     done: Progress,
     *,
     first: Sequence[Outcome] | None = None,
-    joined: Callable[[Source], Source] = lambda source: source,
+    joined: Callable[[ImageSource], ImageSource] = lambda source: source,
 ) -> Generator[CommitPoint, None, Packed]:
     """Store all images of a source, from where ``done`` says.
 
@@ -233,7 +233,7 @@ def _unpack(
 
 
 def _outcomes(
-    ctx: Context, source: Source, start: int
+    ctx: Context, source: ImageSource, start: int
 ) -> AbstractContextManager[Iterator[Outcome]]:
     n_ahead = ctx.settings.get("decode_ahead", 1)
     n_processes = ctx.settings.get("decode_processes", N_PROCESSES)
@@ -255,7 +255,7 @@ def _with_codec(
     return replace(done, codec=choice.codec, codec_reason=choice.reason)
 
 
-def _waiting(ctx: Context, done: Progress, source: Source) -> list[Outcome]:
+def _waiting(ctx: Context, done: Progress, source: ImageSource) -> list[Outcome]:
     """Return the images that an earlier process left waiting."""
     if not done.waiting:
         return []
@@ -274,7 +274,7 @@ def _stack(outcomes: list[Outcome]) -> Pixels:
     return np.stack([one.pixels for one in outcomes if one.pixels is not None])
 
 
-def _is_ended(source: Source, recipe: Recipe, done: Progress) -> bool:
+def _is_ended(source: ImageSource, recipe: Recipe, done: Progress) -> bool:
     """Tell whether there is nothing more to take."""
     is_enough = (
         recipe.limit is not None and done.n_stored - done.n_before >= recipe.limit
@@ -328,7 +328,7 @@ def _take(
     )
 
 
-def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
+def _store(images: list[Outcome], source: ImageSource, pack: Pack) -> None:
     """Write one chunk, or the rest."""
     pixels = [one.pixels for one in images if one.pixels is not None]
     names = [one.name for one in images]
@@ -341,13 +341,13 @@ def _next_digest(digest: str, image: Pixels) -> str:
     return chain.hexdigest()
 
 
-def _features(chunk: list[Outcome], source: Source) -> NDArray[np.float64] | None:
+def _features(chunk: list[Outcome], source: ImageSource) -> NDArray[np.float64] | None:
     if not isinstance(source, FaceSource):
         return None
     return np.stack([source.features(outcome.index) for outcome in chunk])
 
 
-def _total(source: Source, recipe: Recipe, done: Progress) -> int:
+def _total(source: ImageSource, recipe: Recipe, done: Progress) -> int:
     expected = len(source) - done.n_skipped
     n_new = expected if recipe.limit is None else min(expected, recipe.limit)
     return done.n_before + n_new

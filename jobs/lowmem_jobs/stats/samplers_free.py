@@ -12,14 +12,14 @@ from lowmem_jobs.stats.frame import STORED_PRECISION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Correlated:
     """The fitted multivariate normal itself."""
 
-    frame: Frame
+    frame: PrincipalFrame
     promise: str | None = None
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
@@ -35,7 +35,7 @@ class Correlated:
 class Independent:
     """A contrast: each raw component as fitted, but without any correlation."""
 
-    frame: Frame
+    frame: PrincipalFrame
     promise: str | None = None
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ class Independent:
 class Uniform:
     """A contrast: anywhere in the box of ``sigma`` around each raw component."""
 
-    frame: Frame
+    frame: PrincipalFrame
     sigma: float
 
     @property
@@ -79,7 +79,7 @@ class Uniform:
 class Near:
     """The fitted normal, shrunk to ``sigma`` and moved to one vector."""
 
-    frame: Frame
+    frame: PrincipalFrame
     centre: NDArray[np.float64]
     sigma: float
     promise: str | None = None

@@ -22,16 +22,16 @@ from lowmem.training import (
 )
 from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem_jobs.model.code import code_account, sample_of
+from lowmem_jobs.model.import_consent import advice_if_unkept
+from lowmem_jobs.model.model_source import ACCOUNT
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
-from lowmem_jobs.model.source import ACCOUNT
 from lowmem_jobs.model.user_model import build_custom_model
-from lowmem_jobs.model.word import advice_if_unkept
-from lowmem_jobs.train.job import OPTIONS
-from lowmem_jobs.train.recipe import (
+from lowmem_jobs.train.architecture import (
     REDUCTION,
     architecture_from_options,
     keeps_best,
 )
+from lowmem_jobs.train.job import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
