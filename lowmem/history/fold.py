@@ -21,6 +21,7 @@ from lowmem.history.job_history import (
     Ran,
     setting_key,
 )
+from lowmem.history.sittings import Sittings
 from lowmem.protocol.records import (
     AttemptBegun,
     CycleEnded,
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from lowmem.protocol.records import AnyRecord
 
 
-def history_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> History:
+def history_of(
+    records: Iterable[AnyRecord], *, is_brief: bool = False, has_sittings: bool = False
+) -> History:
     """Return what a journal tells.
 
     Parameters
@@ -50,13 +53,18 @@ def history_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Histo
     is_brief
         Whether to leave out `JobHistory.detail`, whose size grows with the number of cycles:
         0.9 kB each, where all else takes 45 bytes. For the supervisor.
+    has_sittings
+        Whether to collect the sittings.
     """
     jobs: dict[str, _Job] = {}
     done: list[DoneRun] = []
     begun: list[JobBegun] = []
+    sittings = Sittings() if has_sittings else None
     for place, record in enumerate(records):
         job = jobs.setdefault(record.job, _Job(job=record.job, is_brief=is_brief))
         job.take(record, place)
+        if sittings is not None:
+            job.sit(record, sittings)
         if isinstance(record, JobBegun) and not record.extents:
             begun.append(record)
         elif isinstance(record, JobEnded) and record.state == "done":
@@ -65,6 +73,7 @@ def history_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Histo
         jobs={name: job.history() for name, job in jobs.items()},
         done=tuple(done),
         begun=tuple(begun),
+        sittings=() if sittings is None else sittings.all(),
     )
 
 
@@ -159,6 +168,30 @@ class _Job:
         if not record.extents:
             self.life = _Life()
         self.life.begun, self.life.ended = record, None
+
+    def sit(self, record: AnyRecord, sittings: Sittings) -> None:
+        """Take the record into the job's sitting; those of a supervisor may begin one."""
+        match record:
+            case JobBegun():
+                sittings.job_begun(record)
+            case RunBegun():
+                sittings.begin(record).begun = record
+            case AttemptBegun():
+                sittings.of(record, may_begin=True).started(record)
+            case Incident():
+                sittings.of(record).broke(record)
+            case CycleEnded(outcome="committed" | "interrupted", spent=spent):
+                is_supervisors = spent is not None
+                sittings.of(record, may_begin=is_supervisors).used(record.at, spent)
+            case JobEnded():
+                is_supervisors = record.machine is not None
+                sittings.of(record, may_begin=is_supervisors).ended(record)
+                sittings.close(self.job)
+            case Noted():
+                sittings.of(record).last_at = record.at
+            case _:
+                # Of no sitting: what a repair found, what a mirror has.
+                return
 
     # --- what counts ----------------------------------------------------------------
 

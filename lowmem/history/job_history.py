@@ -10,6 +10,7 @@ from lowmem.protocol.tempo import Tempo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lowmem.history.sittings import SittingHistory
     from lowmem.protocol.messages import Cycle
     from lowmem.protocol.planning import Device
     from lowmem.protocol.records import (
@@ -262,11 +263,15 @@ class History:
         The lives that were brought to an end, of all jobs, in the order of the ends.
     begun
         Every beginning from nothing, oldest first.
+    sittings
+        Those that are over, in the order of their ends, then the open ones; empty where
+        they were not asked for.
     """
 
     jobs: Mapping[str, JobHistory] = field(default_factory=dict)
     done: tuple[DoneRun, ...] = ()
     begun: tuple[JobBegun, ...] = ()
+    sittings: tuple[SittingHistory, ...] = ()
 
     def of(self, job: str) -> JobHistory:
         """Return the history of one job, empty if it has none."""

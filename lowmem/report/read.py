@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import CorruptFileError, NewerFormatError
 from lowmem.base.journal import read_bodies
 from lowmem.base.outside import BAD_JSON
+from lowmem.history.fold import history_of
 from lowmem.protocol.records import FORMAT, JobBegun, record_from_body
-from lowmem.report.sittings import Sittings
+from lowmem.report.sitting_usage import sats_of
 from lowmem.report.view import report_from_records
 
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ def read_sats(workspace: Workspace, *, is_live: bool) -> list[Sat]:
     CorruptFileError
         See `read_records`.
     """
-    sittings = Sittings(str(workspace.root))
-    for record in read_records(workspace.journal):
-        sittings.take(record)
-    return sittings.sats(is_live=is_live)
+    records = read_records(workspace.journal)
+    history = history_of(records, is_brief=True, has_sittings=True)
+    return sats_of(history.sittings, str(workspace.root), is_live=is_live)

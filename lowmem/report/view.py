@@ -16,7 +16,7 @@ from lowmem.report.schema import (
     NoteReport,
     Report,
 )
-from lowmem.report.sittings import Sittings
+from lowmem.report.sitting_usage import sats_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,8 +50,7 @@ def report_from_records(
     -----
     Time and memory grow with the number of records.
     """
-    sittings = Sittings(workspace)
-    history = history_of(sittings.follow(records))
+    history = history_of(records, has_sittings=True)
     running = _open_job(history) if is_live else None
     return Report(
         workspace=workspace,
@@ -60,7 +59,7 @@ def report_from_records(
             for name, job in history.jobs.items()
             if job.last is not None
         },
-        usage=usage_of(sittings.sats(is_live=is_live)),
+        usage=usage_of(sats_of(history.sittings, workspace, is_live=is_live)),
     )
 
 

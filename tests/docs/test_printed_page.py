@@ -34,9 +34,8 @@ from lowmem.report.accounting import (
     Usage,
     UsageRow,
     json_from_usage,
-    usage_of,
 )
-from lowmem.report.sittings import Sittings
+from lowmem.report.view import report_from_records
 from tests.report_examples import History
 
 ROOT = Path(__file__).parents[2]
@@ -156,10 +155,8 @@ def test_an_examination_has_the_fields_that_are_told():
 
 def test_usage_has_the_fields_that_are_told():
     history = History().begin().run(machine=Machine(name="x")).start(0).end()
-    fold = Sittings("/w")
-    for record in history.records:
-        fold.take(record)
-    printed = json_from_usage(usage_of(fold.sats(is_live=False)), ["/w"], None)
+    report = report_from_records("/w", history.records, is_live=False)
+    printed = json_from_usage(report.usage, ["/w"], None)
     document = json.loads(printed)
     assert named(table("usage")) == set(document)
     assert document["schema"] == 1

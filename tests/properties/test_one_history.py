@@ -12,7 +12,7 @@ from lowmem.history.fold import history_of, history_of_job
 from lowmem.history.job_history import Detail, setting_key
 from lowmem.history.provenance import makers_of, owned, owners_of
 from lowmem.mirror.precedence import told_by
-from lowmem.protocol.records import CycleEnded
+from lowmem.protocol.records import AttemptBegun, CycleEnded, RunBegun
 from lowmem.repair.journal_lines import JournalLines
 from lowmem.repair.journal_plan import repaired_journal
 from lowmem.report.status import statuses
@@ -58,6 +58,27 @@ def test_all_views_agree_at_every_moment(story):
         assert [note.text for note in told.notes] == life.notes
         assert own.recipe == {"number": life.recipe}
         assert own.durable == (told.durable or 0) == life.durable
+
+
+@given(story=stories)
+def test_every_run_is_a_sitting_and_is_counted_once(story):
+    history = history_of(story.records, has_sittings=True)
+    brief = history_of(story.records, is_brief=True, has_sittings=True)
+    assert brief.sittings == history.sittings
+    assert history_of(story.records).sittings == ()
+    runs = [record for record in story.records if isinstance(record, RunBegun)]
+    begun = [one.begun for one in history.sittings if one.begun is not None]
+    assert sorted(map(id, begun)) == sorted(map(id, runs))
+    # A worker that makes results again is nobody's run: a sitting of its own.
+    others = [one.first for one in history.sittings if one.begun is None]
+    assert all(isinstance(first, AttemptBegun) for first in others)
+    for job in history.jobs:
+        assert (
+            sum(one.first.job == job and not one.is_over for one in history.sittings)
+            <= 1
+        )
+    usage = report_from_records("/w", story.records, is_live=False).usage
+    assert usage.total.n_sittings == len(history.sittings)
 
 
 @given(story=stories)
