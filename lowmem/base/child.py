@@ -33,7 +33,6 @@ from lowmem.base.stop_signals import withheld
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 Process = subprocess.Popen[bytes]
 Ended = subprocess.CompletedProcess[str]
@@ -189,12 +188,7 @@ class Child(Owned):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def fileno(self) -> int:

@@ -16,8 +16,6 @@ from lowmem.inline.watcher_messages import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lowmem.inline.watcher_messages import AnyOrder
 
 # seconds; starting it took 0.15, on a busy machine 1.
@@ -64,12 +62,7 @@ class WatcherProcess:
             raise InternalError(problem="the watching process did not begin")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def fileno(self) -> int:

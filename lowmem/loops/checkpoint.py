@@ -28,7 +28,6 @@ from lowmem.protocol.messages import Cycle
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from lowmem.checkpoints.generations import Newest
 
@@ -277,12 +276,7 @@ out, or keep what it is made from.
         self._refuse_closed()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _newest(self) -> Newest | None:

@@ -29,7 +29,6 @@ from lowmem.memory.shared import Bounds, SharedMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 # Quick readings for one of a root that does no work: it hardly changes, and would be
 # half of what is read where a job is one process.
@@ -147,12 +146,7 @@ class TreeSampler:
         self._add(self.root_pid)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._loadavg)
         for process in self._tree.values():
             process.close()

@@ -27,8 +27,6 @@ from lowmem.stores.reading import Reading, ReadingPlan, plan_reading
 from lowmem.stores.row_reader import RowReader
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
     from lowmem.stores.epoch_order import RowNumbers
@@ -54,12 +52,7 @@ class BatchReader(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def read(self, rows: RowNumbers) -> NDArray[Any]:
         """Return these rows in this order.

@@ -85,7 +85,7 @@ class SpilledReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._workers.shutdown(cancel_futures=True)
         self._rows.close()
         self._file.close()

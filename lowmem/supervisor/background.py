@@ -16,7 +16,6 @@ from lowmem.supervisor.priority import raise_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 
 class BackgroundThread:
@@ -34,12 +33,7 @@ class BackgroundThread:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._given.put(None)
         self._thread.join()
 

@@ -23,7 +23,6 @@ from lowmem.memory.machine import ProcessIdentity, identity_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -69,12 +68,7 @@ class FolderLock:
             os.pwrite(self.descriptor, text, 0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
 
     def _acquire(self) -> None:

@@ -38,7 +38,6 @@ from lowmem.supervisor.processes import HelperProcess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -121,12 +120,7 @@ class Mirror:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.finish()
 
     @contextlib.contextmanager

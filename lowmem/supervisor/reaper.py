@@ -18,12 +18,9 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from lowmem.base.child import started
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _VARIABLE = "LOWMEM_RUN"
 # The shell that is started ends at once, so that the one that waits is nobody's child:
@@ -75,12 +72,7 @@ class Reaper:
         os.environ[_VARIABLE] = mark
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.environ.pop(_VARIABLE, None)
         if self._former is not None:
             os.environ[_VARIABLE] = self._former

@@ -19,8 +19,6 @@ from lowmem.base.stderr import unless_gone, without_controls
 from lowmem.report.live import line_of, text_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lowmem.base.clock import Clock
     from lowmem.report.live import LiveState
     from lowmem.supervisor.progress import Progress
@@ -87,12 +85,7 @@ class Screen:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with unless_gone():
             # The worker has gone: what it held is over, but its peak is not.
             last = replace(self._now(), ram_bytes=None, vram_bytes=None)

@@ -7,13 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from lowmem.base.clock import Clock, SystemClock
 from lowmem.base.stop_signals import STOP_SIGNALS, WARNINGS
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -101,12 +98,7 @@ class StopRequests:
         self._former = handle_stops(lambda number, _: self.hear(number))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 

@@ -17,7 +17,6 @@ from lowmem.report.live_status import now_from_standing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
-    from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -43,13 +42,8 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.__exit__(kind, error, traceback)
+    def __exit__(self, *raised: object) -> None:
+        self._writer.__exit__(*raised)
 
     def now(self) -> str:
         """Return the time as records give it."""
@@ -105,12 +99,7 @@ class Telemetry:
             self._stream = path.open("ab", buffering=0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._stream is not None:
             if self._ram_bytes:
                 self._write_point(self._taken_point())
