@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.mounts import is_in_memory
 from lowmem.base.stderr import tell
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_budget, format_bytes, format_seconds
 from lowmem.history.provenance import additions_to
 from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
-from lowmem.pipeline.ending import line_of_next, lines_at_the_end
+from lowmem.pipeline.orders import PIPELINE
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
@@ -21,7 +22,7 @@ from lowmem.supervisor.short_programs import run_report
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.history.job_history import DoneRun
+    from lowmem.history.job_history import DoneRun, JobHistory
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.session import Session
 
@@ -149,3 +150,36 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     return additions_to(
         order.name, lost, history, planner.adds_to_others(session.space)
     )
+
+
+# --- what is told once jobs are done -----------------------------------------------
+
+
+def lines_at_the_end(
+    job: JobHistory, workspace: str, *, took_s: float, ram_budget_bytes: int
+) -> tuple[str, str]:
+    """Return two lines: results; time of this run, and peak of the job.
+
+    Parameters
+    ----------
+    workspace
+        Its absolute path.
+    took_s
+        Seconds of this run.
+    """
+    results = ", ".join(job.published) or "none"
+    measured = job.ram_peak_bytes
+    peak = "not measured" if measured is None else format_bytes(measured)
+    of_budget = f"RAM peak {peak} of {format_budget(ram_budget_bytes)}"
+    return (
+        f"  results  {results} in {workspace}",
+        f"  took     {format_seconds(took_s)}, {of_budget}",
+    )
+
+
+def line_of_next(job: str, workspace: str) -> str:
+    """Return the line that names the command after the last job of a command."""
+    where = ["--workspace", workspace]
+    following = PIPELINE[PIPELINE.index(job) + 1 :] if job in PIPELINE else ()
+    words = ["run", following[0], *where] if following else ["report", workspace]
+    return f"  next     {shlex.join(['lowmem', *words])}"

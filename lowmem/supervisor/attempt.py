@@ -30,8 +30,8 @@ from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_d
 from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.processes import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.screen import REDRAW_S
-from lowmem.supervisor.stop_notice import told_of_stop
 from lowmem.supervisor.suspend import WOKEN
+from lowmem.supervisor.user_messages import told_of_stop
 from lowmem.supervisor.verdict import death, verdict_of_failure
 from lowmem.supervisor.watched import Watched
 

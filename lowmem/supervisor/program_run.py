@@ -18,7 +18,7 @@ from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.protocol.records import CycleEnded, Incident, RunBegun
+from lowmem.protocol.records import CycleEnded, RunBegun
 from lowmem.supervisor import decide, endings, forwarded_signals
 from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
@@ -29,7 +29,7 @@ from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import Terms, on_program_end
 from lowmem.supervisor.progress import Progress
-from lowmem.supervisor.run_records import write_begin, write_end
+from lowmem.supervisor.run_records import write_begin, write_end, write_incident
 from lowmem.supervisor.screen import Screen
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ class _CommandRun:
             verdict = on_program_end(course, terms, ending)
             incident = endings.incident_of(course, ending)
             if incident is not None:
-                self._record_incident(incident, endings.action_of(verdict))
+                action = endings.action_of(verdict)
+                name = self.order.job.name
+                write_incident(self.session, name, self._number, incident, action)
             if isinstance(verdict, endings.End):
                 is_stop = verdict.state == "stopped"
                 cause = endings.stopped_for(course, ending) if is_stop else None
@@ -248,20 +250,6 @@ class _CommandRun:
             ends_at = self.session.clock.now().timestamp() + left_s
             told["LOWMEM_DEADLINE"] = f"{ends_at:.0f}"
         return told
-
-    def _record_incident(self, broke: endings.Broke, action: str) -> None:
-        self.session.journal.write(
-            Incident(
-                job=self.order.job.name,
-                at=self.session.journal.now(),
-                attempt=self._number,
-                verdict=broke.verdict,
-                signal=broke.signal,
-                ram_bytes=broke.ram_bytes,
-                where=broke.where,
-                action=action,
-            )
-        )
 
     def _write_end(self, end: endings.End, cause: StopCause | None = None) -> None:
         done = endings.Finished(published=(), summary={"exit_code": 0})

@@ -20,22 +20,26 @@ from lowmem.memory.fillrate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import CONTENT, told_done
-from lowmem.protocol.records import Incident
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide, endings, planner
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
 from lowmem.supervisor.device import JobDevice
-from lowmem.supervisor.failure_messages import error_of_end, refusal
 from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import JobOrder, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.progress import Progress
-from lowmem.supervisor.run_records import device_of, write_begin, write_end
+from lowmem.supervisor.run_records import (
+    device_of,
+    write_begin,
+    write_end,
+    write_incident,
+)
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.stop_requests import asked_by
 from lowmem.supervisor.trials import TrialBench
+from lowmem.supervisor.user_messages import error_of_end, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -221,8 +225,13 @@ class SupervisedRun:
             incident = endings.incident_of(course, ending)
             if incident is not None:
                 is_gpu_lost = endings.is_device_lost(course, incident)
-                self._record_incident(
-                    incident, endings.action_of(verdict), is_gpu_lost=is_gpu_lost
+                write_incident(
+                    self._session,
+                    self._order.name,
+                    self._attempts,
+                    incident,
+                    endings.action_of(verdict),
+                    is_gpu_lost=is_gpu_lost,
                 )
             if isinstance(verdict, endings.End):
                 return self._end(verdict, ending, course)
@@ -312,24 +321,6 @@ class SupervisedRun:
             commit_seconds=self._tempo.commit_s,
             is_followed=course.device == "cpu",
             rebuild=self._rebuild,
-        )
-
-    def _record_incident(
-        self, broke: endings.Broke, action: str, *, is_gpu_lost: bool
-    ) -> None:
-        self._session.journal.write(
-            Incident(
-                job=self._order.name,
-                at=self._session.journal.now(),
-                attempt=self._attempts,
-                verdict=broke.verdict,
-                signal=broke.signal,
-                ram_bytes=broke.ram_bytes,
-                vram_bytes=broke.vram_bytes,
-                where=broke.where,
-                action=action,
-                is_gpu_lost=is_gpu_lost,
-            )
         )
 
     def _end(

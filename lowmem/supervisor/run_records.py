@@ -1,6 +1,6 @@
-"""The two records between which a supervisor sits at a job: its beginning and its end.
+"""What a supervisor writes down of a run: its beginning, what ended workers, its end.
 
-Both tell the machine: of a run that was refused before it began there is only an end, and
+Beginning and end tell the machine: of a run that was refused before it began there is only an end, and
 a repair that makes results again has no beginning of its own.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import MissingDeviceError
-from lowmem.protocol.records import JobEnded, RunBegun
+from lowmem.protocol.records import Incident, JobEnded, RunBegun
 from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.order import EXEC, chosen_device
 
 if TYPE_CHECKING:
     from lowmem.protocol.planning import Device
     from lowmem.protocol.records import GpuWish, State, StopCause
-    from lowmem.supervisor.endings import Finished
+    from lowmem.supervisor.endings import Broke, Finished
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.session import Session
 
@@ -79,6 +79,32 @@ def gpu_wish(order: JobOrder, device: Device) -> GpuWish | None:
     if order.device == "cpu" or not order.uses_device:
         return "unasked"
     return "given" if device == "gpu" else "absent"
+
+
+def write_incident(
+    session: Session,
+    job: str,
+    attempt: int,
+    broke: Broke,
+    action: str,
+    *,
+    is_gpu_lost: bool | None = None,
+) -> None:
+    """Write down what ended a worker, and what is done about it."""
+    session.journal.write(
+        Incident(
+            job=job,
+            at=session.journal.now(),
+            attempt=attempt,
+            verdict=broke.verdict,
+            signal=broke.signal,
+            ram_bytes=broke.ram_bytes,
+            vram_bytes=broke.vram_bytes,
+            where=broke.where,
+            action=action,
+            is_gpu_lost=is_gpu_lost,
+        )
+    )
 
 
 def write_end(

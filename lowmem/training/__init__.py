@@ -9,7 +9,7 @@
 - `divisible`: whether a step on a batch is the sum of steps on its parts; it is tried.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
-- `early_stopping`: early stopping, as a value.
+- `plateau`: smaller steps and early stopping, as values.
 - `loop`: epochs, validation and history, cut anywhere.
 
 Public, for authors of jobs, each loaded on first use: `keras_session`; `Training` and

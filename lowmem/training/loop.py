@@ -26,9 +26,8 @@ from lowmem.protocol.job import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
 from lowmem.training.divisible import refuse_indivisible
-from lowmem.training.early_stopping import EarlyStopping
 from lowmem.training.number_text import numbers_from_texts, texts_from_numbers
-from lowmem.training.plateau import Plateau
+from lowmem.training.plateau import EarlyStopping, Plateau
 from lowmem.training.steps import Stepper
 
 if TYPE_CHECKING:

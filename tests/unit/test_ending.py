@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lowmem.history.fold import history_of
-from lowmem.pipeline.ending import line_of_next, lines_at_the_end
+from lowmem.pipeline.execute import line_of_next, lines_at_the_end
 from tests.report_examples import killed_and_retried
 
 

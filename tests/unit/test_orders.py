@@ -33,11 +33,11 @@ from lowmem.pipeline.orders import (
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun, JobEnded
-from lowmem.supervisor.failure_messages import refusal
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem.supervisor.planner import adds_to_others
 from lowmem.supervisor.prepare import prepare
 from lowmem.supervisor.trials import TrialBench
+from lowmem.supervisor.user_messages import refusal
 
 
 def described(name, *options):

@@ -17,9 +17,9 @@ from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.report.view import report_from_records
 from lowmem.supervisor.background import BackgroundThread
 from lowmem.supervisor.progress import Progress
-from lowmem.supervisor.stop_notice import told_of_stop
 from lowmem.supervisor.stop_requests import Heard
 from lowmem.supervisor.telemetry import Telemetry
+from lowmem.supervisor.user_messages import told_of_stop
 from tests.report_examples import START, History
 
 GIB = 2**30

@@ -17,7 +17,7 @@ from lowmem.protocol.options import resolve_options
 from lowmem.protocol.planning import PlanContext
 from lowmem.stores.images import find_images
 from lowmem.stores.row_writer import RowWriter
-from lowmem.training.early_stopping import EarlyStopping
+from lowmem.training.plateau import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.model.model_source import find_source
 from lowmem_jobs.train.architecture import Architecture, architecture_from_options

@@ -14,7 +14,7 @@ from lowmem.cli.boundary import print_paragraph
 from lowmem.protocol.messages import Failed
 from lowmem.report.figures import read_gallery
 from lowmem.supervisor import endings
-from lowmem.supervisor.failure_messages import error_of_end
+from lowmem.supervisor.user_messages import error_of_end
 from lowmem_jobs.ingest.report import Report, entries_before
 
 MIB = 2**20

@@ -24,10 +24,9 @@ from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.filesum import file_sum
 from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
-from lowmem_jobs.ingest.pack import Pack
+from lowmem_jobs.ingest.pack import Pack, provenance
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
-from lowmem_jobs.ingest.store_attributes import provenance
 from lowmem_jobs.ingest.tars import partial_tar, unpack
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the user is told of a job that did not end well; pure."""
+"""What the user is told of a stop, and of a job that did not end well; pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from lowmem.base.errors import (
     ReportedError,
     StoppedError,
 )
-from lowmem.base.units import format_budget, format_bytes
+from lowmem.base.stop_signals import WARNINGS
+from lowmem.base.units import format_budget, format_bytes, format_seconds
 from lowmem.supervisor import endings
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.protocol.messages import PlannedRung
+    from lowmem.report.live import LiveState
     from lowmem.supervisor.known_peaks import TrialPeak
-
+    from lowmem.supervisor.stop_requests import Heard
 
 # Other programs add a little to the machine's shared memory all the time.
 _WORTH_TELLING_BYTES = 4 * 2**20
@@ -118,3 +120,40 @@ def _stopped_by_the_device(order: JobOrder, broke: endings.Broke) -> BudgetError
         needed="a larger size, use --device cpu",
         kind="VRAM",
     )
+
+
+_WARNING_NAMES = frozenset(number.name for number in WARNINGS)
+
+
+def told_of_stop(
+    heard: Heard, standing: LiveState, *, n_committed: int, since_commit_s: float | None
+) -> str:
+    """Return the line that answers a signal to stop.
+
+    Parameters
+    ----------
+    n_committed
+        Cycles that are committed.
+    since_commit_s
+        Seconds of work that no commit holds yet; None while the worker is not ready.
+    """
+    by = "Ctrl-C" if heard.by == "SIGINT" else heard.by
+    loss = _loss(since_commit_s, n_committed)
+    if heard.demands > 1:
+        return f"{by} again: stopping at once; {loss}"
+    cycles = "1 cycle is" if n_committed == 1 else f"{n_committed:,} cycles are"
+    kept = f"{cycles} committed" if n_committed else "nothing is committed yet"
+    part = standing.fraction
+    done = "" if part is None else f", {100 * part:.0f} % are done"
+    first = f"{by}: stopping at the next commit, which keeps all; so far {kept}{done}"
+    if heard.by in _WARNING_NAMES:
+        # Such a signal may come again and again, and asks for nothing more then.
+        return first
+    return f"{first}. A second {by} stops at once; {loss}"
+
+
+def _loss(since_commit_s: float | None, n_committed: int) -> str:
+    if since_commit_s is None:
+        return "nothing is lost, since the worker is only starting"
+    since = "the last commit" if n_committed else "its beginning"
+    return f"the {format_seconds(since_commit_s)} of work since {since} are lost"
