@@ -17,7 +17,11 @@ N_PROCESSES = (1, 4, 16, 150)
 # Prints microseconds of each of some readings, with a number of children that sleep.
 PROGRAM = """
 import json, os, subprocess, sys, time
-from lowmem.memory.process_tree import TreeSampler
+try:
+    from lowmem.memory.process_tree import TreeSampler
+except ImportError:
+    # As it was called before.
+    from lowmem.memory.process import TreeSampler
 spec = [sys.executable, "-S", "-c", "import sys; held = b'x' * 2**20; sys.stdin.read()"]
 children = [subprocess.Popen(spec, stdin=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
 time.sleep(0.5)
@@ -25,7 +29,7 @@ try:
     tree = TreeSampler(os.getpid())
 except TypeError:
     # As it was made when tmpfs was asked.
-    from lowmem.memory.process_tree import tmpfs_mounts, tmpfs_used_bytes
+    from lowmem.memory.process import tmpfs_mounts, tmpfs_used_bytes
     tree = TreeSampler(os.getpid(), tmpfs_used_bytes(tmpfs_mounts()))
 took = []
 with tree:

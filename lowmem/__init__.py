@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
-    from lowmem.base.inline_errors import (
+    from lowmem.base.errors_inline import (
         BudgetExceededError,
         FunctionError,
         RunEndedError,
@@ -92,7 +92,7 @@ __all__ = [
 __getattr__, __dir__ = names_of(
     __name__,
     {
-        "lowmem.base.inline_errors": [
+        "lowmem.base.errors_inline": [
             "BudgetExceededError",
             "FunctionError",
             "RunEndedError",

@@ -64,7 +64,7 @@ from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem.stores.row_reader import RowReader
 from lowmem.supervisor.lock import is_held
-from lowmem_jobs.analyze.header import read_npy_shape
+from lowmem_jobs.analyze.vector_header import read_npy_shape
 from lowmem_jobs.ingest.arrays import open_npy, open_npz
 from lowmem_jobs.ingest.existing_store import read_before
 from lowmem_jobs.ingest.fits import open_fits
@@ -74,8 +74,8 @@ from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
 from lowmem_jobs.ingest.report import entries_before
 from lowmem_jobs.ingest.tars import list_tar
+from lowmem_jobs.ingest.tiff_tags import read_heads
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow, title
-from lowmem_jobs.ingest.tifftags import read_heads
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 from tests.corpus.tiff import tiff

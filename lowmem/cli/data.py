@@ -59,7 +59,7 @@ def _write_sheet(store: Path, sheet: Path) -> None:
             f"--sheet is {sheet}, expected a file in a folder that is there."
         )
     # NumPy and Pillow have no place in this process.
-    status, message = run_module("lowmem.stores.sheet", str(store), str(sheet))
+    status, message = run_module("lowmem.stores.contact_sheet", str(store), str(sheet))
     if status:
         raise ReportedError(message=message, exit_code=status)
 

@@ -11,7 +11,7 @@ from lowmem.base.clock import Clock
 from lowmem.base.stderr import tell, unless_gone, without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import StopSignal
-from lowmem.report.live import LiveState, text_of
+from lowmem.report.live_line import LiveState, text_of
 from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report

@@ -51,8 +51,8 @@ def history_of(
     records
         The whole journal, oldest first.
     is_brief
-        Whether to leave out `JobHistory.detail`, whose size grows with the number of cycles:
-        0.9 kB each, where all else takes 45 bytes. For the supervisor.
+        Whether to leave out `JobHistory.detail`, whose size grows with the number of
+        cycles: 0.9 kB each, where all else takes 45 bytes. For the supervisor.
     has_sittings
         Whether to collect the sittings.
     """

@@ -1,9 +1,9 @@
 """The sittings that a journal tells of, as the fold collects them.
 
 A sitting begins when somebody types what runs a job, and ends with the end that its
-supervisor writes. Where the next one begins before that, or the journal ends, it was lost
-without a word. A repair that makes results again begins with its worker, and a run that
-was refused for want of a GPU has its end alone.
+supervisor writes. Where the next one begins before that, or the journal ends, it was
+lost without a word. A repair that makes results again begins with its worker, and a run
+that was refused for want of a GPU has its end alone.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ class Sittings:
     def of(self, record: AnyRecord, *, may_begin: bool = False) -> SittingHistory:
         """Return the sitting that a record is of: the job's open one.
 
-        Where there is none, the record begins one; or else is of one that is not counted,
-        since no supervisor wrote it.
+        Where there is none, the record begins one; or else is of one that is not
+        counted, since no supervisor wrote it.
         """
         found = self._open.get(record.job)
         if found is not None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.inline_errors import (
+from lowmem.base.errors_inline import (
     DriveMissingError,
     ResultsDifferError,
     RunEndedError,

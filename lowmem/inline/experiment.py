@@ -22,7 +22,7 @@ from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_records, read_report
 from lowmem.report.status import HEADER, row_of, statuses, text_from_statuses
 from lowmem.report.write import page_of
-from lowmem.stores.stored import StoredArray, arrays_in
+from lowmem.stores.workspace_array import StoredArray, arrays_in
 from lowmem.supervisor.lock import is_held
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.report.live import LiveState
+    from lowmem.report.live_line import LiveState
     from lowmem.report.schema import Report
     from lowmem.report.status import JobStatus
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from lowmem.base.child import kill_all
-from lowmem.base.inline_errors import ReturnValueError
+from lowmem.base.errors_inline import ReturnValueError
 from lowmem.base.parent import die_with, volunteer_for_oom_killer
 from lowmem.inline.descendants import descendants
 from lowmem.inline.guard import is_refused

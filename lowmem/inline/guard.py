@@ -34,7 +34,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import LowmemError, UsageError
-from lowmem.base.inline_errors import BudgetExceededError
+from lowmem.base.errors_inline import BudgetExceededError
 from lowmem.base.units import budget_bytes_from_size, format_budget, format_bytes
 from lowmem.inline.tasks import Host
 from lowmem.inline.user_lines import place_now, place_of_error, place_of_frame

@@ -16,7 +16,7 @@ import traceback
 import msgspec
 
 from lowmem.base.errors import LowmemError
-from lowmem.base.inline_errors import FunctionError
+from lowmem.base.errors_inline import FunctionError
 from lowmem.inline.guard import is_refused
 from lowmem.inline.user_lines import place_of_error
 

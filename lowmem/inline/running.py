@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.child import ran, started
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.inline_errors import RunEndedError
+from lowmem.base.errors_inline import RunEndedError
 from lowmem.base.workspace import Workspace
 from lowmem.inline.experiment import Experiment
 from lowmem.inline.planned import Plan, plan_from_json

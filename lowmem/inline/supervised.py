@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lowmem.base.child import kill_all, signal_all
 from lowmem.base.clock import SystemClock
-from lowmem.base.inline_errors import (
+from lowmem.base.errors_inline import (
     BudgetExceededError,
     FunctionDiedError,
     FunctionError,

@@ -9,7 +9,8 @@ counts:
 - ``growth``: what came on top of what was in use at the start. When the budget is used
   up, one child is killed with its descendants, and that is reported.
 
-It takes orders from its standard input, see `watcher_messages`; the end of that ends the watch.
+It takes orders from its standard input, see `watcher_messages`; the end of that ends
+the watch.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from lowmem.inline.watcher_messages import (
 )
 from lowmem.memory.allocation import set_limit
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.memory_watch import Watch
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process_tree import TreeSampler

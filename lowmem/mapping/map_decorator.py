@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lowmem.mapping.described import map_job
+from lowmem.mapping.map_description import map_job
 from lowmem.mapping.map_task import MapTask
 from lowmem.mapping.naming import out_from_text
 

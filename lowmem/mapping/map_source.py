@@ -13,7 +13,7 @@ from lowmem.base.files import storage_errors
 from lowmem.base.outside import refuse_unless_regular
 from lowmem.base.workspace import path_from_text
 from lowmem.stores.metadata import array_names, read_array_info
-from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
+from lowmem.stores.npy_header import NoHeaderError, header_text, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path

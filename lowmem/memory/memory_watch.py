@@ -1,10 +1,11 @@
 """The watch over a job's memory: measure when due, as finely as needed, and judge.
 
-A reading is an interval, see `process_tree`. As long as even its upper end is below the kill
-threshold, or its lower end above, it is fine enough. In between, the job is stopped for
-the milliseconds that it takes to count every page once: so nothing grows meanwhile, and
-neither is a job killed for pages that it shares, nor can it use up the headroom while
-they are counted. If it turns out that it must die, it takes no step more.
+A reading is an interval, see `process_tree`. As long as even its upper end is below the
+kill threshold, or its lower end above, it is fine enough. In between, the job is
+stopped for the milliseconds that it takes to count every page once: so nothing grows
+meanwhile, and neither is a job killed for pages that it shares, nor can it use up the
+headroom while they are counted. If it turns out that it must die, it takes no step
+more.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ from lowmem.history.provenance import owner_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
-from lowmem.mirror.placement import put_in_place
 from lowmem.mirror.policy import newest_first, newest_per_job, own
 from lowmem.mirror.relation import beginnings, is_continuation, owners_in
+from lowmem.mirror.tree_placement import put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

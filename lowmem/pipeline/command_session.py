@@ -80,8 +80,9 @@ def open_session(
 def remove_scratch(space: Workspace) -> None:
     """Remove what killed processes have left behind; nothing that anything goes on from.
 
-    Only of a workspace whose lock is held: nobody else works in it then. What commits and
-    publishing leave is removed or finished by themselves, where the next one begins.
+    Only of a workspace whose lock is held: nobody else works in it then. What commits
+    and publishing leave is removed or finished by themselves, where the next one
+    begins.
     """
     for name in _SCRATCH:
         remove(space.private / name)

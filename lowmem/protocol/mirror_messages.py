@@ -1,8 +1,8 @@
 """What crosses the pipes between the supervisor and the mirror's process.
 
-The supervisor sends one request: `Recover`, `Keep`, `Inspect`, `Fetch` or `Discard`; and
-during `Keep` `JobCommitted`, `JobDone` and `FinishMirror`. Everything else comes from the
-mirror. A closed pipe ends the process at once.
+The supervisor sends one request: `Recover`, `Keep`, `Inspect`, `Fetch` or `Discard`;
+and during `Keep` `JobCommitted`, `JobDone` and `FinishMirror`. Everything else comes
+from the mirror. A closed pipe ends the process at once.
 """
 
 from __future__ import annotations

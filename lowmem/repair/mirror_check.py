@@ -25,7 +25,7 @@ from lowmem.protocol.mirror_messages import (
 )
 from lowmem.repair.check import verify
 from lowmem.repair.findings import MirrorRelation
-from lowmem.repair.mirrored import with_mirror, without
+from lowmem.repair.mirror_findings import with_mirror, without
 from lowmem.repair.private_files import read_history, recorded_results
 from lowmem.supervisor.mirror_client import answer_of
 

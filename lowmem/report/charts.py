@@ -14,7 +14,7 @@ from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.readings import Point, by_stretch, thin
 from lowmem.report.scales import HEIGHT, WIDTH, MemoryScale, Tick, time_ticks
 from lowmem.report.timeline import timeline_from_readings
-from lowmem.report.words import mebibytes, moment_of
+from lowmem.report.wording import mebibytes, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

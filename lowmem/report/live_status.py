@@ -16,7 +16,7 @@ import msgspec
 
 from lowmem.base.errors_outside import NotRegularError
 from lowmem.base.outside import BAD_JSON, stream_of
-from lowmem.report.live import LiveState
+from lowmem.report.live_line import LiveState
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lowmem.base.clock import timestamp
 from lowmem.base.units import format_bytes, format_seconds
-from lowmem.report import usage_text, words
+from lowmem.report import usage_text, wording
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
 from lowmem.report.scales import HEIGHT, WIDTH
@@ -115,19 +115,19 @@ def _environment() -> Environment:
     environment.filters |= {
         "bytes": format_bytes,
         "hours": usage_text.hours,
-        "mebibytes": words.mebibytes,
-        "pairs": words.pairs,
+        "mebibytes": wording.mebibytes,
+        "pairs": wording.pairs,
         "seconds": format_seconds,
-        "size": words.size,
-        "value": words.value_text,
-        "when": words.day_and_time,
+        "size": wording.size,
+        "value": wording.value_text,
+        "when": wording.day_and_time,
     }
     environment.globals |= {
-        "budget_texts": words.budget_texts,
-        "change_text": words.change_text,
+        "budget_texts": wording.budget_texts,
+        "change_text": wording.change_text,
         "chart_height": HEIGHT,
         "chart_width": WIDTH,
-        "count": words.count,
+        "count": wording.count,
         "counts_text": usage_text.counts_text,
         "ended_text": usage_text.ended_text,
         "length_text": usage_text.length_text,
@@ -137,11 +137,11 @@ def _environment() -> Environment:
         "known": known,
         "tables_in": tables_in,
         "without_tables": without_tables,
-        "cycles_text": words.cycles_text,
-        "devices_text": words.devices_text,
-        "event_name": words.event_name,
-        "event_reading": words.event_reading,
-        "plural": words.plural,
-        "share": words.share,
+        "cycles_text": wording.cycles_text,
+        "devices_text": wording.devices_text,
+        "event_name": wording.event_name,
+        "event_reading": wording.event_reading,
+        "plural": wording.plural,
+        "share": wording.share,
     }
     return environment

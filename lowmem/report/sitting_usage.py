@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import EXIT_UNAVAILABLE
 from lowmem.protocol.records import body_from_record
 from lowmem.report.accounting import Amounts, Sat, Sitting, summed
-from lowmem.report.words import moment_of
+from lowmem.report.wording import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,15 +11,15 @@ import msgspec
 
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
-from lowmem.report.live import text_of
-from lowmem.report.words import day_and_time, share
+from lowmem.report.live_line import text_of
+from lowmem.report.wording import day_and_time, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.protocol.records import State
     from lowmem.report.columns import Row
-    from lowmem.report.live import LiveState
+    from lowmem.report.live_line import LiveState
     from lowmem.report.schema import JobReport, Report
 
 _WIDTH = 100

@@ -9,7 +9,7 @@ from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.tables import tables_in, without_tables
-from lowmem.report.words import (
+from lowmem.report.wording import (
     budget_texts,
     change_text,
     count,

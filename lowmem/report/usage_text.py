@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.accounting import summed
 from lowmem.report.columns import format_columns, printable
-from lowmem.report.words import NOT_MEASURED, moment_of, plural
+from lowmem.report.wording import NOT_MEASURED, moment_of, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

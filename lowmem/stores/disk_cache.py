@@ -21,7 +21,7 @@ import numpy as np
 from lowmem.base.files import storage_errors
 from lowmem.stores.buffers import BufferPool
 from lowmem.stores.chunk_decoder import ChunkDecoder
-from lowmem.stores.direct import DirectReader
+from lowmem.stores.direct_rows import DirectReader
 from lowmem.stores.layout import RowLayout
 
 if TYPE_CHECKING:

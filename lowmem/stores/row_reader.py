@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lowmem.base.errors import DataError
-from lowmem.stores.fitness import refuse_unfit
-from lowmem.stores.foreign import (
+from lowmem.stores.chunk_checks import refuse_unfit
+from lowmem.stores.foreign_stores import (
     packing_at,
     require_chunks_in_place,
     require_plain,

@@ -26,8 +26,8 @@ from lowmem.protocol.messages import (
 from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
+from lowmem.supervisor.cycle_ledger import CycleLedger
 from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
-from lowmem.supervisor.ledger import CycleLedger
 from lowmem.supervisor.processes import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.screen import REDRAW_S
 from lowmem.supervisor.suspend import WOKEN

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.supervisor.meter import Meter
     from lowmem.supervisor.mirror_client import Mirror
     from lowmem.supervisor.screen import Screen
     from lowmem.supervisor.session import Session
     from lowmem.supervisor.stop_requests import StopRequests
     from lowmem.supervisor.telemetry import Journal
+    from lowmem.supervisor.usage_meter import Meter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Ask a planner: a short-lived worker that describes jobs and predicts their memory.
 
 The supervisor never imports the code of a job: a user's file may import TensorFlow at
-its top. A planner costs a tenth of a second and takes all that with it when it ends. Time
-has no limit: a plan may import a framework, or look at every file of a slow mount.
+its top. A planner costs a tenth of a second and takes all that with it when it ends.
+Time has no limit: a plan may import a framework, or look at every file of a slow mount.
 
 An array that is loaded at the top of a file, or the list of names of a large archive, is
 memory that the user's machine must give before any job has begun. So a planner has the
@@ -29,7 +29,7 @@ from lowmem.base.errors import (
 )
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.memory.memory_watch import Watch
 from lowmem.memory.process_tree import TreeSampler
@@ -59,7 +59,8 @@ def describe(
     Parameters
     ----------
     budget_bytes
-        RAM that the look into their files may take; what a run has by default where None.
+        RAM that the look into their files may take; what a run has by default where
+        None.
     is_over
         Asked again and again; the look ends once it returns True.
 

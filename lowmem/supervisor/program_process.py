@@ -1,7 +1,7 @@
 """A program of the user's as the watch sees it: what it does is told as a worker would.
 
-It says nothing to lowmem but by the files of `exec_files`, and by its end. A commit takes as
-long as its state folder is large, so it is made aside, and the watch goes on.
+It says nothing to lowmem but by the files of `exec_files`, and by its end. A commit
+takes as long as its state folder is large, so it is made aside, and the watch goes on.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import LowmemError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from lowmem.report.live import LiveState
+from lowmem.report.live_line import LiveState
 
 # seconds: the rate is that of so long, from points so far apart: a validation or a
 # commit within is part of it, and what was long ago is not.

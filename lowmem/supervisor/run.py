@@ -16,7 +16,7 @@ import msgspec
 
 from lowmem.base.errors import MissingArtefactError, StoppedError
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import CONTENT, told_done

@@ -1,7 +1,7 @@
 """What a supervisor writes down of a run: its beginning, what ended workers, its end.
 
-Beginning and end tell the machine: of a run that was refused before it began there is only an end, and
-a repair that makes results again has no beginning of its own.
+Beginning and end tell the machine: of a run that was refused before it began there is
+only an end, and a repair that makes results again has no beginning of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import MissingDeviceError
 from lowmem.protocol.records import Incident, JobEnded, RunBegun
-from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.order import EXEC, chosen_device
+from lowmem.supervisor.usage_meter import this_machine
 
 if TYPE_CHECKING:
     from lowmem.protocol.planning import Device

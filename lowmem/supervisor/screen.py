@@ -1,8 +1,8 @@
 """What the user sees while a job runs: lines and, on a terminal, one that moves.
 
-What it says is `lowmem.report.live`'s; tqdm draws it: it knows the terminal's width at
-any moment, and writes lines above. Without a terminal there is a line for each epoch,
-and one a minute.
+What it says is `lowmem.report.live_line`'s; tqdm draws it: it knows the terminal's
+width at any moment, and writes lines above. Without a terminal there is a line for each
+epoch, and one a minute.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Self
 from tqdm import tqdm
 
 from lowmem.base.stderr import unless_gone, without_controls
-from lowmem.report.live import line_of, text_of
+from lowmem.report.live_line import line_of, text_of
 
 if TYPE_CHECKING:
     from lowmem.base.clock import Clock
-    from lowmem.report.live import LiveState
+    from lowmem.report.live_line import LiveState
     from lowmem.supervisor.progress import Progress
 
 # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.

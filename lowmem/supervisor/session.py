@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.history.fold import history_of
-from lowmem.supervisor.meter import Meter
+from lowmem.supervisor.usage_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from lowmem.base.errors import EXIT_BUDGET, StoppedError
 from lowmem.base.files import remove
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
 from lowmem.memory.memory_watch import Watch

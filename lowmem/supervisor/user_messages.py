@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.protocol.messages import PlannedRung
-    from lowmem.report.live import LiveState
+    from lowmem.report.live_line import LiveState
     from lowmem.supervisor.known_peaks import TrialPeak
     from lowmem.supervisor.stop_requests import Heard
 

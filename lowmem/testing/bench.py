@@ -14,7 +14,7 @@ from lowmem.base.files import make_folder
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from lowmem.testing.script import Kill, Script, Told
-from lowmem.testing.strays import contents, strays
+from lowmem.testing.stray_files import contents, strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

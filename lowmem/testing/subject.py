@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lowmem.base.workspace import Workspace
-from lowmem.testing import another_day
+from lowmem.testing import shifted_clock
 from lowmem.testing.script import Script, Told
-from lowmem.testing.strays import WriteWatch
+from lowmem.testing.stray_files import WriteWatch
 from lowmem.worker.registry import find_job, is_file_reference, work_of
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from lowmem.protocol.planning import PlanContext, Settings
     from lowmem.testing.script import Kill
 
-_MAPS = "lowmem.mapping.described"
+_MAPS = "lowmem.mapping.map_description"
 
 
 def subject(script: str) -> Job:
     """Return the job of a script, wrapped."""
     plan = Script.read(Path(script))
     if plan.is_another_day:
-        another_day.go()
+        shifted_clock.go()
     job, told = find_job(plan.reference), Told(plan.told)
     is_map = getattr(job.work, "__module__", "") == _MAPS
 

@@ -6,7 +6,8 @@
 - `sequence`: the batch source, which any Keras user can take alone.
 - `next_batch`: what Keras is given in the order of the sequence, whatever it asks for.
 - `accumulating`: an optimiser that gathers a batch's gradients from parts.
-- `divisible`: whether a step on a batch is the sum of steps on its parts; it is tried.
+- `divisible_steps`: whether a step on a batch is the sum of steps on its parts; it is
+  tried.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
 - `plateau`: smaller steps and early stopping, as values.

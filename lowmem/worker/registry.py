@@ -49,7 +49,7 @@ def find_job(reference: str) -> Job:
         return _job_in_file(Path(reference))
     if reference.startswith(PREFIX):
         # Only who maps loads it.
-        from lowmem.mapping.described import named_job
+        from lowmem.mapping.map_description import named_job
 
         return named_job(reference)
     points = metadata.entry_points(group=GROUP)

@@ -13,7 +13,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.protocol.options import resolve_options
 from lowmem.protocol.planning import PlanContext
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.stores.split import split_rows
+from lowmem.stores.validation_split import split_rows
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.job import JOB as INGEST
 from lowmem_jobs.train.job import JOB as TRAIN

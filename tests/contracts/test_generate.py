@@ -17,7 +17,7 @@ from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.options import resolve_options
 from lowmem.protocol.planning import PlanContext
-from lowmem.stores.split import split_rows
+from lowmem.stores.validation_split import split_rows
 from lowmem_jobs.generate import real_images
 from lowmem_jobs.generate.decoder import Decoder
 from lowmem_jobs.generate.job import JOB, OPTIONS

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import DataError
-from lowmem.stores import checksum_pass, direct
+from lowmem.stores import checksum_pass, direct_rows
 from lowmem.stores import epoch_order as orders
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
@@ -348,7 +348,7 @@ def test_nothing_is_committed_that_was_learned_from_damaged_rows(
     store, tmp_path, monkeypatch
 ):
     store = shutil.copytree(store, tmp_path / "images.zarr")
-    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(direct_rows, "_AT_ONCE_BYTES", 0)
     monkeypatch.setattr(checksum_pass, "_RATE", 1.0)
     last = max((store / "images").glob("c.*"))
     last.write_bytes(bytes(len(last.read_bytes())))

@@ -12,7 +12,7 @@ import types
 
 import pytest
 
-from lowmem.base.inline_errors import DriveMissingError, ResultsDifferError
+from lowmem.base.errors_inline import DriveMissingError, ResultsDifferError
 from lowmem.inline import colab
 from lowmem.inline.terminal import Lines, after_returns, is_renewal, show
 from tests.notebooks.pairs import COLAB, NAMES, cells_of_text, notebook_of_text

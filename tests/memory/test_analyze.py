@@ -26,12 +26,12 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, re, sys, threading
 from pathlib import Path
-from lowmem_jobs.analyze import shown
+from lowmem_jobs.analyze import figure_selection
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
 
 # Pages are drawn one after the other: two of each frame take what sixteen take.
-shown.MOST_PAGED = 32
+figure_selection.MOST_PAGED = 32
 
 peak, done = 0, threading.Event()
 def watch():

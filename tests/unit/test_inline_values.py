@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lowmem.base.errors_inline import ReturnValueError
 from lowmem.base.frames import is_library
-from lowmem.base.inline_errors import ReturnValueError
 from lowmem.inline.values import decode, encode
 from lowmem.inline.watcher_messages import (
     Breached,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from lowmem.report.live import LiveState, line_of, text_of
+from lowmem.report.live_line import LiveState, line_of, text_of
 from lowmem.supervisor.progress import Progress, Rate
 from lowmem.supervisor.screen import Line
 

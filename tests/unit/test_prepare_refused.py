@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors_setting import SettingRefusedError
+from lowmem.base.errors_recipe import SettingRefusedError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.messages import (
     SETTING_REFUSED_ERROR,

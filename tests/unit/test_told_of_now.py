@@ -9,7 +9,7 @@ import pytest
 
 from lowmem.base.clock import timestamp
 from lowmem.base.workspace import Workspace
-from lowmem.report.live import LiveState
+from lowmem.report.live_line import LiveState
 from lowmem.report.live_status import read_standings
 from lowmem.report.readings import read_telemetry
 from lowmem.report.schema import Report

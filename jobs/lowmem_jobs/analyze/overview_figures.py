@@ -19,7 +19,7 @@ from lowmem_jobs.analyze.canvas import (
     drawing,
     light_grid,
 )
-from lowmem_jobs.analyze.shown import NOUNS, WORDS
+from lowmem_jobs.analyze.figure_selection import NOUNS, WORDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,12 @@ from lowmem_jobs.analyze.comparison import Comparison
 from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.analyze.csv_tables import write_csv
 from lowmem_jobs.analyze.digest import Portrait, digest_of
+from lowmem_jobs.analyze.figure_selection import (
+    MOST_PAGED,
+    ShownColumns,
+    choose_portraits,
+)
 from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
-from lowmem_jobs.analyze.shown import MOST_PAGED, ShownColumns, choose_portraits
 from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.summary import headline, summary_of, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lowmem import CommitPoint, Context
+    from lowmem_jobs.analyze.figure_selection import Pair
     from lowmem_jobs.analyze.retained_rows import RetainedRows
-    from lowmem_jobs.analyze.shown import Pair
     from lowmem_jobs.analyze.stages import AnalysisState
     from lowmem_jobs.analyze.study import Study
     from lowmem_jobs.analyze.vectors import Latents

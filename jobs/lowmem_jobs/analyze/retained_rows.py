@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base import DataError
+from lowmem_jobs.analyze.axis_rotation import (
+    PAIR,
+    Turning,
+    TurningSweep,
+    counts_from,
+    planes_of,
+    within,
+)
 from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.job import MOST_TURNING
@@ -20,14 +28,6 @@ from lowmem_jobs.analyze.sweeps import (
     histograms_from,
     shells_from,
 )
-from lowmem_jobs.analyze.turning import (
-    PAIR,
-    Turning,
-    TurningSweep,
-    counts_from,
-    planes_of,
-    within,
-)
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.trimming import STUDY_FACTORS, Cut
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lowmem import CommitPoint
+    from lowmem_jobs.analyze.axis_rotation import Plane
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.stages import AnalysisState
-    from lowmem_jobs.analyze.turning import Plane
     from lowmem_jobs.analyze.vectors import Latents
     from lowmem_jobs.stats.radius import RadiusSample
 

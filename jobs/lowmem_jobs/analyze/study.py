@@ -10,11 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lowmem_jobs.analyze.axis_rotation import Turning
     from lowmem_jobs.analyze.component_frames import ComponentFrame, SolvedAxes
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.pair_selection import Selection
-    from lowmem_jobs.analyze.turning import Turning
     from lowmem_jobs.stats.gaussian import GaussianFits
     from lowmem_jobs.stats.histograms import Histograms
     from lowmem_jobs.stats.moments import Moments

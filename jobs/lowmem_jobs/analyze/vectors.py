@@ -9,8 +9,8 @@ import numpy as np
 
 from lowmem.base import DataError, MissingArtefactError
 from lowmem.stores import RowReader, mapped_array
-from lowmem_jobs.analyze.header import latents_array
 from lowmem_jobs.analyze.job import BLOCK_VALUES
+from lowmem_jobs.analyze.vector_header import latents_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,6 +13,7 @@ from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.digest import read_portrait
+from lowmem_jobs.analyze.figure_selection import pages
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
 from lowmem_jobs.analyze.pair_selection import (
@@ -22,7 +23,6 @@ from lowmem_jobs.analyze.pair_selection import (
 )
 from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.retained_rows import keep_rows
-from lowmem_jobs.analyze.shown import pages
 from lowmem_jobs.analyze.stages import AnalysisState
 from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (

@@ -13,8 +13,7 @@ from lowmem.base import DataError, write_file
 from lowmem.training import keras_session
 from lowmem_jobs.generate.committed_state import GenerationState
 from lowmem_jobs.generate.decoder import Decoder
-from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
-from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.fitted_distribution import read_frame
 from lowmem_jobs.generate.generation_task import GenerationTask
 from lowmem_jobs.generate.interpolation import Ends, anchors
 from lowmem_jobs.generate.option_values import (
@@ -29,6 +28,12 @@ from lowmem_jobs.generate.option_values import (
 from lowmem_jobs.generate.passes import draw, revisit
 from lowmem_jobs.generate.pictures import write_pictures
 from lowmem_jobs.generate.real_images import choose_real_images
+from lowmem_jobs.generate.result_documents import (
+    document,
+    summary,
+    table_csv,
+    table_lines,
+)
 from lowmem_jobs.generate.reused_images import keep_former
 from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from lowmem.stores import two_part
 from lowmem_jobs.ingest.entries import name_bytes
 from lowmem_jobs.ingest.folder import list_folder
-from lowmem_jobs.ingest.zipdirectory import ZipDamageError, directory_bytes
+from lowmem_jobs.ingest.zip_directory import ZipDamageError, directory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """What Pillow mistakes in pictures that it opens, made good: by its name of the format.
 
 Each of these takes an image that is not loaded, and the file; it returns the image to go
-on with, or refuses. What Pillow does not open is in `special`.
+on with, or refuses. What Pillow does not open is in `signatures`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from lowmem_jobs.ingest.codec_choice import measured_choice
 from lowmem_jobs.ingest.decode_ahead import N_PROCESSES, Outcome, outcomes
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
-from lowmem_jobs.ingest.filesum import file_sum
+from lowmem_jobs.ingest.file_checksum import file_sum
 from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
 from lowmem_jobs.ingest.pack import Pack, provenance
 from lowmem_jobs.ingest.report import REPORT
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from lowmem import Context
     from lowmem_jobs.ingest.entries import ImageSource
-    from lowmem_jobs.ingest.filesum import FileSum
+    from lowmem_jobs.ingest.file_checksum import FileSum
     from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.ingest_recipe import Recipe
 

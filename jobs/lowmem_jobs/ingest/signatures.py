@@ -21,8 +21,8 @@ from lowmem_jobs.ingest.icons import open_icon
 from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000, read_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
 from lowmem_jobs.ingest.psd import open_deep_psd
+from lowmem_jobs.ingest.tiff_tags import read_heads
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow
-from lowmem_jobs.ingest.tifftags import read_heads
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 _USUAL = (b"\xff\xd8", b"\x89PNG")
@@ -101,7 +101,7 @@ def _tiff(data: bytes, max_pixels: int) -> Special | None:
     if is_right_with_pillow(head):
         return None
     # It computes with arrays.
-    from lowmem_jobs.ingest.deeptiff import read_tiff  # noqa: PLC0415
+    from lowmem_jobs.ingest.tiff_decoder import read_tiff  # noqa: PLC0415
 
     return Special(
         head.width * head.height,

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lowmem.memory.process_tree import TreeSampler
     from lowmem.protocol.messages import Committed, Started
     from lowmem.protocol.records import Outcome, Spent
-    from lowmem.supervisor.meter import Meter
     from lowmem.supervisor.telemetry import Journal
+    from lowmem.supervisor.usage_meter import Meter
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowmem_jobs.analyze.axis_rotation import PAIR
 from lowmem_jobs.analyze.canvas import BLUE, GREEN, YELLOW, drawing, panels
-from lowmem_jobs.analyze.portraits import Place, draw_density, draw_ellipses, limit_to
-from lowmem_jobs.analyze.shown import SYMBOLS
-from lowmem_jobs.analyze.turning import PAIR
+from lowmem_jobs.analyze.figure_selection import SYMBOLS
+from lowmem_jobs.analyze.pair_figures import (
+    Place,
+    draw_density,
+    draw_ellipses,
+    limit_to,
+)
 from lowmem_jobs.stats.density import Smoother
 from lowmem_jobs.stats.trimming import expected_survival
 
@@ -19,8 +24,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from lowmem_jobs.analyze.axis_rotation import Turning
     from lowmem_jobs.analyze.study import Study
-    from lowmem_jobs.analyze.turning import Turning
 
 _COLUMNS = 4
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.columns import printable
-from lowmem.report.words import share
+from lowmem.report.wording import share
 
 _GAP = "  "
 # Columns of the bar at least and at most, and of the gauge of memory.

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem_jobs.analyze.canvas import BLUE, drawing, panels
-from lowmem_jobs.analyze.pair_selection import is_drawable
-from lowmem_jobs.analyze.portraits import (
+from lowmem_jobs.analyze.figure_selection import WORDS
+from lowmem_jobs.analyze.pair_figures import (
     Place,
     draw_ellipses,
     draw_pair,
     limit_to,
     number,
 )
-from lowmem_jobs.analyze.shown import WORDS
+from lowmem_jobs.analyze.pair_selection import is_drawable
 from lowmem_jobs.stats.ellipses import mass_within
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from lowmem_jobs.analyze.shown import Pair, ShownColumns
+    from lowmem_jobs.analyze.figure_selection import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
 # As many points as the reference study showed.

@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
+from lowmem_jobs.analyze.figure_selection import NOUNS, WORDS
 from lowmem_jobs.analyze.overview_figures import matrix_extent
 from lowmem_jobs.analyze.pair_selection import is_drawable
-from lowmem_jobs.analyze.shown import NOUNS, WORDS
 from lowmem_jobs.stats.density import Smoother, level_of_mass
 from lowmem_jobs.stats.ellipses import ellipse_from_covariance, mass_within
 from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounts, unwhitened
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.shown import Pair, ShownColumns
+    from lowmem_jobs.analyze.figure_selection import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
     Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.ticker import MaxNLocator
 
 from lowmem_jobs.analyze.canvas import BLUE, GREY, ORANGE, drawing, panels
-from lowmem_jobs.analyze.shown import NOUNS, SYMBOLS, WORDS
+from lowmem_jobs.analyze.figure_selection import NOUNS, SYMBOLS, WORDS
 from lowmem_jobs.stats.gaussian import gaussian
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from lowmem_jobs.ingest.jpegends import watch_jpeg
+from lowmem_jobs.ingest.jpeg_truncation import watch_jpeg
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """A contact sheet: some images of a store in one PNG, evenly spread over its rows.
 
-``python -m lowmem.stores.sheet STORE FILE``: a process of its own, since NumPy and
-Pillow have no place in the command that asks for it.
+``python -m lowmem.stores.contact_sheet STORE FILE``: a process of its own, since NumPy
+and Pillow have no place in the command that asks for it.
 """
 
 from __future__ import annotations

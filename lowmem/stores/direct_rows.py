@@ -3,10 +3,10 @@
 An exact shuffle asks for rows one by one. A Zarr reader decodes a whole chunk for each;
 here a row is one `preadv` into its place in the batch. The bytes come from the page
 cache, which is the kernel's to shrink, and nothing is kept in the process but
-descriptors and a few batch buffers. Where rows are not in that cache, the disk is told of
-all rows of the batch before the first is waited for, so that it works on many at once. Checksums are verified beside the reading, see
-`lowmem.stores.checksum_pass`: until `DirectReader.verify` has returned, bytes are given as they
-were found.
+descriptors and a few batch buffers. Where rows are not in that cache, the disk is told
+of all rows of the batch before the first is waited for, so that it works on many at
+once. Checksums are verified beside the reading, see `lowmem.stores.checksum_pass`:
+until `DirectReader.verify` has returned, bytes are given as they were found.
 """
 
 # NumPy's own array types are generic in Any.

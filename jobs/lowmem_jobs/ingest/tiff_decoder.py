@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.ingest.framing import Pixels
-    from lowmem_jobs.ingest.tifftags import TiffHead
+    from lowmem_jobs.ingest.tiff_tags import TiffHead
 
 _WHITE_IS_0, _BLACK_IS_0, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4, _YCBCR: 3}

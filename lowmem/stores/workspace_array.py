@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors import DataError
+from lowmem.stores.contact_sheet import sheet_of
 from lowmem.stores.images import find_images
 from lowmem.stores.metadata import read_array_info
-from lowmem.stores.sheet import sheet_of
 from lowmem.stores.zarr_library import content_errors, open_array
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from lowmem.base.errors_setting import SettingRefusedError
+from lowmem.base.errors_recipe import SettingRefusedError
 from lowmem.training import backend
 from lowmem.training.keras_private import global_seed_state
 from lowmem.training.state import value_of
