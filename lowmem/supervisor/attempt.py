@@ -91,7 +91,7 @@ class Attempt:
             clock=self.tools.clock,
         )
 
-    def run(self, course: decide.RunState) -> tuple[Ending, decide.RunState]:
+    def run(self, run_state: decide.RunState) -> tuple[Ending, decide.RunState]:
         """Run the worker to its end; return how it ended, and where that leaves the job."""
         tools, request = self.tools, self.request
         self._began = tools.clock.monotonic()
@@ -107,7 +107,7 @@ class Attempt:
             stacks=tools.space.stacks(request.job),
             find_others=tools.tree.find_pids,
             is_limited=request.is_followed,
-            course=decide.begin_attempt(course),
+            run_state=decide.begin_attempt(run_state),
         )
         with tools.journal.beside(self._do), tools.mirror.beside(tools.background.do):
             exited = self._watched.to_the_end(self)
@@ -126,7 +126,7 @@ class Attempt:
             )
         if not isinstance(ending, Finished | Left):
             self._ledger.cut(exited.peak_bytes, self._committed_unseen())
-        return ending, self._watched.course
+        return ending, self._watched.run_state
 
     def _start(self, log: Path) -> Worker:
         """Start what is watched; what its libraries print goes to ``log``."""
@@ -302,8 +302,8 @@ class Attempt:
         if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return
-        watched.course, goes_on = decide.on_commit(
-            watched.course,
+        watched.run_state, goes_on = decide.on_commit(
+            watched.run_state,
             self.policy,
             used_bytes,
             is_last_chance=self.tempo.is_last_chance(self._left_s),

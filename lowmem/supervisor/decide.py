@@ -98,9 +98,9 @@ class RunState:
 LONE = RunState(is_soft_spent=True)
 
 
-def begin_attempt(course: RunState) -> RunState:
+def begin_attempt(run_state: RunState) -> RunState:
     """Return the state in which a fresh worker starts."""
-    return replace(course, cycles=0, leaving=None, first_end_bytes=None)
+    return replace(run_state, cycles=0, leaving=None, first_end_bytes=None)
 
 
 # --- what happens, and what is done about it ---------------------------------------
@@ -180,24 +180,24 @@ class Kill:
 Action = Drain | Kill
 
 
-def minds_soft(course: RunState) -> bool:
+def minds_soft(run_state: RunState) -> bool:
     """Return whether soft pressure would change anything."""
-    return course.leaving is None and not course.is_soft_spent
+    return run_state.leaving is None and not run_state.is_soft_spent
 
 
-def on_event(course: RunState, event: Event) -> tuple[RunState, Action | None]:
+def on_event(run_state: RunState, event: Event) -> tuple[RunState, Action | None]:
     """Decide about what happened; every kill of a worker is decided here."""
     order: Action | None = None
     match event:
         case MemoryReading(pressure=Pressure.HARD):
             order = Kill(verdict=event.verdict, has_stacks=True)
-        case MemoryReading(pressure=Pressure.SOFT) if minds_soft(course):
-            course = replace(course, leaving=Leaving.RECYCLE)
+        case MemoryReading(pressure=Pressure.SOFT) if minds_soft(run_state):
+            run_state = replace(run_state, leaving=Leaving.RECYCLE)
             # Now, since the kill may find no time to wait for them.
             order = Drain(has_stacks=True)
         case Signalled(by=by):
             # The latest reason counts.
-            course = replace(course, leaving=Leaving.STOP, stopped_by=by)
+            run_state = replace(run_state, leaving=Leaving.STOP, stopped_by=by)
             order = Kill(verdict="signal", signal=by) if event.is_urgent else Drain()
         case TimeUp():
             order = Kill(verdict="time", has_stacks=True)
@@ -206,11 +206,11 @@ def on_event(course: RunState, event: Event) -> tuple[RunState, Action | None]:
             order = Kill(verdict="error")
         case MemoryReading():
             pass
-    return course, order
+    return run_state, order
 
 
 def on_commit(
-    course: RunState,
+    run_state: RunState,
     policy: Policy,
     used_bytes: int | None,
     *,
@@ -225,30 +225,30 @@ def on_commit(
     is_last_chance
         Whether another commit might come after the end of the time budget.
     """
-    is_first = course.cycles == 0
-    soft_at_once = is_first and course.leaving is Leaving.RECYCLE
-    course = replace(
-        course,
-        cycles=course.cycles + 1,
+    is_first = run_state.cycles == 0
+    soft_at_once = is_first and run_state.leaving is Leaving.RECYCLE
+    run_state = replace(
+        run_state,
+        cycles=run_state.cycles + 1,
         crashes=0,
-        is_soft_spent=course.is_soft_spent or soft_at_once,
-        first_end_bytes=used_bytes if is_first else course.first_end_bytes,
+        is_soft_spent=run_state.is_soft_spent or soft_at_once,
+        first_end_bytes=used_bytes if is_first else run_state.first_end_bytes,
     )
     if policy.is_lone:
-        return course, True
-    if is_last_chance and course.leaving is not Leaving.STOP:
-        course = replace(course, leaving=Leaving.TIME)
-    if course.leaving is None and _is_worn(course, policy, used_bytes):
-        course = replace(course, leaving=Leaving.RECYCLE)
-    return course, course.leaving is None
+        return run_state, True
+    if is_last_chance and run_state.leaving is not Leaving.STOP:
+        run_state = replace(run_state, leaving=Leaving.TIME)
+    if run_state.leaving is None and _is_worn(run_state, policy, used_bytes):
+        run_state = replace(run_state, leaving=Leaving.RECYCLE)
+    return run_state, run_state.leaving is None
 
 
-def _is_worn(course: RunState, policy: Policy, used_bytes: int | None) -> bool:
-    if policy.recycle_every is not None and course.cycles >= policy.recycle_every:
+def _is_worn(run_state: RunState, policy: Policy, used_bytes: int | None) -> bool:
+    if policy.recycle_every is not None and run_state.cycles >= policy.recycle_every:
         return True
-    if used_bytes is None or course.first_end_bytes is None:
+    if used_bytes is None or run_state.first_end_bytes is None:
         return False
-    growth = used_bytes - course.first_end_bytes
+    growth = used_bytes - run_state.first_end_bytes
     return growth > GROWTH_SHARE * policy.budget.limit_bytes
 
 

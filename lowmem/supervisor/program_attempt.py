@@ -102,7 +102,7 @@ class ProgramAttempt(Attempt):
             self._is_warned = True
             self._program.signal(signal.SIGTERM)
             watched = self._watched
-            watched.course = replace(watched.course, leaving=decide.Leaving.TIME)
+            watched.run_state = replace(watched.run_state, leaving=decide.Leaving.TIME)
         return None
 
     def take(self, answer: Answer) -> None:  # type: ignore[explicit-override]
@@ -111,13 +111,13 @@ class ProgramAttempt(Attempt):
             self._ledger.worker_ended(self._program.wait().peak_bytes)
         Attempt.take(self, answer)
 
-    def hear_the_rest(self, course: decide.RunState) -> decide.RunState:
-        """Return the course with what came while the program was ending of the same."""
+    def hear_the_rest(self, run_state: decide.RunState) -> decide.RunState:
+        """Return the state with what came while the program was ending of the same."""
         while (found := forwarded_signals.next_heard(is_grouped=True)) is not None:
             self._early.append(self._heard(found[0], is_passed_on=False))
         for event in self._early:
-            course, _ = decide.on_event(course, event)
-        return course
+            run_state, _ = decide.on_event(run_state, event)
+        return run_state
 
     @property
     def peak(self) -> Peak:

@@ -135,10 +135,10 @@ class _CommandRun:
         if self._is_complete():
             self._write_end(endings.End(state="done", exit_code=0))
             return Outcome(exit_code=0)
-        course = replace(decide.LONE, rung=self._first_rung())
+        run_state = replace(decide.LONE, rung=self._first_rung())
         while True:
             try:
-                ending, course, asked = self._attempt(course)
+                ending, run_state, asked = self._attempt(run_state)
             except LowmemError as error:
                 end = endings.End(
                     state="failed", exit_code=error.exit_code, message=str(error)
@@ -150,17 +150,17 @@ class _CommandRun:
                 retries_left=self.order.n_retries + 1 - self._n_started,
                 asked=frozenset(asked),
             )
-            verdict = on_program_end(course, terms, ending)
-            incident = endings.incident_of(course, ending)
+            verdict = on_program_end(run_state, terms, ending)
+            incident = endings.incident_of(run_state, ending)
             if incident is not None:
                 action = endings.action_of(verdict)
                 name = self.order.job.name
                 write_incident(self.session, name, self._number, incident, action)
             if isinstance(verdict, endings.End):
                 is_stop = verdict.state == "stopped"
-                cause = endings.stopped_for(course, ending) if is_stop else None
+                cause = endings.stopped_for(run_state, ending) if is_stop else None
                 return self._end(verdict, cause)
-            course = replace(verdict.course, leaving=None, stopped_by="")
+            run_state = replace(verdict.run_state, leaving=None, stopped_by="")
 
     def _is_complete(self) -> bool:
         """Return whether its last commit says that it has ended well.
@@ -187,7 +187,7 @@ class _CommandRun:
         return former if is_same else 0
 
     def _attempt(
-        self, course: decide.RunState
+        self, run_state: decide.RunState
     ) -> tuple[endings.Ending, decide.RunState, set[str]]:
         self._number += 1
         self._n_started += 1
@@ -203,7 +203,7 @@ class _CommandRun:
         with attempt_tools(session, self._number, screen) as tools:
             attempt = ProgramAttempt(
                 number=self._number,
-                request=self._request(course),
+                request=self._request(run_state),
                 policy=self._policy,
                 deadline=job.deadline,
                 # Its own memory is the program's own affair: no device is watched.
@@ -211,21 +211,21 @@ class _CommandRun:
                 last_journaled_cycle=session.history().of(job.name).last_cycle,
                 words=self.order.words,
                 exec_files=self._exec_files,
-                environment=self._environment(course),
+                environment=self._environment(run_state),
                 tools=tools,
             )
-            ending, course = attempt.run(course)
-        course, self._peak = attempt.hear_the_rest(course), attempt.peak
-        return ending, course, attempt.asked
+            ending, run_state = attempt.run(run_state)
+        run_state, self._peak = attempt.hear_the_rest(run_state), attempt.peak
+        return ending, run_state, attempt.asked
 
-    def _request(self, course: decide.RunState) -> Run:
+    def _request(self, run_state: decide.RunState) -> Run:
         job = self.order.job
         return Run(
             reference=EXEC,
             job=job.name,
             workspace=str(self.session.space.root),
             options={},
-            settings={"rung": course.rung},
+            settings={"rung": run_state.rung},
             recipe=self.order.recipe,
             seed=job.seed,
             device="cpu",
@@ -236,13 +236,13 @@ class _CommandRun:
             deadline=job.deadline,
         )
 
-    def _environment(self, course: decide.RunState) -> dict[str, str]:
+    def _environment(self, run_state: decide.RunState) -> dict[str, str]:
         """Return what the program is told; see docs/exec.md."""
         job = self.order.job
         told = {
             **self._exec_files.environment(),
             "LOWMEM_ATTEMPT": str(self._number),
-            "LOWMEM_RUNG": str(course.rung),
+            "LOWMEM_RUNG": str(run_state.rung),
             "LOWMEM_RAM_BYTES": str(job.ram_budget_bytes),
         }
         left_s = job.left_s(self.session.clock.monotonic())

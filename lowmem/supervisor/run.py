@@ -217,14 +217,14 @@ class SupervisedRun:
 
     def to_the_end(self) -> str:
         """Start workers until the job has ended; return a line that says it is done."""
-        course = decide.RunState(rung=self._first_rung(), device=self._device)
+        run_state = decide.RunState(rung=self._first_rung(), device=self._device)
         while True:
             self._refuse_if_stopped()
-            ending, course = self._attempt(course)
-            verdict = endings.on_ending(course, self._policy, ending)
-            incident = endings.incident_of(course, ending)
+            ending, run_state = self._attempt(run_state)
+            verdict = endings.on_ending(run_state, self._policy, ending)
+            incident = endings.incident_of(run_state, ending)
             if incident is not None:
-                is_gpu_lost = endings.is_device_lost(course, incident)
+                is_gpu_lost = endings.is_device_lost(run_state, incident)
                 write_incident(
                     self._session,
                     self._order.name,
@@ -234,8 +234,8 @@ class SupervisedRun:
                     is_gpu_lost=is_gpu_lost,
                 )
             if isinstance(verdict, endings.End):
-                return self._end(verdict, ending, course)
-            course = verdict.course
+                return self._end(verdict, ending, run_state)
+            run_state = verdict.run_state
 
     def _first_rung(self) -> int:
         """Choose where to start on the ladder, or refuse."""
@@ -278,7 +278,7 @@ class SupervisedRun:
         raise error
 
     def _attempt(
-        self, course: decide.RunState
+        self, run_state: decide.RunState
     ) -> tuple[endings.Ending, decide.RunState]:
         self._attempts += 1
         order, session = self._order, self._session
@@ -288,7 +288,7 @@ class SupervisedRun:
             with attempt_tools(session, self._attempts, screen) as tools:
                 attempt = Attempt(
                     number=self._attempts,
-                    request=self._request(course),
+                    request=self._request(run_state),
                     policy=self._policy,
                     deadline=order.deadline,
                     tempo=self._tempo,
@@ -296,22 +296,22 @@ class SupervisedRun:
                     last_journaled_cycle=session.history().of(order.name).last_cycle,
                     tools=tools,
                 )
-                ending, course = attempt.run(course)
+                ending, run_state = attempt.run(run_state)
         self._tempo, self._startup_s = attempt.tempo, attempt.startup_s
-        return ending, course
+        return ending, run_state
 
-    def _request(self, course: decide.RunState) -> Run:
+    def _request(self, run_state: decide.RunState) -> Run:
         order = self._order
         return Run(
             reference=order.reference,
             job=order.name,
             workspace=str(self._session.space.root),
             options=dict(order.options),
-            settings=dict(self._policy.ladder[course.rung]),
+            settings=dict(self._policy.ladder[run_state.rung]),
             recipe=dict(self._recipe),
             inputs=dict(self._inputs),
             seed=order.seed,
-            device=course.device,
+            device=run_state.device,
             ram_budget_bytes=order.ram_budget_bytes,
             vram_budget_bytes=order.vram_budget_bytes,
             cycle_steps=order.cycle_steps,
@@ -319,12 +319,12 @@ class SupervisedRun:
             deadline=order.deadline,
             longest_step_seconds=self._tempo.step_s,
             commit_seconds=self._tempo.commit_s,
-            is_followed=course.device == "cpu",
+            is_followed=run_state.device == "cpu",
             rebuild=self._rebuild,
         )
 
     def _end(
-        self, verdict: endings.End, ending: endings.Ending, course: decide.RunState
+        self, verdict: endings.End, ending: endings.Ending, run_state: decide.RunState
     ) -> str:
         """Record the end; return the good news or raise the bad."""
         name = self._order.name
@@ -341,6 +341,6 @@ class SupervisedRun:
             verdict.state,
             error.exit_code,
             str(error),
-            stopped_for=endings.stopped_for(course, ending) if is_stop else None,
+            stopped_for=endings.stopped_for(run_state, ending) if is_stop else None,
         )
         raise error

@@ -83,7 +83,7 @@ class Watched:
     stacks: Path
     find_others: Callable[[], Iterable[int]]
     is_limited: bool
-    course: decide.RunState = decide.LONE
+    run_state: decide.RunState = decide.LONE
     is_ready: bool = False
     is_over: bool = False
     ending: Ending | None = None
@@ -152,14 +152,14 @@ class Watched:
             if found.pressure is not Pressure.NORMAL:
                 self._act(decide.MemoryReading(found.pressure, found.verdict))
 
-        self.watch.look(act, minds_soft=decide.minds_soft(self.course))
+        self.watch.look(act, minds_soft=decide.minds_soft(self.run_state))
 
     def _follow(self, used_bytes: int) -> None:
         left_bytes = self.watch.budget.hard_bytes - used_bytes
         self._limits.follow(self.tree.members, left_bytes)
 
     def _act(self, event: decide.Event) -> None:
-        self.course, order = decide.on_event(self.course, event)
+        self.run_state, order = decide.on_event(self.run_state, event)
         match order:
             case decide.Drain():
                 if order.has_stacks and self.is_ready:

@@ -127,8 +127,8 @@ def run_job(
         # Hours may have passed since they were summed.
         refuse_altered(space.staging(request.job), done.publish, done.results)
         return _publish(space, request.job, done)
-    course = _Attempt(job, request, overseer, start, clock or SystemClock())
-    return course.run()
+    attempt = _Attempt(job, request, overseer, start, clock or SystemClock())
+    return attempt.run()
 
 
 def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def solve_axes(
-    course: AnalysisState,
+    state: AnalysisState,
     latents: Latents,
     kept: RetainedRows,
     options: Mapping[str, Any],
@@ -32,16 +32,16 @@ def solve_axes(
     """Find the axes; compare the solvers where both were used."""
     is_standardised: bool = options["standardise"]
     moments = kept.moments
-    if course.is_done("axes"):
-        found = course.outcome("axes")
+    if state.is_done("axes"):
+        found = state.outcome("axes")
     else:
         exact = principal_axes(_matrix(moments, is_standardised=is_standardised))
         axes = exact
         if options["pca"] == "incremental":
             axes = yield from _incremental(
-                course, latents, kept, is_standardised=is_standardised
+                state, latents, kept, is_standardised=is_standardised
             )
-        found = yield from course.end("axes", _arrays(axes, exact))
+        found = yield from state.end("axes", _arrays(axes, exact))
     frame = PrincipalAxes(
         eigenvalues=np.asarray(found["eigenvalues"]),
         components=np.asarray(found["components"]),
@@ -63,7 +63,7 @@ def _matrix(moments: Moments, *, is_standardised: bool) -> Floats:
 
 
 def _incremental(
-    course: AnalysisState,
+    state: AnalysisState,
     latents: Latents,
     kept: RetainedRows,
     *,
@@ -84,7 +84,7 @@ def _incremental(
         return shrunk * frame.standardised(rows) if is_standardised else rows
 
     sweep = IncrementalSweep(n_rows=n, n_features=latents.n_features, keep=keep)
-    yield from course.passes("axes", latents, sweep)
+    yield from state.passes("axes", latents, sweep)
     return incremental_axes(sweep.arrays())
 
 

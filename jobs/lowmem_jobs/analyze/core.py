@@ -114,17 +114,17 @@ class CoreSweep:
 
 
 def measure_radius(
-    course: AnalysisState, latents: Latents, everything: Moments
+    state: AnalysisState, latents: Latents, everything: Moments
 ) -> Generator[CommitPoint, None, RadiusSample]:
     """Return the radius of all rows."""
     sweep = CoreSweep(_own_frame(everything), None)
-    found = yield from course.sweep(CORE_STAGES[0], latents, sweep)
-    yield from course.skip_to(CORE_STAGES[-1])
+    found = yield from state.sweep(CORE_STAGES[0], latents, sweep)
+    yield from state.skip_to(CORE_STAGES[-1])
     return radius_from(found, sweep.n_dimensions)
 
 
 def measure_core(
-    course: AnalysisState, latents: Latents, everything: Moments, quantile: float
+    state: AnalysisState, latents: Latents, everything: Moments, quantile: float
 ) -> Generator[CommitPoint, None, tuple[RadiusSample, Core | None]]:
     """Return the radius of all rows, and their core if it has enough of them."""
     moments = everything
@@ -133,7 +133,7 @@ def measure_core(
     for number, stage in enumerate(CORE_STAGES, start=1):
         frame = _own_frame(moments)
         sweep = CoreSweep(frame, quantile)
-        found = yield from course.sweep(stage, latents, sweep)
+        found = yield from state.sweep(stage, latents, sweep)
         radii.append(radius_from(found, sweep.n_dimensions))
         inside = Moments.from_arrays(found)
         if inside.n_samples <= everything.mean.size:
@@ -153,7 +153,7 @@ def measure_core(
         )
         if core.is_settled:
             break
-    yield from course.skip_to(CORE_STAGES[-1])
+    yield from state.skip_to(CORE_STAGES[-1])
     return radii[0], core
 
 

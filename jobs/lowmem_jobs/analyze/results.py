@@ -39,7 +39,7 @@ class Results:
 
     Parameters
     ----------
-    context, course, latents
+    context, state, latents
         Of the job.
     kept
         The rows that the study is of.
@@ -50,13 +50,13 @@ class Results:
     def __init__(
         self,
         context: Context,
-        course: AnalysisState,
+        state: AnalysisState,
         latents: Latents,
         *,
         kept: RetainedRows,
         columns: Columns,
     ) -> None:
-        self._context, self._course, self._latents = context, course, latents
+        self._context, self._course, self._latents = context, state, latents
         self._kept, self._columns = kept, columns
 
     def of(

@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 
 def draw(
-    ctx: Context, task: GenerationTask, course: GenerationState
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Draw the vectors of each method, one after another."""
     before = 0
     for drawn in task.drawn:
-        done = min(max(course.n_drawn - before, 0), task.n_vectors)
+        done = min(max(state.n_drawn - before, 0), task.n_vectors)
         if done < task.n_vectors:
-            yield from _draw_method(ctx, task, course, drawn, before=before, done=done)
+            yield from _draw_method(ctx, task, state, drawn, before=before, done=done)
         before += task.n_vectors
 
 
 def _draw_method(
     ctx: Context,
     task: GenerationTask,
-    course: GenerationState,
+    state: GenerationState,
     drawn: Drawn,
     *,
     before: int,
@@ -50,11 +50,11 @@ def _draw_method(
 ) -> Generator[CommitPoint, None, None]:
     """Draw one block of vectors a step; decode the first, and encode them again."""
     writer = _open_images(ctx, task, drawn, n_rows=min(done, task.n_decoded))
-    course.is_flushed_by(writer.flush)
+    state.is_flushed_by(writer.flush)
     with ReusedImages(ctx, folder_of(ctx, drawn.name)) as former:
         for start in range(done, task.n_vectors, BLOCK_ROWS):
             z = drawn.source.block(start // BLOCK_ROWS)[: task.n_vectors - start]
-            violations = dict(course.violations)
+            violations = dict(state.violations)
             n_broken = int(drawn.source.breaks_promise(z).sum())
             violations[drawn.name] = violations.get(drawn.name, 0) + n_broken
             drawn.z.write(start, z)
@@ -65,7 +65,7 @@ def _draw_method(
                 writer.append(_decoded(ctx, task, drawn, step, start + at, former))
             reached = before + start + len(z)
             ctx.progress(reached, task.n_steps, drawn.name)
-            yield course.point(items=len(z), drawn=reached, violations=violations)
+            yield state.point(items=len(z), drawn=reached, violations=violations)
 
 
 def _open_images(
@@ -116,7 +116,7 @@ def _decoded(
 
 
 def revisit(
-    ctx: Context, task: GenerationTask, course: GenerationState
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Send real images through encoder, decoder and encoder again."""
     real_rows = task.compared.rows
@@ -125,14 +125,14 @@ def revisit(
     # Ascending rows: whole chunks, each decoded and verified once.
     images = RowReader.open(ctx.workspace.images, "images")
     with CachedReader(images, cache_bytes=0) as reader:
-        for start in range(course.n_revisited, len(real_rows), STEP_ROWS):
+        for start in range(state.n_revisited, len(real_rows), STEP_ROWS):
             rows = real_rows[start : start + STEP_ROWS]
             for piece in _pieces(ctx, task, len(rows)):
                 _compare(task, reader.read(rows[piece]), start + piece.start)
             reached = start + len(rows)
             done = task.n_vectors * len(task.drawn) + reached
             ctx.progress(done, task.n_steps, "real images")
-            yield course.point(revisited=reached)
+            yield state.point(revisited=reached)
 
 
 def _compare(task: GenerationTask, images: NDArray[np.uint8], start: int) -> None:

@@ -32,7 +32,7 @@ _STEPS_OF_AXIS = (-3, -2, -1, 0, 1, 2, 3)
 
 
 def write_pictures(
-    ctx: Context, task: GenerationTask, course: GenerationState, ends: Ends | None
+    ctx: Context, task: GenerationTask, state: GenerationState, ends: Ends | None
 ) -> None:
     """Write every picture that there is something to show in."""
     folder = ctx.staging / "generated"
@@ -41,7 +41,7 @@ def write_pictures(
         "grid": _strips(ctx, task, ends) if is_path and ends else _grid(task),
         "axes": _axes(task),
         "reconstructions": _reconstructions(ctx, task),
-        "nearest": _nearest(ctx, task, course),
+        "nearest": _nearest(ctx, task, state),
         "methods": _methods(ctx, task) if method_of(ctx.options) == ALL else None,
     }
     for name, sheet in sheets.items():
@@ -105,10 +105,10 @@ def _reconstructions(ctx: Context, task: GenerationTask) -> Sheet | None:
 
 
 def _nearest(
-    ctx: Context, task: GenerationTask, course: GenerationState
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Sheet | None:
     """Return drawn images, each over the training images nearest to it."""
-    found = nearest_images(course, task, task.main.name)
+    found = nearest_images(state, task, task.main.name)
     if found is None:
         return None
     n = min(len(found), COLUMNS)

@@ -42,7 +42,7 @@ def why_no_search(ctx: Context, task: GenerationTask) -> str:
 
 
 def search(
-    ctx: Context, task: GenerationTask, course: GenerationState
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Go over the vectors of all training images once, a block a step.
 
@@ -55,35 +55,35 @@ def search(
     rows = task.compared.training_rows
     groups = _groups(task)
     with RowReader.open(ctx.workspace.latents, "z") as latents:
-        for start in range(course.n_searched, latents.shape[0], _BLOCK_ROWS):
+        for start in range(state.n_searched, latents.shape[0], _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, latents.shape[0])
             first, last = np.searchsorted(rows, (start, stop))
             block = latents.read(start, stop)[rows[first:last] - start]
             white = task.white(block)
             for name, read in groups.items():
                 vectors = task.white(read())
-                found = _found(course, name, len(vectors)).updated(
+                found = _found(state, name, len(vectors)).updated(
                     vectors, white, first_row=int(first), memory_bytes=SEARCH_BYTES
                 )
-                course.arrays |= {
+                state.arrays |= {
                     f"{name}-squares": found.squares,
                     f"{name}-rows": found.rows,
                 }
             ctx.progress(task.n_steps, task.n_steps, "nearest training images")
-            yield course.point(searched=stop)
+            yield state.point(searched=stop)
 
 
-def distances(course: GenerationState, name: str) -> NDArray[np.float64] | None:
+def distances(state: GenerationState, name: str) -> NDArray[np.float64] | None:
     """Return each vector's distance to the nearest training image, shape (n,)."""
-    squares = course.arrays.get(f"{name}-squares")
+    squares = state.arrays.get(f"{name}-squares")
     return None if squares is None else np.sqrt(squares[:, 0])
 
 
 def nearest_images(
-    course: GenerationState, task: GenerationTask, name: str
+    state: GenerationState, task: GenerationTask, name: str
 ) -> NDArray[np.int64] | None:
     """Return rows of the store, shape (n, N_NEAREST), the nearest first; -1 for none."""
-    found = course.arrays.get(f"{name}-rows")
+    found = state.arrays.get(f"{name}-rows")
     if found is None:
         return None
     rows: NDArray[np.int64] = np.where(
@@ -100,8 +100,8 @@ def _groups(task: GenerationTask) -> Mapping[str, Callable[[], NDArray[np.float3
     return groups
 
 
-def _found(course: GenerationState, name: str, n_vectors: int) -> Neighbours:
-    squares = course.arrays.get(f"{name}-squares")
+def _found(state: GenerationState, name: str, n_vectors: int) -> Neighbours:
+    squares = state.arrays.get(f"{name}-squares")
     if squares is None:
         return Neighbours.none(n_vectors, n_neighbours=N_NEAREST)
-    return Neighbours(squares=squares, rows=course.arrays[f"{name}-rows"])
+    return Neighbours(squares=squares, rows=state.arrays[f"{name}-rows"])

@@ -76,10 +76,10 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             image_shape=image_shape,
             compared=choose_real_images(ctx, image_shape),
         )
-        course = GenerationState(ctx, task)
+        state = GenerationState(ctx, task)
         for stage in (draw, revisit, search, score):
-            yield from stage(ctx, task, course)
-        return _finish(ctx, task, course, ends)
+            yield from stage(ctx, task, state)
+        return _finish(ctx, task, state, ends)
 
 
 def _models(
@@ -144,10 +144,10 @@ def _at_random(
 
 
 def _finish(
-    ctx: Context, task: GenerationTask, course: GenerationState, ends: Ends | None
+    ctx: Context, task: GenerationTask, state: GenerationState, ends: Ends | None
 ) -> Result:
     folder = ctx.staging / "generated"
-    found = course.scores
+    found = state.scores
     told = document(ctx, task, found)
     text = json.dumps(told, indent=2, allow_nan=False)
     write_file(folder / "scores.json", text.encode() + b"\n")
@@ -155,5 +155,5 @@ def _finish(
         write_file(folder / "methods.csv", table_csv(found))
         for line in table_lines(found):
             ctx.log(line)
-    write_pictures(ctx, task, course, ends)
+    write_pictures(ctx, task, state, ends)
     return Result(publish=["generated"], summary=summary(told, found))

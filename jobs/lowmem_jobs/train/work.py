@@ -87,17 +87,17 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                 is_doubtful=bool(ctx.options["model"]),
             )
             _note_micro_batch(ctx, model, plan)
-            course = Training(model, plan, show=ctx.progress)
-            yield from course.run(ctx.state, ctx.arrays)
+            run = Training(model, plan, show=ctx.progress)
+            yield from run.run(ctx.state, ctx.arrays)
         folder = ctx.staging / "model"
         write_parts(parts, folder)
-        write_history(folder / "history.csv", course.history)
+        write_history(folder / "history.csv", run.history)
         if code:
             code["sample"] = sample_of(parts)
         write_account(folder / ACCOUNT, ctx.options, code)
         summary = {
-            **course.history[-1],
-            "best_epoch": course.stopping.best_epoch,
+            **run.history[-1],
+            "best_epoch": run.stopping.best_epoch,
             "n_training": training.n_samples,
             "n_validation": validation.n_samples,
             "n_weights": model.count_params(),
