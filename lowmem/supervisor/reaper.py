@@ -18,9 +18,9 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import Self
+from typing import IO, Self
 
-from lowmem.base.child import started
+from lowmem.base.child import PIPE, started
 
 _VARIABLE = "LOWMEM_RUN"
 # The shell that is started ends at once, so that the one that waits is nobody's child:
@@ -51,23 +51,23 @@ class Reaper:
     this process adopts orphans, or it would adopt this one.
     """
 
-    _pipe: int | None = None
+    _pipe: IO[bytes] | None = None
     _former: str | None = field(default_factory=lambda: os.environ.get(_VARIABLE))
 
     def __enter__(self) -> Self:
         mark = os.urandom(8).hex()
-        shell_end, self._pipe = os.pipe()
         # A signal to all processes of a job must not take it first.
         with contextlib.suppress(OSError):
             shell = started(
                 ["/bin/sh", "-c", _SCRIPT, "lowmem-reaper", f"{_VARIABLE}={mark}"],
-                stdin=shell_end,
+                stdin=PIPE,
                 environment={"PATH": os.environ.get("PATH", os.defpath)},
                 # Nor must a kill of the whole group.
                 is_apart=True,
             )
+            # Nothing is written: the shell reads its end.
+            self._pipe = shell.stdin
             shell.wait()
-        os.close(shell_end)
         # What this process was started with stays as it is: it carries no mark itself.
         os.environ[_VARIABLE] = mark
         return self
@@ -77,5 +77,5 @@ class Reaper:
         if self._former is not None:
             os.environ[_VARIABLE] = self._former
         if self._pipe is not None:
-            os.close(self._pipe)
+            self._pipe.close()
             self._pipe = None
