@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from lowmem.history.job_history import (
     Ceiling,
+    CycleHistory,
     Detail,
     DoneRun,
     History,
     JobHistory,
-    Ran,
     setting_key,
 )
 from lowmem.history.sittings import Sittings
@@ -116,7 +116,7 @@ class _Life:
     peaks: dict[NeedKey, dict[Setting, int]] = field(default_factory=dict)
     tried: set[Setting] = field(default_factory=set)
     keys: set[NeedKey] = field(default_factory=set)
-    cycles: list[Ran] = field(default_factory=list)
+    cycles: list[CycleHistory] = field(default_factory=list)
     workers: list[AttemptBegun] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     notes: list[Noted] = field(default_factory=list)
@@ -230,7 +230,7 @@ class _Job:
         if record.outcome == "committed":
             life.places.append(len(life.cycles))
         life.cycles.append(
-            Ran(record=record, outcome=record.outcome, worker=life.worker)
+            CycleHistory(record=record, outcome=record.outcome, worker=life.worker)
         )
 
     # --- what memory showed ---------------------------------------------------------

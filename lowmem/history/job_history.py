@@ -68,7 +68,7 @@ def _typed(begun: JobBegun | None) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class CycleHistory:
     """A cycle that ran.
 
     Attributes
@@ -119,7 +119,7 @@ class Detail:
         Those that became ready.
     """
 
-    cycles: tuple[Ran, ...] = ()
+    cycles: tuple[CycleHistory, ...] = ()
     workers: tuple[AttemptBegun, ...] = ()
     incidents: tuple[Incident, ...] = ()
     notes: tuple[Noted, ...] = ()

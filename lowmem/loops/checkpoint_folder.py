@@ -31,7 +31,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CheckpointFolder:
     """Where a checkpoint lies.
 
     Attributes
@@ -65,7 +65,7 @@ class Place:
             clock.sleep(_LOOK_S)
 
 
-def place_of(folder: Path | str, environment: Mapping[str, str]) -> Place:
+def place_of(folder: Path | str, environment: Mapping[str, str]) -> CheckpointFolder:
     """Return the place of a folder as it was given.
 
     Raises
@@ -78,17 +78,17 @@ def place_of(folder: Path | str, environment: Mapping[str, str]) -> Place:
         environment.get("LOWMEM_COMMIT"),
     )
     if not state or not marker or Path(folder).expanduser().is_absolute():
-        return Place(folder=path_from_text(folder))
+        return CheckpointFolder(folder=path_from_text(folder))
     inside = os.path.normpath(folder)
     if inside == ".." or inside.startswith("../"):
         raise UsageError(
             f"{folder} leads out of the state folder of the command, expected a path "
             "within it, or an absolute one. Give a name such as ckpt."
         )
-    return Place(folder=Path(state) / inside, marker=Path(marker))
+    return CheckpointFolder(folder=Path(state) / inside, marker=Path(marker))
 
 
-def open_place(place: Place, clock: Clock) -> ExitStack:
+def open_place(place: CheckpointFolder, clock: Clock) -> ExitStack:
     """Take the folder for this process alone; closing what is returned lets it go.
 
     Raises
@@ -113,7 +113,7 @@ def open_place(place: Place, clock: Clock) -> ExitStack:
     return stack
 
 
-def _let_go(place: Place, descriptor: int) -> None:
+def _let_go(place: CheckpointFolder, descriptor: int) -> None:
     """Unlock the folder, though a forked child may have inherited the descriptor."""
     with suppress(OSError, StorageError), place.alone():
         # For file systems without locks: nobody is named any more.

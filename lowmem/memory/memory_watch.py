@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lowmem.memory.process_tree import TreeReading
 
 
-class Readable(Protocol):
+class MemoryReader(Protocol):
     """What can be read: a `TreeSampler`, or a test's machine."""
 
     def read(self) -> TreeReading:
@@ -59,7 +59,7 @@ class Look(NamedTuple):
 
 
 def look(
-    tree: Readable,
+    tree: MemoryReader,
     budget: RamBudget,
     holding: ExitStack,
     *,
@@ -115,7 +115,7 @@ class Watch:
         The longest time from one reading to the next.
     """
 
-    tree: Readable
+    tree: MemoryReader
     budget: RamBudget
     clock: Clock
     limit: Callable[[int], None] | None = None

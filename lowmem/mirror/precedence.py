@@ -21,7 +21,7 @@ Choice = Literal["place", "keep", "leave"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class JournalClaims:
     """What a journal tells of what there is.
 
     Attributes
@@ -44,10 +44,10 @@ class Commit:
     recipe: Mapping[str, Any]
 
 
-def told_by(records: Iterable[AnyRecord]) -> Told:
+def told_by(records: Iterable[AnyRecord]) -> JournalClaims:
     """Return what records tell."""
     history = history_of(records, is_brief=True)
-    return Told(
+    return JournalClaims(
         results={
             name: run.ended.results_sha256
             for run in history.done
@@ -57,7 +57,7 @@ def told_by(records: Iterable[AnyRecord]) -> Told:
     )
 
 
-def choice_of_result(name: str, here: Told, there: Told) -> Choice:
+def choice_of_result(name: str, here: JournalClaims, there: JournalClaims) -> Choice:
     """Return what becomes of a result that is there already.
 
     Parameters
@@ -73,7 +73,9 @@ def choice_of_result(name: str, here: Told, there: Told) -> Choice:
     return "leave" if same and here.results[name] else "place"
 
 
-def outdated(here: Told, there: Told, placed: Iterable[str]) -> tuple[str, ...]:
+def outdated(
+    here: JournalClaims, there: JournalClaims, placed: Iterable[str]
+) -> tuple[str, ...]:
     """Return results that stay although the journal that is placed tells of later ones.
 
     The later ones were too large for the mirror, or are damaged in it.
@@ -87,7 +89,11 @@ def outdated(here: Told, there: Told, placed: Iterable[str]) -> tuple[str, ...]:
 
 
 def choice_of_job(
-    job: str, here: Told, there: Told, own: Commit | None, theirs: Commit | None
+    job: str,
+    here: JournalClaims,
+    there: JournalClaims,
+    own: Commit | None,
+    theirs: Commit | None,
 ) -> Choice:
     """Return what becomes of a job's checkpoints and of what it has in the making.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.mirror.archive import Member
+    from lowmem.mirror.archive import ArchiveMember
     from lowmem.mirror.names import About, Contents, Entry
     from lowmem.mirror.policy import Generation
     from lowmem.mirror.remote import Remote
@@ -165,11 +165,11 @@ class _Recovery:
         self._refuse_too_large(generation.size_bytes or 0)
         files: dict[str, Path] = {}
 
-        def keep(member: Member) -> Iterator[bytes]:
+        def keep(member: ArchiveMember) -> Iterator[bytes]:
             files[member.name] = raw / f"{len(files):08d}"
             return _written(member, files[member.name])
 
-        def keep_entry(member: Member, entry: Entry) -> Iterator[bytes]:
+        def keep_entry(member: ArchiveMember, entry: Entry) -> Iterator[bytes]:
             key = f"{entry.archive}/{entry.member}"
             files[key] = raw / f"{len(files):08d}"
             return _written(member, files[key])
@@ -206,7 +206,7 @@ class _Recovery:
             )
 
 
-def _written(member: Member, path: Path) -> Iterator[bytes]:
+def _written(member: ArchiveMember, path: Path) -> Iterator[bytes]:
     with storage_errors(path), path.open("wb") as stream:
         for block in member.blocks:
             stream.write(block)

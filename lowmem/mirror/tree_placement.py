@@ -10,7 +10,7 @@ from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.mirror.names import CONFIG, JOURNAL
 from lowmem.mirror.precedence import (
     Commit,
-    Told,
+    JournalClaims,
     choice_of_job,
     choice_of_result,
     outdated,
@@ -53,7 +53,7 @@ def put_in_place(
     return tuple(str(space.root / unit) for unit in kept), older
 
 
-def _units(folder: Path, tree: Path, there: Told) -> Iterator[str]:
+def _units(folder: Path, tree: Path, there: JournalClaims) -> Iterator[str]:
     """Yield what is placed as a whole: results, all that a job keeps, single files."""
     for item in sorted(folder.iterdir()):
         path = item.relative_to(tree).as_posix()
@@ -64,7 +64,9 @@ def _units(folder: Path, tree: Path, there: Told) -> Iterator[str]:
             yield from _units(item, tree, there)
 
 
-def _choice(unit: str, tree: Path, space: Workspace, here: Told, there: Told) -> Choice:
+def _choice(
+    unit: str, tree: Path, space: Workspace, here: JournalClaims, there: JournalClaims
+) -> Choice:
     if not (space.root / unit).exists():
         return "place"
     if unit == CONFIG:

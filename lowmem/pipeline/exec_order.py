@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.supervisor.program_process import Peak
-    from lowmem.supervisor.program_run import Outcome
+    from lowmem.supervisor.program_run import CommandOutcome
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
@@ -145,7 +145,7 @@ def execute_command(order: CommandOrder, options: RunOptions, space: Workspace) 
     return outcome.exit_code
 
 
-def words_of_end(job: JobOrder, outcome: Outcome, *, where: str) -> list[str]:
+def words_of_end(job: JobOrder, outcome: CommandOutcome, *, where: str) -> list[str]:
     """Return what is told of how a command ended; nothing where it ended well.
 
     A stop is told in any case; a code of the command's own is its own to explain, so it is
@@ -162,7 +162,9 @@ def words_of_end(job: JobOrder, outcome: Outcome, *, where: str) -> list[str]:
     return []
 
 
-def lines_of_cost(job: JobOrder, outcome: Outcome, *, took_s: float) -> list[str]:
+def lines_of_cost(
+    job: JobOrder, outcome: CommandOutcome, *, took_s: float
+) -> list[str]:
     """Return what a command took: time, attempts, and its two peaks."""
     attempts = f", {outcome.n_attempts} attempts" if outcome.n_attempts > 1 else ""
     budget = format_budget(job.ram_budget_bytes)

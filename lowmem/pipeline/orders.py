@@ -50,7 +50,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budgets:
+class RunBudgets:
     """Budgets in force, with the defaults of this machine filled in."""
 
     ram_bytes: int
@@ -104,7 +104,7 @@ def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
 
 def chosen_budgets(
     options: RunOptions, *, default_ram_bytes: int, default_vram_bytes: int | None
-) -> Budgets:
+) -> RunBudgets:
     """Return the budgets as numbers.
 
     Raises
@@ -112,7 +112,7 @@ def chosen_budgets(
     QuantityError
         If a size or a duration cannot be read.
     """
-    return Budgets(
+    return RunBudgets(
         ram_bytes=_size(options.ram_budget, default_ram_bytes) or default_ram_bytes,
         vram_bytes=_size(options.vram_budget, default_vram_bytes),
         time_s=(
@@ -221,7 +221,7 @@ def job_order(
     *,
     reference: str,
     options: RunOptions,
-    budgets: Budgets,
+    budgets: RunBudgets,
     given: GivenOptions,
     config: Mapping[str, object],
     is_pipeline: bool,

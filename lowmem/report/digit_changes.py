@@ -13,7 +13,7 @@ from lowmem.report.schema import ChangeReport, WorkerReport
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lowmem.history.job_history import Ran
+    from lowmem.history.job_history import CycleHistory
     from lowmem.protocol.records import AttemptBegun
 
 _CPU = "the CPU"
@@ -33,7 +33,7 @@ def workers_from(workers: Iterable[AttemptBegun]) -> tuple[WorkerReport, ...]:
     )
 
 
-def changes_from(cycles: Iterable[Ran]) -> tuple[ChangeReport, ...]:
+def changes_from(cycles: Iterable[CycleHistory]) -> tuple[ChangeReport, ...]:
     """Return where committed work went on under other conditions than before it.
 
     Attempts whose work was lost change nothing.
@@ -41,7 +41,7 @@ def changes_from(cycles: Iterable[Ran]) -> tuple[ChangeReport, ...]:
     return tuple(_changes(cycles))
 
 
-def _changes(cycles: Iterable[Ran]) -> Iterator[ChangeReport]:
+def _changes(cycles: Iterable[CycleHistory]) -> Iterator[ChangeReport]:
     before: AttemptBegun | None = None
     n_items = 0
     for ran in cycles:

@@ -21,7 +21,7 @@ from lowmem.report.sitting_usage import sats_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lowmem.history.job_history import History, JobHistory, Ran
+    from lowmem.history.job_history import CycleHistory, History, JobHistory
     from lowmem.protocol.records import (
         AnyRecord,
         Incident,
@@ -139,7 +139,7 @@ def _durable(history: JobHistory) -> int | None:
     return sum(index < history.confirmed for index in history.committed)
 
 
-def _cycle(ran: Ran, unit: str) -> CycleReport:
+def _cycle(ran: CycleHistory, unit: str) -> CycleReport:
     record = ran.record
     cycle = record.cycle
     return CycleReport(

@@ -26,7 +26,7 @@ _BY_SIGNAL = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class CommandTerms:
     """What a command may take, and what was asked of it.
 
     Attributes
@@ -42,7 +42,9 @@ class Terms:
     asked: frozenset[str] = frozenset()
 
 
-def on_program_end(run_state: RunState, terms: Terms, ending: Ending) -> Restart | End:
+def on_program_end(
+    run_state: RunState, terms: CommandTerms, ending: Ending
+) -> Restart | End:
     """Decide what follows the end of one attempt at a command."""
     if isinstance(ending, Finished):
         return End(state="done", exit_code=0)
@@ -52,7 +54,9 @@ def on_program_end(run_state: RunState, terms: Terms, ending: Ending) -> Restart
     return _after_death(run_state, terms, ending)
 
 
-def _after_death(run_state: RunState, terms: Terms, ending: Broke) -> Restart | End:
+def _after_death(
+    run_state: RunState, terms: CommandTerms, ending: Broke
+) -> Restart | End:
     if ending.verdict == "time":
         return _stopped(f"{IN_TIME}, so it was killed")
     if ending.verdict in MEMORY_VERDICTS:
@@ -68,7 +72,9 @@ def _after_death(run_state: RunState, terms: Terms, ending: Broke) -> Restart | 
     )
 
 
-def _after_failure(run_state: RunState, terms: Terms, failure: Failed) -> Restart | End:
+def _after_failure(
+    run_state: RunState, terms: CommandTerms, failure: Failed
+) -> Restart | End:
     code = failure.exit_code
     end = End(state="failed", exit_code=code, message=failure.message)
     if failure.kind != EXIT_STATUS:
@@ -81,7 +87,9 @@ def _after_failure(run_state: RunState, terms: Terms, failure: Failed) -> Restar
     return _again_or(run_state, terms, end)
 
 
-def _after_memory(run_state: RunState, terms: Terms, ending: Broke) -> Restart | End:
+def _after_memory(
+    run_state: RunState, terms: CommandTerms, ending: Broke
+) -> Restart | End:
     if terms.retries_left:
         rung = run_state.rung + 1
         return Restart(
@@ -103,14 +111,14 @@ def _after_memory(run_state: RunState, terms: Terms, ending: Broke) -> Restart |
     )
 
 
-def _again_or(run_state: RunState, terms: Terms, end: End) -> Restart | End:
+def _again_or(run_state: RunState, terms: CommandTerms, end: End) -> Restart | End:
     is_asked = run_state.leaving is not None
     if not terms.retries_left or is_asked:
         return end
     return Restart(run_state=run_state, action=f"started again: {end.message}")
 
 
-def _allowed(run_state: RunState, terms: Terms) -> frozenset[str]:
+def _allowed(run_state: RunState, terms: CommandTerms) -> frozenset[str]:
     """Return the signals whose work its end may be."""
     is_late = run_state.leaving is Leaving.TIME
     return terms.asked | ({"SIGTERM"} if is_late else frozenset())

@@ -27,7 +27,7 @@ from lowmem.supervisor.exec_files import ExecFiles
 from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
-from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.program_endings import CommandTerms, on_program_end
 from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.run_records import write_begin, write_end, write_incident
 from lowmem.supervisor.screen import Screen
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CommandOutcome:
     """How a command ended.
 
     Attributes
@@ -65,7 +65,7 @@ class Outcome:
     n_attempts: int = 0
 
 
-def run_command(order: CommandOrder, session: Session) -> Outcome:
+def run_command(order: CommandOrder, session: Session) -> CommandOutcome:
     """Run a command, or go on with its state, to its end.
 
     Raises
@@ -85,7 +85,7 @@ def run_command(order: CommandOrder, session: Session) -> Outcome:
     history = begin(job, session, history, planned)
     if history.is_done:
         tell_done(session.mirror, session.history(), job.name)
-        return Outcome(exit_code=0)
+        return CommandOutcome(exit_code=0)
     write_begin(session, job, "cpu")
     with forwarded_signals.held_back():
         return _CommandRun(order, session, history).to_the_end()
@@ -130,11 +130,11 @@ class _CommandRun:
             is_lone=True,
         )
 
-    def to_the_end(self) -> Outcome:
+    def to_the_end(self) -> CommandOutcome:
         """Start the program until it has ended for good."""
         if self._is_complete():
             self._write_end(endings.End(state="done", exit_code=0))
-            return Outcome(exit_code=0)
+            return CommandOutcome(exit_code=0)
         run_state = replace(decide.LONE, rung=self._first_rung())
         while True:
             try:
@@ -145,7 +145,7 @@ class _CommandRun:
                 )
                 self._write_end(end)
                 raise
-            terms = Terms(
+            terms = CommandTerms(
                 ram_budget_bytes=self.order.job.ram_budget_bytes,
                 retries_left=self.order.n_retries + 1 - self._n_started,
                 asked=frozenset(asked),
@@ -263,12 +263,12 @@ class _CommandRun:
             stopped_for=cause,
         )
 
-    def _end(self, end: endings.End, cause: StopCause | None) -> Outcome:
+    def _end(self, end: endings.End, cause: StopCause | None) -> CommandOutcome:
         self._write_end(end, cause)
         if end.state == "done":
             tell_done(self.session.mirror, self.session.history(), self.order.job.name)
         cycles = self._cycles()
-        return Outcome(
+        return CommandOutcome(
             exit_code=end.exit_code,
             end=end,
             ram_peak_bytes=max((c.ram_peak_bytes or 0 for c in cycles), default=None),

@@ -19,8 +19,8 @@ from lowmem.cli.config_file import schema_from_tables, tables_of, text_from_tabl
 from lowmem.cli.main import app
 from lowmem.pipeline.orders import (
     DEFAULT_SEED,
-    Budgets,
     GivenOptions,
+    RunBudgets,
     RunOptions,
     job_order,
     with_config,
@@ -41,7 +41,7 @@ def order_of(options: RunOptions):
         JobDescription(name="x", summary="", unit="rows", options=()),
         reference="x",
         options=options,
-        budgets=Budgets(ram_bytes=1, vram_bytes=None, time_s=None),
+        budgets=RunBudgets(ram_bytes=1, vram_bytes=None, time_s=None),
         given=GivenOptions(),
         config={},
         is_pipeline=False,

@@ -22,7 +22,7 @@ from lowmem.memory.budget import SOFT_SHARE
 from lowmem.pipeline.compose import order_of
 from lowmem.pipeline.orders import (
     DEFAULT_SEED,
-    Budgets,
+    RunBudgets,
     RunOptions,
     chosen_budgets,
     given_options,
@@ -55,7 +55,7 @@ ENCODE = described(
     Option(name="batch_size", kind="int", default=32, minimum=1),
     Option(name="data", kind="str", default="own", is_shared=False),
 )
-BUDGETS = Budgets(ram_bytes=10**9, vram_bytes=None, time_s=None)
+BUDGETS = RunBudgets(ram_bytes=10**9, vram_bytes=None, time_s=None)
 
 
 def ordered(
@@ -253,8 +253,8 @@ def test_budgets_are_read_or_have_the_defaults_of_the_machine():
             RunOptions(**options), default_ram_bytes=7, default_vram_bytes=None
         )
 
-    assert chosen() == Budgets(ram_bytes=7, vram_bytes=None, time_s=None)
-    assert chosen(ram_budget="2GiB", vram_budget="1G", time_budget="90m") == Budgets(
+    assert chosen() == RunBudgets(ram_bytes=7, vram_bytes=None, time_s=None)
+    assert chosen(ram_budget="2GiB", vram_budget="1G", time_budget="90m") == RunBudgets(
         ram_bytes=2**31, vram_bytes=10**9, time_s=5400
     )
     # A file may hold a plain number.

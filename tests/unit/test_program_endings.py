@@ -12,7 +12,7 @@ from lowmem.protocol.messages import Failed
 from lowmem.supervisor.decide import LONE, Leaving, TimeUp
 from lowmem.supervisor.endings import Broke, End, Finished, Restart
 from lowmem.supervisor.program_attempt import ProgramAttempt
-from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.program_endings import CommandTerms, on_program_end
 from lowmem.supervisor.program_process import EXIT_STATUS
 
 
@@ -52,7 +52,7 @@ def test_a_twentieth_of_the_time_at_most_ten_seconds_is_left_to_end_in(
     assert attempt_with(0.0, budget_s).happened() == TimeUp()
 
 
-TERMS = Terms(ram_budget_bytes=10**9, retries_left=0)
+TERMS = CommandTerms(ram_budget_bytes=10**9, retries_left=0)
 ASKED = replace(TERMS, asked=frozenset({"SIGTERM"}))
 STOPPING = replace(LONE, leaving=Leaving.STOP, stopped_by="SIGTERM")
 LATE = replace(LONE, leaving=Leaving.TIME)

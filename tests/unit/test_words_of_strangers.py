@@ -15,14 +15,14 @@ from lowmem.protocol.messages import Failed
 from lowmem.report.figures import read_gallery
 from lowmem.supervisor import endings
 from lowmem.supervisor.user_messages import error_of_end
-from lowmem_jobs.ingest.report import Report, entries_before
+from lowmem_jobs.ingest.report import IngestReport, entries_before
 
 MIB = 2**20
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1+2.png", "@SUM(A1)", "\t=1"])
 def test_no_name_in_the_list_of_entries_is_a_formula(tmp_path, name):
-    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report = IngestReport(tmp_path / "r.csv", n_bytes=0)
     report.append([(name, "skipped", name, ""), ("a=1.png", "stored", "", "0")])
     with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as stream:
         first, second = csv.DictReader(stream)
@@ -31,7 +31,7 @@ def test_no_name_in_the_list_of_entries_is_a_formula(tmp_path, name):
 
 
 def test_a_carriage_return_in_a_name_ends_no_line_of_the_list(tmp_path):
-    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report = IngestReport(tmp_path / "r.csv", n_bytes=0)
     report.append([("\r=1\r.png", "stored", "", "0"), ("b.png", "stored", "", "1")])
     assert entries_before(tmp_path / "r.csv", 1) == 1
     assert "\\r=1\\r.png" in (tmp_path / "r.csv").read_text()

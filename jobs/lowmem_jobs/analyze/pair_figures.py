@@ -85,7 +85,7 @@ def draw_pair(panel: Axes, pair: Pair, study: Study, source: ShownColumns) -> No
         return
     smoother = Smoother(n_samples=study.moments.n_samples)
     density = smoother.density(_counts(source, pair, rho))
-    place = Place.of(pair, study, source)
+    place = PairPlace.of(pair, study, source)
     draw_density(panel, density, place, smoother)
     # Smoothing widens the covariance, and with it the ellipses.
     draw_ellipses(panel, place, widened=1 + smoother.bandwidth**2)
@@ -95,7 +95,7 @@ def draw_pair(panel: Axes, pair: Pair, study: Study, source: ShownColumns) -> No
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PairPlace:
     """Where a pair lies, in the units of the data."""
 
     centre: tuple[float, float]
@@ -103,7 +103,7 @@ class Place:
     rho: float
 
     @classmethod
-    def of(cls, pair: Pair, study: Study, source: ShownColumns) -> Place:
+    def of(cls, pair: Pair, study: Study, source: ShownColumns) -> PairPlace:
         """Return the place of a pair of components of ``source``."""
         i, j = pair
         frame = source.view.frame
@@ -122,7 +122,7 @@ def _counts(source: ShownColumns, pair: Pair, rho: float) -> PlaneCounts:
 
 
 def draw_density(
-    panel: Axes, density: NDArray[np.float32], place: Place, smoother: Smoother
+    panel: Axes, density: NDArray[np.float32], place: PairPlace, smoother: Smoother
 ) -> None:
     """Draw a density with its contours of the masses of all ellipses."""
     u, v = np.meshgrid(smoother.centres, smoother.centres, indexing="ij")
@@ -135,7 +135,7 @@ def draw_density(
     panel.contour(x, y, density, levels=levels, colors=BLUE, linewidths=1.0)
 
 
-def draw_ellipses(panel: Axes, place: Place, *, widened: float) -> None:
+def draw_ellipses(panel: Axes, place: PairPlace, *, widened: float) -> None:
     """Draw the ellipses of the covariance times ``widened``."""
     spread = np.outer(place.scale, place.scale)
     spread *= [[1.0, place.rho], [place.rho, 1.0]]
@@ -145,7 +145,7 @@ def draw_ellipses(panel: Axes, place: Place, *, widened: float) -> None:
         panel.plot(x, y, color=ORANGE, linestyle="--", linewidth=1.0)
 
 
-def limit_to(panel: Axes, place: Place) -> None:
+def limit_to(panel: Axes, place: PairPlace) -> None:
     """Show as many standard deviations to every side in all panels."""
     for axis, end in ((panel.xaxis, 0), (panel.yaxis, 1)):
         axis.set_major_locator(MaxNLocator(4))

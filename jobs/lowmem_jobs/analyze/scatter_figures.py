@@ -10,7 +10,7 @@ import numpy as np
 from lowmem_jobs.analyze.canvas import BLUE, drawing, panels
 from lowmem_jobs.analyze.figure_selection import WORDS
 from lowmem_jobs.analyze.pair_figures import (
-    Place,
+    PairPlace,
     draw_ellipses,
     draw_pair,
     limit_to,
@@ -59,7 +59,7 @@ def _draw_points(
     i, j = pair
     panel.set_xlabel(source.label(i))
     panel.set_ylabel(source.label(j), labelpad=1)
-    place = Place.of(pair, study, source)
+    place = PairPlace.of(pair, study, source)
     if not is_drawable(place.rho):
         panel.set_axis_off()
         return

@@ -11,7 +11,7 @@ from lowmem_jobs.analyze.axis_rotation import PAIR
 from lowmem_jobs.analyze.canvas import BLUE, GREEN, YELLOW, drawing, panels
 from lowmem_jobs.analyze.figure_selection import SYMBOLS
 from lowmem_jobs.analyze.pair_figures import (
-    Place,
+    PairPlace,
     draw_density,
     draw_ellipses,
     limit_to,
@@ -96,7 +96,7 @@ def draw_turning(path: Path, turning: Turning) -> None:
 
 def _draw_plane(panel: Axes, turning: Turning, number: int) -> None:
     plane, counts = turning.planes[number], turning.counts[number]
-    place = Place(
+    place = PairPlace(
         centre=(0.0, 0.0),
         scale=(float(plane.deviation[0]), float(plane.deviation[1])),
         rho=0.0,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from lowmem import Context
-    from lowmem_jobs.generate.decoder import Decoder
+    from lowmem_jobs.generate.decoder import LatentDecoder
     from lowmem_jobs.generate.real_images import RealImages
     from lowmem_jobs.generate.vector_sources import VectorSource
     from lowmem_jobs.model.encoder import Encoder
@@ -87,7 +87,7 @@ class GenerationTask:
 
     frame: PrincipalFrame
     drawn: tuple[Drawn, ...]
-    decoder: Decoder
+    decoder: LatentDecoder
     encoder: Encoder
     image_shape: tuple[int, ...]
     n_vectors: int
@@ -132,7 +132,7 @@ class GenerationTask:
         frame: PrincipalFrame,
         sources: Mapping[str, VectorSource],
         *,
-        decoder: Decoder,
+        decoder: LatentDecoder,
         encoder: Encoder,
         image_shape: tuple[int, ...],
         compared: RealImages,

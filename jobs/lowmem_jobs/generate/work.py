@@ -12,7 +12,7 @@ from lowmem import CommitPoint, Context, Result
 from lowmem.base import DataError, write_file
 from lowmem.training import keras_session
 from lowmem_jobs.generate.committed_state import GenerationState
-from lowmem_jobs.generate.decoder import Decoder
+from lowmem_jobs.generate.decoder import LatentDecoder
 from lowmem_jobs.generate.fitted_distribution import read_frame
 from lowmem_jobs.generate.generation_task import GenerationTask
 from lowmem_jobs.generate.interpolation import Ends, anchors
@@ -84,7 +84,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
 
 def _models(
     ctx: Context, frame: PrincipalFrame
-) -> tuple[Decoder, Encoder, tuple[int, ...]]:
+) -> tuple[LatentDecoder, Encoder, tuple[int, ...]]:
     """Return both halves of the model, and the shape of an image."""
     model = _load_decoder(
         ctx.workspace.model / "decoder.keras",
@@ -92,7 +92,7 @@ def _models(
         word=ctx.options["code"],
     )
     batch_size = batch_size_of(ctx.options, model.output_shape[1:])
-    decoder = Decoder(model, batch_size=batch_size)
+    decoder = LatentDecoder(model, batch_size=batch_size)
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
     path = ctx.workspace.model / "encoder.keras"
     encoder = Encoder(

@@ -35,7 +35,7 @@ _BATCHES_PER_PROCESS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outcome:
+class DecodeOutcome:
     """What became of one entry of a source.
 
     Attributes
@@ -143,7 +143,7 @@ class _Batch:
         decoder = self._source.decoder
         return reason == CUT_SHORT and decoder is not None and decoder.keeps_truncated
 
-    def _short(self, index: int) -> Outcome:
+    def _short(self, index: int) -> DecodeOutcome:
         """Read an image once more, without its end: such are few."""
         entry = self._source.entry(index)
         name = printable(entry.name)
@@ -153,10 +153,10 @@ class _Batch:
             task = self._source.fetch(entry)
             pixels = np.asarray(image_of(task, decoder, is_cut_short=True))
         except UnreadableError as error:
-            return Outcome(index=index, name=name, pixels=None, reason=str(error))
-        return Outcome(index=index, name=name, pixels=pixels, reason=KEPT_SHORT)
+            return DecodeOutcome(index=index, name=name, pixels=None, reason=str(error))
+        return DecodeOutcome(index=index, name=name, pixels=pixels, reason=KEPT_SHORT)
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[DecodeOutcome]:
         """Yield what became of its entries; it is done."""
         made = iter(self._made or [])
         for place, (name, problem) in enumerate(
@@ -168,16 +168,16 @@ class _Batch:
                 yield (
                     self._short(index)
                     if self._is_wanted(one)
-                    else Outcome(index=index, name=name, pixels=None, reason=one)
+                    else DecodeOutcome(index=index, name=name, pixels=None, reason=one)
                 )
             else:
-                yield Outcome(index=index, name=name, pixels=one)
+                yield DecodeOutcome(index=index, name=name, pixels=one)
 
 
 @contextmanager
 def outcomes(
     source: ImageSource, start: int, *, n_ahead: int, n_processes: int = N_PROCESSES
-) -> Iterator[Iterator[Outcome]]:
+) -> Iterator[Iterator[DecodeOutcome]]:
     """Give the outcomes of all entries from number ``start`` on, in order.
 
     Parameters
@@ -210,7 +210,7 @@ def outcomes(
 
 def _in_order(
     source: ImageSource, start: int, limits: _Limits, helpers: list[DecodingProcess]
-) -> Iterator[Outcome]:
+) -> Iterator[DecodeOutcome]:
     waiting: deque[_Batch] = deque()
     n_waiting = held_bytes = 0
     n_fetched = start
@@ -231,7 +231,9 @@ def _in_order(
         yield from _first(waiting, helpers)
 
 
-def _first(waiting: deque[_Batch], helpers: list[DecodingProcess]) -> Iterator[Outcome]:
+def _first(
+    waiting: deque[_Batch], helpers: list[DecodingProcess]
+) -> Iterator[DecodeOutcome]:
     """Take the first batch; decode what nobody has begun while it is not there."""
     first = waiting[0]
     while not first.is_done:
@@ -284,7 +286,7 @@ def _batches(
         yield batch, n_bytes
 
 
-def _now(source: ImageSource, index: int) -> Outcome:
+def _now(source: ImageSource, index: int) -> DecodeOutcome:
     entry = source.entry(index)
     pixels = source.load(source.fetch(entry))
-    return Outcome(index=index, name=printable(entry.name), pixels=pixels)
+    return DecodeOutcome(index=index, name=printable(entry.name), pixels=pixels)

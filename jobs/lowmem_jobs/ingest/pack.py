@@ -22,7 +22,7 @@ from lowmem_jobs.ingest.ingest_recipe import (
     source_bytes,
     source_identity,
 )
-from lowmem_jobs.ingest.report import REPORT, Report
+from lowmem_jobs.ingest.report import REPORT, IngestReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Pack:
     images: RowWriter
     names: RowWriter
     features: RowWriter | None
-    report: Report
+    report: IngestReport
     chunk: NDArray[np.uint8]
     folders: set[str] | None
 
@@ -95,7 +95,7 @@ class Pack:
             features=writer("features", (N_FEATURES,), "float64")
             if with_features
             else None,
-            report=Report(folder / REPORT, n_bytes=report_bytes),
+            report=IngestReport(folder / REPORT, n_bytes=report_bytes),
             chunk=np.empty((recipe.chunk_rows, size, size, 3), np.uint8),
             folders=None if n_rows else set(),
         )
