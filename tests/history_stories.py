@@ -98,6 +98,8 @@ class Story:
     owners: dict[str, str] = field(default_factory=dict)
     makers: list[tuple[str, int]] = field(default_factory=list)
     showed: dict[str, dict[int, tuple[str, int]]] = field(default_factory=dict)
+    # The largest reading since somebody last typed the job.
+    run_peaks: dict[str, int] = field(default_factory=dict)
 
     def tell(self, happenings: list[tuple[str, str, int]]) -> Story:
         for what, job, number in happenings:
@@ -134,6 +136,7 @@ class Story:
             time_budget_s=None,
             memory_key="k",
         )
+        self.run_peaks.pop(job, None)
         self.budget = 1000 + number
         self.block = 4
         self._start(job)
@@ -321,6 +324,7 @@ class Story:
         life = self.lives[job]
         if peak is not None:
             life.peak = max(peak, life.peak or 0)
+            self.run_peaks[job] = max(peak, self.run_peaks.get(job, 0))
         self._add(
             CycleEnded,
             job,

@@ -133,6 +133,7 @@ class _Job:
     n_runs: int = 0
     # Of the run's newest worker that became ready; None until there is one.
     run_worker: AttemptBegun | None = None
+    run_peak_bytes: int | None = None
     last: AnyRecord | None = None
     place: int = -1
     shown: dict[NeedKey, Ceilings] = field(default_factory=dict)
@@ -152,6 +153,7 @@ class _Job:
         match record:
             case RunBegun():
                 self.run, self.run_worker = record, None
+                self.run_peak_bytes = None
                 self.n_runs += 1
             case AttemptBegun():
                 self._started(record)
@@ -246,6 +248,7 @@ class _Job:
     def _measured(self, record: CycleEnded) -> None:
         life = self.life
         life.ram_peak_bytes = _larger(life.ram_peak_bytes, record.ram_peak_bytes)
+        self.run_peak_bytes = _larger(self.run_peak_bytes, record.ram_peak_bytes)
         life.vram_peak_bytes = _larger(life.vram_peak_bytes, record.vram_peak_bytes)
         setting = setting_key(record.cycle.settings)
         life.tried.add(setting)
@@ -326,6 +329,7 @@ class _Job:
             place=self.place,
             ram_peak_bytes=life.ram_peak_bytes,
             vram_peak_bytes=life.vram_peak_bytes,
+            run_peak_bytes=self.run_peak_bytes,
             shown=self.shown,
             detail=Detail(
                 cycles=tuple(life.cycles),

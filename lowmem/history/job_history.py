@@ -157,6 +157,8 @@ class JobHistory:
         Of the newest among the records of all jobs.
     ram_peak_bytes, vram_peak_bytes
         The largest reading of any cycle or incident, of those that do not count too.
+    run_peak_bytes
+        The largest reading of any cycle of the newest run; None if none was measured.
     shown
         What its settings showed in all runs, of former lives too.
     detail
@@ -179,6 +181,7 @@ class JobHistory:
     place: int = -1
     ram_peak_bytes: int | None = None
     vram_peak_bytes: int | None = None
+    run_peak_bytes: int | None = None
     shown: Mapping[NeedKey, Ceilings] = field(default_factory=dict)
     detail: Detail = field(default_factory=Detail)
 

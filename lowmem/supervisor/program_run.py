@@ -18,7 +18,6 @@ from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.protocol.records import CycleEnded, RunBegun
 from lowmem.supervisor import decide, endings, forwarded_signals
 from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
@@ -267,23 +266,11 @@ class _CommandRun:
         self._write_end(end, cause)
         if end.state == "done":
             tell_done(self.session.mirror, self.session.history(), self.order.job.name)
-        cycles = self._cycles()
+        history = self.session.history().of(self.order.job.name)
         return CommandOutcome(
             exit_code=end.exit_code,
             end=end,
-            ram_peak_bytes=max((c.ram_peak_bytes or 0 for c in cycles), default=None),
+            ram_peak_bytes=history.run_peak_bytes,
             peak=self._peak,
             n_attempts=self._n_started,
         )
-
-    def _cycles(self) -> list[CycleEnded]:
-        """Return the cycles of this run."""
-        found: list[CycleEnded] = []
-        for record in self.session.read_records():
-            if record.job != self.order.job.name:
-                continue
-            if isinstance(record, RunBegun):
-                found = []
-            elif isinstance(record, CycleEnded):
-                found.append(record)
-        return found

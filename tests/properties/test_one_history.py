@@ -55,6 +55,7 @@ def test_all_views_agree_at_every_moment(story):
         assert told.published == own.published
         assert told.attempts == own.n_workers == own.last_attempt == life.n_workers
         assert told.ram_peak_bytes == life.peak
+        assert own.run_peak_bytes == story.run_peaks.get(job)
         assert [note.text for note in told.notes] == life.notes
         assert own.recipe == {"number": life.recipe}
         assert own.durable == (told.durable or 0) == life.durable
