@@ -11,7 +11,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import EXIT_STOPPED, OptionValueError
 from lowmem.base.stderr import paragraph, tell
-from lowmem.base.units import format_budget, format_bytes, format_seconds
+from lowmem.base.units import format_budget, format_measured, format_seconds
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, chosen_budgets, with_config
@@ -168,7 +168,7 @@ def lines_of_cost(
     """Return what a command took: time, attempts, and its two peaks."""
     attempts = f", {outcome.n_attempts} attempts" if outcome.n_attempts > 1 else ""
     budget = format_budget(job.ram_budget_bytes)
-    counted = f"peak {_size(outcome.ram_peak_bytes)} of {budget} counted"
+    counted = f"peak {format_measured(outcome.ram_peak_bytes)} of {budget} counted"
     return [
         f"  exit     {outcome.exit_code}, took {format_seconds(took_s)}{attempts}",
         f"  RAM      {counted}; largest process {_peak(outcome.peak)} by the kernel",
@@ -184,11 +184,7 @@ def _todo(exit_code: int) -> str:
     )
 
 
-def _size(n_bytes: int | None) -> str:
-    return "not measured" if n_bytes is None else format_bytes(n_bytes)
-
-
 def _peak(peak: Peak | None) -> str:
     if peak is None:
-        return _size(None)
-    return f"{'at most ' if peak.is_bound else ''}{_size(peak.n_bytes)}"
+        return format_measured(None)
+    return f"{'at most ' if peak.is_bound else ''}{format_measured(peak.n_bytes)}"

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.mounts import is_in_memory
 from lowmem.base.stderr import tell
-from lowmem.base.units import format_budget, format_bytes, format_seconds
+from lowmem.base.units import (
+    format_budget,
+    format_bytes,
+    format_measured,
+    format_seconds,
+)
 from lowmem.history.provenance import additions_to
 from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
@@ -168,8 +173,7 @@ def lines_at_the_end(
         Seconds of this run.
     """
     results = ", ".join(job.published) or "none"
-    measured = job.ram_peak_bytes
-    peak = "not measured" if measured is None else format_bytes(measured)
+    peak = format_measured(job.ram_peak_bytes)
     of_budget = f"RAM peak {peak} of {format_budget(ram_budget_bytes)}"
     return (
         f"  results  {results} in {workspace}",

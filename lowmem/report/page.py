@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lowmem.base.clock import timestamp
-from lowmem.base.units import format_bytes, format_seconds
+from lowmem.base.units import format_bytes, format_measured, format_seconds
 from lowmem.report import usage_text, wording
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
@@ -118,7 +118,7 @@ def _environment() -> Environment:
         "mebibytes": wording.mebibytes,
         "pairs": wording.pairs,
         "seconds": format_seconds,
-        "size": wording.size,
+        "size": format_measured,
         "value": wording.value_text,
         "when": wording.day_and_time,
     }

@@ -32,11 +32,6 @@ def mebibytes(n_bytes: int | None) -> str:
     return f"{number:.1f}" if number < _MANY_MEBIBYTES else f"{number:.0f}"
 
 
-def size(n_bytes: int | None) -> str:
-    """Return bytes with their unit."""
-    return "not measured" if n_bytes is None else format_bytes(n_bytes)
-
-
 def share(part: int | None, whole: int | None) -> str:
     """Return a part in per cent of the whole; empty where either is unknown.
 
