@@ -4,5 +4,5 @@
 of each job its runs, its workers, the cycles that count, what it has published, its
 peaks and its stops. Supervisor, report, verify, repair and mirror ask that one value,
 so they cannot answer differently. `provenance` tells from it by which runs a result
-came to be.
+came to be; the `sittings`, which usage is counted by, are collected on demand.
 """
