@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base.workspace import Workspace
-from lowmem.memory.process import TreeSampler
-from lowmem.protocol.job import PlanContext
+from lowmem.memory.process_tree import TreeSampler
 from lowmem.protocol.options import resolve_options
-from lowmem.supervisor.process import worker_environment
+from lowmem.protocol.planning import PlanContext
+from lowmem.supervisor.processes import worker_environment
 from lowmem_jobs.analyze.job import JOB
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import Rung
+    from lowmem.protocol.planning import Rung
 
 ROOT = Path(__file__).parents[1]
 N_COLUMNS = 256

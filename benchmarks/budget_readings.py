@@ -19,7 +19,11 @@ N_PROCESSES = (1, 4, 16, 150)
 # Prints microseconds of each of some readings, with a number of children that sleep.
 PROGRAM = """
 import json, os, subprocess, sys, time
-from lowmem.memory.process import TreeSampler
+try:
+    from lowmem.memory.process_tree import TreeSampler
+except ImportError:
+    # As it was called before.
+    from lowmem.memory.process import TreeSampler
 spec = [sys.executable, "-S", "-c", "import sys; held = b'x' * 2**20; sys.stdin.read()"]
 children = [subprocess.Popen(spec, stdin=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
 time.sleep(0.5)

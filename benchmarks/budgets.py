@@ -39,7 +39,7 @@ from budget_runs import lowmem_run, marks
 from budget_ways import NEED_ROOT, UNCOUNTED, remove_segments
 
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

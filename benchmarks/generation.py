@@ -64,10 +64,10 @@ print(json.dumps({"seconds": seconds, "broken": n_broken,
 
 def frame_of():  # noqa: ANN201 - NumPy and SciPy load only where they are needed
     """Return a frame with variances that fall to 1e-6 of the largest, turned."""
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
     rng = np.random.default_rng(1)
-    return Frame(
+    return PrincipalFrame(
         mean=rng.normal(size=D),
         eigenvalues=np.exp(-np.arange(D) * np.log(1e6) / D),
         components=np.linalg.qr(rng.normal(size=(D, D)))[0],

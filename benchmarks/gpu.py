@@ -35,7 +35,7 @@ FACES = ["--source", "faces:2000", "--size", "64"]
 FILLING = """
 import keras, numpy as np, lowmem
 from lowmem.memory.gpu import GpuSampler
-from lowmem.training.session import keras_session
+from lowmem.training.keras_setup import keras_session
 
 @lowmem.job(unit="blocks", settings=({"blocks": 1000}, {"blocks": 8}))
 def fill(ctx):

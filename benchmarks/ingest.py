@@ -107,16 +107,16 @@ SUM = """
 import os, sys, time
 sys.path[:0] = ["."]
 from pathlib import Path
-from lowmem_jobs.ingest import filesum
+from lowmem_jobs.ingest import file_checksum
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 
 spent = [0.0]
-def timed(self, share, advance=filesum.FileSum.advance):
+def timed(self, share, advance=file_checksum.FileSum.advance):
     began = time.perf_counter()
     advance(self, share)
     spent[0] += time.perf_counter() - began
-filesum.FileSum.advance = timed
+file_checksum.FileSum.advance = timed
 began = time.perf_counter()
 n = len(os.sched_getaffinity(0))
 settings = {"decode_ahead": 64 * n, "decode_processes": n}

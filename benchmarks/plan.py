@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.memory.process import TreeSampler
+from lowmem.memory.process_tree import TreeSampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -120,7 +120,7 @@ def model(folder: Path, options: argparse.Namespace) -> None:
 
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
-    from lowmem_jobs.train.recipe import architecture_from_options
+    from lowmem_jobs.train.architecture import architecture_from_options
 
     n = options.n or N_MODEL
     write_store(folder / "none.zarr", n, "none")

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
-    from lowmem.base.inline_errors import (
+    from lowmem.base.errors_inline import (
         BudgetExceededError,
         FunctionError,
         RunEndedError,
@@ -46,22 +46,20 @@ if TYPE_CHECKING:
     from lowmem.inline.running import plan, run
     from lowmem.inline.supervised import supervised
     from lowmem.loops.checkpoint import Checkpoint
-    from lowmem.mapping.short_form import map  # noqa: A004 - its public name
-    from lowmem.protocol.calibration import Calibration, Trial
+    from lowmem.mapping.map_decorator import map  # noqa: A004 - its public name
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import (
-        CommitPoint,
-        Job,
+    from lowmem.protocol.job import CommitPoint, Job, Result, Standing
+    from lowmem.protocol.job_decorator import job
+    from lowmem.protocol.option import Option
+    from lowmem.protocol.planning import (
+        Calibration,
         Need,
         PlanContext,
-        Result,
         Rung,
         Settings,
-        Standing,
+        Trial,
     )
-    from lowmem.protocol.option import Option
     from lowmem.protocol.row_blocks import RowBlocks
-    from lowmem.protocol.short_form import job
     from lowmem.training.sequence import ZarrSequence
 
 __version__ = "0.1.0"
@@ -102,7 +100,7 @@ __all__ = [
 __getattr__, __dir__ = names_of(
     __name__,
     {
-        "lowmem.base.inline_errors": [
+        "lowmem.base.errors_inline": [
             "BudgetExceededError",
             "FunctionError",
             "RunEndedError",
@@ -118,22 +116,20 @@ __getattr__, __dir__ = names_of(
         "lowmem.inline.running": ["plan", "run"],
         "lowmem.inline.supervised": ["supervised"],
         "lowmem.loops.checkpoint": ["Checkpoint"],
-        "lowmem.mapping.short_form": ["map"],
-        "lowmem.protocol.calibration": ["Calibration", "Trial"],
+        "lowmem.mapping.map_decorator": ["map"],
         "lowmem.protocol.context": ["Context"],
-        "lowmem.protocol.job": [
-            "CommitPoint",
-            "Job",
+        "lowmem.protocol.job": ["CommitPoint", "Job", "Result", "Standing"],
+        "lowmem.protocol.option": ["Option"],
+        "lowmem.protocol.planning": [
+            "Calibration",
             "Need",
             "PlanContext",
-            "Result",
             "Rung",
             "Settings",
-            "Standing",
+            "Trial",
         ],
-        "lowmem.protocol.option": ["Option"],
+        "lowmem.protocol.job_decorator": ["job"],
         "lowmem.protocol.row_blocks": ["RowBlocks"],
-        "lowmem.protocol.short_form": ["job"],
         "lowmem.training.sequence": ["ZarrSequence"],
     },
 )

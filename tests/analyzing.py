@@ -8,8 +8,8 @@ import numpy as np
 import zarr
 
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import Cutter, drive
 

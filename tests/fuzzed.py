@@ -26,15 +26,15 @@ import zarr
 from hypothesis import strategies as st
 
 from lowmem.base.config import read_config
+from lowmem.base.containment import refuse_foreign
 from lowmem.base.errors import DataError, LowmemError
-from lowmem.base.inside import refuse_foreign
 from lowmem.base.journal import body_from_line, line_from_body
 from lowmem.base.outside import BAD_JSON
-from lowmem.base.placing import finish_placing, tree_in
+from lowmem.base.redo_log import finish_placing, tree_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import examine, generation_path
 from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
 from lowmem.integrity.stores import check_store
 from lowmem.mirror.archive import ArchiveWriter, DamagedArchiveError, members
@@ -52,12 +52,12 @@ from lowmem.mirror.names import (
 )
 from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.protocol import messages
-from lowmem.protocol.mirroring import Durable, mirror_answer_from_line
+from lowmem.protocol.mirror_messages import Durable, mirror_answer_from_line
 from lowmem.repair.check import verify
 from lowmem.repair.journal_lines import read_lines
 from lowmem.report.read import read_report
+from lowmem.report.readings import read_telemetry
 from lowmem.report.status import text_from_statuses
-from lowmem.report.telemetry import read_telemetry
 from lowmem.report.text import text_from_report
 from lowmem.report.write import write_page
 from lowmem.stores.layout import find_layout
@@ -65,9 +65,9 @@ from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem.stores.row_reader import RowReader
 from lowmem.supervisor.lock import is_held
-from lowmem_jobs.analyze.header import read_npy_shape
+from lowmem_jobs.analyze.vector_header import read_npy_shape
 from lowmem_jobs.ingest.arrays import open_npy, open_npz
-from lowmem_jobs.ingest.before import read_before
+from lowmem_jobs.ingest.existing_store import read_before
 from lowmem_jobs.ingest.fits import open_fits
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.image_decoder import Decoder
@@ -75,8 +75,8 @@ from lowmem_jobs.ingest.jpeg2000 import head_of_jpeg2000
 from lowmem_jobs.ingest.jpegxl import size_of_jpegxl
 from lowmem_jobs.ingest.report import entries_before
 from lowmem_jobs.ingest.tars import list_tar
+from lowmem_jobs.ingest.tiff_tags import read_heads
 from lowmem_jobs.ingest.tiffs import is_right_with_pillow, title
-from lowmem_jobs.ingest.tifftags import read_heads
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import list_zip, packed_reader, unpacked
 from tests.corpus.tiff import tiff
@@ -237,7 +237,7 @@ def _journal(data: bytes, folder: Path) -> None:
     """Read a journal as every command does."""
     space = _space(folder)
     space.journal.write_bytes(data)
-    past_of(read_lines(space.journal).records)
+    history_of(read_lines(space.journal).records)
     verify(space)
     _report_of(space, has_page=False)
 

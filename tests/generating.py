@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 
 from lowmem.base.workspace import Workspace
-from lowmem.stores.split import Split, split_rows
+from lowmem.stores.validation_split import Split, split_rows
 
 D, SIZE, N_IMAGES = 3, 12, 100
 HELD_OUT = 0.4

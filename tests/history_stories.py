@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from lowmem.history.fold import history_of
+from lowmem.history.fold import history_of_job
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.records import (
     AttemptBegun,
@@ -98,6 +98,8 @@ class Story:
     owners: dict[str, str] = field(default_factory=dict)
     makers: list[tuple[str, int]] = field(default_factory=list)
     showed: dict[str, dict[int, tuple[str, int]]] = field(default_factory=dict)
+    # The largest reading since somebody last typed the job.
+    run_peaks: dict[str, int] = field(default_factory=dict)
 
     def tell(self, happenings: list[tuple[str, str, int]]) -> Story:
         for what, job, number in happenings:
@@ -134,6 +136,7 @@ class Story:
             time_budget_s=None,
             memory_key="k",
         )
+        self.run_peaks.pop(job, None)
         self.budget = 1000 + number
         self.block = 4
         self._start(job)
@@ -151,7 +154,7 @@ class Story:
         self.live = job
         n = len(life.disk)
         life.told, life.durable = n, min(life.durable, n)
-        if n - 1 > history_of(job, self.records).last_cycle:
+        if n - 1 > history_of_job(job, self.records).last_cycle:
             self._cycle(job, n - 1, "committed", life.disk[-1], peak=None)
         self._add(
             AttemptBegun,
@@ -274,7 +277,7 @@ class Story:
             self._run(job, number)
 
     def _mirror(self, job: str, _: int) -> None:
-        last = history_of(job, self.records).last_cycle
+        last = history_of_job(job, self.records).last_cycle
         if last >= 0:
             self.lives[job].durable = max(self.lives[job].durable, last + 1)
             self._add(Mirrored, job, generation=last, is_done=False)
@@ -306,7 +309,7 @@ class Story:
             job,
             attempt=self.attempt,
             device="cpu",
-            next_cycle=history_of(job, self.records).last_cycle + 1,
+            next_cycle=history_of_job(job, self.records).last_cycle + 1,
             settings={"block": 2},
             versions={},
         )
@@ -321,6 +324,7 @@ class Story:
         life = self.lives[job]
         if peak is not None:
             life.peak = max(peak, life.peak or 0)
+            self.run_peaks[job] = max(peak, self.run_peaks.get(job, 0))
         self._add(
             CycleEnded,
             job,

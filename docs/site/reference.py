@@ -18,7 +18,7 @@ from docs.site.exit_codes import carriers, exit_codes
 from lowmem.base.errors import OptionValueError
 from lowmem.cli.config_file import schema_from_tables, tables_of
 from lowmem.cli.main import app
-from lowmem.mapping.described import named_job
+from lowmem.mapping.map_description import named_job
 from lowmem.pipeline.orders import PIPELINE, RunOptions, with_config
 from lowmem.protocol.options import flag_of
 

@@ -6,7 +6,7 @@ A `Child` is a Python module that runs beside this process:
 
 - It takes lines from its standard input, and answers by lines through a pipe that
   nothing else is written to. Pixels alone cross otherwise, in shared memory.
-- It gets no signal that asks a run to stop, see `signals`.
+- It gets no signal that asks a run to stop, see `stop_signals`.
 - It dies with the thread that started it, see `parent`; or where that must not be,
   ends with its input.
 - It is ended by SIGKILL, and reaped here.
@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Self
 from lowmem.base.clock import SystemClock
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.base.lines import LONGEST_BYTES, Lines
-from lowmem.base.signals import withheld
+from lowmem.base.stop_signals import withheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
 Process = subprocess.Popen[bytes]
 Ended = subprocess.CompletedProcess[str]
@@ -189,12 +188,7 @@ class Child(Owned):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def fileno(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import UsageError
+from lowmem.base.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,3 +43,10 @@ class RecipeChangedError(UsageError):
             f"job {job} was begun with another recipe ({listed}), expected the same, "
             f"since mixing two would spoil the result.{found} {advice}"
         )
+
+
+class SettingRefusedError(ModelError):
+    """Raised before any work where a setting below the ladder's first cannot be used.
+
+    A trial that ends so takes every setting but the first from the ladder.
+    """

@@ -18,7 +18,6 @@ from lowmem.base.files import make_folder, storage_errors, sync_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
 # A job's message of its summary or options has 4 MiB at the most.
 LONGEST_LINE_BYTES = 2**24
@@ -112,12 +111,7 @@ class JournalWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def append(self, body: bytes) -> None:

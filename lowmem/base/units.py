@@ -107,6 +107,11 @@ def format_bytes(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.2f} GiB"
 
 
+def format_measured(n_bytes: int | None) -> str:
+    """Return bytes as `format_bytes` does, and say so where they were not measured."""
+    return "not measured" if n_bytes is None else format_bytes(n_bytes)
+
+
 def format_budget(n_bytes: int) -> str:
     """Return a budget as readings are printed and, where it was not said so, as it was said.
 

@@ -1,6 +1,6 @@
 """Commit a checkpoint of a job: after this returns, it survives a crash of the machine.
 
-How a generation is made is `making`; here is what a job keeps in it, its arrays.
+How a generation is made is `writing`; here is what a job keeps in it, its arrays.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 from lowmem.base.errors import StorageError
 from lowmem.base.files import remove, storage_errors, sync_file
-from lowmem.checkpoints.making import make_generation
 from lowmem.checkpoints.manifest import ARRAYS, Manifest, refuse_unfaithful
 from lowmem.checkpoints.retention import KEPT_GENERATIONS
 from lowmem.checkpoints.sums import entry_of_file
+from lowmem.checkpoints.writing import make_generation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from lowmem.base.errors import EXIT_STOPPED, LowmemError
 from lowmem.base.files import storage_error
-from lowmem.base.standard import prepare_streams
+from lowmem.base.standard_streams import prepare_streams
 from lowmem.base.stderr import paragraph, tell
-from lowmem.supervisor.signals import handle_stops
+from lowmem.supervisor.stop_requests import handle_stops
 
 
 class StopSignal(BaseException):

@@ -16,11 +16,11 @@ from typing import Literal, Protocol
 
 from lowmem.base.errors import OptionValueError
 from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, with_config
-from lowmem.protocol.option import Kind, Option
+from lowmem.protocol.option import Option, OptionKind
 
 _WIDTH = 88
 Value = str | int | float | bool | list[int] | list[float] | list[str]
-KeyKind = Kind | Literal["size", "duration"]
+KeyKind = OptionKind | Literal["size", "duration"]
 # By the placeholder of the value on the command line.
 _KINDS_OF_PLACEHOLDERS: dict[str, KeyKind] = {
     "SIZE": "size",
@@ -109,7 +109,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ConfigTable:
     """One table of the file."""
 
     name: str
@@ -117,7 +117,7 @@ class Table:
     keys: tuple[Key, ...]
 
 
-class Described(Protocol):
+class DescribedKey(Protocol):
     """What a job tells of itself."""
 
     @property
@@ -133,7 +133,7 @@ class Described(Protocol):
         """What it takes."""
 
 
-def tables_of(root: object, jobs: Iterable[Described]) -> list[Table]:
+def tables_of(root: object, jobs: Iterable[DescribedKey]) -> list[ConfigTable]:
     """Return every table of the file: that of all runs first.
 
     Parameters
@@ -141,13 +141,13 @@ def tables_of(root: object, jobs: Iterable[Described]) -> list[Table]:
     root
         The command line.
     """
-    run = Table(
+    run = ConfigTable(
         name="run", meaning="What every run takes.", keys=tuple(_keys_of_run(root))
     )
     return [run, *(_table_of(job) for job in jobs)]
 
 
-def text_from_tables(tables: Iterable[Table], schema: str = "") -> str:
+def text_from_tables(tables: Iterable[ConfigTable], schema: str = "") -> str:
     """Return the file: every key with its default, commented out where it has none.
 
     Parameters
@@ -164,7 +164,7 @@ def text_from_tables(tables: Iterable[Table], schema: str = "") -> str:
     return "\n\n".join(["\n".join(head), *map(_table_text, tables)]) + "\n"
 
 
-def _table_text(table: Table) -> str:
+def _table_text(table: ConfigTable) -> str:
     parts = ["\n".join([*_comment(table.meaning), f"[{table.name}]"])]
     return "\n\n".join([*parts, *map(_key_text, table.keys)])
 
@@ -255,7 +255,7 @@ def _without_default(text: str) -> str:
     return re.sub(r" Default \S+\.$", "", text)
 
 
-def _table_of(job: Described) -> Table:
+def _table_of(job: DescribedKey) -> ConfigTable:
     keys = [
         Key(
             name=option.name.replace("_", "-"),
@@ -267,7 +267,7 @@ def _table_of(job: Described) -> Table:
         )
         for option in job.options
     ]
-    return Table(name=job.name, meaning=job.summary, keys=tuple(keys))
+    return ConfigTable(name=job.name, meaning=job.summary, keys=tuple(keys))
 
 
 def _listed(default: object) -> Value | None:
@@ -281,7 +281,7 @@ def _listed(default: object) -> Value | None:
 # --- the schema ---------------------------------------------------------------------
 
 
-def schema_from_tables(tables: Iterable[Table]) -> str:
+def schema_from_tables(tables: Iterable[ConfigTable]) -> str:
     """Return the JSON schema of the file, draft 7, which editors of TOML know.
 
     What it takes is read. A number may also stand in the file as text: that is read, and
@@ -298,7 +298,7 @@ def schema_from_tables(tables: Iterable[Table]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _table_schema(table: Table) -> dict[str, object]:
+def _table_schema(table: ConfigTable) -> dict[str, object]:
     # A key may be written with underscores, too.
     dashed = [key for key in table.keys if "-" in key.name]
     found: dict[str, object] = {

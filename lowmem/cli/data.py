@@ -14,7 +14,7 @@ from lowmem.base.errors import DataError, ReportedError, UsageError
 from lowmem.base.units import format_bytes
 from lowmem.integrity.stores import StoreCheck, StoreSummary, check_store, summary_of
 from lowmem.report.columns import printable
-from lowmem.supervisor.programs import run_module
+from lowmem.supervisor.short_programs import run_module
 
 # Bad chunks shown in text; the JSON has them all.
 _SHOWN = 20
@@ -59,7 +59,7 @@ def _write_sheet(store: Path, sheet: Path) -> None:
             f"--sheet is {sheet}, expected a file in a folder that is there."
         )
     # NumPy and Pillow have no place in this process.
-    status, message = run_module("lowmem.stores.sheet", str(store), str(sheet))
+    status, message = run_module("lowmem.stores.contact_sheet", str(store), str(sheet))
     if status:
         raise ReportedError(message=message, exit_code=status)
 

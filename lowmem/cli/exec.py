@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import msgspec
 
-from lowmem.base.signals import let_through
+from lowmem.base.stop_signals import let_through
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import leave_with
 from lowmem.cli.handover import become
+from lowmem.pipeline.exec_order import command_order, execute_command
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.program import command_order, execute_command
 from lowmem.supervisor.order import CommandOrder
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import NoReturn
 
-from lowmem.base.signals import withhold
+from lowmem.base.stop_signals import withhold
 from lowmem.base.workspace import require_text
 
 

@@ -11,7 +11,7 @@ from lowmem.pipeline.orders import PIPELINE
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 
 _INDENT = 28
 _WIDTH = 96
@@ -33,14 +33,14 @@ def job_help(context: typer.Context, job: str | None) -> str:
             "`lowmem jobs` lists the jobs; `lowmem run JOB --help` their options."
         )
     else:
-        described = ask.describe(PIPELINE if job == "all" else [job])
+        described = planner.describe(PIPELINE if job == "all" else [job])
         parts += map(_options_text, described)
     return "\n\n".join(parts)
 
 
 def names_to_complete(incomplete: str) -> list[str]:
     """Return the jobs that a half typed word may become; none for a file's name."""
-    names = [*(job.name for job in ask.describe()), "all"]
+    names = [*(job.name for job in planner.describe()), "all"]
     return [name for name in names if name.startswith(incomplete)]
 
 

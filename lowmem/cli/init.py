@@ -12,7 +12,7 @@ from lowmem.base.errors import UsageError
 from lowmem.base.files import make_folder, write_file
 from lowmem.cli.config_file import tables_of, text_from_tables
 from lowmem.pipeline.spaces import own_space
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 
 # Where the documents lie beside the code, which an installed copy has not.
 _SCHEMA = Path(__file__).parents[2] / "docs" / "lowmem.schema.json"
@@ -39,7 +39,7 @@ def init_command(
             f"{space.config} is there already, expected a folder without one. Nothing "
             "was changed: remove it, or name another folder."
         )
-    tables = tables_of(context.find_root().command, ask.describe())
+    tables = tables_of(context.find_root().command, planner.describe())
     schema = _SCHEMA.as_uri() if _SCHEMA.is_file() else ""
     make_folder(space.root)
     write_file(space.config, text_from_tables(tables, schema).encode())

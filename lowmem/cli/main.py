@@ -58,7 +58,7 @@ from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
 from lowmem.report.text import text_from_report
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 from lowmem.supervisor.lock import is_held, refuse_if_held
 
 app = typer.Typer(
@@ -268,7 +268,7 @@ def verify_command(
 @app.command(name="jobs")
 def jobs_command() -> None:
     """List the jobs that `run` knows."""
-    print(jobs_list(ask.describe()))
+    print(jobs_list(planner.describe()))
 
 
 @app.command(name="doctor")

@@ -19,7 +19,7 @@ _SHOWN = "map:result.zarr"
 Function = Annotated[
     str | None, typer.Argument(metavar="FUNCTION", help="MODULE:NAME or FILE.py:NAME.")
 ]
-Source = Annotated[
+SourceArgument = Annotated[
     str | None, typer.Argument(metavar="SOURCE", help="A Zarr array or a .npy file.")
 ]
 Out = Annotated[
@@ -67,7 +67,7 @@ def map_command_of(run_command: Callable[..., None]) -> Callable[..., None]:
 
     # typer reads a command's options from its signature.
     of_run = inspect.signature(run_command, eval_str=True).parameters
-    own = {"function": Function, "source": Source, "out": Out}
+    own = {"function": Function, "source": SourceArgument, "out": Out}
     words = [
         inspect.Parameter(
             name,

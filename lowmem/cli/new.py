@@ -13,7 +13,7 @@ import typer
 
 from lowmem.base.errors import UsageError
 from lowmem.base.files import storage_errors
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 
 app = typer.Typer(
     help="Write a job to begin with, and its test.", invoke_without_command=True
@@ -115,7 +115,7 @@ def job_command(
     ] = False,
 ) -> None:
     """Write NAME.py, a job that runs, and test_NAME.py, which kills it."""
-    refuse_name(name, [job.name for job in ask.describe()])
+    refuse_name(name, [job.name for job in planner.describe()])
     job, test = Path(f"{name}.py"), Path(f"test_{name}.py")
     for path in (job, test):
         if path.exists():

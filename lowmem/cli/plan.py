@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lowmem.pipeline.job_plans import JobPlan
     from lowmem.protocol.messages import PlannedRung
-    from lowmem.supervisor.remembered import TrialPeak
+    from lowmem.supervisor.known_peaks import TrialPeak
 
 SCHEMA = 1
 # How a prediction is known, for the user.

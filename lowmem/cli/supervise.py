@@ -10,7 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from lowmem.base.config import read_config
-from lowmem.base.signals import let_through
+from lowmem.base.stop_signals import let_through
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import leave_with
 from lowmem.cli.handover import become

@@ -11,8 +11,8 @@ import typer
 from lowmem.base.errors import OptionValueError
 from lowmem.base.stderr import without_controls
 from lowmem.pipeline.spaces import existing_space
+from lowmem.report.accounting import json_from_usage, usage_of
 from lowmem.report.read import read_sats
-from lowmem.report.usage import json_from_usage, usage_of
 from lowmem.report.usage_text import text_from_usage
 from lowmem.supervisor.lock import is_held
 

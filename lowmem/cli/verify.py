@@ -13,7 +13,7 @@ from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
     from lowmem.repair.apply import Repair
-    from lowmem.repair.findings import Finding, MirrorStanding, Verification
+    from lowmem.repair.findings import Finding, MirrorRelation, Verification
 
 _WIDTH = 100
 # Findings shown in text; the JSON has them all.
@@ -71,7 +71,7 @@ def text_from_verification(found: Verification, told: Repair) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _lines_of_mirror(mirror: MirrorStanding | None) -> list[str]:
+def _lines_of_mirror(mirror: MirrorRelation | None) -> list[str]:
     if mirror is None:
         return ["mirror        none is known; --mirror URL names one"]
     if mirror.problem:

@@ -13,15 +13,15 @@ from lowmem.base.stderr import columns_of, filled, tell, unless_gone, without_co
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import StopSignal
 from lowmem.pipeline.spaces import told_of_unrecorded
-from lowmem.report.live import Standing, text_of
-from lowmem.report.now import read_standings
+from lowmem.report.live_line import LiveState, text_of
+from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report
 from lowmem.report.shards import read_sharded
 from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.supervisor.lock import is_held
-from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.screen import Line, is_terminal
+from lowmem.supervisor.usage_meter import this_machine
 
 # seconds between two looks, and between two lines where there is no terminal.
 _LOOK_S = 1.0
@@ -90,7 +90,7 @@ class _Look:
     _size: int = -1
     _report: Report | None = None
 
-    def standing(self, clock: Clock) -> Standing | None:
+    def standing(self, clock: Clock) -> LiveState | None:
         """Return what the job that runs told last; None between two jobs."""
         journal = self.space.journal
         size = journal.stat().st_size if journal.exists() else 0
@@ -110,7 +110,7 @@ class _Shown:
     _is_terminal: bool = field(default_factory=is_terminal)
     _due_s: float = 0.0
 
-    def show(self, standing: Standing | None) -> None:
+    def show(self, standing: LiveState | None) -> None:
         """Show where the job stands, if anything tells it."""
         if standing is None:
             return

@@ -12,15 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lowmem.history.past import (
+from lowmem.history.job_history import (
     Ceiling,
+    CycleHistory,
     Detail,
     DoneRun,
-    JobPast,
-    Past,
-    Ran,
+    History,
+    JobHistory,
     setting_key,
 )
+from lowmem.history.sittings import Sittings
 from lowmem.protocol.records import (
     AttemptBegun,
     CycleEnded,
@@ -35,12 +36,14 @@ from lowmem.protocol.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lowmem.history.past import Ceilings, NeedKey, Setting
+    from lowmem.history.job_history import Ceilings, NeedKey, Setting
     from lowmem.protocol.messages import Cycle
     from lowmem.protocol.records import AnyRecord
 
 
-def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
+def history_of(
+    records: Iterable[AnyRecord], *, is_brief: bool = False, has_sittings: bool = False
+) -> History:
     """Return what a journal tells.
 
     Parameters
@@ -48,30 +51,36 @@ def past_of(records: Iterable[AnyRecord], *, is_brief: bool = False) -> Past:
     records
         The whole journal, oldest first.
     is_brief
-        Whether to leave out `JobPast.detail`, whose size grows with the number of cycles:
-        0.9 kB each, where all else takes 45 bytes. For the supervisor.
+        Whether to leave out `JobHistory.detail`, whose size grows with the number of
+        cycles: 0.9 kB each, where all else takes 45 bytes. For the supervisor.
+    has_sittings
+        Whether to collect the sittings.
     """
     jobs: dict[str, _Job] = {}
     done: list[DoneRun] = []
     begun: list[JobBegun] = []
+    sittings = Sittings() if has_sittings else None
     for place, record in enumerate(records):
         job = jobs.setdefault(record.job, _Job(job=record.job, is_brief=is_brief))
         job.take(record, place)
+        if sittings is not None:
+            job.sit(record, sittings)
         if isinstance(record, JobBegun) and not record.extents:
             begun.append(record)
         elif isinstance(record, JobEnded) and record.state == "done":
             done += job.done(record)
-    return Past(
-        jobs={name: job.past() for name, job in jobs.items()},
+    return History(
+        jobs={name: job.history() for name, job in jobs.items()},
         done=tuple(done),
         begun=tuple(begun),
+        sittings=() if sittings is None else sittings.all(),
     )
 
 
-def history_of(job: str, records: Iterable[AnyRecord]) -> JobPast:
-    """Return the past of one job, without its detail."""
+def history_of_job(job: str, records: Iterable[AnyRecord]) -> JobHistory:
+    """Return the history of one job, without its detail."""
     own = (record for record in records if record.job == job)
-    return past_of(own, is_brief=True).of(job)
+    return history_of(own, is_brief=True).of(job)
 
 
 def taken_back_from(record: AnyRecord) -> int | None:
@@ -107,7 +116,7 @@ class _Life:
     peaks: dict[NeedKey, dict[Setting, int]] = field(default_factory=dict)
     tried: set[Setting] = field(default_factory=set)
     keys: set[NeedKey] = field(default_factory=set)
-    cycles: list[Ran] = field(default_factory=list)
+    cycles: list[CycleHistory] = field(default_factory=list)
     workers: list[AttemptBegun] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     notes: list[Noted] = field(default_factory=list)
@@ -124,6 +133,7 @@ class _Job:
     n_runs: int = 0
     # Of the run's newest worker that became ready; None until there is one.
     run_worker: AttemptBegun | None = None
+    run_peak_bytes: int | None = None
     last: AnyRecord | None = None
     place: int = -1
     shown: dict[NeedKey, Ceilings] = field(default_factory=dict)
@@ -143,6 +153,7 @@ class _Job:
         match record:
             case RunBegun():
                 self.run, self.run_worker = record, None
+                self.run_peak_bytes = None
                 self.n_runs += 1
             case AttemptBegun():
                 self._started(record)
@@ -159,6 +170,30 @@ class _Job:
         if not record.extents:
             self.life = _Life()
         self.life.begun, self.life.ended = record, None
+
+    def sit(self, record: AnyRecord, sittings: Sittings) -> None:
+        """Take the record into the job's sitting; those of a supervisor may begin one."""
+        match record:
+            case JobBegun():
+                sittings.job_begun(record)
+            case RunBegun():
+                sittings.begin(record).begun = record
+            case AttemptBegun():
+                sittings.of(record, may_begin=True).started(record)
+            case Incident():
+                sittings.of(record).broke(record)
+            case CycleEnded(outcome="committed" | "interrupted", spent=spent):
+                is_supervisors = spent is not None
+                sittings.of(record, may_begin=is_supervisors).used(record.at, spent)
+            case JobEnded():
+                is_supervisors = record.machine is not None
+                sittings.of(record, may_begin=is_supervisors).ended(record)
+                sittings.close(self.job)
+            case Noted():
+                sittings.of(record).last_at = record.at
+            case _:
+                # Of no sitting: what a repair found, what a mirror has.
+                return
 
     # --- what counts ----------------------------------------------------------------
 
@@ -197,7 +232,7 @@ class _Job:
         if record.outcome == "committed":
             life.places.append(len(life.cycles))
         life.cycles.append(
-            Ran(record=record, outcome=record.outcome, worker=life.worker)
+            CycleHistory(record=record, outcome=record.outcome, worker=life.worker)
         )
 
     # --- what memory showed ---------------------------------------------------------
@@ -213,6 +248,7 @@ class _Job:
     def _measured(self, record: CycleEnded) -> None:
         life = self.life
         life.ram_peak_bytes = _larger(life.ram_peak_bytes, record.ram_peak_bytes)
+        self.run_peak_bytes = _larger(self.run_peak_bytes, record.ram_peak_bytes)
         life.vram_peak_bytes = _larger(life.vram_peak_bytes, record.vram_peak_bytes)
         setting = setting_key(record.cycle.settings)
         life.tried.add(setting)
@@ -273,10 +309,10 @@ class _Job:
         self.former = run
         return [run]
 
-    def past(self) -> JobPast:
-        """Return the job's past as it is now."""
+    def history(self) -> JobHistory:
+        """Return the job's history as it is now."""
         life = self.life
-        return JobPast(
+        return JobHistory(
             job=self.job,
             begun=life.begun,
             run=self.run,
@@ -293,6 +329,7 @@ class _Job:
             place=self.place,
             ram_peak_bytes=life.ram_peak_bytes,
             vram_peak_bytes=life.vram_peak_bytes,
+            run_peak_bytes=self.run_peak_bytes,
             shown=self.shown,
             detail=Detail(
                 cycles=tuple(life.cycles),

@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.inline_errors import ReturnValueError
+from lowmem.base.errors_inline import ReturnValueError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lowmem.base.inline_errors import (
+from lowmem.base.errors_inline import (
     DriveMissingError,
     ResultsDifferError,
     RunEndedError,
 )
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.history.fold import past_of
-from lowmem.history.makers import owners_of
+from lowmem.history.fold import history_of
+from lowmem.history.provenance import owners_of
 from lowmem.history.recorded import read_records
 from lowmem.inline.terminal import show
 from lowmem.integrity.published import sums_of_results
@@ -104,7 +104,7 @@ def results(workspace: Path) -> dict[str, str]:
     records = read_records(Workspace.at(workspace).journal)
     return {
         name: digest_of_entries(sums_of_results(workspace, [name]))
-        for name in sorted(owners_of(past_of(records)))
+        for name in sorted(owners_of(history_of(records)))
     }
 
 

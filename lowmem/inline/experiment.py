@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
-from lowmem.base.meant import did_you_mean
-from lowmem.history.fold import past_of
-from lowmem.history.makers import owners_of
+from lowmem.base.suggestions import did_you_mean
+from lowmem.history.fold import history_of
+from lowmem.history.provenance import owners_of
 from lowmem.history.recorded import read_records
 from lowmem.pipeline.spaces import existing_space
-from lowmem.report.now import read_standings
+from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.status import HEADER, row_of, statuses, text_from_statuses
 from lowmem.report.write import page_of
-from lowmem.stores.stored import StoredArray, arrays_in
+from lowmem.stores.workspace_array import StoredArray, arrays_in
 from lowmem.supervisor.lock import is_held
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.report.live import Standing
+    from lowmem.report.live_line import LiveState
     from lowmem.report.schema import Report
     from lowmem.report.status import JobStatus
 
@@ -101,8 +101,8 @@ class Experiment:
     @property
     def results(self) -> dict[str, Path]:
         """Where each published result is, by its name in the workspace."""
-        past = past_of(read_records(self.space.journal))
-        return {name: self.root / name for name in sorted(owners_of(past))}
+        history = history_of(read_records(self.space.journal))
+        return {name: self.root / name for name in sorted(owners_of(history))}
 
     @property
     def arrays(self) -> Arrays:
@@ -124,7 +124,7 @@ class Status:
     """Where the jobs of a workspace stood at one moment."""
 
     _report: Report
-    _standings: Mapping[str, Standing]
+    _standings: Mapping[str, LiveState]
 
     @cached_property
     def jobs(self) -> dict[str, JobStatus]:

@@ -34,22 +34,22 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Self
 
 from lowmem.base.errors import LowmemError, UsageError
-from lowmem.base.inline_errors import BudgetExceededError
+from lowmem.base.errors_inline import BudgetExceededError
 from lowmem.base.units import budget_bytes_from_size, format_budget, format_bytes
-from lowmem.inline.messages import Follow, Pause
-from lowmem.inline.places import place_now, place_of_error, place_of_frame
 from lowmem.inline.tasks import Host
-from lowmem.inline.watch import Watch
+from lowmem.inline.user_lines import place_now, place_of_error, place_of_frame
+from lowmem.inline.watcher_messages import Follow, Pause
+from lowmem.inline.watcher_process import WatcherProcess
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.cleanup import clean_up
 from lowmem.memory.proc import field_bytes
-from lowmem.supervisor.adopt import adopting
+from lowmem.supervisor.subreaper import as_subreaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
 
-    from lowmem.inline.messages import Breached
+    from lowmem.inline.watcher_messages import Breached
 
     # Given the line that is to blame.
     _Maker = Callable[[str | None], BudgetExceededError]
@@ -121,7 +121,7 @@ class Guard:
         self._host: Host | None = None
         self._thread_error: BaseException | None = None
         self._effects = contextlib.ExitStack()
-        self._watch: Watch
+        self._watch: WatcherProcess
         self._limits: tuple[int, int]
 
     def __repr__(self) -> str:  # type: ignore[explicit-override]
@@ -165,7 +165,7 @@ class Guard:
             )
 
     def _begin(self, effects: contextlib.ExitStack) -> None:
-        effects.enter_context(adopting())
+        effects.enter_context(as_subreaper())
         former = signal.signal(_SIGNAL, self._interrupt)
         effects.callback(signal.signal, _SIGNAL, former)
         self._former_hook = threading.excepthook
@@ -174,7 +174,7 @@ class Guard:
         if self._outer is not None:
             self._outer._watch.order(Pause())  # noqa: SLF001 - another of the same class
             effects.callback(self._outer._order_limits)  # noqa: SLF001
-        self._watch = Watch(
+        self._watch = WatcherProcess(
             budget_bytes=self.ram_budget_bytes, mode="total", signal_number=_SIGNAL
         )
         effects.enter_context(self._watch)

@@ -18,7 +18,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from lowmem.base.errors import InternalError, UsageError
 from lowmem.inline.guard import budget
-from lowmem.inline.places import headed
+from lowmem.inline.user_lines import headed
 from lowmem.memory.machine import default_ram_budget_bytes, read_machine
 
 if TYPE_CHECKING:

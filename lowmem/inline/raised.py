@@ -16,9 +16,9 @@ import traceback
 import msgspec
 
 from lowmem.base.errors import LowmemError
-from lowmem.base.inline_errors import FunctionError
+from lowmem.base.errors_inline import FunctionError
 from lowmem.inline.guard import is_refused
-from lowmem.inline.places import place_of_error
+from lowmem.inline.user_lines import place_of_error
 
 Plain = None | bool | int | float | str
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.child import ran, started
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.inline_errors import RunEndedError
+from lowmem.base.errors_inline import RunEndedError
 from lowmem.base.workspace import Workspace
 from lowmem.inline.experiment import Experiment
 from lowmem.inline.planned import Plan, plan_from_json
 from lowmem.inline.terminal import show
-from lowmem.protocol.checks import is_list
 from lowmem.protocol.options import flag_of, words_of
+from lowmem.protocol.value_checks import is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lowmem.base.child import kill_all, signal_all
 from lowmem.base.clock import SystemClock
-from lowmem.base.inline_errors import (
+from lowmem.base.errors_inline import (
     BudgetExceededError,
     FunctionDiedError,
     FunctionError,
@@ -35,7 +35,8 @@ from lowmem.base.units import (
     format_bytes,
     seconds_from_duration,
 )
-from lowmem.inline.child import (
+from lowmem.inline.descendants import descendants
+from lowmem.inline.forked_call import (
     STACKS,
     Exited,
     Returned,
@@ -43,11 +44,10 @@ from lowmem.inline.child import (
     read_outcome,
     serve,
 )
-from lowmem.inline.descendants import descendants
-from lowmem.inline.messages import WatchChild
 from lowmem.inline.raised import Raised, error_of
 from lowmem.inline.values import decode
-from lowmem.inline.watch import Watch
+from lowmem.inline.watcher_messages import WatchChild
+from lowmem.inline.watcher_process import WatcherProcess
 from lowmem.supervisor.stacks import read_where
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _call(function: Callable[[], R], name: str, terms: Terms) -> R:
     with (
         tempfile.TemporaryDirectory(prefix="lowmem-") as scratch,
         _taking_turns,
-        Watch(budget_bytes=terms.ram_bytes, mode="growth") as watch,
+        WatcherProcess(budget_bytes=terms.ram_bytes, mode="growth") as watch,
     ):
         folder = Path(scratch)
         (folder / STACKS).touch()
@@ -186,7 +186,7 @@ def _fork(function: Callable[[], object], folder: Path, terms: Terms) -> int:
     return child
 
 
-def _wait(child: int, watch: Watch, terms: Terms) -> bool:
+def _wait(child: int, watch: WatcherProcess, terms: Terms) -> bool:
     """Wait for the end of the process or of its budget; False once the time is over."""
     clock = SystemClock()
     deadline = None if terms.time_s is None else clock.monotonic() + terms.time_s

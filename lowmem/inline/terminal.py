@@ -61,7 +61,7 @@ def show(command: Sequence[str], shown: Written | None = None) -> int:
         line = [sys.executable, "-I", "-S", "-c", _LOGIN, *command]
         process = started(line, stdin=its, stdout=its, stderr=its, hears_stops=True)
         os.close(its)
-        shown = shown or Lines()
+        shown = shown or TerminalLines()
         while not _is_ended(process, ours, shown):
             pass
         shown.close()
@@ -104,7 +104,7 @@ class Written(Protocol):
         """There is no more."""
 
 
-class Lines:
+class TerminalLines:
     """What a terminal shows: lines that stay, and the one that is being written."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from lowmem.base.inline_errors import ReturnValueError
+from lowmem.base.errors_inline import ReturnValueError
 from lowmem.inline.arrow import kind_of_table, read_table, write_table
 
 if TYPE_CHECKING:

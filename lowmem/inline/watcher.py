@@ -9,7 +9,8 @@ counts:
 - ``growth``: what came on top of what was in use at the start. When the budget is used
   up, one child is killed with its descendants, and that is reported.
 
-It takes orders from its standard input, see `messages`; the end of that ends the watch.
+It takes orders from its standard input, see `watcher_messages`; the end of that ends
+the watch.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.lines import Lines
 from lowmem.base.parent import begin, say
 from lowmem.inline.descendants import descendants
-from lowmem.inline.messages import (
+from lowmem.inline.watcher_messages import (
     Breached,
     End,
     Ended,
@@ -41,20 +42,20 @@ from lowmem.inline.messages import (
 )
 from lowmem.memory.allocation import set_limit
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
+from lowmem.memory.memory_watch import Watch
 from lowmem.memory.proc import field_bytes
-from lowmem.memory.process import TreeSampler
+from lowmem.memory.process_tree import TreeSampler
 from lowmem.memory.shared import SharedMemory
-from lowmem.memory.watch import Watch
 from lowmem.supervisor import decide
-from lowmem.supervisor.urgency import urgent
+from lowmem.supervisor.priority import real_time_priority
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from lowmem.inline.messages import AnyOrder, AnyWord
-    from lowmem.memory.process import TreeReading
-    from lowmem.memory.watch import Look
+    from lowmem.inline.watcher_messages import AnyOrder, AnyWord
+    from lowmem.memory.memory_watch import Look
+    from lowmem.memory.process_tree import TreeReading
 
 # seconds between two signals, where the first was caught and nothing was given back.
 _PATIENCE_S = 0.25
@@ -140,7 +141,7 @@ class Watcher:
 
     def _act(self, found: Look) -> None:
         self._peak_bytes = max(self._peak_bytes, found.ram_bytes)
-        event = decide.Reading(found.pressure, found.verdict)
+        event = decide.MemoryReading(found.pressure, found.verdict)
         _, order = decide.on_event(decide.LONE, event)
         is_quiet = self._clock.monotonic() < self._quiet_until
         if isinstance(order, decide.Kill) and not is_quiet:
@@ -244,7 +245,7 @@ def main(
     apart = frozenset({os.getpid()})
     # Locked and urgent first: what it takes itself belongs to the first reading.
     with (
-        urgent(),
+        real_time_priority(),
         TreeSampler(pid, shared, apart=apart, is_root_shared=True) as tree,
     ):
         shared.own(tree.root_shared_bytes())

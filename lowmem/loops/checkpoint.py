@@ -20,15 +20,14 @@ from lowmem.checkpoints.generations import newest_whole
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import open_arrays
 from lowmem.checkpoints.retention import KEPT_GENERATIONS
+from lowmem.loops.checkpoint_folder import open_place, place_of
 from lowmem.loops.kinds import packed, unpacked, unpacked_entry
-from lowmem.loops.place import open_place, place_of
 from lowmem.loops.stopping import Stopping
 from lowmem.loops.tree import NOTHING
 from lowmem.protocol.messages import Cycle
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from lowmem.checkpoints.generations import Newest
 
@@ -311,12 +310,7 @@ out, or keep what it is made from.
         self._refuse_closed()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _newest(self) -> Newest | None:

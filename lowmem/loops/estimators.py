@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.loops.tree import (
     NOTHING,
-    Kind,
     Packer,
     Unpacker,
+    ValueKind,
     class_name,
     given_object,
     is_plain,
@@ -102,7 +102,7 @@ def _refuse_other_parameters(
             raise misfit(path, problem, f"{name}={there!r}, as was committed")
 
 
-ESTIMATOR = Kind(
+ESTIMATOR = ValueKind(
     name="sklearn",
     is_of=_is_estimator,
     pack=_pack,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.tree import NOTHING, Kind, Packer, Unpacker, described, misfit
+from lowmem.loops.tree import NOTHING, Packer, Unpacker, ValueKind, described, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def _set_seed(bits: Any, fields: Mapping[str, Any], path: str) -> None:  # noqa:
         ) from error
 
 
-GENERATOR = Kind(
+GENERATOR = ValueKind(
     name="numpy.Generator",
     is_of=lambda value: type(value) is np.random.Generator,
     pack=_pack_generator,
@@ -120,14 +120,14 @@ def _unpack_global(
     return np.random if given is np.random else _global_state()
 
 
-GLOBAL_NUMPY = Kind(
+GLOBAL_NUMPY = ValueKind(
     name="numpy.random",
     is_of=lambda value: value is np.random or value is _global_state(),
     pack=_pack_legacy,
     unpack=_unpack_global,
     is_filled=lambda _: True,
 )
-RANDOM_STATE = Kind(
+RANDOM_STATE = ValueKind(
     name="numpy.RandomState",
     is_of=lambda value: type(value) is np.random.RandomState,
     pack=_pack_legacy,
@@ -159,7 +159,7 @@ def _unpack_python(
     return found
 
 
-PYTHON = Kind(
+PYTHON = ValueKind(
     name="random.Random",
     is_of=lambda value: type(value) is random.Random,
     pack=_pack_python,
@@ -168,7 +168,7 @@ PYTHON = Kind(
     ),
     is_filled=lambda _: True,
 )
-GLOBAL_PYTHON = Kind(
+GLOBAL_PYTHON = ValueKind(
     name="random",
     is_of=lambda value: value is random,
     pack=_pack_python,

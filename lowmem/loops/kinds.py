@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors_loop import UnkeptValueError
 from lowmem.loops import (
-    arrays,
     estimators,
     generators,
+    numpy_values,
     objects,
     plain,
     tensors,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # known better is asked before what has a protocol alone.
 KINDS = (
     *plain.KINDS,
-    *arrays.KINDS,
+    *numpy_values.KINDS,
     *generators.KINDS,
     *variables.KINDS,
     *tensors.KINDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lowmem.loops.tree import Kind, Packer, Unpacker, class_name, given_object
+from lowmem.loops.tree import Packer, Unpacker, ValueKind, class_name, given_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def _unpack(
     return value
 
 
-OBJECT = Kind(
+OBJECT = ValueKind(
     name="object",
     is_of=lambda value: _protocol(value) is not None,
     pack=_pack,

@@ -11,9 +11,9 @@ import numpy as np
 from lowmem.base.errors_loop import UnkeptValueError
 from lowmem.loops.tree import (
     NOTHING,
-    Kind,
     Packer,
     Unpacker,
+    ValueKind,
     class_name,
     described,
     is_plain,
@@ -32,9 +32,9 @@ def _value_kind(
     cls: type,
     encode: Callable[[Any], object],
     decode: Callable[[Any], object],
-) -> Kind:
+) -> ValueKind:
     """Return the kind of a value that one JSON value tells."""
-    return Kind(
+    return ValueKind(
         name=name,
         is_of=lambda value: type(value) is cls and not is_plain(value),
         pack=lambda value, _packer, _path: {"value": encode(value)},
@@ -73,7 +73,7 @@ def _unpack_bytes(
     return unpacker.arrays[node["name"]].tobytes()
 
 
-BYTES = Kind(
+BYTES = ValueKind(
     name="bytes",
     is_of=lambda value: type(value) is bytes,
     pack=_pack_bytes,
@@ -109,7 +109,7 @@ def _unpack_dict(
     return found
 
 
-DICT = Kind(
+DICT = ValueKind(
     name="dict",
     is_of=lambda value: type(value) is dict,
     pack=_pack_dict,
@@ -135,7 +135,7 @@ def _unpack_ordered(
     return found
 
 
-ORDERED = Kind(
+ORDERED = ValueKind(
     name="ordered",
     is_of=lambda value: type(value) is OrderedDict,
     pack=_pack_ordered,
@@ -162,13 +162,13 @@ def _unpacked_items(
     ]
 
 
-LIST = Kind(
+LIST = ValueKind(
     name="list",
     is_of=lambda value: type(value) is list,
     pack=_pack_items,
     unpack=_unpacked_items,
 )
-TUPLE = Kind(
+TUPLE = ValueKind(
     name="tuple",
     is_of=lambda value: type(value) is tuple,
     pack=_pack_items,
@@ -210,7 +210,7 @@ def _unpack_named(
     return type(given)(*values)
 
 
-NAMED = Kind(
+NAMED = ValueKind(
     name="namedtuple",
     is_of=_is_named_tuple,
     pack=_pack_named,

@@ -11,7 +11,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.signals import STOP_SIGNALS
+from lowmem.base.stop_signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from types import FrameType

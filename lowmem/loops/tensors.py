@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.arrays import pack_array, unpack_array
-from lowmem.loops.tree import NOTHING, Kind, Packer, Unpacker, misfit
+from lowmem.loops.numpy_values import pack_array, unpack_array
+from lowmem.loops.tree import NOTHING, Packer, Unpacker, ValueKind, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,7 @@ def _as_kept(value: Any, node: Mapping[str, Any]) -> object:  # noqa: ANN401
     return value.requires_grad_(node["grad"])
 
 
-TENSOR = Kind(
+TENSOR = ValueKind(
     name="torch",
     is_of=_is_tensor,
     pack=_pack_tensor,
@@ -166,7 +166,7 @@ def _weak(value: NDArray[Any]) -> Any:  # noqa: ANN401
     return zeros.at[...].set(value)
 
 
-JAX = Kind(
+JAX = ValueKind(
     name="jax", is_of=_is_jax, pack=_pack_jax, unpack=_unpack_jax, is_shared=False
 )
 

@@ -35,7 +35,7 @@ NOTHING = Nothing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ValueKind:
     """How one kind of value is kept.
 
     Attributes
@@ -74,7 +74,7 @@ class Packer:
         The arrays of NumPy that were met, with their places.
     """
 
-    def __init__(self, kinds: Sequence[Kind]) -> None:
+    def __init__(self, kinds: Sequence[ValueKind]) -> None:
         self.arrays: dict[str, Callable[[], NDArray[Any]]] = {}
         self.views: list[tuple[NDArray[Any], str]] = []
         self._kinds = kinds
@@ -107,7 +107,7 @@ class Packer:
         self._within.remove(id(value))
         return node
 
-    def _node(self, kind: Kind, value: object, path: str) -> _Node | object:
+    def _node(self, kind: ValueKind, value: object, path: str) -> _Node | object:
         return {KIND: kind.name, **kind.pack(value, self, path)}
 
     def keep(self, path: str, make: Callable[[], NDArray[Any]]) -> str:
@@ -134,7 +134,7 @@ class Unpacker:
     """
 
     def __init__(
-        self, kinds: Sequence[Kind], arrays: Mapping[str, NDArray[Any]]
+        self, kinds: Sequence[ValueKind], arrays: Mapping[str, NDArray[Any]]
     ) -> None:
         self.arrays = arrays
         self._kinds = kinds
@@ -226,7 +226,7 @@ def is_plain(value: object) -> bool:
     return value is None or type(value) is bool
 
 
-def kind_of(value: object, kinds: Sequence[Kind]) -> Kind | None:
+def kind_of(value: object, kinds: Sequence[ValueKind]) -> ValueKind | None:
     """Return the first kind that a value is of."""
     return next((kind for kind in kinds if kind.is_of(value)), None)
 

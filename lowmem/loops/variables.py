@@ -13,7 +13,14 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lowmem.loops.tree import Kind, Packer, Unpacker, class_name, given_object, misfit
+from lowmem.loops.tree import (
+    Packer,
+    Unpacker,
+    ValueKind,
+    class_name,
+    given_object,
+    misfit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -171,7 +178,7 @@ def _told(one: tuple[str, list[int], str]) -> str:
     return f"{name} of shape {tuple(shape)}, {dtype}"
 
 
-VARIABLES = Kind(
+VARIABLES = ValueKind(
     name="keras",
     is_of=_is_keras,
     pack=_pack,

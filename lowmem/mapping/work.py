@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.mapping.identity import FILE, identity_of_file
 from lowmem.mapping.naming import MAKER
-from lowmem.mapping.rows import open_rows
 from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
+from lowmem.mapping.source_rows import open_rows
+from lowmem.mapping.unchanged_file import FILE, identity_of_file
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.row_blocks import RowBlocks
 from lowmem.stores.read_ahead import read_ahead
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.mapping.rows import Reader
-    from lowmem.mapping.source import Source
-    from lowmem.mapping.task import Task
+    from lowmem.mapping.map_source import MapSource
+    from lowmem.mapping.map_task import MapTask
+    from lowmem.mapping.source_rows import Reader
     from lowmem.protocol.context import Context
 
     Rows = NDArray[Any]
@@ -48,7 +48,7 @@ class _Mapping:
         What the report should say of the function.
     """
 
-    source: Source
+    source: MapSource
     reader: Reader
     function: Function
     rows: int
@@ -78,7 +78,7 @@ class _Mapping:
             yield from read_ahead(read, len(starts), queue_depth=held - 1)
 
 
-def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
+def mapped(ctx: Context, task: MapTask) -> Generator[CommitPoint, None, Result]:
     """Map from the last commit on, offering one after each block."""
     source = task.source(ctx)
     # Before the first byte is read: a change from here on is seen by the next plan.
@@ -114,7 +114,7 @@ def mapped(ctx: Context, task: Task) -> Generator[CommitPoint, None, Result]:
 
 
 @contextmanager
-def mapped_blocks(ctx: Context, task: Task) -> Iterator[RowBlocks]:
+def mapped_blocks(ctx: Context, task: MapTask) -> Iterator[RowBlocks]:
     """Open the source: any block of the result is mapped by itself."""
     mapping = _begun(ctx, task, task.source(ctx))
 
@@ -137,7 +137,7 @@ def mapped_blocks(ctx: Context, task: Task) -> Iterator[RowBlocks]:
     )
 
 
-def _attributes(task: Task, mapping: _Mapping) -> dict[str, Any]:
+def _attributes(task: MapTask, mapping: _Mapping) -> dict[str, Any]:
     return {MAKER: {"job": task.job, "rows": mapping.rows}}
 
 
@@ -151,7 +151,7 @@ def _summary(mapping: _Mapping) -> dict[str, Any]:
     return {"n": n_rows, "rows_of_a_call": mapping.rows, **_described(mapping)}
 
 
-def _begun(ctx: Context, task: Task, source: Source) -> _Mapping:
+def _begun(ctx: Context, task: MapTask, source: MapSource) -> _Mapping:
     """Return the mapping, whose function was tried if nothing is done yet."""
     rows = task.rows(ctx, source)
     reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))

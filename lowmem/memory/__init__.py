@@ -1,6 +1,6 @@
 """What memory is used, what there is, and what to do about it.
 
-`process` and `machine` are the only readers of /proc, `gpu` of NVML;
+`process_tree` and `machine` are the only readers of /proc, `gpu` of NVML;
 `budget` decides, purely.
 
 Public, for authors of jobs: what the machine has, and a heap that is given back before

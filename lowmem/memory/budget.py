@@ -58,10 +58,10 @@ class RamBudget:
     - i = (B - u) / r - R: then u* <= B - r (R - e) <= B.
     - i = s, where the above is shorter than s: u* <= H + r (s + e) <= H + G = B.
 
-    The longest interval only ever shortens i. What is assumed is e <= R: see `urgency`
-    and `aside` for what makes it so, and the table of ``benchmarks/budgets.py`` for what it was. On
-    a machine that fills more than 21 GB/s the second case rests upon the band as it is:
-    a fiftieth of 1 GiB is the widest that is taken from a job.
+    The longest interval only ever shortens i. What is assumed is e <= R: see `priority`
+    and `background` for what makes it so, and the table of ``benchmarks/budgets.py``
+    for what it was. On a machine that fills more than 21 GB/s the second case rests
+    upon the band as it is: a fiftieth of 1 GiB is the widest that is taken from a job.
     """
 
     limit_bytes: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 
-from lowmem.memory.process import anonymous_bytes
+from lowmem.memory.process_tree import anonymous_bytes
 
 
 def clean_up() -> int:

@@ -22,7 +22,6 @@ from lowmem.memory.proc import PROC, parent_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from types import TracebackType
 
 # Ids that cost less to ask for than the list does.
 _FEW = 32
@@ -73,12 +72,7 @@ class Newcomers:
         self._loadavg = os.open(PROC / "loadavg", os.O_RDONLY)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._loadavg)
 
     def know(self, pid: int) -> None:

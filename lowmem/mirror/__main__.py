@@ -20,11 +20,14 @@ from lowmem.mirror.inspect import discard, fetch, inspect
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server, answer_recover
 from lowmem.mirror.upload import Uploader
-from lowmem.protocol.inspecting import Discard, Fetch, Inspect, StillReading
 from lowmem.protocol.messages import Failed, Message, line_from_message
-from lowmem.protocol.mirroring import (
+from lowmem.protocol.mirror_messages import (
+    Discard,
+    Fetch,
+    Inspect,
     Keep,
     Recover,
+    StillReading,
     mirror_order_from_line,
     mirror_request_from_line,
 )

@@ -99,7 +99,7 @@ class ArchiveWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """One file of an archive; its blocks are to be read before the next member."""
 
     name: str
@@ -119,7 +119,7 @@ class Member:
         return b"".join(self.blocks)
 
 
-def members(stream: Readable) -> Iterator[Member]:
+def members(stream: Readable) -> Iterator[ArchiveMember]:
     """Yield the files of an archive in order, up to its end.
 
     Raises
@@ -138,7 +138,7 @@ def members(stream: Readable) -> Iterator[Member]:
         if info.type not in {tarfile.REGTYPE, tarfile.AREGTYPE} or info.size < 0:
             raise DamagedArchiveError(f"{info.name!r} is no plain file")
         blocks = _blocks(stream, info.size)
-        yield Member(info.name, info.size, blocks)
+        yield ArchiveMember(info.name, info.size, blocks)
         for _ in blocks:
             pass
 

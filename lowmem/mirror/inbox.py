@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from lowmem.mirror.snapshot import News
-from lowmem.protocol.mirroring import FinishMirror, JobCommitted, JobDone
+from lowmem.protocol.mirror_messages import FinishMirror, JobCommitted, JobDone
 
 if TYPE_CHECKING:
-    from lowmem.protocol.mirroring import MirrorOrder
+    from lowmem.protocol.mirror_messages import MirrorOrder
 
 
 class Inbox:

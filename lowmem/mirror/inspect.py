@@ -26,7 +26,7 @@ from lowmem.mirror.library import (
 from lowmem.mirror.names import CONFIG
 from lowmem.mirror.policy import is_beginning, newest_first, own
 from lowmem.mirror.relation import beginnings, is_continuation
-from lowmem.protocol.inspecting import (
+from lowmem.protocol.mirror_messages import (
     Discarded,
     Fetched,
     FetchedFile,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.mirror.archive import Member
+    from lowmem.mirror.archive import ArchiveMember
     from lowmem.mirror.names import ArchiveName, Contents, Entry
     from lowmem.mirror.policy import Generation
     from lowmem.mirror.remote import Remote
@@ -244,7 +244,7 @@ def _read(
                 return
 
 
-def _write(member: Member, path: Path) -> tuple[int, str]:
+def _write(member: ArchiveMember, path: Path) -> tuple[int, str]:
     digest, size_bytes = hashlib.sha256(), 0
     with storage_errors(path), path.open("wb") as stream:
         for block in member.blocks:

@@ -32,7 +32,7 @@ from lowmem.mirror.policy import Generation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lowmem.mirror.archive import Member, Readable
+    from lowmem.mirror.archive import ArchiveMember, Readable
     from lowmem.mirror.names import ArchiveName
     from lowmem.mirror.remote import Remote
 
@@ -125,7 +125,7 @@ def journal_of(remote: Remote, generation: Generation) -> bytes | None:
 def contents_of(
     remote: Remote,
     generation: Generation,
-    take: Callable[[Member], Iterator[bytes]] | None = None,
+    take: Callable[[ArchiveMember], Iterator[bytes]] | None = None,
 ) -> Contents:
     """Read a generation's own archive to its end, and return what it holds.
 
@@ -153,7 +153,7 @@ def contents_of(
 
 
 def _read_members(
-    stream: Readable, take: Callable[[Member], Iterator[bytes]] | None
+    stream: Readable, take: Callable[[ArchiveMember], Iterator[bytes]] | None
 ) -> tuple[dict[str, tuple[int, str]], Contents]:
     sums: dict[str, tuple[int, str]] = {}
     contents: Contents | None = None
@@ -221,7 +221,7 @@ def read_data(
     remote: Remote,
     archive: str,
     contents: Contents,
-    take: Callable[[Member, Entry], Iterator[bytes]],
+    take: Callable[[ArchiveMember, Entry], Iterator[bytes]],
 ) -> Iterator[Entry]:
     """Read a data archive, and yield each wanted file once it has matched.
 

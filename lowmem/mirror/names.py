@@ -24,7 +24,7 @@ _NAME = re.compile(
 )
 _RESERVED = {".lowmem", "report.html", CONFIG}
 
-Kind = Literal["generation", "data"]
+ArchiveKind = Literal["generation", "data"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +42,7 @@ class ArchiveName:
     sequence: int
     job: str
     token: str
-    kind: Kind = "generation"
+    kind: ArchiveKind = "generation"
 
     # `typing.override`, which mypy would have here, came with Python 3.12.
     def __str__(self) -> str:  # type: ignore[explicit-override]
@@ -69,7 +69,7 @@ def archive_name(text: str) -> ArchiveName | None:
     if found is None:
         return None
     job, sequence, token, suffix = found.groups()
-    kind: Kind = "data" if suffix == _SUFFIXES["data"] else "generation"
+    kind: ArchiveKind = "data" if suffix == _SUFFIXES["data"] else "generation"
     return ArchiveName(int(sequence), job, token, kind)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ Choice = Literal["place", "keep", "leave"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class JournalClaims:
     """What a journal tells of what there is.
 
     Attributes
@@ -44,20 +44,20 @@ class Commit:
     recipe: Mapping[str, Any]
 
 
-def told_by(records: Iterable[AnyRecord]) -> Told:
+def told_by(records: Iterable[AnyRecord]) -> JournalClaims:
     """Return what records tell."""
-    past = past_of(records, is_brief=True)
-    return Told(
+    history = history_of(records, is_brief=True)
+    return JournalClaims(
         results={
             name: run.ended.results_sha256
-            for run in past.done
+            for run in history.done
             for name in run.ended.published
         },
-        begun={begun.job: begun.at for begun in past.begun},
+        begun={begun.job: begun.at for begun in history.begun},
     )
 
 
-def choice_of_result(name: str, here: Told, there: Told) -> Choice:
+def choice_of_result(name: str, here: JournalClaims, there: JournalClaims) -> Choice:
     """Return what becomes of a result that is there already.
 
     Parameters
@@ -73,7 +73,9 @@ def choice_of_result(name: str, here: Told, there: Told) -> Choice:
     return "leave" if same and here.results[name] else "place"
 
 
-def outdated(here: Told, there: Told, placed: Iterable[str]) -> tuple[str, ...]:
+def outdated(
+    here: JournalClaims, there: JournalClaims, placed: Iterable[str]
+) -> tuple[str, ...]:
     """Return results that stay although the journal that is placed tells of later ones.
 
     The later ones were too large for the mirror, or are damaged in it.
@@ -87,7 +89,11 @@ def outdated(here: Told, there: Told, placed: Iterable[str]) -> tuple[str, ...]:
 
 
 def choice_of_job(
-    job: str, here: Told, there: Told, own: Commit | None, theirs: Commit | None
+    job: str,
+    here: JournalClaims,
+    there: JournalClaims,
+    own: Commit | None,
+    theirs: Commit | None,
 ) -> Choice:
     """Return what becomes of a job's checkpoints and of what it has in the making.
 

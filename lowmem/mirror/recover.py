@@ -17,21 +17,21 @@ from lowmem.base.errors import StorageError
 from lowmem.base.errors_mirror import MirrorDamagedError
 from lowmem.base.files import make_folder, move, remove, storage_errors
 from lowmem.base.journal import whole_part
-from lowmem.base.placing import finish_placing, tree_in
-from lowmem.history.makers import owner_of
+from lowmem.base.redo_log import finish_placing, tree_in
+from lowmem.history.provenance import owner_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import contents_of, generations, read_data
 from lowmem.mirror.names import JOURNAL
-from lowmem.mirror.placement import settle
 from lowmem.mirror.policy import newest_first, newest_per_job, own
 from lowmem.mirror.relation import beginnings, is_continuation, owners_in
+from lowmem.mirror.tree_placement import put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.mirror.archive import Member
+    from lowmem.mirror.archive import ArchiveMember
     from lowmem.mirror.names import About, Contents, Entry
     from lowmem.mirror.policy import Generation
     from lowmem.mirror.remote import Remote
@@ -116,7 +116,7 @@ def _recovered(
             if job != head.name.job:
                 born = begun.get(job, 0)
                 work.first_whole(c for c in candidates if c.about.sequence >= born)
-        kept, older = settle(folder, space)
+        kept, older = put_in_place(folder, space)
     finally:
         # Unless it was cut while all takes its places: then that is finished.
         finish_placing(folder, space.root)
@@ -165,11 +165,11 @@ class _Recovery:
         self._refuse_too_large(generation.size_bytes or 0)
         files: dict[str, Path] = {}
 
-        def keep(member: Member) -> Iterator[bytes]:
+        def keep(member: ArchiveMember) -> Iterator[bytes]:
             files[member.name] = raw / f"{len(files):08d}"
             return _written(member, files[member.name])
 
-        def keep_entry(member: Member, entry: Entry) -> Iterator[bytes]:
+        def keep_entry(member: ArchiveMember, entry: Entry) -> Iterator[bytes]:
             key = f"{entry.archive}/{entry.member}"
             files[key] = raw / f"{len(files):08d}"
             return _written(member, files[key])
@@ -206,7 +206,7 @@ class _Recovery:
             )
 
 
-def _written(member: Member, path: Path) -> Iterator[bytes]:
+def _written(member: ArchiveMember, path: Path) -> Iterator[bytes]:
     with storage_errors(path), path.open("wb") as stream:
         for block in member.blocks:
             stream.write(block)

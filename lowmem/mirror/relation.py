@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.files import write_file
 from lowmem.base.journal import bodies_with_ends, whole_part
-from lowmem.history.fold import past_of
-from lowmem.history.makers import owned, owners_of
+from lowmem.history.fold import history_of
+from lowmem.history.provenance import owned, owners_of
 from lowmem.mirror.archive import DamagedArchiveError
 from lowmem.mirror.library import generations, journal_of
 from lowmem.mirror.lineage import is_ahead, is_damaged, rejoined
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.records import AnyRecord
 
 
-class Standing(Enum):
+class Relation(Enum):
     """How the two journals are related.
 
     Attributes
@@ -45,15 +45,15 @@ def is_empty(space: Workspace) -> bool:
     return not whole_part(space.journal)
 
 
-def standing_of(remote: Remote, space: Workspace) -> Standing:
+def standing_of(remote: Remote, space: Workspace) -> Relation:
     """Return how a workspace that has a history stands to its mirror."""
     found = generations(remote)
     journal = whole_part(space.journal)
     mine = {g.name for g in own(found, journal)}
     others = [g for g in found if g.name not in mine]
     if any(is_continuation(remote, other, journal) for other in others):
-        return Standing.BEHIND
-    return Standing.SHARED if others else Standing.ALONE
+        return Relation.BEHIND
+    return Relation.SHARED if others else Relation.ALONE
 
 
 def is_continuation(remote: Remote, generation: Generation, journal: bytes) -> bool:
@@ -91,7 +91,7 @@ def records_of(journal: bytes) -> list[AnyRecord]:
 
 def owners_in(journal: bytes) -> dict[str, str]:
     """Return the job that published each result last, by the result's name."""
-    return owners_of(past_of(records_of(journal), is_brief=True))
+    return owners_of(history_of(records_of(journal), is_brief=True))
 
 
 def beginnings(journal: bytes) -> dict[str, int]:
@@ -109,6 +109,6 @@ def is_in_place(job: str, published: Sequence[str], journal: bytes) -> bool:
 
     Not once it has begun anew, or another job has replaced one of them.
     """
-    past = past_of(records_of(journal), is_brief=True)
-    is_own = owned(published, job, owners_of(past)) == list(published)
-    return past.of(job).is_done and is_own
+    history = history_of(records_of(journal), is_brief=True)
+    is_own = owned(published, job, owners_of(history)) == list(published)
+    return history.of(job).is_done and is_own

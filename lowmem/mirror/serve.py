@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from lowmem.mirror.policy import wait_s
 from lowmem.mirror.recover import catch_up, recover
-from lowmem.mirror.relation import Standing, is_empty, rejoin, standing_of
+from lowmem.mirror.relation import Relation, is_empty, rejoin, standing_of
 from lowmem.mirror.snapshot import TooLargeError
 from lowmem.mirror.upload import OvertakenError
-from lowmem.protocol.mirroring import (
+from lowmem.protocol.mirror_messages import (
     Answered,
     AtRest,
     Durable,
@@ -127,12 +127,12 @@ def answer_recover(
         return _answered(recover(remote, space, url))
     before = (_LACKING,) if is_repair and rejoin(remote, space) else ()
     match standing_of(remote, space):
-        case Standing.BEHIND:
+        case Relation.BEHIND:
             return _answered(catch_up(remote, space), *before, _BEHIND)
-        case Standing.SHARED:
+        case Relation.SHARED:
             shared = _SHARED.format(n="").replace("  ", " ")
             return Answered(notes=(*before, shared), is_changed=bool(before))
-        case Standing.ALONE:
+        case Relation.ALONE:
             return Answered(notes=before, is_changed=bool(before))
 
 

@@ -30,7 +30,7 @@ from lowmem.pipeline.shards import (
     shard_of,
 )
 from lowmem.places.time_left import auto_budget, is_auto, read_time_left
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 from lowmem.supervisor.order import (
     JobOrder,
     chosen_device,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import DoneRun
+    from lowmem.history.job_history import DoneRun
     from lowmem.protocol.messages import JobDescription, PlannedNeed
     from lowmem.protocol.records import JobBegun
 
@@ -104,7 +104,7 @@ def orders_of(
         default_vram_bytes=None,
     )
     _say_if_machine_is_smaller(budgets.ram_bytes, options)
-    descriptions = ask.describe(references, budget_bytes=budgets.ram_bytes)
+    descriptions = planner.describe(references, budget_bytes=budgets.ram_bytes)
     shard = shard_of(options, descriptions)
     given = all_given = given_options(options.extra, options.pins, descriptions)
     if options.is_merge:
@@ -171,7 +171,7 @@ def check_all(orders: Orders, space: Workspace) -> None:
     if len(orders.jobs) > 1 or orders.jobs[0].pins:
         for order in orders.jobs:
             device = chosen_device(order.device, uses_device=order.uses_device)
-            ask.plan(plan_request(order, space, device))
+            planner.plan(plan_request(order, space, device))
 
 
 def _say_if_machine_is_smaller(budget_bytes: int, options: RunOptions) -> None:
@@ -257,7 +257,7 @@ def order_of(
         )
     recipe = run.begun.recipe
     options = RunOptions(seed=int(str(recipe["seed"])), device=run.device, quiet=True)
-    (description,) = ask.describe([run.begun.reference], budget_bytes=budget_bytes)
+    (description,) = planner.describe([run.begun.reference], budget_bytes=budget_bytes)
     values = _own(recipe, description)
     return _order(
         description,
@@ -321,7 +321,7 @@ def needed_order(
         What that job was last begun with, if it ever was: its results were lost, or
         stayed on another machine, and are to be made again as they were.
     """
-    (description,) = ask.describe(
+    (description,) = planner.describe(
         [need.job], budget_bytes=order.ram_budget_bytes, is_over=is_over
     )
     options: dict[str, object] = dict(need.options or {})

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.mounts import is_in_memory
 from lowmem.base.stderr import filled, tell
-from lowmem.base.units import format_bytes
-from lowmem.history.makers import additions_to
+from lowmem.base.units import (
+    format_budget,
+    format_bytes,
+    format_measured,
+    format_seconds,
+)
+from lowmem.history.provenance import additions_to
+from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
-from lowmem.pipeline.ending import line_of_next, lines_at_the_end
-from lowmem.pipeline.session import open_session
+from lowmem.pipeline.orders import PIPELINE
 from lowmem.pipeline.spaces import told_of_unrecorded
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
-from lowmem.supervisor.programs import run_report
 from lowmem.supervisor.run import RunNeeded, run_job
 from lowmem.supervisor.shards import run_merge, run_shard
+from lowmem.supervisor.short_programs import run_report
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import DoneRun
+    from lowmem.history.job_history import DoneRun, JobHistory
     from lowmem.protocol.messages import PlannedNeed
     from lowmem.supervisor.session import Session
 
@@ -53,7 +59,7 @@ def execute(orders: Orders, space: Workspace) -> None:
             return session.stops.count > 0
 
         def run_needed(need: PlannedNeed, order: JobOrder) -> None:
-            recorded = session.past().of(need.job).recipe
+            recorded = session.history().of(need.job).recipe
             needed = needed_order(need, order, orders, recorded, is_over)
             _run_one(needed, session, run_needed)
 
@@ -114,7 +120,7 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
     if not order.is_quiet:
         tell(news)
         results, took = lines_at_the_end(
-            session.past().of(order.name),
+            session.history().of(order.name),
             str(session.space.root),
             took_s=session.clock.monotonic() - began_s,
             ram_budget_bytes=order.ram_budget_bytes,
@@ -160,7 +166,44 @@ def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:
     """Return what other jobs had added to results that this one has to make again."""
     if order.is_restart:
         return ()
-    past = session.past()
-    names = past.of(order.name).published
+    history = session.history()
+    names = history.of(order.name).published
     lost = [name for name in names if not (session.space.root / name).exists()]
-    return additions_to(order.name, lost, past, ask.adds_to_others(session.space))
+    return additions_to(
+        order.name, lost, history, planner.adds_to_others(session.space)
+    )
+
+
+# --- what is told once jobs are done -----------------------------------------------
+
+
+def lines_at_the_end(
+    job: JobHistory, workspace: str, *, took_s: float, ram_budget_bytes: int
+) -> tuple[str, str]:
+    """Return two lines: results; time of this run, and peak of the job.
+
+    Parameters
+    ----------
+    workspace
+        Its absolute path.
+    took_s
+        Seconds of this run.
+    """
+    results = ", ".join(job.published) or "none"
+    peak = format_measured(job.ram_peak_bytes)
+    of_budget = f"RAM peak {peak} of {format_budget(ram_budget_bytes)}"
+    return (
+        f"  results  {results} in {workspace}",
+        f"  took     {format_seconds(took_s)}, {of_budget}",
+    )
+
+
+def line_of_next(job: str, workspace: str, *, is_shard: bool = False) -> str:
+    """Return the line that names the command after the last job of a command."""
+    where = ["--workspace", workspace]
+    if is_shard:
+        merge = shlex.join(["lowmem", "merge", job, *where])
+        return f"  next     {merge}, once all shards are done"
+    following = PIPELINE[PIPELINE.index(job) + 1 :] if job in PIPELINE else ()
+    words = ["run", following[0], *where] if following else ["report", workspace]
+    return f"  next     {shlex.join(['lowmem', *words])}"

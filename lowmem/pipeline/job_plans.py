@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import MissingArtefactError
 from lowmem.base.stderr import tell
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
 from lowmem.pipeline.compose import Orders, needed_order
-from lowmem.supervisor import ask
-from lowmem.supervisor.adopt import adopt_orphans
+from lowmem.supervisor import planner
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
 from lowmem.supervisor.prepare import prepare
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.subreaper import become_subreaper
+from lowmem.supervisor.trials import TrialBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned, PlannedRung
-    from lowmem.supervisor.remembered import TrialPeak
+    from lowmem.protocol.planning import Device
+    from lowmem.supervisor.known_peaks import TrialPeak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +72,11 @@ def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
 
     Of a single job also for those that a run would begin with, for want of their results.
     """
-    adopt_orphans()
+    become_subreaper()
     plans: list[JobPlan] = []
     for order in orders.jobs:
         device = chosen_device(order.device, uses_device=order.uses_device)
-        planned = ask.plan(plan_request(order, space, device))
+        planned = planner.plan(plan_request(order, space, device))
         if len(orders.jobs) == 1:
             plans += _plans_of_needed(planned, order, orders, space)
         plans.append(_plan(order, planned, device, space))
@@ -86,13 +86,13 @@ def plans_of(orders: Orders, space: Workspace) -> list[JobPlan]:
 def _plans_of_needed(
     planned: Planned, order: JobOrder, orders: Orders, space: Workspace
 ) -> Iterator[JobPlan]:
-    past = past_of(read_records(space.journal), is_brief=True)
+    history = history_of(read_records(space.journal), is_brief=True)
     for need in planned.missing:
         if need.options is not None:
-            recipe = past.of(need.job).recipe
+            recipe = history.of(need.job).recipe
             first = needed_order(need, order, orders, recipe, lambda: False)
             device = chosen_device(first.device, uses_device=first.uses_device)
-            needed = ask.plan(plan_request(first, space, device))
+            needed = planner.plan(plan_request(first, space, device))
             yield _plan(first, needed, device, space)
 
 
@@ -116,7 +116,7 @@ def _plan(
     missing = {need.path: need.job for need in planned.missing}
     rungs, chosen, stop = planned.rungs, None, None
     if not missing:
-        bench = Bench(
+        bench = TrialBench(
             space=space, clock=SystemClock(), device=device, is_over=lambda: False
         )
         records = list(read_records(space.journal))

@@ -8,17 +8,17 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
 from lowmem.base.errors import EXIT_STORAGE, OptionValueError, ReportedError
 from lowmem.base.journal import whole_part
-from lowmem.base.placing import finish_placing, is_placing
+from lowmem.base.redo_log import finish_placing, is_placing
 from lowmem.base.stderr import tell
 from lowmem.pipeline.orders import RunOptions, with_config
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror, tell_done
+from lowmem.supervisor.mirror_client import MirrorPlan, ask_mirror, tell_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.mirroring import Answered, RecoveredJob
+    from lowmem.protocol.mirror_messages import Answered, RecoveredJob
     from lowmem.supervisor.session import Session
 
 # seconds that a run with progress of its own waits for the mirror before it begins.
@@ -97,11 +97,11 @@ def _standing(job: RecoveredJob) -> str:
 def tell_results(session: Session) -> None:
     """Tell the mirror of the results of earlier runs; it sends what it does not have."""
     root = session.space.root
-    past = session.past()
-    for job, own in past.jobs.items():
+    history = session.history()
+    for job, own in history.jobs.items():
         is_there = all((root / name).exists() for name in own.published)
         if own.is_done and is_there:
-            tell_done(session.mirror, past, job)
+            tell_done(session.mirror, history, job)
 
 
 def speaker(options: RunOptions) -> Callable[[str], None]:

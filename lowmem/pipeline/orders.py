@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
-from lowmem.base.meant import did_you_mean
+from lowmem.base.suggestions import did_you_mean
 from lowmem.base.units import budget_bytes_from_size, seconds_from_duration
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
@@ -58,7 +58,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budgets:
+class RunBudgets:
     """Budgets in force, with the defaults of this machine filled in."""
 
     ram_bytes: int
@@ -112,7 +112,7 @@ def with_config(options: RunOptions, table: Mapping[str, object]) -> RunOptions:
 
 def chosen_budgets(
     options: RunOptions, *, default_ram_bytes: int, default_vram_bytes: int | None
-) -> Budgets:
+) -> RunBudgets:
     """Return the budgets as numbers.
 
     Raises
@@ -120,7 +120,7 @@ def chosen_budgets(
     QuantityError
         If a size or a duration cannot be read.
     """
-    return Budgets(
+    return RunBudgets(
         ram_bytes=_size(options.ram_budget, default_ram_bytes) or default_ram_bytes,
         vram_bytes=_size(options.vram_budget, default_vram_bytes),
         time_s=(
@@ -229,7 +229,7 @@ def job_order(
     *,
     reference: str,
     options: RunOptions,
-    budgets: Budgets,
+    budgets: RunBudgets,
     given: GivenOptions,
     config: Mapping[str, object],
     is_pipeline: bool,

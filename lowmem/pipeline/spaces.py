@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lowmem.base.containment import refuse_foreign
 from lowmem.base.errors import UsageError
-from lowmem.base.inside import refuse_foreign
 from lowmem.base.workspace import Workspace
 
 

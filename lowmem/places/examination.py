@@ -19,7 +19,7 @@ from lowmem.memory.machine import (
     disk_free_bytes,
     read_machine,
 )
-from lowmem.memory.process import oom_kills
+from lowmem.memory.process_tree import oom_kills
 from lowmem.places.surroundings import find_place
 
 if TYPE_CHECKING:

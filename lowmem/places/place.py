@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from lowmem.places.time_left import TimeLeft
 
-Kind = Literal["colab", "kaggle", "slurm", "container", "wsl", "plain"]
+PlaceKind = Literal["colab", "kaggle", "slurm", "container", "wsl", "plain"]
 # "told" by the machine or its batch system now; "documented" by whoever runs the place.
-Source = Literal["told", "documented"]
+LimitSource = Literal["told", "documented"]
 
 PAGE = "docs/places.md"
 DRIVE = "/content/drive"
@@ -59,7 +59,7 @@ class Limit:
     """One thing that ends a run, or takes its files, in a place."""
 
     text: str
-    source: Source
+    source: LimitSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Place:
         Commands to type, and what to mind; each one line.
     """
 
-    kind: Kind
+    kind: PlaceKind
     name: str
     limits: tuple[Limit, ...] = ()
     advice: tuple[str, ...] = ()

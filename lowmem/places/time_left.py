@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import StoppedError
 from lowmem.base.units import format_seconds
-from lowmem.supervisor.programs import run_program
+from lowmem.supervisor.short_programs import run_program
 
 AUTO = "auto"
 # seconds kept for what comes after the last commit: the mirror, the report page. And of

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from lowmem.protocol.context import Context
     from lowmem.protocol.job import CommitPoint, Result, Work
-    from lowmem.protocol.option import Kind
+    from lowmem.protocol.option import OptionKind
 
-_KINDS: dict[object, Kind] = {
+_KINDS: dict[object, OptionKind] = {
     int: "int",
     float: "float",
     str: "str",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lowmem.protocol.checks import require, whole
+from lowmem.protocol.value_checks import require, whole
 
 
 def blocks_of(

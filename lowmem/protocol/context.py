@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
 
 
 class Appended(Protocol):

@@ -22,115 +22,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lowmem.base.workspace import Workspace
-from lowmem.protocol.checks import (
+from lowmem.protocol.context import Context
+from lowmem.protocol.option import Option
+from lowmem.protocol.planning import Calibration, Need, PlanContext, Rung, Settings
+from lowmem.protocol.row_blocks import Blocks
+from lowmem.protocol.value_checks import (
     RESERVED,
     is_list,
-    is_settings,
     require,
     whole,
 )
-from lowmem.protocol.context import Context
-from lowmem.protocol.defaults import alone, nowhere, unnamed
-from lowmem.protocol.option import Option
-from lowmem.protocol.row_blocks import Blocks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lowmem.protocol.calibration import Calibration
-
     Arrays = Iterable[tuple[str, NDArray[np.generic]]]
 
-Device = Literal["cpu", "gpu"]
 # Of a job that adds to what is there: whether what its options ask for is in place.
 Standing = Literal["", "open", "done"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanContext:
-    """What is known before a job starts; given to the functions of its description.
-
-    Attributes
-    ----------
-    workspace
-        Where the job will run.
-    options
-        Every option of the job by name, read and with defaults filled in.
-    seed
-        Seed of the run.
-    device
-        Where it will run.
-    ram_budget_bytes
-        Memory that the whole job may use.
-    backend
-        What Keras will compute with; None where nothing is installed for it.
-    typed
-        The names of the options that this command line gives. Others come from
-        lowmem.toml, the journal or defaults, and are no word of this user's.
-    is_dry
-        Whether the command only asks (``lowmem plan``), and begins no job.
-    """
-
-    workspace: Workspace
-    options: Mapping[str, Any]
-    seed: int
-    device: Device
-    ram_budget_bytes: int
-    backend: str | None = None
-    typed: tuple[str, ...] = ()
-    is_dry: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One step of a job's ladder: memory settings and the peak they are predicted to need.
-
-    Attributes
-    ----------
-    settings
-        Numbers that trade memory for speed, and never change the result.
-    ram_bytes
-        Predicted peak of the worker, anonymous and shared memory; None if unknown.
-    vram_bytes
-        Predicted peak on the device; None if unknown.
-    """
-
-    settings: Mapping[str, int] = field(default_factory=dict)
-    ram_bytes: int | None = None
-    vram_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        rule = "names with whole numbers"
-        require("settings", rule, self.settings, holds=is_settings(self.settings))
-        for name in ("ram_bytes", "vram_bytes"):
-            value = getattr(self, name)
-            is_whole = value is None or type(value) is int
-            require(name, "a whole number or None", value, holds=is_whole)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """An artefact that must exist before the job can start.
-
-    Attributes
-    ----------
-    path
-        Where it must be.
-    job
-        The job that makes it.
-    options
-        If given, the supervisor runs that job with these options when ``path`` is
-        missing; otherwise the run is refused.
-    """
-
-    path: Path
-    job: str
-    options: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +108,23 @@ class Result:
 
 
 Work = Callable[[Context], Generator[CommitPoint, None, Result | None]]
-Settings = Mapping[str, int]
+
+
+# --- what a description answers where its author says nothing ------------------------
+
+
+def nowhere(*_: object) -> None:
+    """Tell that a job cannot go on at a row."""
+
+
+def alone(_: object) -> Literal[""]:
+    """Tell that only the recipe counts."""
+    return ""
+
+
+def unnamed(_: object) -> Mapping[str, str]:
+    """Name no inputs: what options and needs name is taken."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,14 @@ from typing import Any, Literal
 import msgspec
 
 from lowmem.protocol.division import Division
-from lowmem.protocol.inputs import Input
 from lowmem.protocol.job import Standing
 from lowmem.protocol.option import Option
+from lowmem.protocol.recipe import Input
 
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
 DEVICE_MEMORY_ERROR = "DeviceMemoryError"
-SETTING_REFUSED_ERROR = "SettingRefusedError"  # see `lowmem.base.errors_setting`
+SETTING_REFUSED_ERROR = "SettingRefusedError"  # see `lowmem.base.errors_recipe`
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -113,8 +113,8 @@ class Run(Message, frozen=True, kw_only=True):
     rebuild
         If given, nothing is continued: files of the finished result are made again.
     marks_at, inputs, part, division
-        See `lowmem.worker.marking`, `lowmem.worker.inputs`, `lowmem.base.workspace` and
-        `lowmem.protocol.division`.
+        See `lowmem.worker.state_digests`, `lowmem.worker.input_checks`,
+        `lowmem.base.workspace` and `lowmem.protocol.division`.
     """
 
     reference: str
@@ -179,17 +179,17 @@ class Described(Message, frozen=True, kw_only=True):
     jobs: tuple[JobDescription, ...]
 
 
-Source = Literal["unknown", "analytic", "calibrated", "remembered"]
+PredictionSource = Literal["unknown", "analytic", "calibrated", "remembered"]
 
 
 class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung of the ladder with its prediction; see `lowmem.protocol.job.Rung`.
+    """One rung of the ladder with its prediction; see `lowmem.protocol.planning.Rung`.
 
     Attributes
     ----------
     terms
         What memory beyond the analytic prediction is proportional to; see
-        `lowmem.protocol.calibration`.
+        `lowmem.protocol.planning.Calibration`.
     source
         Where ``ram_bytes`` comes from: the job's formula, trial runs, or a run that
         went before.
@@ -199,7 +199,7 @@ class PlannedRung(msgspec.Struct, frozen=True, kw_only=True):
     ram_bytes: int | None
     vram_bytes: int | None
     terms: tuple[float, ...] = ()
-    source: Source = "unknown"
+    source: PredictionSource = "unknown"
 
 
 class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,7 +221,7 @@ class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A missing artefact; see `lowmem.protocol.job.Need`."""
+    """A missing artefact; see `lowmem.protocol.planning.Need`."""
 
     path: str
     job: str
@@ -369,12 +369,12 @@ class Failed(Message, frozen=True, kw_only=True):
 
 
 Request = Describe | Plan | Run
-Order = Drain | Proceed | Leave
+WorkerOrder = Drain | Proceed | Leave
 Planning = Described | Planned | Failed
 Answer = Planning | Started | Progressed | Logged | Marked | Committed | Finished
 
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_order_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_order_decoder: msgspec.json.Decoder[WorkerOrder] = msgspec.json.Decoder(WorkerOrder)
 _answer_decoder: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
@@ -388,7 +388,7 @@ def request_from_line(line: bytes) -> Request:
     return _request_decoder.decode(line)
 
 
-def order_from_line(line: bytes) -> Order:
+def order_from_line(line: bytes) -> WorkerOrder:
     """Return the order on one line."""
     return _order_decoder.decode(line)
 

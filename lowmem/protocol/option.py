@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from lowmem.protocol.checks import is_default, is_texts, require
+from lowmem.protocol.value_checks import is_default, is_texts, require
 
-Kind = Literal["int", "float", "str", "flag", "ints", "floats", "texts", "path"]
+OptionKind = Literal["int", "float", "str", "flag", "ints", "floats", "texts", "path"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Option:
     """
 
     name: str
-    kind: Kind
+    kind: OptionKind
     default: Any = None
     help: str = ""
     choices: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Option:
         rule = "lower-case letters, digits and _"
         is_name = re.fullmatch(r"[a-z][a-z0-9_]*", str(self.name)) is not None
         require("name", rule, self.name, holds=is_name)
-        kinds = get_args(Kind)
+        kinds = get_args(OptionKind)
         require("kind", " or ".join(kinds), self.kind, holds=self.kind in kinds)
         require("help", "text", self.help, holds=isinstance(self.help, str))
         require("choices", "texts", self.choices, holds=is_texts(self.choices))

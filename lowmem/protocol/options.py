@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lowmem.base.errors import MissingOptionError, OptionValueError, UnknownOptionError
-from lowmem.base.meant import did_you_mean
-from lowmem.protocol.option import Kind, Option
+from lowmem.base.suggestions import did_you_mean
+from lowmem.protocol.option import Option, OptionKind
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -184,7 +184,7 @@ def _rule(option: Option) -> str:
 
 
 # How each kind is read, and what it is called.
-_KINDS: dict[Kind, tuple[Callable[[Any], Any], str]] = {
+_KINDS: dict[OptionKind, tuple[Callable[[Any], Any], str]] = {
     "int": (_int, "a whole number"),
     "float": (_float, "a number"),
     "str": (str, "text"),

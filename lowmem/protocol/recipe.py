@@ -1,8 +1,10 @@
-"""What two recipes differ in: a job never goes on with another than it was begun with."""
+"""What a recipe holds of what a job reads, and what two recipes differ in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -11,6 +13,25 @@ if TYPE_CHECKING:
 # is taken as an input because an option or a need names it. Recipes of before there was
 # the second have none of those: nothing is known of such an input then.
 DATA, CONTENT = " (data)", " (content)"
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder that an option or a need names.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    stamp
+        What its files were on the disk, without a look into them; empty where a change
+        might not show: one was changed a moment before.
+    content
+        Its fingerprint, as the recipe holds it.
+    """
+
+    path: str
+    stamp: str
+    content: str
 
 
 def recipe_changes(

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lowmem.protocol.checks import require, whole
 from lowmem.protocol.context import Context
+from lowmem.protocol.value_checks import require, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.errors import LowmemError, ReportedError, StoppedError
-from lowmem.base.placing import finish_placing
+from lowmem.base.redo_log import finish_placing
+from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.mirror import lines_of
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.session import open_session
 from lowmem.repair.check import verify
-from lowmem.repair.findings import MirrorStanding
+from lowmem.repair.findings import MirrorRelation
 from lowmem.repair.mirror_check import (
     inspected_with,
     restore_checkpoints,
@@ -20,12 +20,12 @@ from lowmem.repair.mirror_check import (
     tidied,
     told_with,
 )
-from lowmem.repair.progress import read_past, recorded_results, repair_progress
+from lowmem.repair.private_files import read_history, recorded_results, repair_progress
 from lowmem.repair.recompute import recompute
 from lowmem.repair.recompute_plan import recomputations
-from lowmem.supervisor.ask import adds_to_others
 from lowmem.supervisor.lock import WorkspaceLock
-from lowmem.supervisor.mirroring import MirrorPlan, ask_mirror
+from lowmem.supervisor.mirror_client import MirrorPlan, ask_mirror
+from lowmem.supervisor.planner import adds_to_others
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
@@ -107,7 +107,7 @@ def _with_mirror(
 ) -> Verification:
     """Return what is left with the mirror's own damage, which is removed if it may be."""
     if problem:
-        return replace(left, mirror=MirrorStanding(url=mirror, problem=problem))
+        return replace(left, mirror=MirrorRelation(url=mirror, problem=problem))
     found, inspected = inspected_with(left, space, mirror)
     if inspected is None or not left.is_whole:
         return found
@@ -122,9 +122,9 @@ def _with_mirror(
 
 def _recompute_all(session: Session, damaged: list[Finding], told: Repair) -> None:
     space = session.space
-    past = read_past(space)
-    recorded = {job: recorded_results(space, job) for job in past.jobs}
-    for wanted in recomputations(damaged, past, recorded, adds_to_others(space)):
+    history = read_history(space)
+    recorded = {job: recorded_results(space, job) for job in history.jobs}
+    for wanted in recomputations(damaged, history, recorded, adds_to_others(space)):
         try:
             recompute(session, wanted)
         except StoppedError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import StorageError
 from lowmem.base.errors_outside import NotAllowedError
-from lowmem.base.placing import is_placing
+from lowmem.base.redo_log import is_placing
 from lowmem.checkpoints.generations import (
     Examined,
     examine,
@@ -20,8 +20,8 @@ from lowmem.checkpoints.generations import (
 )
 from lowmem.checkpoints.manifest import MANIFEST
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.history.fold import past_of
-from lowmem.history.makers import owned, owner_of, owners_of
+from lowmem.history.fold import history_of
+from lowmem.history.provenance import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
 from lowmem.protocol.recipe import is_extension, recipe_changes
 from lowmem.repair.findings import Finding, Tally, Verification
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.checkpoints.manifest import FileEntry, Manifest
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.integrity.chunks import Layout, Sums
-    from lowmem.repair.findings import Kind, Remedy
+    from lowmem.repair.findings import FindingKind, Remedy
     from lowmem.repair.journal_lines import JournalLines
 
 _OTHER_OPTIONS = "has other options than the journal tells of: it is of another run"
@@ -59,11 +59,11 @@ def verify(space: Workspace) -> Verification:
     """
     scan = _Scan(space)
     lines = scan.journal()
-    past = past_of(lines.records)
-    scan.owners = owners_of(past)
-    unknown = (name for name in space.job_names() if name not in past.jobs)
-    for job in [*past.jobs, *unknown]:
-        scan.job(job, past.jobs.get(job))
+    history = history_of(lines.records)
+    scan.owners = owners_of(history)
+    unknown = (name for name in space.job_names() if name not in history.jobs)
+    for job in [*history.jobs, *unknown]:
+        scan.job(job, history.jobs.get(job))
     scan.unclaimed()
     return Verification(
         workspace=str(space.root),
@@ -103,21 +103,21 @@ class _Scan:
             )
         return lines
 
-    def job(self, job: str, past: JobPast | None) -> None:
+    def job(self, job: str, history: JobHistory | None) -> None:
         """Check the checkpoints and the results of one job."""
-        manifests = self._checkpoints(job, past)
+        manifests = self._checkpoints(job, history)
         newest = manifests[-1] if manifests else None
-        if past is None:
+        if history is None:
             where = self.space.checkpoints(job)
             if newest is not None:
                 problem = "holds checkpoints of a job that the journal does not know"
                 self._find("disagreement", where, problem, job=job, remedy="mend")
             return
-        if past.missing_cycles:
-            self.notes.append(lost_measurements(job, past.missing_cycles))
-        ended = past.ended
+        if history.missing_cycles:
+            self.notes.append(lost_measurements(job, history.missing_cycles))
+        ended = history.ended
         if ended is None:
-            self._progress(job, past, newest)
+            self._progress(job, history, newest)
         elif ended.published:
             entries = newest.results if newest is not None else {}
             names = owned(ended.published, job, self.owners)
@@ -129,7 +129,7 @@ class _Scan:
 
     # --- checkpoints --------------------------------------------------------------
 
-    def _checkpoints(self, job: str, past: JobPast | None) -> list[Manifest]:
+    def _checkpoints(self, job: str, history: JobHistory | None) -> list[Manifest]:
         """Return the manifests that are whole, oldest first."""
         folder = self.space.checkpoints(job)
         present = generations(folder)
@@ -140,25 +140,25 @@ class _Scan:
             for n, found in examined.items()
             if not found.problems and found.manifest is not None
         }
-        is_done = past is not None and past.ended is not None
+        is_done = history is not None and history.ended is not None
         remedy: Remedy = "drop" if whole or is_done else "rerun"
         for n, found in examined.items():
             for name, problem in found.problems.items():
                 path = generation_path(folder, n) / name
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
         for n, manifest in list(whole.items()):
-            problem = foreign_problem(manifest, past)
+            problem = foreign_problem(manifest, history)
             if problem:
                 path = generation_path(folder, n) / MANIFEST
                 self._find("checkpoint", path, problem, job=job, remedy=remedy)
                 del whole[n]
         return [whole[n] for n in sorted(whole)]
 
-    def _progress(self, job: str, past: JobPast, newest: Manifest | None) -> None:
+    def _progress(self, job: str, history: JobHistory, newest: Manifest | None) -> None:
         """Hold the journal of an unfinished job against its checkpoints."""
         where = self.space.checkpoints(job)
         reached = newest.generation if newest is not None else -1
-        known = past.last_cycle
+        known = history.last_cycle
         if reached > known + 1:
             problem = f"holds commit {reached}, where the journal knows {known + 1}"
             self._find("disagreement", where, problem, job=job, remedy="mend")
@@ -263,7 +263,7 @@ class _Scan:
 
     def _find(
         self,
-        kind: Kind,
+        kind: FindingKind,
         path: Path,
         problem: str,
         *,
@@ -308,15 +308,15 @@ def _examined(path: Path) -> Examined:
         return Examined(manifest=None, problems={MANIFEST: _unreadable(error)})
 
 
-def foreign_problem(manifest: Manifest, past: JobPast | None) -> str:
+def foreign_problem(manifest: Manifest, history: JobHistory | None) -> str:
     """Return why a checkpoint is not of this job's last run; empty if nothing says so.
 
     Each is whole by itself, so checksums do not tell that one was put in another's place.
     A run is known by its options, and once it is done by the checksum of its results.
     """
-    if past is None or past.begun is None:
+    if history is None or history.begun is None:
         return ""
-    ended, begun = past.ended, past.begun
+    ended, begun = history.ended, history.begun
     if recipe_changes(manifest.recipe, begun.recipe):
         # Or of the run that this one went on from.
         is_former = is_extension(manifest.recipe, begun.recipe, begun.extents)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["journal", "checkpoint", "result", "chunk", "disagreement", "mirror"]
+FindingKind = Literal[
+    "journal", "checkpoint", "result", "chunk", "disagreement", "mirror"
+]
 Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "catch_up", "none"]
 
 # How each remedy is told; `{job}` is the job that made the thing.
@@ -40,7 +42,7 @@ class Finding:
         Which samples it held, where it is a chunk, and the first of them.
     """
 
-    kind: Kind
+    kind: FindingKind
     path: str
     problem: str
     job: str = ""
@@ -101,7 +103,7 @@ class JobDurable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MirrorStanding:
+class MirrorRelation:
     """What a mirror holds of a workspace.
 
     Attributes
@@ -144,7 +146,7 @@ class Verification:
     tally: Tally
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
-    mirror: MirrorStanding | None = None
+    mirror: MirrorRelation | None = None
 
     @property
     def is_whole(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.sums import digest_of_entries
-from lowmem.history.fold import past_of, taken_back_from
+from lowmem.history.fold import history_of, taken_back_from
 from lowmem.protocol.recipe import is_extension
 from lowmem.protocol.records import AttemptBegun, CycleEnded, JobBegun, JobEnded
 
@@ -59,9 +59,9 @@ def repaired_journal(
         if own:
             records, told = _with_job(records, job, own, is_done=job in published)
             notes += told
-    for job, past in past_of(records).jobs.items():
-        if past.missing_cycles:
-            notes.append(lost_measurements(job, past.missing_cycles))
+    for job, history in history_of(records).jobs.items():
+        if history.missing_cycles:
+            notes.append(lost_measurements(job, history.missing_cycles))
     return RepairedJournal(records=tuple(records), notes=tuple(notes))
 
 
@@ -83,18 +83,20 @@ def _with_job(
     """Return the records with what the checkpoints of a job add to them."""
     notes = []
     newest = manifests[-1]
-    past = past_of(records).of(job)
-    is_former = past.begun is not None and is_extension(
-        newest.recipe, past.begun.recipe, past.begun.extents
+    history = history_of(records).of(job)
+    is_former = history.begun is not None and is_extension(
+        newest.recipe, history.begun.recipe, history.begun.extents
     )
-    if past.begun is None or (past.begun.recipe != newest.recipe and not is_former):
+    if history.begun is None or (
+        history.begun.recipe != newest.recipe and not is_former
+    ):
         records = _with_beginning(records, job, newest)
         notes.append(f"journal: the beginning of {job}, from its checkpoint's recipe")
     for manifest in manifests:
-        if manifest.generation not in past_of(records).of(job).committed:
+        if manifest.generation not in history_of(records).of(job).committed:
             records = _with_cycle(records, job, manifest)
             notes.append(f"journal: cycle {manifest.generation} of {job}, unmeasured")
-    if is_done and not is_former and past_of(records).of(job).ended is None:
+    if is_done and not is_former and history_of(records).of(job).ended is None:
         records = [*records, _end(job, newest)]
         notes.append(f"journal: the end of {job}, from its last checkpoint")
     return records, notes
@@ -182,9 +184,9 @@ def roll_back(
     records: Sequence[AnyRecord], job: str, generation: int, *, at: str
 ) -> tuple[CycleEnded, ...]:
     """Return the record that says that commits after ``generation`` are lost."""
-    past = past_of(records).of(job)
-    lost = [index for index in past.committed if index > generation]
-    if not lost or past.is_done:
+    history = history_of(records).of(job)
+    lost = [index for index in history.committed if index > generation]
+    if not lost or history.is_done:
         return ()
-    cycle = past.cycles[min(lost)]
+    cycle = history.cycles[min(lost)]
     return (CycleEnded(job=job, at=at, attempt=0, outcome="rolled_back", cycle=cycle),)

@@ -12,9 +12,9 @@ from lowmem.base.files import make_folder, remove, rename, sync_file
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
 from lowmem.checkpoints.sums import entry_of_file
-from lowmem.history.makers import owners_of
+from lowmem.history.provenance import owners_of
 from lowmem.pipeline.commands import typed_value
-from lowmem.protocol.inspecting import (
+from lowmem.protocol.mirror_messages import (
     REQUEST_BYTES,
     Discard,
     Discarded,
@@ -24,17 +24,17 @@ from lowmem.protocol.inspecting import (
     Inspected,
 )
 from lowmem.repair.check import verify
-from lowmem.repair.findings import MirrorStanding
-from lowmem.repair.mirrored import with_mirror, without
-from lowmem.repair.progress import read_past, recorded_results
-from lowmem.supervisor.mirroring import answer_of
+from lowmem.repair.findings import MirrorRelation
+from lowmem.repair.mirror_findings import with_mirror, without
+from lowmem.repair.private_files import read_history, recorded_results
+from lowmem.supervisor.mirror_client import answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.messages import Message
     from lowmem.repair.findings import Verification
 
@@ -48,7 +48,7 @@ _T = TypeVar("_T", Inspected, Fetched, Discarded)
 
 def remembered_mirror(space: Workspace) -> str | None:
     """Return the mirror of the newest run that began a job, else lowmem.toml's."""
-    for begun in reversed(read_past(space).begun):
+    for begun in reversed(read_history(space).begun):
         url = typed_value(begun.command, "mirror")
         if url:
             return url
@@ -63,7 +63,7 @@ def inspected_with(
     try:
         inspected = _asked(Inspect(url=url, workspace=str(space.root)), Inspected)
     except (ReportedError, StorageError) as error:
-        return replace(local, mirror=MirrorStanding(url=url, problem=str(error))), None
+        return replace(local, mirror=MirrorRelation(url=url, problem=str(error))), None
     return told_with(local, space, url, inspected), inspected
 
 
@@ -71,8 +71,8 @@ def told_with(
     local: Verification, space: Workspace, url: str, inspected: Inspected
 ) -> Verification:
     """Return a verification with what an inspection of the mirror found."""
-    past = read_past(space)
-    return with_mirror(local, inspected, past.jobs, owners_of(past), url=url)
+    history = read_history(space)
+    return with_mirror(local, inspected, history.jobs, owners_of(history), url=url)
 
 
 def verify_with(space: Workspace, url: str | None) -> Verification:
@@ -96,7 +96,7 @@ def restore_checkpoints(space: Workspace, url: str) -> list[str]:
     -----
     Their descriptions first: they say what the other files must be.
     """
-    manifests = dict.fromkeys(_lost_manifests(space, read_past(space).jobs), "")
+    manifests = dict.fromkeys(_lost_manifests(space, read_history(space).jobs), "")
     taken = _restore_files(url, space, manifests)
     taken |= _restore_files(url, space, dict(_lost_files(space)))
     return _told(taken)
@@ -127,11 +127,13 @@ def _told(taken: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _lost_manifests(space: Workspace, pasts: Mapping[str, JobPast]) -> Iterator[str]:
+def _lost_manifests(
+    space: Workspace, histories: Mapping[str, JobHistory]
+) -> Iterator[str]:
     """Yield the places of checkpoints' descriptions that are damaged or missing."""
-    for job, past in pasts.items():
+    for job, history in histories.items():
         folder = space.checkpoints(job)
-        wanted = {past.last_cycle} if past.last_cycle >= 0 else set()
+        wanted = {history.last_cycle} if history.last_cycle >= 0 else set()
         for generation in sorted(wanted.union(generations(folder))):
             path = generation_path(folder, generation)
             if MANIFEST in examine(path).problems:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowmem.base.containment import place_in
 from lowmem.base.errors import MissingArtefactError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.files import publish, remove
-from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.recorded import read_records
@@ -29,9 +29,9 @@ from lowmem.supervisor.telemetry import Journal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.history.past import DoneRun
-    from lowmem.protocol.job import Device
+    from lowmem.history.job_history import DoneRun
     from lowmem.protocol.messages import Planned, PlannedNeed
+    from lowmem.protocol.planning import Device
     from lowmem.repair.recompute_plan import Recomputation
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.session import Session
@@ -56,7 +56,7 @@ def _by_one_job(session: Session, wanted: Recomputation) -> None:
     order = order_of(run, session.space)
     device = chosen_device(order.device, uses_device=order.uses_device)
     planned = _planned_as_it_was(order, run, session, device)
-    history = session.past().of(run.job)
+    history = session.history().of(run.job)
     files = Rebuild(
         files=wanted.files,
         rows=wanted.rows,

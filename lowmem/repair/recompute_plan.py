@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.history.makers import makers_of, owners_of, result_of
+from lowmem.history.provenance import makers_of, owners_of, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from lowmem.checkpoints.manifest import FileEntry
-    from lowmem.history.past import DoneRun, Past
+    from lowmem.history.job_history import DoneRun, History
     from lowmem.repair.findings import Finding
 
     Recorded = Mapping[str, Mapping[str, FileEntry]]
@@ -48,7 +48,7 @@ class Recomputation:
 
 def recomputations(
     damaged: Iterable[Finding],
-    past: Past,
+    history: History,
     recorded: Recorded,
     adds: Callable[[DoneRun], bool],
 ) -> list[Recomputation]:
@@ -61,13 +61,13 @@ def recomputations(
     adds
         See `makers_of`.
     """
-    owners = owners_of(past)
+    owners = owners_of(history)
     found: dict[tuple[str, bool], Recomputation] = {}
     for finding in damaged:
-        runs = makers_of(result_of(finding.path, owners) or "", past, adds)
+        runs = makers_of(result_of(finding.path, owners) or "", history, adds)
         if not runs:
             continue
-        is_alone = _can_alone(runs[0], finding, past, recorded)
+        is_alone = _can_alone(runs[0], finding, history, recorded)
         runs = runs[:1] if is_alone else runs
         one = found.setdefault(
             (runs[-1].job, is_alone), Recomputation(runs=runs, is_alone=is_alone)
@@ -76,16 +76,18 @@ def recomputations(
         one.files[finding.path] = entry.sha256 if entry is not None else ""
         if finding.first_row is not None:
             one.rows[finding.path] = finding.first_row
-    order = list(past.jobs)
+    order = list(history.jobs)
     return sorted(found.values(), key=lambda one: order.index(one.job))
 
 
-def _can_alone(run: DoneRun, finding: Finding, past: Past, recorded: Recorded) -> bool:
+def _can_alone(
+    run: DoneRun, finding: Finding, history: History, recorded: Recorded
+) -> bool:
     """Return whether the first run made the very file, and its job has all it needs.
 
     What is added to keeps its whole chunks: who made one first can do it again.
     """
-    own = past.of(run.job)
+    own = history.of(run.job)
     if not own.is_done or own.begun != run.begun:
         # It has begun anew: what it keeps is of another run.
         return False

@@ -11,16 +11,16 @@ from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_budget, format_bytes
+from lowmem.report.readings import Point, by_stretch, thin
 from lowmem.report.scales import HEIGHT, WIDTH, MemoryScale, Tick, time_ticks
-from lowmem.report.telemetry import Point, by_stretch, thin
 from lowmem.report.timeline import timeline_from_readings
-from lowmem.report.words import mebibytes, moment_of
+from lowmem.report.wording import mebibytes, moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lowmem.report.readings import TelemetryReading
     from lowmem.report.schema import CycleReport, JobReport
-    from lowmem.report.telemetry import Reading
     from lowmem.report.timeline import Timeline
 
 _MOST_POINTS = 2000
@@ -96,7 +96,7 @@ class BarChart:
 
 
 def curve_charts(
-    name: str, job: JobReport, readings: Sequence[Reading]
+    name: str, job: JobReport, readings: Sequence[TelemetryReading]
 ) -> list[CurveChart]:
     """Return the curves of RAM and, where it was measured, of VRAM."""
     begun = moment_of(job.begun_at)

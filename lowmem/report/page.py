@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lowmem.base.clock import timestamp
-from lowmem.base.units import format_budget, format_bytes, format_seconds
-from lowmem.report import usage_text, words
+from lowmem.base.units import (
+    format_budget,
+    format_bytes,
+    format_measured,
+    format_seconds,
+)
+from lowmem.report import usage_text, wording
 from lowmem.report.charts import bar_chart, curve_charts
 from lowmem.report.excerpt import excerpt
 from lowmem.report.scales import HEIGHT, WIDTH
@@ -21,12 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lowmem.report.accounting import Usage, UsageRow
     from lowmem.report.charts import BarChart, CurveChart
     from lowmem.report.figures import Gallery
+    from lowmem.report.readings import TelemetryReading
     from lowmem.report.schema import CycleReport, JobReport, Report
-    from lowmem.report.telemetry import Reading
     from lowmem.report.training import TrainingChart
-    from lowmem.report.usage import Usage, UsageRow
 
 _MOST_ROWS = 300
 # Days and jobs, and sittings; `lowmem usage` has them all.
@@ -50,7 +55,7 @@ class JobView:
 def page_from_report(
     report: Report,
     *,
-    readings: Mapping[str, Sequence[Reading]],
+    readings: Mapping[str, Sequence[TelemetryReading]],
     gallery: Gallery,
     generated_at: datetime,
     training: Sequence[TrainingChart] = (),
@@ -116,19 +121,19 @@ def _environment() -> Environment:
         "budget": format_budget,
         "bytes": format_bytes,
         "hours": usage_text.hours,
-        "mebibytes": words.mebibytes,
-        "pairs": words.pairs,
+        "mebibytes": wording.mebibytes,
+        "pairs": wording.pairs,
         "seconds": format_seconds,
-        "size": words.size,
-        "value": words.value_text,
-        "when": words.day_and_time,
+        "size": format_measured,
+        "value": wording.value_text,
+        "when": wording.day_and_time,
     }
     environment.globals |= {
-        "budget_texts": words.budget_texts,
-        "change_text": words.change_text,
+        "budget_texts": wording.budget_texts,
+        "change_text": wording.change_text,
         "chart_height": HEIGHT,
         "chart_width": WIDTH,
-        "count": words.count,
+        "count": wording.count,
         "counts_text": usage_text.counts_text,
         "ended_text": usage_text.ended_text,
         "length_text": usage_text.length_text,
@@ -138,11 +143,11 @@ def _environment() -> Environment:
         "known": known,
         "tables_in": tables_in,
         "without_tables": without_tables,
-        "cycles_text": words.cycles_text,
-        "devices_text": words.devices_text,
-        "event_name": words.event_name,
-        "event_reading": words.event_reading,
-        "plural": words.plural,
-        "share": words.share,
+        "cycles_text": wording.cycles_text,
+        "devices_text": wording.devices_text,
+        "event_name": wording.event_name,
+        "event_reading": wording.event_reading,
+        "plural": wording.plural,
+        "share": wording.share,
     }
     return environment

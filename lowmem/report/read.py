@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
-from lowmem.report.sittings import Sittings
+from lowmem.report.sitting_usage import sats_of
 from lowmem.report.view import report_from_records
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
+    from lowmem.report.accounting import Sat
     from lowmem.report.schema import Report
-    from lowmem.report.usage import Sat
 
 
 def read_report(workspace: Workspace, *, is_live: bool) -> Report:
@@ -45,7 +46,6 @@ def read_sats(workspace: Workspace, *, is_live: bool) -> list[Sat]:
     CorruptFileError
         See `read_records`.
     """
-    sittings = Sittings(str(workspace.root))
-    for record in read_records(workspace.journal):
-        sittings.take(record)
-    return sittings.sats(is_live=is_live)
+    records = read_records(workspace.journal)
+    history = history_of(records, is_brief=True, has_sittings=True)
+    return sats_of(history.sittings, str(workspace.root), is_live=is_live)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from lowmem.report.usage import Usage, usage_of
+from lowmem.report.accounting import Usage, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

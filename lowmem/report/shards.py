@@ -11,7 +11,7 @@ from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
 from lowmem.report.read import read_report
 from lowmem.report.schema import ShardedJob, ShardStatus
-from lowmem.report.words import day_and_time
+from lowmem.report.wording import day_and_time
 from lowmem.shards.complete import tally_of
 from lowmem.shards.places import kernel_of, open_boards, parts_in
 

@@ -11,16 +11,16 @@ import msgspec
 
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
-from lowmem.report.live import text_of
+from lowmem.report.live_line import text_of
 from lowmem.report.shards import text_from_sharded
-from lowmem.report.words import day_and_time, share
+from lowmem.report.wording import day_and_time, share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.protocol.records import State
     from lowmem.report.columns import Row
-    from lowmem.report.live import Standing
+    from lowmem.report.live_line import LiveState
     from lowmem.report.schema import JobReport, Report
 
 _WIDTH = 100
@@ -93,7 +93,7 @@ class JobStatus:
 
 
 def statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report, standings: Mapping[str, LiveState] | None = None
 ) -> dict[str, JobStatus]:
     """Return where each job of the workspace stands, by name.
 
@@ -110,7 +110,7 @@ def statuses(
 
 
 def json_from_statuses(
-    report: Report, standings: Mapping[str, Standing] | None = None
+    report: Report, standings: Mapping[str, LiveState] | None = None
 ) -> str:
     """Return the same as an indented JSON document."""
     document = {
@@ -124,7 +124,7 @@ def json_from_statuses(
 
 def text_from_statuses(
     report: Report,
-    standings: Mapping[str, Standing] | None = None,
+    standings: Mapping[str, LiveState] | None = None,
     *,
     width: int = _WIDTH,
 ) -> str:
@@ -170,7 +170,7 @@ def _what_next(name: str, status: JobStatus, width: int) -> list[str]:
     ]
 
 
-def _status(job: JobReport, workspace: str, standing: Standing | None) -> JobStatus:
+def _status(job: JobReport, workspace: str, standing: LiveState | None) -> JobStatus:
     is_over = job.state in {"done", "running"}
     words = job.command or ("run", job.reference, "--workspace", workspace)
     peaks = (job.ram_peak_bytes, standing.ram_peak_bytes if standing else None)
@@ -189,7 +189,7 @@ def _status(job: JobReport, workspace: str, standing: Standing | None) -> JobSta
     )
 
 
-def _now(standing: Standing) -> NowStatus:
+def _now(standing: LiveState) -> NowStatus:
     fraction, left_s = standing.fraction, standing.left_s
     return NowStatus(
         percent=None if fraction is None else round(100 * fraction, 1),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lowmem.report.words import NOT_MEASURED, value_text
+from lowmem.report.wording import NOT_MEASURED, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from lowmem.base.units import format_bytes, format_seconds
+from lowmem.base.units import format_bytes, format_measured, format_seconds
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.shards import text_from_sharded
 from lowmem.report.tables import tables_in, without_tables
-from lowmem.report.words import (
+from lowmem.report.wording import (
     budget_texts,
     change_text,
     count,
@@ -22,7 +22,6 @@ from lowmem.report.words import (
     mebibytes,
     pairs,
     share,
-    size,
     value_text,
 )
 
@@ -113,7 +112,7 @@ def _facts(job: JobReport) -> Iterator[str]:
 
 
 def _peaks(job: JobReport) -> Iterator[str]:
-    ram = f"RAM {size(job.ram_peak_bytes)}"
+    ram = f"RAM {format_measured(job.ram_peak_bytes)}"
     of_budget = share(job.ram_peak_bytes, job.budgets.ram_bytes)
     yield f"{ram} ({of_budget} of the budget)" if of_budget else ram
     if job.vram_peak_bytes is not None:

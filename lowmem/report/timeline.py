@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from lowmem.report.telemetry import Reading
+    from lowmem.report.readings import TelemetryReading
 
 # seconds; readings come one a second, so a longer silence means that nothing ran. What
 # remains of it is a visible gap.
@@ -68,7 +68,7 @@ class Timeline:
         return runs[0]
 
 
-def timeline_from_readings(readings: Sequence[Reading]) -> Timeline:
+def timeline_from_readings(readings: Sequence[TelemetryReading]) -> Timeline:
     """Return the timeline of readings in the order in which they were taken."""
     moments = tuple(reading.at.timestamp() for reading in readings)
     elapsed = [0.0] if readings else []

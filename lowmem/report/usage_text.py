@@ -13,16 +13,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_bytes, format_seconds
+from lowmem.report.accounting import summed
 from lowmem.report.columns import format_columns, printable
-from lowmem.report.usage import summed
-from lowmem.report.words import NOT_MEASURED, moment_of, plural
+from lowmem.report.wording import NOT_MEASURED, moment_of, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
+    from lowmem.report.accounting import Amounts, Ended, Sitting, Usage, UsageRow
     from lowmem.report.columns import Row
-    from lowmem.report.usage import Amounts, Ended, Sitting, Usage, UsageRow
 
 _NARROWEST, _WIDEST = 40, 100
 # A name or a machine's may be as long as a file name.

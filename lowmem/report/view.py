@@ -1,12 +1,13 @@
-"""A journal's past as a report; no clock, no file."""
+"""A journal's history as a report; no clock, no file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 from lowmem.protocol.records import JobEnded
-from lowmem.report.moves import changes_from, workers_from
+from lowmem.report.accounting import usage_of
+from lowmem.report.digit_changes import changes_from, workers_from
 from lowmem.report.schema import (
     Budgets,
     CycleReport,
@@ -15,13 +16,12 @@ from lowmem.report.schema import (
     NoteReport,
     Report,
 )
-from lowmem.report.sittings import Sittings
-from lowmem.report.usage import usage_of
+from lowmem.report.sitting_usage import sats_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lowmem.history.past import JobPast, Past, Ran
+    from lowmem.history.job_history import CycleHistory, History, JobHistory
     from lowmem.protocol.records import (
         AnyRecord,
         Incident,
@@ -50,67 +50,73 @@ def report_from_records(
     -----
     Time and memory grow with the number of records.
     """
-    sittings = Sittings(workspace)
-    past = past_of(sittings.follow(records))
-    running = _open_job(past) if is_live else None
+    history = history_of(records, has_sittings=True)
+    running = _open_job(history) if is_live else None
     return Report(
         workspace=workspace,
         jobs={
             name: _job(job, is_running=name == running)
-            for name, job in past.jobs.items()
+            for name, job in history.jobs.items()
             if job.last is not None
         },
-        usage=usage_of(sittings.sats(is_live=is_live)),
+        usage=usage_of(sats_of(history.sittings, workspace, is_live=is_live)),
     )
 
 
-def _open_job(past: Past) -> str | None:
+def _open_job(history: History) -> str | None:
     """Return the job that wrote last, of those whose newest record is no end."""
-    newest_first = sorted(past.jobs.values(), key=lambda job: job.place, reverse=True)
+    newest_first = sorted(
+        history.jobs.values(), key=lambda job: job.place, reverse=True
+    )
     is_open = (job.job for job in newest_first if not isinstance(job.last, JobEnded))
     return next(is_open, None)
 
 
-def _job(past: JobPast, *, is_running: bool) -> JobReport:
-    begun, run, worker, detail = past.begun, past.run, past.worker, past.detail
-    end = None if is_running else _newest_end(past)
+def _job(history: JobHistory, *, is_running: bool) -> JobReport:
+    begun, run, worker, detail = (
+        history.begun,
+        history.run,
+        history.worker,
+        history.detail,
+    )
+    end = None if is_running else _newest_end(history)
     unit = begun.unit if begun else "items"
     return JobReport(
         state=end.state if end else _open_state(is_running=is_running),
         device=worker.device if worker else None,
         seed=run.seed if run else None,
         budgets=_budgets(run),
-        ram_peak_bytes=past.ram_peak_bytes,
-        vram_peak_bytes=past.vram_peak_bytes,
-        attempts=past.n_workers,
-        reference=begun.reference if begun else past.job,
-        command=past.command,
+        ram_peak_bytes=history.ram_peak_bytes,
+        vram_peak_bytes=history.vram_peak_bytes,
+        attempts=history.n_workers,
+        reference=begun.reference if begun else history.job,
+        command=history.command,
         unit=unit,
-        begun_at=past.first.at if past.first else "",
-        last_at=past.last.at if past.last else "",
+        begun_at=history.first.at if history.first else "",
+        last_at=history.last.at if history.last else "",
         exit_code=end.exit_code if end else None,
         message=end.message if end else "",
-        published=past.published,
-        summary=past.ended.summary if past.ended else {},
+        published=history.published,
+        summary=history.ended.summary if history.ended else {},
         versions=worker.versions if worker else {},
         workers=workers_from(detail.workers),
         changes=changes_from(detail.cycles),
         cycles=tuple(_cycle(ran, unit) for ran in detail.cycles),
         events=tuple(_event(incident) for incident in detail.incidents),
-        durable=_durable(past),
+        durable=_durable(history),
         notes=tuple(_notes(detail.notes)),
-        recipe=past.recipe or {},
+        recipe=history.recipe or {},
     )
 
 
-def _newest_end(past: JobPast) -> JobEnded | None:
+def _newest_end(history: JobHistory) -> JobEnded | None:
     """Return the end that says where a job stands; None while it has none.
 
     A job that is done stays done, also where a repair of its results was cut or failed.
     """
-    if past.ended is not None:
-        return past.ended
-    return past.last if isinstance(past.last, JobEnded) else None
+    if history.ended is not None:
+        return history.ended
+    return history.last if isinstance(history.last, JobEnded) else None
 
 
 def _open_state(*, is_running: bool) -> State:
@@ -127,13 +133,13 @@ def _budgets(run: RunBegun | None) -> Budgets:
     )
 
 
-def _durable(past: JobPast) -> int | None:
-    if past.confirmed is None:
+def _durable(history: JobHistory) -> int | None:
+    if history.confirmed is None:
         return None
-    return sum(index < past.confirmed for index in past.committed)
+    return sum(index < history.confirmed for index in history.committed)
 
 
-def _cycle(ran: Ran, unit: str) -> CycleReport:
+def _cycle(ran: CycleHistory, unit: str) -> CycleReport:
     record = ran.record
     cycle = record.cycle
     return CycleReport(

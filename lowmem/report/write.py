@@ -8,7 +8,7 @@ from lowmem.base.files import make_folder, write_file
 from lowmem.report.figures import read_gallery
 from lowmem.report.page import page_from_report
 from lowmem.report.read import read_report
-from lowmem.report.telemetry import read_telemetry
+from lowmem.report.readings import read_telemetry
 from lowmem.report.training import training_charts
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Blocks whose markers lie in one folder.
 GROUP = 256
-# A name that no job has: see `lowmem.base.inside`.
+# A name that no job has: see `lowmem.base.containment`.
 _BLOCKS = "blocks.shared"
 _RECIPE, _MERGED = "recipe.", "merged."
 # seconds between two looks at what a marker vouches for and storage does not give yet.

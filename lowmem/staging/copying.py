@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError
 from lowmem.base.errors_staging import NoFileError, StagingPlaceError
-from lowmem.base.files import make_folder
-from lowmem.staging.blocks import require_file
+from lowmem.base.files import make_folder, rename, storage_errors, sync_file
+from lowmem.staging.block_copy import require_file
 from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import BLOCK_BYTES
 from lowmem.staging.renew import is_published, renew
 from lowmem.staging.scratch_paths import Places
-from lowmem.staging.sha256sums import write_checksums
 from lowmem.staging.survey import LeftOut, Seen, survey
 
 if TYPE_CHECKING:
@@ -183,3 +182,17 @@ def _require_ours(work: Places, ledger: Ledger) -> None:
     if work.target.is_dir() != work.source.is_dir():
         problem = "and its source are a file and a folder, expected two of a kind"
         raise StagingPlaceError(target=work.target, problem=problem, todo=todo)
+
+
+def write_checksums(work: Places, ledger: Ledger) -> None:
+    """Write the SHA-256 of every file as `sha256sum` does."""
+    draft = work.checksums.with_name(work.checksums.name + ".tmp")
+    top = os.fsencode(work.target.name)
+    with storage_errors(draft), draft.open("wb") as stream:
+        for name, digest in ledger.checked():
+            path = b"/".join(filter(None, (top, name)))
+            safe = path.replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
+            mark = b"" if safe == path else b"\\"
+            stream.write(b"%s%s  %s\n" % (mark, bytes(digest).hex().encode(), safe))
+    sync_file(draft)
+    rename(draft, work.checksums)

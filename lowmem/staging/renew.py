@@ -15,7 +15,7 @@ from lowmem.base.errors_staging import (
     StagingSpaceError,
 )
 from lowmem.base.files import make_folder, publish, remove
-from lowmem.staging.blocks import copy_file, read_back
+from lowmem.staging.block_copy import copy_file, read_back
 from lowmem.staging.copy_plan import next_offset
 from lowmem.staging.scratch_paths import below, stamp_here
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.recipe import is_same_data
     from lowmem.stores.cache import CachedReader
     from lowmem.stores.codecs import codec_names
-    from lowmem.stores.foreign import packing_at
+    from lowmem.stores.foreign_stores import packing_at
     from lowmem.stores.images import (
         PIXEL_MAX,
         Images,
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
         read_array_info,
         two_part,
     )
-    from lowmem.stores.npyheader import NoHeaderError, header_text, read_header
+    from lowmem.stores.npy_header import NoHeaderError, header_text, read_header
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.row_blocks import write_blocks
     from lowmem.stores.row_reader import RowReader
     from lowmem.stores.row_writer import RowWriter, write_group_attributes
-    from lowmem.stores.split import Split, split_rows
+    from lowmem.stores.validation_split import Split, split_rows
     from lowmem.stores.zarr_library import content_errors
 
 __all__ = [
@@ -90,7 +90,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.protocol.recipe": ["is_same_data"],
         "lowmem.stores.cache": ["CachedReader"],
         "lowmem.stores.codecs": ["codec_names"],
-        "lowmem.stores.foreign": ["packing_at"],
+        "lowmem.stores.foreign_stores": ["packing_at"],
         "lowmem.stores.images": [
             "PIXEL_MAX",
             "Images",
@@ -107,12 +107,12 @@ __getattr__, __dir__ = names_of(
             "read_array_info",
             "two_part",
         ],
-        "lowmem.stores.npyheader": ["NoHeaderError", "header_text", "read_header"],
+        "lowmem.stores.npy_header": ["NoHeaderError", "header_text", "read_header"],
         "lowmem.stores.zarr_library": ["content_errors"],
         "lowmem.stores.row_blocks": ["write_blocks"],
         "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
-        "lowmem.stores.split": ["Split", "split_rows"],
+        "lowmem.stores.validation_split": ["Split", "split_rows"],
         "lowmem.stores.row_writer": ["RowWriter", "write_group_attributes"],
     },
 )

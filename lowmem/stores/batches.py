@@ -2,7 +2,7 @@
 
 Three ways lead to the same bytes, and what the store is decides between them:
 
-- rows straight from the files of an uncompressed array (`lowmem.stores.direct`);
+- rows straight from the files of an uncompressed array (`lowmem.stores.direct_rows`);
 - any other array decoded once to a nameless file (`lowmem.stores.disk_cache`);
 - decoded chunks in a cache (`lowmem.stores.cache`), where all of them fit into the memory
   that was given, or no disk has room for that file.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from lowmem.stores.cache import CachedReader
-from lowmem.stores.direct import DirectReader
+from lowmem.stores.direct_rows import DirectReader
 from lowmem.stores.disk_cache import SpilledReader
 from lowmem.stores.disk_space import no_room
 from lowmem.stores.layout import find_layout
@@ -27,8 +27,6 @@ from lowmem.stores.reading import Reading, ReadingPlan, plan_reading
 from lowmem.stores.row_reader import RowReader
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
     from lowmem.stores.epoch_order import RowNumbers
@@ -54,12 +52,7 @@ class BatchReader(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def read(self, rows: RowNumbers) -> NDArray[Any]:
         """Return these rows in this order.

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
     from lowmem.stores.epoch_order import RowNumbers
@@ -44,14 +42,9 @@ class CachedReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._chunks.clear()
-        self._reader.__exit__(kind, error, traceback)
+        self._reader.__exit__(*raised)
 
     def read(self, rows: RowNumbers) -> NDArray[Any]:
         """Return these rows in this order, in a fresh array."""

@@ -21,7 +21,7 @@ import numpy as np
 from lowmem.base.files import storage_errors
 from lowmem.stores.buffers import BufferPool
 from lowmem.stores.chunk_decoder import ChunkDecoder
-from lowmem.stores.direct import DirectReader
+from lowmem.stores.direct_rows import DirectReader
 from lowmem.stores.layout import RowLayout
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class SpilledReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._workers.shutdown(cancel_futures=True)
         self._rows.close()
         self._file.close()

@@ -10,7 +10,7 @@ import numpy as np
 from lowmem.base.errors import DataError
 from lowmem.base.files import storage_errors
 from lowmem.base.outside import stream_of
-from lowmem.stores.npyheader import NoHeaderError, read_header
+from lowmem.stores.npy_header import NoHeaderError, read_header
 from lowmem.stores.zarr_library import content_errors
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lowmem.base.errors import DataError
 from lowmem.base.errors_outside import UnreadableTextError
 from lowmem.base.outside import open_regular, read_json, refuse_unless_regular
-from lowmem.stores.hollow import refuse_hollow
+from lowmem.stores.declared_size import refuse_hollow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

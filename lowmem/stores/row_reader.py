@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lowmem.base.errors import DataError
-from lowmem.stores.fitness import refuse_unfit
-from lowmem.stores.foreign import (
+from lowmem.stores.chunk_checks import refuse_unfit
+from lowmem.stores.foreign_stores import (
     packing_at,
     require_chunks_in_place,
     require_plain,
@@ -27,7 +27,6 @@ from lowmem.stores.zarr_library import content_errors, open_array
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -92,12 +91,7 @@ class RowReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Zarr holds no file open; the form leaves room for a reader that does.
         pass
 

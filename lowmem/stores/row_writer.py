@@ -25,7 +25,7 @@ from lowmem.base.files import (
     sync_file,
     write_file,
 )
-from lowmem.stores.encode import ChunkEncoder, codecs_of
+from lowmem.stores.chunk_encoder import ChunkEncoder, codecs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

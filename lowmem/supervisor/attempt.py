@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.checkpoints.generations import committed_cycle, generation_path
 from lowmem.memory.budget import Pressure
-from lowmem.memory.process import oom_kills
-from lowmem.memory.watch import Watch
+from lowmem.memory.memory_watch import Watch
+from lowmem.memory.process_tree import oom_kills
 from lowmem.protocol.messages import (
     Committed,
     Failed,
@@ -26,12 +26,12 @@ from lowmem.protocol.messages import (
 from lowmem.protocol.messages import Finished as FinishedMessage
 from lowmem.protocol.tempo import Tempo
 from lowmem.supervisor import decide
+from lowmem.supervisor.cycle_ledger import CycleLedger
 from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
-from lowmem.supervisor.ledger import CycleLedger
-from lowmem.supervisor.process import WorkerProcess, log_tail, worker_environment
+from lowmem.supervisor.processes import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.screen import REDRAW_S
 from lowmem.supervisor.suspend import WOKEN
-from lowmem.supervisor.told import told_of_stop
+from lowmem.supervisor.user_messages import told_of_stop
 from lowmem.supervisor.verdict import death, verdict_of_failure
 from lowmem.supervisor.watched import Watched
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lowmem.memory.watch import Look
+    from lowmem.memory.memory_watch import Look
     from lowmem.protocol.messages import Answer, Cycle, Run
+    from lowmem.supervisor.attempt_tools import AttemptTools
     from lowmem.supervisor.device import JobDevice
-    from lowmem.supervisor.instruments import Instruments
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.processes import Worker
 
 # seconds between two looks at the mirror: each costs 0.2 ms.
 _POLL_INTERVAL_S = 0.25
@@ -67,7 +67,7 @@ class Attempt:
     request: Run
     policy: decide.Policy
     device: JobDevice
-    tools: Instruments
+    tools: AttemptTools
     last_journaled_cycle: int
     deadline: float | None = None
     tempo: Tempo = field(default_factory=Tempo)
@@ -91,11 +91,11 @@ class Attempt:
             clock=self.tools.clock,
         )
 
-    def run(self, course: decide.Course) -> tuple[Ending, decide.Course]:
+    def run(self, run_state: decide.RunState) -> tuple[Ending, decide.RunState]:
         """Run the worker to its end; return how it ended, and where that leaves the job."""
         tools, request = self.tools, self.request
         self._began = tools.clock.monotonic()
-        tools.aside.do(tools.screen.begin)
+        tools.background.do(tools.screen.begin)
         kills_before = oom_kills()
         log = tools.space.log(request.job)
         log_began = log.stat().st_size if log.exists() else 0
@@ -107,9 +107,9 @@ class Attempt:
             stacks=tools.space.stacks(request.job),
             find_others=tools.tree.find_pids,
             is_limited=request.is_followed,
-            course=decide.begin_attempt(course),
+            run_state=decide.begin_attempt(run_state),
         )
-        with tools.journal.beside(self._do), tools.mirror.beside(tools.aside.do):
+        with tools.journal.beside(self._do), tools.mirror.beside(tools.background.do):
             exited = self._watched.to_the_end(self)
         ending = self._watched.ending
         if ending is None:
@@ -126,7 +126,7 @@ class Attempt:
             )
         if not isinstance(ending, Finished | Left):
             self._ledger.cut(exited.peak_bytes, self._committed_unseen())
-        return ending, self._watched.course
+        return ending, self._watched.run_state
 
     def _start(self, log: Path) -> Worker:
         """Start what is watched; what its libraries print goes to ``log``."""
@@ -192,7 +192,7 @@ class Attempt:
         limit = self.request.vram_budget_bytes
         if limit is None or used_bytes <= limit:
             return None
-        return decide.Reading(Pressure.HARD, "vram_limit")
+        return decide.MemoryReading(Pressure.HARD, "vram_limit")
 
     @property
     def _left_s(self) -> float | None:
@@ -201,36 +201,36 @@ class Attempt:
             return None
         return self.deadline - self.tools.clock.monotonic()
 
-    def settle(self) -> None:
+    def between_messages(self) -> None:
         """Hear of the mirror, and watch until all that was given aside is done."""
         now = self.tools.clock.monotonic()
         if now >= self._next_poll:
             self._next_poll = now + _POLL_INTERVAL_S
             self.tools.mirror.poll()
-        if now >= self._next_draw and self.tools.aside.is_idle:
+        if now >= self._next_draw and self.tools.background.is_idle:
             # A terminal that takes nothing is not given more and more.
             self._next_draw = now + REDRAW_S
             if self.tools.screen.is_due:
-                self.tools.aside.do(self.tools.screen.tick)
+                self.tools.background.do(self.tools.screen.tick)
         self._wait()
 
     def _do(self, work: Callable[[], None]) -> None:
         """Do a thing aside, and return once it is done."""
-        self.tools.aside.do(work)
+        self.tools.background.do(work)
         self._wait()
 
     def _wait(self) -> None:
-        watched, aside = self._watched, self.tools.aside
-        while not (watched.is_over or aside.wait(watched.watch.left_s)):
+        watched, background = self._watched, self.tools.background
+        while not (watched.is_over or background.wait(watched.watch.left_s)):
             watched.step(self)
-        aside.wait()
+        background.wait()
 
     def woken(self) -> None:
         """Tell the user."""
         self._show(WOKEN)
 
     def _show(self, text: str) -> None:
-        self.tools.aside.do(partial(self.tools.screen.line, text))
+        self.tools.background.do(partial(self.tools.screen.line, text))
 
     # --- messages -----------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Attempt:
                     self._ledger.noted(answer.text)
             case Progressed():
                 move = self.tools.screen.moved
-                self.tools.aside.do(
+                self.tools.background.do(
                     partial(move, answer.done, answer.total, answer.note)
                 )
             case Started():
@@ -303,8 +303,8 @@ class Attempt:
         if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return
-        watched.course, goes_on = decide.on_commit(
-            watched.course,
+        watched.run_state, goes_on = decide.on_commit(
+            watched.run_state,
             self.policy,
             used_bytes,
             is_last_chance=self.tempo.is_last_chance(self._left_s),

@@ -14,7 +14,7 @@ from lowmem.protocol.records import JobBegun
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.messages import Planned
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.session import Session
@@ -23,8 +23,8 @@ Changes = dict[str, tuple[object, object]]
 
 
 def begin(
-    order: JobOrder, session: Session, history: JobPast, planned: Planned
-) -> JobPast:
+    order: JobOrder, session: Session, history: JobHistory, planned: Planned
+) -> JobHistory:
     """Return the history to build upon, empty if the job begins from nothing.
 
     Raises
@@ -59,13 +59,13 @@ def begin(
             extents=extents,
         )
     )
-    return session.past().of(order.name)
+    return session.history().of(order.name)
 
 
 def _extents(
     order: JobOrder,
     session: Session,
-    history: JobPast,
+    history: JobHistory,
     planned: Planned,
     changes: Changes,
 ) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def _extents(
     )
 
 
-def _held(history: JobPast) -> str:
+def _held(history: JobHistory) -> str:
     """Return what the workspace holds of a job, in words."""
     what = ", ".join(history.published) or "the finished job"
     if not history.is_done:
@@ -97,7 +97,7 @@ def _held(history: JobPast) -> str:
 
 
 def _advice(
-    command: str, former: str, history: JobPast, changes: Changes, *, is_more: bool
+    command: str, former: str, history: JobHistory, changes: Changes, *, is_more: bool
 ) -> str:
     """Return the command that was probably wanted, and what else there is."""
     is_data = all(key.endswith((DATA, CONTENT)) for key in changes)

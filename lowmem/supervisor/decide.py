@@ -16,7 +16,7 @@ from lowmem.memory.budget import Pressure, RamBudget
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
     from lowmem.protocol.records import Verdict
     from lowmem.protocol.tempo import Tempo
 
@@ -58,7 +58,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class RunState:
     """Where a job stands under supervision.
 
     Attributes
@@ -95,19 +95,19 @@ class Course:
 
 # Of a process that is not replaced, since another would do no better: it has to give one
 # answer, or is somebody else's.
-LONE = Course(is_soft_spent=True)
+LONE = RunState(is_soft_spent=True)
 
 
-def begin_attempt(course: Course) -> Course:
+def begin_attempt(run_state: RunState) -> RunState:
     """Return the state in which a fresh worker starts."""
-    return replace(course, cycles=0, leaving=None, first_end_bytes=None)
+    return replace(run_state, cycles=0, leaving=None, first_end_bytes=None)
 
 
 # --- what happens, and what is done about it ---------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MemoryReading:
     """Memory was read.
 
     Attributes
@@ -146,7 +146,7 @@ class TimeUp:
     """The time budget is used up."""
 
 
-Event = Reading | DeviceLost | Signalled | TimeUp
+Event = MemoryReading | DeviceLost | Signalled | TimeUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,45 +177,45 @@ class Kill:
     has_stacks: bool = False
 
 
-Order = Drain | Kill
+Action = Drain | Kill
 
 
-def minds_soft(course: Course) -> bool:
+def minds_soft(run_state: RunState) -> bool:
     """Return whether soft pressure would change anything."""
-    return course.leaving is None and not course.is_soft_spent
+    return run_state.leaving is None and not run_state.is_soft_spent
 
 
-def on_event(course: Course, event: Event) -> tuple[Course, Order | None]:
+def on_event(run_state: RunState, event: Event) -> tuple[RunState, Action | None]:
     """Decide about what happened; every kill of a worker is decided here."""
-    order: Order | None = None
+    order: Action | None = None
     match event:
-        case Reading(pressure=Pressure.HARD):
+        case MemoryReading(pressure=Pressure.HARD):
             order = Kill(verdict=event.verdict, has_stacks=True)
-        case Reading(pressure=Pressure.SOFT) if minds_soft(course):
-            course = replace(course, leaving=Leaving.RECYCLE)
+        case MemoryReading(pressure=Pressure.SOFT) if minds_soft(run_state):
+            run_state = replace(run_state, leaving=Leaving.RECYCLE)
             # Now, since the kill may find no time to wait for them.
             order = Drain(has_stacks=True)
         case Signalled(by=by):
             # The latest reason counts.
-            course = replace(course, leaving=Leaving.STOP, stopped_by=by)
+            run_state = replace(run_state, leaving=Leaving.STOP, stopped_by=by)
             order = Kill(verdict="signal", signal=by) if event.is_urgent else Drain()
         case TimeUp():
             order = Kill(verdict="time", has_stacks=True)
         case DeviceLost():
             # It may hang in its driver for ever, so it is not waited for.
             order = Kill(verdict="error")
-        case Reading():
+        case MemoryReading():
             pass
-    return course, order
+    return run_state, order
 
 
 def on_commit(
-    course: Course,
+    run_state: RunState,
     policy: Policy,
     used_bytes: int | None,
     *,
     is_last_chance: bool = False,
-) -> tuple[Course, bool]:
+) -> tuple[RunState, bool]:
     """Decide about a commit: return whether the worker goes on.
 
     Parameters
@@ -225,30 +225,30 @@ def on_commit(
     is_last_chance
         Whether another commit might come after the end of the time budget.
     """
-    is_first = course.cycles == 0
-    soft_at_once = is_first and course.leaving is Leaving.RECYCLE
-    course = replace(
-        course,
-        cycles=course.cycles + 1,
+    is_first = run_state.cycles == 0
+    soft_at_once = is_first and run_state.leaving is Leaving.RECYCLE
+    run_state = replace(
+        run_state,
+        cycles=run_state.cycles + 1,
         crashes=0,
-        is_soft_spent=course.is_soft_spent or soft_at_once,
-        first_end_bytes=used_bytes if is_first else course.first_end_bytes,
+        is_soft_spent=run_state.is_soft_spent or soft_at_once,
+        first_end_bytes=used_bytes if is_first else run_state.first_end_bytes,
     )
     if policy.is_lone:
-        return course, True
-    if is_last_chance and course.leaving is not Leaving.STOP:
-        course = replace(course, leaving=Leaving.TIME)
-    if course.leaving is None and _is_worn(course, policy, used_bytes):
-        course = replace(course, leaving=Leaving.RECYCLE)
-    return course, course.leaving is None
+        return run_state, True
+    if is_last_chance and run_state.leaving is not Leaving.STOP:
+        run_state = replace(run_state, leaving=Leaving.TIME)
+    if run_state.leaving is None and _is_worn(run_state, policy, used_bytes):
+        run_state = replace(run_state, leaving=Leaving.RECYCLE)
+    return run_state, run_state.leaving is None
 
 
-def _is_worn(course: Course, policy: Policy, used_bytes: int | None) -> bool:
-    if policy.recycle_every is not None and course.cycles >= policy.recycle_every:
+def _is_worn(run_state: RunState, policy: Policy, used_bytes: int | None) -> bool:
+    if policy.recycle_every is not None and run_state.cycles >= policy.recycle_every:
         return True
-    if used_bytes is None or course.first_end_bytes is None:
+    if used_bytes is None or run_state.first_end_bytes is None:
         return False
-    growth = used_bytes - course.first_end_bytes
+    growth = used_bytes - run_state.first_end_bytes
     return growth > GROWTH_SHARE * policy.budget.limit_bytes
 
 

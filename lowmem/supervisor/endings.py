@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_JOB, EXIT_STOPPED, EXIT_UNAVAILABLE
-from lowmem.supervisor.decide import MEMORY_VERDICTS, Course, Leaving, Policy
-from lowmem.supervisor.signals import asked_by
+from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving, Policy, RunState
+from lowmem.supervisor.stop_requests import asked_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ _WITHOUT_COMMIT = (
 class Restart:
     """Start another worker; ``action`` says what changes."""
 
-    course: Course
+    run_state: RunState
     action: str
 
 
@@ -124,22 +124,22 @@ def seen_from_device(
     return ending
 
 
-def incident_of(course: Course, ending: Ending) -> Broke | None:
+def incident_of(run_state: RunState, ending: Ending) -> Broke | None:
     """Return what is recorded of the end of a worker; None where nothing happened."""
     if isinstance(ending, Broke):
         return ending
-    if course.leaving is Leaving.TIME:
+    if run_state.leaving is Leaving.TIME:
         return Broke(verdict="time")
-    if course.leaving is Leaving.STOP and isinstance(ending, Left):
-        return Broke(verdict="signal", signal=course.stopped_by or None)
+    if run_state.leaving is Leaving.STOP and isinstance(ending, Left):
+        return Broke(verdict="signal", signal=run_state.stopped_by or None)
     return None
 
 
-def stopped_for(course: Course, ending: Ending) -> StopCause | None:
+def stopped_for(run_state: RunState, ending: Ending) -> StopCause | None:
     """Return why a worker was to end; None where nobody wanted it."""
     if isinstance(ending, Broke) and ending.verdict == "time":
         return "time"
-    match course.leaving:
+    match run_state.leaving:
         case Leaving.TIME:
             return "time"
         case Leaving.STOP:
@@ -148,53 +148,55 @@ def stopped_for(course: Course, ending: Ending) -> StopCause | None:
             return None
 
 
-def on_ending(course: Course, policy: Policy, ending: Ending) -> Restart | End:
+def on_ending(run_state: RunState, policy: Policy, ending: Ending) -> Restart | End:
     """Decide what follows the end of a worker."""
     match ending:
         case Finished():
             return End(state="done", exit_code=0)
         case Left():
-            return _after_leaving(course)
+            return _after_leaving(run_state)
         case Broke():
-            if is_device_lost(course, ending):
-                return _without_device(course, policy, ending)
+            if is_device_lost(run_state, ending):
+                return _without_device(run_state, policy, ending)
             if ending.failure is None:
-                return _after_death(course, policy, ending)
-            return _after_failure(course, policy, ending, ending.failure)
+                return _after_death(run_state, policy, ending)
+            return _after_failure(run_state, policy, ending, ending.failure)
 
 
-def _after_leaving(course: Course) -> Restart | End:
-    if course.leaving is Leaving.RECYCLE:
-        return Restart(course=course, action="replaced the worker")
-    is_late = course.leaving is Leaving.TIME
-    reason = IN_TIME if is_late else asked_by(course.stopped_by)
+def _after_leaving(run_state: RunState) -> Restart | End:
+    if run_state.leaving is Leaving.RECYCLE:
+        return Restart(run_state=run_state, action="replaced the worker")
+    is_late = run_state.leaving is Leaving.TIME
+    reason = IN_TIME if is_late else asked_by(run_state.stopped_by)
     return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
 
 
-def _after_death(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+def _after_death(run_state: RunState, policy: Policy, ending: Broke) -> Restart | End:
     if ending.verdict == "time":
         return End(
             state="stopped",
             exit_code=EXIT_STOPPED,
-            message=_WITHIN_A_STEP if course.cycles else _WITHOUT_COMMIT,
+            message=_WITHIN_A_STEP if run_state.cycles else _WITHOUT_COMMIT,
         )
-    if course.leaving is Leaving.STOP:
-        reason = f"killed, {asked_by(course.stopped_by)}"
+    if run_state.leaving is Leaving.STOP:
+        reason = f"killed, {asked_by(run_state.stopped_by)}"
         return End(state="stopped", exit_code=EXIT_STOPPED, message=reason)
     if ending.verdict in MEMORY_VERDICTS:
-        return _with_less(course, policy)
-    course = replace(course, crashes=course.crashes + 1, deaths=course.deaths + 1)
-    if course.crashes >= CRASH_LIMIT or course.deaths >= DEATH_LIMIT:
-        times = f"{course.deaths} times"
-        if course.crashes >= CRASH_LIMIT:
-            times = f"{course.crashes} times in a row without getting any further"
+        return _with_less(run_state, policy)
+    run_state = replace(
+        run_state, crashes=run_state.crashes + 1, deaths=run_state.deaths + 1
+    )
+    if run_state.crashes >= CRASH_LIMIT or run_state.deaths >= DEATH_LIMIT:
+        times = f"{run_state.deaths} times"
+        if run_state.crashes >= CRASH_LIMIT:
+            times = f"{run_state.crashes} times in a row without getting any further"
         return End(
             state="failed",
             exit_code=EXIT_JOB,
             message=f"the worker died {times} (last verdict: {_named(ending)}). "
             f"{ending.detail}".strip(),
         )
-    return Restart(course=course, action="restarted with the same settings")
+    return Restart(run_state=run_state, action="restarted with the same settings")
 
 
 def _named(broke: Broke) -> str:
@@ -202,17 +204,17 @@ def _named(broke: Broke) -> str:
 
 
 def _after_failure(
-    course: Course, policy: Policy, ending: Broke, failure: Failed
+    run_state: RunState, policy: Policy, ending: Broke, failure: Failed
 ) -> Restart | End:
     if ending.verdict in MEMORY_VERDICTS:
-        return _with_less(course, policy)
+        return _with_less(run_state, policy)
     state: State = "refused" if failure.exit_code == EXIT_BUDGET else "failed"
     return End(state=state, exit_code=failure.exit_code, message=failure.message)
 
 
-def is_device_lost(course: Course, ending: Broke) -> bool:
+def is_device_lost(run_state: RunState, ending: Broke) -> bool:
     """Return whether a worker ended because of its device, and was not ended by us."""
-    if course.device == "cpu" or course.leaving is Leaving.STOP:
+    if run_state.device == "cpu" or run_state.leaving is Leaving.STOP:
         return False
     if ending.verdict == "time":
         return False
@@ -220,7 +222,9 @@ def is_device_lost(course: Course, ending: Broke) -> bool:
     return ending.is_device_lost or kind in _DEVICE_ERRORS
 
 
-def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | End:
+def _without_device(
+    run_state: RunState, policy: Policy, ending: Broke
+) -> Restart | End:
     """Go on on the CPU, from the last commit, unless the user insists on the device."""
     said = f" ({ending.failure.message})" if ending.failure else ""
     if policy.is_device_demanded:
@@ -231,14 +235,14 @@ def _without_device(course: Course, policy: Policy, ending: Broke) -> Restart | 
             "auto: it continues from its last commit, on what is there",
         )
     return Restart(
-        course=replace(course, device="cpu", crashes=0, is_soft_spent=False),
+        run_state=replace(run_state, device="cpu", crashes=0, is_soft_spent=False),
         action="the GPU was lost: went on on the CPU",
     )
 
 
-def _with_less(course: Course, policy: Policy) -> Restart | End:
+def _with_less(run_state: RunState, policy: Policy) -> Restart | End:
     """Go one rung down: the same settings would only end the same way."""
-    rung = course.rung + 1
+    rung = run_state.rung + 1
     if rung >= len(policy.ladder):
         return End(
             state="refused", exit_code=EXIT_BUDGET, message="at its smallest setting"
@@ -246,10 +250,10 @@ def _with_less(course: Course, policy: Policy) -> Restart | End:
     changed = {
         name: value
         for name, value in policy.ladder[rung].items()
-        if policy.ladder[course.rung].get(name) != value
+        if policy.ladder[run_state.rung].get(name) != value
     }
     listed = ", ".join(f"{name} {value}" for name, value in changed.items())
     return Restart(
-        course=replace(course, rung=rung, crashes=0, is_soft_spent=False),
+        run_state=replace(run_state, rung=rung, crashes=0, is_soft_spent=False),
         action=f"restarted with {listed}",
     )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from lowmem.history.past import Ceiling, setting_key
+from lowmem.history.job_history import Ceiling, setting_key
 from lowmem.memory.extrapolation import Sample, fitted, predicted_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, needed_budget_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowmem.history.past import Ceilings
+    from lowmem.history.job_history import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung
 
 # Of the budget: a job whose formula stays below it starts without trials.

@@ -15,15 +15,14 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
+from lowmem.base.containment import refuse_foreign
 from lowmem.base.errors import WorkspaceLockedError
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.base.inside import refuse_foreign
 from lowmem.base.outside import parsed_json, read_text_bytes
 from lowmem.memory.machine import ProcessIdentity, identity_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
@@ -69,12 +68,7 @@ class FolderLock:
             os.pwrite(self.descriptor, text, 0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
 
     def _acquire(self) -> None:

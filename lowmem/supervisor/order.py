@@ -16,8 +16,8 @@ from lowmem.shards.shard import Shard  # noqa: TC001 - read when orders are deco
 
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import PlannedRung
+    from lowmem.protocol.planning import Device
 
 # The supervisor's own memory as the budget counts it, without file-backed pages: 16 MiB
 # measured while a job runs, see tests/memory/test_supervisor_size.py.

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from lowmem.base.errors import StorageError
-from lowmem.history.fold import past_of
+from lowmem.history.fold import history_of
 from lowmem.memory.extrapolation import Sample
-from lowmem.supervisor.comparing import Made, compared
 from lowmem.supervisor.forecast import forecast, is_trial_due, start_of
-from lowmem.supervisor.remembered import (
+from lowmem.supervisor.known_peaks import (
     TrialPeak,
     ceilings_of,
     known_peak,
@@ -25,17 +24,18 @@ from lowmem.supervisor.remembered import (
     read_trials,
     write_trials,
 )
+from lowmem.supervisor.setting_comparison import Made, compared
 from lowmem.supervisor.trials import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lowmem.history.past import Ceilings
+    from lowmem.history.job_history import Ceilings
     from lowmem.protocol.messages import Planned, PlannedRung, PlannedTrial
     from lowmem.protocol.records import AnyRecord
-    from lowmem.supervisor.comparing import Marks
     from lowmem.supervisor.order import JobOrder
-    from lowmem.supervisor.trials import Bench
+    from lowmem.supervisor.setting_comparison import Marks
+    from lowmem.supervisor.trials import TrialBench
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Prepared:
 def prepare(
     order: JobOrder,
     planned: Planned,
-    bench: Bench,
+    bench: TrialBench,
     records: Iterable[AnyRecord],
     *,
     is_thorough: bool,
@@ -113,7 +113,7 @@ def _prepared(
 
 def has_commits(job: str, records: Sequence[AnyRecord]) -> bool:
     """Return whether a job has committed anything since it last began."""
-    own = past_of(records, is_brief=True).jobs.get(job)
+    own = history_of(records, is_brief=True).jobs.get(job)
     return own is not None and bool(own.committed)
 
 
@@ -121,7 +121,7 @@ class _Known:
     """The trials of one job that have been run, now or before."""
 
     def __init__(
-        self, order: JobOrder, planned: Planned, bench: Bench, *, has_commits: bool
+        self, order: JobOrder, planned: Planned, bench: TrialBench, *, has_commits: bool
     ) -> None:
         self._order = order
         self._has_commits = has_commits

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors_exec import MissingProgramError
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.supervisor import decide, heard
+from lowmem.supervisor import decide, forwarded_signals
 from lowmem.supervisor.attempt import Attempt
-from lowmem.supervisor.program import STACKS_SIGNAL, Peak, ProgramProcess
+from lowmem.supervisor.program_process import STACKS_SIGNAL, Peak, ProgramProcess
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer
-    from lowmem.supervisor.desk import Desk
-    from lowmem.supervisor.watched import Worker
+    from lowmem.supervisor.exec_files import ExecFiles
+    from lowmem.supervisor.processes import Worker
 
 # Of a time budget, its end that the program has for itself after SIGTERM; seconds at most.
 _GRACE_SHARE = 0.05
@@ -32,7 +32,7 @@ class ProgramAttempt(Attempt):
     ----------
     words
         The program and its arguments.
-    desk
+    exec_files
         What it exchanges with lowmem.
     environment
         What it is told beside what this process was told.
@@ -41,7 +41,7 @@ class ProgramAttempt(Attempt):
     """
 
     words: tuple[str, ...]
-    desk: Desk
+    exec_files: ExecFiles
     environment: dict[str, str]
     asked: set[str] = field(default_factory=set)
     _program: ProgramProcess = field(init=False)
@@ -52,22 +52,22 @@ class ProgramAttempt(Attempt):
 
     def _start(self, log: Path) -> Worker:  # type: ignore[explicit-override]  # noqa: ARG002
         tools = self.tools
-        self.desk.begin()
+        self.exec_files.begin()
         stacks = tools.space.stacks(self.request.job)
         make_folder(stacks.parent)
         with storage_errors(stacks):
             stacks.write_bytes(b"")
-        self._is_grouped = not heard.has_terminal()
-        with heard.as_by_hand() as came:
+        self._is_grouped = not forwarded_signals.has_terminal()
+        with forwarded_signals.as_by_hand() as came:
             try:
                 self._program = ProgramProcess(
                     self.words,
-                    self.desk,
+                    self.exec_files,
                     settings=self.request.settings,
                     environment=self._told(stacks),
                     pass_fds=(tools.lock_descriptor,),
                     is_grouped=self._is_grouped,
-                    do_aside=tools.aside.do,
+                    do_background=tools.background.do,
                 )
             except OSError as error:
                 raise MissingProgramError(
@@ -89,7 +89,7 @@ class ProgramAttempt(Attempt):
         """Return what the user or the clock wants, once the program has been told."""
         if self._early:
             return self._early.pop(0)
-        found = heard.next_heard(is_grouped=self._is_grouped)
+        found = forwarded_signals.next_heard(is_grouped=self._is_grouped)
         if found is not None:
             number, is_passed_on = found
             return self._heard(number, is_passed_on=is_passed_on)
@@ -102,7 +102,7 @@ class ProgramAttempt(Attempt):
             self._is_warned = True
             self._program.signal(signal.SIGTERM)
             watched = self._watched
-            watched.course = replace(watched.course, leaving=decide.Leaving.TIME)
+            watched.run_state = replace(watched.run_state, leaving=decide.Leaving.TIME)
         return None
 
     def take(self, answer: Answer) -> None:  # type: ignore[explicit-override]
@@ -111,13 +111,13 @@ class ProgramAttempt(Attempt):
             self._ledger.worker_ended(self._program.wait().peak_bytes)
         Attempt.take(self, answer)
 
-    def hear_the_rest(self, course: decide.Course) -> decide.Course:
-        """Return the course with what came while the program was ending of the same."""
-        while (found := heard.next_heard(is_grouped=True)) is not None:
+    def hear_the_rest(self, run_state: decide.RunState) -> decide.RunState:
+        """Return the state with what came while the program was ending of the same."""
+        while (found := forwarded_signals.next_heard(is_grouped=True)) is not None:
             self._early.append(self._heard(found[0], is_passed_on=False))
         for event in self._early:
-            course, _ = decide.on_event(course, event)
-        return course
+            run_state, _ = decide.on_event(run_state, event)
+        return run_state
 
     @property
     def peak(self) -> Peak:

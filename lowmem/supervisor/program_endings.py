@@ -14,19 +14,19 @@ from lowmem.base.errors import EXIT_BUDGET, EXIT_STOPPED
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving
 from lowmem.supervisor.endings import IN_TIME, Broke, End, Ending, Finished, Restart
-from lowmem.supervisor.program import EXIT_STATUS
-from lowmem.supervisor.signals import asked_by
+from lowmem.supervisor.program_process import EXIT_STATUS
+from lowmem.supervisor.stop_requests import asked_by
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Failed
-    from lowmem.supervisor.decide import Course
+    from lowmem.supervisor.decide import RunState
 
 # What a shell adds to the number of the signal that ended a program.
 _BY_SIGNAL = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class CommandTerms:
     """What a command may take, and what was asked of it.
 
     Attributes
@@ -42,48 +42,58 @@ class Terms:
     asked: frozenset[str] = frozenset()
 
 
-def on_program_end(course: Course, terms: Terms, ending: Ending) -> Restart | End:
+def on_program_end(
+    run_state: RunState, terms: CommandTerms, ending: Ending
+) -> Restart | End:
     """Decide what follows the end of one attempt at a command."""
     if isinstance(ending, Finished):
         return End(state="done", exit_code=0)
     assert isinstance(ending, Broke)  # noqa: S101 - no program is told to leave
     if ending.failure is not None:
-        return _after_failure(course, terms, ending.failure)
-    return _after_death(course, terms, ending)
+        return _after_failure(run_state, terms, ending.failure)
+    return _after_death(run_state, terms, ending)
 
 
-def _after_death(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+def _after_death(
+    run_state: RunState, terms: CommandTerms, ending: Broke
+) -> Restart | End:
     if ending.verdict == "time":
         return _stopped(f"{IN_TIME}, so it was killed")
     if ending.verdict in MEMORY_VERDICTS:
-        return _after_memory(course, terms, ending)
-    if ending.signal in _allowed(course, terms):
-        return _stopped(_why(course))
+        return _after_memory(run_state, terms, ending)
+    if ending.signal in _allowed(run_state, terms):
+        return _stopped(_why(run_state))
     number = getattr(signal, ending.signal or "", 0)
     told = f"it was ended by {ending.signal or 'a signal'}, which lowmem did not send"
     return _again_or(
-        course, terms, End(state="failed", exit_code=_BY_SIGNAL + number, message=told)
+        run_state,
+        terms,
+        End(state="failed", exit_code=_BY_SIGNAL + number, message=told),
     )
 
 
-def _after_failure(course: Course, terms: Terms, failure: Failed) -> Restart | End:
+def _after_failure(
+    run_state: RunState, terms: CommandTerms, failure: Failed
+) -> Restart | End:
     code = failure.exit_code
     end = End(state="failed", exit_code=code, message=failure.message)
     if failure.kind != EXIT_STATUS:
         return end  # Its state could not be committed: again would be no better.
     if code == EXIT_STOPPED:
         return _stopped(f"it ended with exit code {code}: it is to be continued")
-    numbers = {getattr(signal, name) for name in _allowed(course, terms)}
+    numbers = {getattr(signal, name) for name in _allowed(run_state, terms)}
     if code - _BY_SIGNAL in numbers:
-        return _stopped(_why(course))
-    return _again_or(course, terms, end)
+        return _stopped(_why(run_state))
+    return _again_or(run_state, terms, end)
 
 
-def _after_memory(course: Course, terms: Terms, ending: Broke) -> Restart | End:
+def _after_memory(
+    run_state: RunState, terms: CommandTerms, ending: Broke
+) -> Restart | End:
     if terms.retries_left:
-        rung = course.rung + 1
+        rung = run_state.rung + 1
         return Restart(
-            course=replace(course, rung=rung),
+            run_state=replace(run_state, rung=rung),
             action=f"started again, with LOWMEM_RUNG={rung}",
         )
     used = f" with {format_bytes(ending.ram_bytes)} in use" if ending.ram_bytes else ""
@@ -101,22 +111,22 @@ def _after_memory(course: Course, terms: Terms, ending: Broke) -> Restart | End:
     )
 
 
-def _again_or(course: Course, terms: Terms, end: End) -> Restart | End:
-    is_asked = course.leaving is not None
+def _again_or(run_state: RunState, terms: CommandTerms, end: End) -> Restart | End:
+    is_asked = run_state.leaving is not None
     if not terms.retries_left or is_asked:
         return end
-    return Restart(course=course, action=f"started again: {end.message}")
+    return Restart(run_state=run_state, action=f"started again: {end.message}")
 
 
-def _allowed(course: Course, terms: Terms) -> frozenset[str]:
+def _allowed(run_state: RunState, terms: CommandTerms) -> frozenset[str]:
     """Return the signals whose work its end may be."""
-    is_late = course.leaving is Leaving.TIME
+    is_late = run_state.leaving is Leaving.TIME
     return terms.asked | ({"SIGTERM"} if is_late else frozenset())
 
 
-def _why(course: Course) -> str:
-    is_late = course.leaving is Leaving.TIME
-    return IN_TIME if is_late else asked_by(course.stopped_by)
+def _why(run_state: RunState) -> str:
+    is_late = run_state.leaving is Leaving.TIME
+    return IN_TIME if is_late else asked_by(run_state.stopped_by)
 
 
 def _stopped(reason: str) -> End:

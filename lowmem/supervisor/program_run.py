@@ -8,45 +8,39 @@ started, and what it does decides.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import LowmemError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
-from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import Planned, Run
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.protocol.records import CycleEnded, Incident, RunBegun
-from lowmem.supervisor import decide, endings, heard
-from lowmem.supervisor.aside import Aside
+from lowmem.supervisor import decide, endings, forwarded_signals
+from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
-from lowmem.supervisor.desk import Desk
 from lowmem.supervisor.device import JobDevice
-from lowmem.supervisor.instruments import Instruments
-from lowmem.supervisor.mirroring import tell_done
+from lowmem.supervisor.exec_files import ExecFiles
+from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import EXEC
 from lowmem.supervisor.program_attempt import ProgramAttempt
-from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.program_endings import CommandTerms, on_program_end
 from lowmem.supervisor.progress import Progress
+from lowmem.supervisor.run_records import write_begin, write_end, write_incident
 from lowmem.supervisor.screen import Screen
-from lowmem.supervisor.sitting import write_begin, write_end
-from lowmem.supervisor.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.records import StopCause
     from lowmem.supervisor.order import CommandOrder
-    from lowmem.supervisor.program import Peak
+    from lowmem.supervisor.program_process import Peak
     from lowmem.supervisor.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CommandOutcome:
     """How a command ended.
 
     Attributes
@@ -70,7 +64,7 @@ class Outcome:
     n_attempts: int = 0
 
 
-def run_command(order: CommandOrder, session: Session) -> Outcome:
+def run_command(order: CommandOrder, session: Session) -> CommandOutcome:
     """Run a command, or go on with its state, to its end.
 
     Raises
@@ -83,24 +77,26 @@ def run_command(order: CommandOrder, session: Session) -> Outcome:
         If the workspace cannot be written.
     """
     job = order.job
-    history = session.past().of(job.name)
+    history = session.history().of(job.name)
     # A program that keeps no state is run again, as by hand; else it is done for good.
     is_again = history.is_done and not _keeps_state(history, session, job.name)
     planned = Planned(recipe=order.recipe, standing="open" if is_again else "")
     history = begin(job, session, history, planned)
     if history.is_done:
-        tell_done(session.mirror, session.past(), job.name)
-        return Outcome(exit_code=0)
+        tell_done(session.mirror, session.history(), job.name)
+        return CommandOutcome(exit_code=0)
     write_begin(session, job, "cpu")
-    with heard.held_back():
+    with forwarded_signals.held_back():
         return _CommandRun(order, session, history).to_the_end()
 
 
-def _keeps_state(history: JobPast, session: Session, name: str) -> bool:
+def _keeps_state(history: JobHistory, session: Session, name: str) -> bool:
     if history.last_cycle > 0:
         return True
-    desk = Desk(space=session.space, job=name, recipe={}, clock=session.clock)
-    return desk.newest is not None and bool(desk.newest.manifest.files)
+    exec_files = ExecFiles(
+        space=session.space, job=name, recipe={}, clock=session.clock
+    )
+    return exec_files.newest is not None and bool(exec_files.newest.manifest.files)
 
 
 @dataclass(slots=True)
@@ -109,17 +105,17 @@ class _CommandRun:
 
     order: CommandOrder
     session: Session
-    history: JobPast
+    history: JobHistory
     _number: int = 0
     _n_started: int = 0
     _peak: Peak | None = None
-    _desk: Desk = field(init=False)
+    _exec_files: ExecFiles = field(init=False)
     _policy: decide.Policy = field(init=False)
 
     def __post_init__(self) -> None:
         job = self.order.job
         self._number = self.history.last_attempt
-        self._desk = Desk(
+        self._exec_files = ExecFiles(
             space=self.session.space,
             job=job.name,
             recipe=self.order.recipe,
@@ -133,35 +129,37 @@ class _CommandRun:
             is_lone=True,
         )
 
-    def to_the_end(self) -> Outcome:
+    def to_the_end(self) -> CommandOutcome:
         """Start the program until it has ended for good."""
         if self._is_complete():
             self._write_end(endings.End(state="done", exit_code=0))
-            return Outcome(exit_code=0)
-        course = replace(decide.LONE, rung=self._first_rung())
+            return CommandOutcome(exit_code=0)
+        run_state = replace(decide.LONE, rung=self._first_rung())
         while True:
             try:
-                ending, course, asked = self._attempt(course)
+                ending, run_state, asked = self._attempt(run_state)
             except LowmemError as error:
                 end = endings.End(
                     state="failed", exit_code=error.exit_code, message=str(error)
                 )
                 self._write_end(end)
                 raise
-            terms = Terms(
+            terms = CommandTerms(
                 ram_budget_bytes=self.order.job.ram_budget_bytes,
                 retries_left=self.order.n_retries + 1 - self._n_started,
                 asked=frozenset(asked),
             )
-            verdict = on_program_end(course, terms, ending)
-            incident = endings.incident_of(course, ending)
+            verdict = on_program_end(run_state, terms, ending)
+            incident = endings.incident_of(run_state, ending)
             if incident is not None:
-                self._record_incident(incident, endings.action_of(verdict))
+                action = endings.action_of(verdict)
+                name = self.order.job.name
+                write_incident(self.session, name, self._number, incident, action)
             if isinstance(verdict, endings.End):
                 is_stop = verdict.state == "stopped"
-                cause = endings.stopped_for(course, ending) if is_stop else None
+                cause = endings.stopped_for(run_state, ending) if is_stop else None
                 return self._end(verdict, cause)
-            course = replace(verdict.course, leaving=None, stopped_by="")
+            run_state = replace(verdict.run_state, leaving=None, stopped_by="")
 
     def _is_complete(self) -> bool:
         """Return whether its last commit says that it has ended well.
@@ -173,7 +171,7 @@ class _CommandRun:
         RecipeChangedError
             If the commit is of another command.
         """
-        newest = self._desk.newest
+        newest = self._exec_files.newest
         if newest is None:
             return False
         changes = recipe_changes(newest.manifest.recipe, self.order.recipe)
@@ -188,63 +186,45 @@ class _CommandRun:
         return former if is_same else 0
 
     def _attempt(
-        self, course: decide.Course
-    ) -> tuple[endings.Ending, decide.Course, set[str]]:
+        self, run_state: decide.RunState
+    ) -> tuple[endings.Ending, decide.RunState, set[str]]:
         self._number += 1
         self._n_started += 1
         job, session = self.order.job, self.session
-        with contextlib.ExitStack() as stack:
-            aside = Aside()
-            progress = Progress(
+        screen = Screen(
+            progress=Progress(
                 job=job.name, unit=job.unit, ram_budget_bytes=job.ram_budget_bytes
-            )
-            telemetry = Telemetry(
-                session.space, self._number, session.clock, aside, progress
-            )
-            screen = Screen(
-                progress=progress,
-                clock=session.clock,
-                is_quiet=not self.order.is_shown,
-                is_shared=True,
-            )
+            ),
+            clock=session.clock,
+            is_quiet=not self.order.is_shown,
+            is_shared=True,
+        )
+        with attempt_tools(session, self._number, screen) as tools:
             attempt = ProgramAttempt(
                 number=self._number,
-                request=self._request(course),
+                request=self._request(run_state),
                 policy=self._policy,
                 deadline=job.deadline,
                 # Its own memory is the program's own affair: no device is watched.
                 device=JobDevice(gpu=GpuSampler()),
-                last_journaled_cycle=session.past().of(job.name).last_cycle,
+                last_journaled_cycle=session.history().of(job.name).last_cycle,
                 words=self.order.words,
-                desk=self._desk,
-                environment=self._environment(course),
-                tools=Instruments(
-                    space=session.space,
-                    clock=session.clock,
-                    tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
-                    journal=session.journal,
-                    telemetry=stack.enter_context(telemetry),
-                    screen=stack.enter_context(screen),
-                    # Ends before what it writes to is closed.
-                    aside=stack.enter_context(aside),
-                    stops=session.stops,
-                    lock_descriptor=session.lock_descriptor,
-                    mirror=session.mirror,
-                    meter=session.meter,
-                ),
+                exec_files=self._exec_files,
+                environment=self._environment(run_state),
+                tools=tools,
             )
-            ending, course = attempt.run(course)
-        course, self._peak = attempt.hear_the_rest(course), attempt.peak
-        return ending, course, attempt.asked
+            ending, run_state = attempt.run(run_state)
+        run_state, self._peak = attempt.hear_the_rest(run_state), attempt.peak
+        return ending, run_state, attempt.asked
 
-    def _request(self, course: decide.Course) -> Run:
+    def _request(self, run_state: decide.RunState) -> Run:
         job = self.order.job
         return Run(
             reference=EXEC,
             job=job.name,
             workspace=str(self.session.space.root),
             options={},
-            settings={"rung": course.rung},
+            settings={"rung": run_state.rung},
             recipe=self.order.recipe,
             seed=job.seed,
             device="cpu",
@@ -255,13 +235,13 @@ class _CommandRun:
             deadline=job.deadline,
         )
 
-    def _environment(self, course: decide.Course) -> dict[str, str]:
+    def _environment(self, run_state: decide.RunState) -> dict[str, str]:
         """Return what the program is told; see docs/exec.md."""
         job = self.order.job
         told = {
-            **self._desk.environment(),
+            **self._exec_files.environment(),
             "LOWMEM_ATTEMPT": str(self._number),
-            "LOWMEM_RUNG": str(course.rung),
+            "LOWMEM_RUNG": str(run_state.rung),
             "LOWMEM_RAM_BYTES": str(job.ram_budget_bytes),
         }
         left_s = job.left_s(self.session.clock.monotonic())
@@ -269,20 +249,6 @@ class _CommandRun:
             ends_at = self.session.clock.now().timestamp() + left_s
             told["LOWMEM_DEADLINE"] = f"{ends_at:.0f}"
         return told
-
-    def _record_incident(self, broke: endings.Broke, action: str) -> None:
-        self.session.journal.write(
-            Incident(
-                job=self.order.job.name,
-                at=self.session.journal.now(),
-                attempt=self._number,
-                verdict=broke.verdict,
-                signal=broke.signal,
-                ram_bytes=broke.ram_bytes,
-                where=broke.where,
-                action=action,
-            )
-        )
 
     def _write_end(self, end: endings.End, cause: StopCause | None = None) -> None:
         done = endings.Finished(published=(), summary={"exit_code": 0})
@@ -296,27 +262,15 @@ class _CommandRun:
             stopped_for=cause,
         )
 
-    def _end(self, end: endings.End, cause: StopCause | None) -> Outcome:
+    def _end(self, end: endings.End, cause: StopCause | None) -> CommandOutcome:
         self._write_end(end, cause)
         if end.state == "done":
-            tell_done(self.session.mirror, self.session.past(), self.order.job.name)
-        cycles = self._cycles()
-        return Outcome(
+            tell_done(self.session.mirror, self.session.history(), self.order.job.name)
+        history = self.session.history().of(self.order.job.name)
+        return CommandOutcome(
             exit_code=end.exit_code,
             end=end,
-            ram_peak_bytes=max((c.ram_peak_bytes or 0 for c in cycles), default=None),
+            ram_peak_bytes=history.run_peak_bytes,
             peak=self._peak,
             n_attempts=self._n_started,
         )
-
-    def _cycles(self) -> list[CycleEnded]:
-        """Return the cycles of this run."""
-        found: list[CycleEnded] = []
-        for record in self.session.read_records():
-            if record.job != self.order.job.name:
-                continue
-            if isinstance(record, RunBegun):
-                found = []
-            elif isinstance(record, CycleEnded):
-                found.append(record)
-        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from lowmem.report.live import Standing
+from lowmem.report.live_line import LiveState
 
 # seconds: the rate is that of so long, from points so far apart: a validation or a
 # commit within is part of it, and what was long ago is not.
@@ -82,10 +82,10 @@ class Progress:
         self._vram_bytes = vram_bytes
         self._vram_peak_bytes = max(vram_bytes, self._vram_peak_bytes or 0)
 
-    def standing(self, now_s: float) -> Standing:
+    def standing(self, now_s: float) -> LiveState:
         """Return where the job stands at a monotonic time."""
         phase = "starting" if self.cycle is None else "running"
-        return Standing(
+        return LiveState(
             job=self.job,
             unit=self.unit,
             phase=phase if self._done is None else "",

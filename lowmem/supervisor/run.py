@@ -8,7 +8,6 @@ What is decided is in `decide`, what is measured in `attempt`; here is the order
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,38 +16,39 @@ import msgspec
 
 from lowmem.base.errors import MissingArtefactError, StoppedError
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
-from lowmem.memory.process import TreeSampler
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import CONTENT, told_done
-from lowmem.protocol.records import Incident
 from lowmem.protocol.tempo import Tempo
-from lowmem.supervisor import ask, decide, endings
-from lowmem.supervisor.aside import Aside
+from lowmem.supervisor import decide, endings, planner
 from lowmem.supervisor.attempt import Attempt
-from lowmem.supervisor.bad_news import bad_news, refusal
+from lowmem.supervisor.attempt_tools import attempt_tools
 from lowmem.supervisor.begin import begin
 from lowmem.supervisor.device import JobDevice
-from lowmem.supervisor.instruments import Instruments
-from lowmem.supervisor.mirroring import tell_done
+from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import JobOrder, plan_request
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.progress import Progress
+from lowmem.supervisor.run_records import (
+    device_of,
+    write_begin,
+    write_end,
+    write_incident,
+)
 from lowmem.supervisor.screen import Screen
-from lowmem.supervisor.signals import asked_by
-from lowmem.supervisor.sitting import device_of, write_begin, write_end
-from lowmem.supervisor.telemetry import Telemetry
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.stop_requests import asked_by
+from lowmem.supervisor.trials import TrialBench
+from lowmem.supervisor.user_messages import error_of_end, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.division import Division
-    from lowmem.protocol.inputs import Input
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Planned
+    from lowmem.protocol.planning import Device
+    from lowmem.protocol.recipe import Input
     from lowmem.supervisor.session import Session
 
 RunNeeded = Callable[[PlannedNeed, JobOrder], None]
@@ -79,13 +79,13 @@ def run_job(
                 raise MissingArtefactError(path=Path(need.path), job=need.job)
             run_needed(need, order)
         planned = plan_job(order, session, device)
-    history = session.past().of(order.name)
+    history = session.history().of(order.name)
     if history.has_progress and not order.is_restart:
         planned = as_begun(planned, history)
     history = begin(order, session, history, planned)
     planned = as_begun(planned, history)
     if history.is_done:
-        tell_done(session.mirror, session.past(), order.name)
+        tell_done(session.mirror, session.history(), order.name)
         was = history.run.source if history.run else ""
         return told_done(order.name, was, planned.source)
     prepared = prepare_job(order, session, planned, device)
@@ -108,7 +108,7 @@ def run_job(
     return run.to_the_end()
 
 
-def as_begun(planned: Planned, history: JobPast) -> Planned:
+def as_begun(planned: Planned, history: JobHistory) -> Planned:
     """Return a plan without those inputs of which nothing was recorded at the beginning.
 
     Where nothing was then, the job itself may have written since; of what an older lowmem
@@ -132,7 +132,7 @@ def plan_job(order: JobOrder, session: Session, device: Device) -> Planned:
     """Return the ladder of a job and its recipe, within the time that is left."""
     request = plan_request(order, session.space, device)
     with _in_time(order, session) as is_over:
-        return ask.plan(request, is_over)
+        return planner.plan(request, is_over)
 
 
 def prepare_job(
@@ -141,7 +141,7 @@ def prepare_job(
     """Return what the job will need, measured by trial runs where there is doubt."""
     records = session.read_records()
     with _in_time(order, session) as is_over, _screen(order, session) as screen:
-        bench = Bench(
+        bench = TrialBench(
             space=session.space, clock=session.clock, device=device, is_over=is_over
         )
         return prepare(
@@ -190,7 +190,7 @@ class SupervisedRun:
         session: Session,
         prepared: Prepared,
         recipe: Mapping[str, object],
-        history: JobPast,
+        history: JobHistory,
         device: Device,
         *,
         rebuild: Rebuild | None = None,
@@ -219,20 +219,25 @@ class SupervisedRun:
 
     def to_the_end(self) -> str:
         """Start workers until the job has ended; return a line that says it is done."""
-        course = decide.Course(rung=self._first_rung(), device=self._device)
+        run_state = decide.RunState(rung=self._first_rung(), device=self._device)
         while True:
             self._refuse_if_stopped()
-            ending, course = self._attempt(course)
-            verdict = endings.on_ending(course, self._policy, ending)
-            incident = endings.incident_of(course, ending)
+            ending, run_state = self._attempt(run_state)
+            verdict = endings.on_ending(run_state, self._policy, ending)
+            incident = endings.incident_of(run_state, ending)
             if incident is not None:
-                is_gpu_lost = endings.is_device_lost(course, incident)
-                self._record_incident(
-                    incident, endings.action_of(verdict), is_gpu_lost=is_gpu_lost
+                is_gpu_lost = endings.is_device_lost(run_state, incident)
+                write_incident(
+                    self._session,
+                    self._order.name,
+                    self._attempts,
+                    incident,
+                    endings.action_of(verdict),
+                    is_gpu_lost=is_gpu_lost,
                 )
             if isinstance(verdict, endings.End):
-                return self._end(verdict, ending, course)
-            course = verdict.course
+                return self._end(verdict, ending, run_state)
+            run_state = verdict.run_state
 
     def _first_rung(self) -> int:
         """Choose where to start on the ladder, or refuse."""
@@ -274,55 +279,41 @@ class SupervisedRun:
         )
         raise error
 
-    def _attempt(self, course: decide.Course) -> tuple[endings.Ending, decide.Course]:
+    def _attempt(
+        self, run_state: decide.RunState
+    ) -> tuple[endings.Ending, decide.RunState]:
         self._attempts += 1
         order, session = self._order, self._session
-        with contextlib.ExitStack() as stack:
-            gpu = stack.enter_context(GpuSampler())
+        with GpuSampler() as gpu:
             device = JobDevice.before_a_worker(gpu)
-            aside, screen = Aside(), stack.enter_context(_screen(order, session))
-            telemetry = Telemetry(
-                session.space, self._attempts, session.clock, aside, screen.progress
-            )
-            attempt = Attempt(
-                number=self._attempts,
-                request=self._request(course),
-                policy=self._policy,
-                deadline=order.deadline,
-                tempo=self._tempo,
-                device=device,
-                last_journaled_cycle=session.past().of(order.name).last_cycle,
-                tools=Instruments(
-                    space=session.space,
-                    clock=session.clock,
-                    tree=stack.enter_context(TreeSampler(os.getpid(), session.shared)),
-                    journal=session.journal,
-                    telemetry=stack.enter_context(telemetry),
-                    screen=screen,
-                    # Ends before what it writes to is closed.
-                    aside=stack.enter_context(aside),
-                    stops=session.stops,
-                    lock_descriptor=session.lock_descriptor,
-                    mirror=session.mirror,
-                    meter=session.meter,
-                ),
-            )
-            ending, course = attempt.run(course)
+            screen = _screen(order, session)
+            with attempt_tools(session, self._attempts, screen) as tools:
+                attempt = Attempt(
+                    number=self._attempts,
+                    request=self._request(run_state),
+                    policy=self._policy,
+                    deadline=order.deadline,
+                    tempo=self._tempo,
+                    device=device,
+                    last_journaled_cycle=session.history().of(order.name).last_cycle,
+                    tools=tools,
+                )
+                ending, run_state = attempt.run(run_state)
         self._tempo, self._startup_s = attempt.tempo, attempt.startup_s
-        return ending, course
+        return ending, run_state
 
-    def _request(self, course: decide.Course) -> Run:
+    def _request(self, run_state: decide.RunState) -> Run:
         order = self._order
         return Run(
             reference=order.reference,
             job=order.name,
             workspace=str(self._session.space.root),
             options=dict(order.options),
-            settings=dict(self._policy.ladder[course.rung]),
+            settings=dict(self._policy.ladder[run_state.rung]),
             recipe=dict(self._recipe),
             inputs=dict(self._inputs),
             seed=order.seed,
-            device=course.device,
+            device=run_state.device,
             ram_budget_bytes=order.ram_budget_bytes,
             vram_budget_bytes=order.vram_budget_bytes,
             cycle_steps=order.cycle_steps,
@@ -330,41 +321,23 @@ class SupervisedRun:
             deadline=order.deadline,
             longest_step_seconds=self._tempo.step_s,
             commit_seconds=self._tempo.commit_s,
-            is_followed=course.device == "cpu",
+            is_followed=run_state.device == "cpu",
             rebuild=self._rebuild,
             part=self._session.space.part,
             division=self._division,
         )
 
-    def _record_incident(
-        self, broke: endings.Broke, action: str, *, is_gpu_lost: bool
-    ) -> None:
-        self._session.journal.write(
-            Incident(
-                job=self._order.name,
-                at=self._session.journal.now(),
-                attempt=self._attempts,
-                verdict=broke.verdict,
-                signal=broke.signal,
-                ram_bytes=broke.ram_bytes,
-                vram_bytes=broke.vram_bytes,
-                where=broke.where,
-                action=action,
-                is_gpu_lost=is_gpu_lost,
-            )
-        )
-
     def _end(
-        self, verdict: endings.End, ending: endings.Ending, course: decide.Course
+        self, verdict: endings.End, ending: endings.Ending, run_state: decide.RunState
     ) -> str:
         """Record the end; return the good news or raise the bad."""
         name = self._order.name
         finished = ending if isinstance(ending, endings.Finished) else None
         if verdict.state == "done":
             write_end(self._session, name, "done", verdict.exit_code, finished=finished)
-            tell_done(self._session.mirror, self._session.past(), name)
+            tell_done(self._session.mirror, self._session.history(), name)
             return f"{name} is done"
-        error = bad_news(self._order, verdict, ending)
+        error = error_of_end(self._order, verdict, ending)
         is_stop = verdict.state == "stopped"
         write_end(
             self._session,
@@ -372,6 +345,6 @@ class SupervisedRun:
             verdict.state,
             error.exit_code,
             str(error),
-            stopped_for=endings.stopped_for(course, ending) if is_stop else None,
+            stopped_for=endings.stopped_for(run_state, ending) if is_stop else None,
         )
         raise error

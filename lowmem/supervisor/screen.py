@@ -1,8 +1,8 @@
 """What the user sees while a job runs: lines and, on a terminal, one that moves.
 
-What it says is `lowmem.report.live`'s; tqdm draws it: it knows the terminal's width at
-any moment, and writes lines above. Without a terminal there is a line for each epoch,
-and one a minute.
+What it says is `lowmem.report.live_line`'s; tqdm draws it: it knows the terminal's
+width at any moment, and writes lines above. Without a terminal there is a line for each
+epoch, and one a minute.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from tqdm import tqdm
 from tqdm.utils import disp_len
 
 from lowmem.base.stderr import filled, unless_gone, without_controls
-from lowmem.report.live import line_of, text_of
+from lowmem.report.live_line import line_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import TextIO
 
     from lowmem.base.clock import Clock
-    from lowmem.report.live import Standing
+    from lowmem.report.live_line import LiveState
     from lowmem.supervisor.progress import Progress
 
 # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
@@ -51,7 +50,7 @@ class Line(tqdm):  # type: ignore[misc]
     # Else a thread would be started that draws where nobody has for a while.
     monitor_interval = 0
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: LiveState) -> None:
         self.standing = standing
         super().__init__(file=sys.stderr, dynamic_ncols=True, bar_format="")
 
@@ -109,7 +108,7 @@ class Screen:
     _drawn: Line | None = None
     _is_terminal: bool = field(init=False)
     _due_s: float = 0.0
-    _said: Standing | None = None
+    _said: LiveState | None = None
 
     def __post_init__(self) -> None:
         self._is_terminal = is_terminal()
@@ -117,12 +116,7 @@ class Screen:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with unless_gone():
             # The worker has gone: what it held is over, but its peak is not.
             last = replace(self._now(), ram_bytes=None, vram_bytes=None)
@@ -180,7 +174,7 @@ class Screen:
             self._drawn.standing = now
             self._drawn.refresh()
 
-    def _now(self) -> Standing:
+    def _now(self) -> LiveState:
         return self.progress.standing(self.clock.monotonic())
 
     @property
@@ -192,7 +186,7 @@ class Screen:
         now, said = self._now(), self._said
         return now.done is not None and (said is None or said.done != now.done)
 
-    def _say(self, standing: Standing) -> None:
+    def _say(self, standing: LiveState) -> None:
         self._said = standing
         self._due_s = self.clock.monotonic() + _LINE_S
         self.line(text_of(standing))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.history.fold import past_of
-from lowmem.supervisor.meter import Meter
+from lowmem.history.fold import history_of
+from lowmem.supervisor.usage_meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import Past
+    from lowmem.history.job_history import History
     from lowmem.memory.shared import SharedMemory
     from lowmem.protocol.records import AnyRecord
-    from lowmem.supervisor.mirroring import Mirror
-    from lowmem.supervisor.signals import StopRequests
+    from lowmem.supervisor.mirror_client import Mirror
+    from lowmem.supervisor.stop_requests import StopRequests
     from lowmem.supervisor.telemetry import Journal
 
 
@@ -35,6 +35,6 @@ class Session:
     mirror: Mirror
     meter: Meter = field(default_factory=Meter)
 
-    def past(self) -> Past:
+    def history(self) -> History:
         """Return what the journal tells by now."""
-        return past_of(self.read_records(), is_brief=True)
+        return history_of(self.read_records(), is_brief=True)

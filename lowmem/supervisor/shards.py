@@ -19,8 +19,8 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import MissingArtefactError, UsageError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.errors_shards import MissingBlocksError
-from lowmem.base.placing import is_placing
-from lowmem.history.fold import past_of
+from lowmem.base.redo_log import is_placing
+from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
 from lowmem.protocol.division import Division
 from lowmem.protocol.recipe import recipe_changes, told_done
@@ -29,15 +29,15 @@ from lowmem.shards.complete import refuse_incomplete, tally_of
 from lowmem.shards.places import boards_of, holder_of, part_of, recipe_of
 from lowmem.shards.storage import Folder
 from lowmem.supervisor.begin import begin
-from lowmem.supervisor.meter import this_machine
 from lowmem.supervisor.run import SupervisedRun, as_begun, plan_job, prepare_job
-from lowmem.supervisor.sitting import device_of, write_begin
+from lowmem.supervisor.run_records import device_of, write_begin
+from lowmem.supervisor.usage_meter import this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lowmem.base.workspace import Workspace
-    from lowmem.history.past import JobPast
+    from lowmem.history.job_history import JobHistory
     from lowmem.protocol.messages import Planned
     from lowmem.shards.shard import Shard
     from lowmem.supervisor.order import JobOrder
@@ -80,7 +80,7 @@ def run_shard(order: JobOrder, session: Session, shard: Shard) -> str:
     history = begin(
         order,
         session,
-        session.past().of(name),
+        session.history().of(name),
         # A shard that was done and is not by now, since a block was damaged, begins anew.
         msgspec.structs.replace(planned, standing="open"),
     )
@@ -128,7 +128,7 @@ def run_merge(order: JobOrder, session: Session) -> str:
     name = order.name
     device = device_of(order, session)
     planned = _planned(order, session)
-    history = session.past().of(name)
+    history = session.history().of(name)
     if not order.is_restart:
         planned = as_begun(planned, history) if history.has_progress else planned
         done = _done_already(order, session.space, planned)
@@ -175,12 +175,16 @@ def _refuse_half_placed(space: Workspace) -> None:
 
 def _done_already(order: JobOrder, space: Workspace, planned: Planned) -> str:
     """Return the line that says that the whole job is done; empty where it is not."""
-    past: JobPast = past_of(read_records(space.journal), is_brief=True).of(order.name)
-    is_there = all((space.root / name).exists() for name in past.published)
-    changes = recipe_changes(past.recipe or {}, planned.recipe)
-    if not (past.is_done and is_there) or changes:
+    history: JobHistory = history_of(read_records(space.journal), is_brief=True).of(
+        order.name
+    )
+    is_there = all((space.root / name).exists() for name in history.published)
+    changes = recipe_changes(history.recipe or {}, planned.recipe)
+    if not (history.is_done and is_there) or changes:
         return ""
-    return told_done(order.name, past.run.source if past.run else "", planned.source)
+    return told_done(
+        order.name, history.run.source if history.run else "", planned.source
+    )
 
 
 def _board(

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from lowmem.base.clock import Clock
-    from lowmem.memory.process import TreeSampler
-    from lowmem.supervisor.watched import Worker
+    from lowmem.memory.process_tree import TreeSampler
+    from lowmem.supervisor.processes import Worker
 
     _Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -54,12 +54,7 @@ class Suspension:
                     self._former[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         if self._asked is not None:

@@ -12,17 +12,16 @@ from lowmem.base.clock import timestamp
 from lowmem.base.files import make_folder, storage_errors
 from lowmem.base.journal import JournalWriter
 from lowmem.protocol.records import body_from_record
-from lowmem.report.now import now_from_standing
+from lowmem.report.live_status import now_from_standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
-    from types import TracebackType
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
     from lowmem.protocol.records import AnyRecord
-    from lowmem.supervisor.aside import Aside
+    from lowmem.supervisor.background import BackgroundThread
     from lowmem.supervisor.progress import Progress
 
 # seconds between two points: one a second is enough to draw, and some 150 bytes of disk.
@@ -43,13 +42,8 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.__exit__(kind, error, traceback)
+    def __exit__(self, *raised: object) -> None:
+        self._writer.__exit__(*raised)
 
     def now(self) -> str:
         """Return the time as records give it."""
@@ -90,7 +84,7 @@ class Telemetry:
     space: Workspace
     attempt: int
     clock: Clock
-    aside: Aside
+    background: BackgroundThread
     progress: Progress
     _stream: FileIO | None = None
     _began: float | None = None
@@ -105,12 +99,7 @@ class Telemetry:
             self._stream = path.open("ab", buffering=0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._stream is not None:
             if self._ram_bytes:
                 self._write_point(self._taken_point())
@@ -126,9 +115,9 @@ class Telemetry:
         if now >= self._due and self._ram_bytes:
             apart_s = _APART_SHARE * (now - self._began)
             self._due = now + min(max(apart_s, _LEAST_APART_S), _LONGEST_APART_S)
-            if self.aside.is_idle:
+            if self.background.is_idle:
                 line = self._taken_point()
-                self.aside.do(lambda: self._write_point(line))
+                self.background.do(lambda: self._write_point(line))
 
     def _taken_point(self) -> bytes:
         """Return the line of the readings so far, and begin anew."""

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from lowmem.base.errors import EXIT_BUDGET, StoppedError
 from lowmem.base.files import remove
 from lowmem.memory.budget import RamBudget
-from lowmem.memory.fillrate import measured_fill_rate
+from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import identity_of
-from lowmem.memory.process import TreeSampler, anonymous_bytes
-from lowmem.memory.watch import Watch
+from lowmem.memory.memory_watch import Watch
+from lowmem.memory.process_tree import TreeSampler, anonymous_bytes
 from lowmem.protocol.messages import (
     DEVICE_MEMORY_ERROR,
     SETTING_REFUSED_ERROR,
@@ -30,8 +30,8 @@ from lowmem.protocol.messages import (
     Run,
 )
 from lowmem.supervisor.endings import Broke
-from lowmem.supervisor.process import WorkerProcess, worker_environment
-from lowmem.supervisor.remembered import TrialPeak
+from lowmem.supervisor.known_peaks import TrialPeak
+from lowmem.supervisor.processes import WorkerProcess, worker_environment
 from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import Device
     from lowmem.protocol.messages import Answer, PlannedTrial
-    from lowmem.supervisor.comparing import Marks
+    from lowmem.protocol.planning import Device
     from lowmem.supervisor.order import JobOrder
+    from lowmem.supervisor.setting_comparison import Marks
 
 # seconds between two readings: short, since a trial has few steps to show its peak in.
 _INTERVAL_S = 0.004
@@ -54,7 +54,7 @@ _MARK = ".trial-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class TrialBench:
     """What a trial runs on.
 
     Attributes
@@ -72,7 +72,7 @@ class Bench:
 def measured(
     order: JobOrder,
     trial: PlannedTrial,
-    bench: Bench,
+    bench: TrialBench,
     *,
     marks: Marks | None = None,
     marks_at: Sequence[int] = (),
@@ -113,7 +113,7 @@ def sweep_trials(folder: Path) -> None:
             remove(left)
 
 
-def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> Run:
+def _request(order: JobOrder, trial: PlannedTrial, bench: TrialBench, name: str) -> Run:
     return Run(
         reference=order.reference,
         job=name,
@@ -132,7 +132,7 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: Bench, name: str) -> R
 
 
 def _watched(
-    request: Run, order: JobOrder, trial: PlannedTrial, bench: Bench, marks: Marks
+    request: Run, order: JobOrder, trial: PlannedTrial, bench: TrialBench, marks: Marks
 ) -> TrialPeak | None:
     budget = RamBudget(
         limit_bytes=order.ram_budget_bytes, fill_rate=measured_fill_rate()

@@ -16,9 +16,9 @@ from lowmem.memory.budget import Pressure
 from lowmem.protocol import messages
 from lowmem.supervisor import decide
 from lowmem.supervisor.endings import Broke
-from lowmem.supervisor.last_moments import await_memory, await_stacks
+from lowmem.supervisor.kill_waits import await_memory, await_stacks
+from lowmem.supervisor.priority import lower_priority, real_time_priority
 from lowmem.supervisor.suspend import Suspension
-from lowmem.supervisor.urgency import stand_back, urgent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,49 +26,12 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from lowmem.base.child import Exit
-    from lowmem.memory.process import TreeSampler
-    from lowmem.memory.watch import Look, Watch
+    from lowmem.memory.memory_watch import Look, Watch
+    from lowmem.memory.process_tree import TreeSampler
     from lowmem.protocol.messages import Answer
     from lowmem.protocol.records import Verdict
     from lowmem.supervisor.endings import Ending
-
-
-class Worker(Protocol):
-    """What is watched: a worker of lowmem's, or a program of the user's.
-
-    Attributes
-    ----------
-    stack_ends
-        How the stacks that it writes may end.
-    """
-
-    pid: int
-    is_open: bool
-    stack_ends: tuple[bytes, ...]
-
-    def receive(self, timeout_s: float | None) -> list[Answer]:
-        """Return what it says, waiting at most ``timeout_s``."""
-
-    def tell(self, message: messages.Message) -> None:
-        """Send it one message."""
-
-    def wake(self) -> bool:
-        """Let it go on if it was stopped, and is not to be; return whether it was."""
-
-    def speaker(self, tree: TreeSampler) -> int | None:
-        """Return which process can write its stacks; None if none can."""
-
-    def write_stacks(self) -> None:
-        """Let that process write them."""
-
-    def where(self, stacks: Path) -> str | None:
-        """Return where it was when it was last looked at; None if nothing tells."""
-
-    def kill_with(self, find_others: Callable[[], Iterable[int]]) -> None:
-        """Kill it, and what else is found, until nothing is left."""
-
-    def wait(self) -> Exit:
-        """Wait for its end, and return how it ended."""
+    from lowmem.supervisor.processes import Worker
 
 
 class Client(Protocol):
@@ -83,7 +46,7 @@ class Client(Protocol):
     def take(self, answer: Answer) -> None:
         """Take one message of the worker."""
 
-    def settle(self) -> None:
+    def between_messages(self) -> None:
         """Do what may last: between messages."""
 
     def woken(self) -> None:
@@ -120,7 +83,7 @@ class Watched:
     stacks: Path
     find_others: Callable[[], Iterable[int]]
     is_limited: bool
-    course: decide.Course = decide.LONE
+    run_state: decide.RunState = decide.LONE
     is_ready: bool = False
     is_over: bool = False
     ending: Ending | None = None
@@ -134,8 +97,8 @@ class Watched:
     def to_the_end(self, client: Client) -> Exit:
         """Watch the worker until nothing more is to be waited for; it has gone then."""
         try:
-            with urgent(), self._suspension:
-                stand_back(self.worker.pid)
+            with real_time_priority(), self._suspension:
+                lower_priority(self.worker.pid)
                 self._loop(client)
         finally:
             self.worker.kill_with(self.find_others)
@@ -153,7 +116,7 @@ class Watched:
                     self.ready()
                 if not self.is_over:
                     client.take(answer)
-            client.settle()
+            client.between_messages()
 
     def ready(self) -> None:
         """Take the worker for one in which the job's own code runs."""
@@ -187,16 +150,16 @@ class Watched:
             self.ram_bytes = found.ram_bytes
             client.noted(found)
             if found.pressure is not Pressure.NORMAL:
-                self._act(decide.Reading(found.pressure, found.verdict))
+                self._act(decide.MemoryReading(found.pressure, found.verdict))
 
-        self.watch.look(act, minds_soft=decide.minds_soft(self.course))
+        self.watch.look(act, minds_soft=decide.minds_soft(self.run_state))
 
     def _follow(self, used_bytes: int) -> None:
         left_bytes = self.watch.budget.hard_bytes - used_bytes
         self._limits.follow(self.tree.members, left_bytes)
 
     def _act(self, event: decide.Event) -> None:
-        self.course, order = decide.on_event(self.course, event)
+        self.run_state, order = decide.on_event(self.run_state, event)
         match order:
             case decide.Drain():
                 if order.has_stacks and self.is_ready:
@@ -278,7 +241,7 @@ class OneAnswer:
                 self.answer = answer
                 self.watched.over()
 
-    def settle(self) -> None:
+    def between_messages(self) -> None:
         """Nothing lasts here."""
 
     def woken(self) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
+    from lowmem.testing.bench import CheckError
     from lowmem.testing.case import Case
     from lowmem.testing.checks import check
-    from lowmem.testing.failure import CheckError
 
 __all__ = [
     "Case",
@@ -27,8 +27,8 @@ __all__ = [
 __getattr__, __dir__ = names_of(
     __name__,
     {
+        "lowmem.testing.bench": ["CheckError"],
         "lowmem.testing.case": ["Case"],
         "lowmem.testing.checks": ["check"],
-        "lowmem.testing.failure": ["CheckError"],
     },
 )

@@ -13,9 +13,8 @@ from lowmem.base.child import ran
 from lowmem.base.files import make_folder
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
-from lowmem.testing.failure import CheckError
 from lowmem.testing.script import Kill, Script, Told
-from lowmem.testing.strays import contents, strays
+from lowmem.testing.stray_files import contents, strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,3 +215,19 @@ class Bench:
         """Return the error of a check."""
         job = Path(self.case.reference).name
         return CheckError(check=check, job=job, problem=problem, todo=todo)
+
+
+class CheckError(AssertionError):
+    """Raised by `lowmem.testing.check` for a job that breaks a promise.
+
+    Not a `LowmemError`: it ends no command, and has no exit code.
+
+    Attributes
+    ----------
+    check
+        Name of the check, such as ``kills``.
+    """
+
+    def __init__(self, *, check: str, job: str, problem: str, todo: str) -> None:
+        self.check = check
+        super().__init__(f"{check}: {job} {problem.rstrip('.')}. {todo}".rstrip())

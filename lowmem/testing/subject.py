@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lowmem.base.workspace import Workspace
-from lowmem.testing import another_day
+from lowmem.testing import shifted_clock
 from lowmem.testing.script import Script, Told
-from lowmem.testing.strays import WriteWatch
+from lowmem.testing.stray_files import WriteWatch
 from lowmem.worker.registry import (
     blocks_of,
     find_job,
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Job, PlanContext, Result, Settings
+    from lowmem.protocol.job import CommitPoint, Job, Result
+    from lowmem.protocol.planning import PlanContext, Settings
     from lowmem.protocol.row_blocks import RowBlocks
     from lowmem.testing.script import Kill
 
-_MAPS = "lowmem.mapping.described"
+_MAPS = "lowmem.mapping.map_description"
 
 
 def subject(script: str) -> Job:
     """Return the job of a script, wrapped."""
     plan = Script.read(Path(script))
     if plan.is_another_day:
-        another_day.go()
+        shifted_clock.go()
     job, told = find_job(plan.reference), Told(plan.told)
     is_map = getattr(job.work, "__module__", "") == _MAPS
 

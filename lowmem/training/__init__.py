@@ -1,15 +1,16 @@
 """Everything that touches Keras; imported on the worker's side only.
 
-- `session`: seeds, determinism, device, memory cap; begins and ends a Keras process.
+- `keras_setup`: seeds, determinism, device, memory cap; begins and ends a Keras process.
 - `keras_private`: the only file that uses names that Keras keeps to itself.
 - `backend`: the only file that calls TensorFlow, JAX or PyTorch by name.
 - `sequence`: the batch source, which any Keras user can take alone.
-- `asked`: what Keras is given in the order of the sequence, whatever it asks for.
+- `next_batch`: what Keras is given in the order of the sequence, whatever it asks for.
 - `accumulating`: an optimiser that gathers a batch's gradients from parts.
-- `divisible`: whether a step on a batch is the sum of steps on its parts; it is tried.
+- `divisible_steps`: whether a step on a batch is the sum of steps on its parts; it is
+  tried.
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
-- `stopping`: early stopping, as a value.
+- `plateau`: smaller steps and early stopping, as values.
 - `loop`: epochs, validation and history, cut anywhere.
 
 Public, for authors of jobs, each loaded on first use: `keras_session`; `Training` and
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
         is_functional,
         run_through,
     )
+    from lowmem.training.keras_setup import keras_session
     from lowmem.training.loop import Training, TrainingPlan
     from lowmem.training.plateau import Plateau
-    from lowmem.training.session import keras_session
     from lowmem.training.state import kept_generators
     from lowmem.training.steps import sees_the_batch, set_accumulation
 
@@ -67,7 +68,7 @@ __getattr__, __dir__ = names_of(
         ],
         "lowmem.training.loop": ["Training", "TrainingPlan"],
         "lowmem.training.plateau": ["Plateau"],
-        "lowmem.training.session": ["keras_session"],
+        "lowmem.training.keras_setup": ["keras_session"],
         "lowmem.training.state": ["kept_generators"],
         "lowmem.training.steps": ["sees_the_batch", "set_accumulation"],
     },

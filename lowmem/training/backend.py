@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
 
 # What is between a store and the model.
 _READING = ("python", "zarr", "numcodecs")

@@ -25,11 +25,10 @@ from lowmem.base.errors import DivergedError, ModelError
 from lowmem.protocol.job import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
-from lowmem.training.divisible import refuse_indivisible
-from lowmem.training.exact import numbers_from_texts, texts_from_numbers
-from lowmem.training.plateau import Plateau
+from lowmem.training.divisible_steps import refuse_indivisible
+from lowmem.training.number_text import numbers_from_texts, texts_from_numbers
+from lowmem.training.plateau import EarlyStopping, Plateau
 from lowmem.training.steps import Stepper
-from lowmem.training.stopping import EarlyStopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -68,7 +67,7 @@ class TrainingPlan:
         When the learning rate is reduced.
     is_doubtful
         Whether it is to be found out, before parts of a batch are trained on, that they
-        make the same step: see `divisible`.
+        make the same step: see `divisible_steps`.
     """
 
     training: ZarrSequence

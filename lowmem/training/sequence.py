@@ -25,7 +25,7 @@ from lowmem.stores.epoch_order import ORDER_VERSION, EpochOrder, row_number_type
 from lowmem.stores.labels import read_labels
 from lowmem.stores.metadata import read_array_info
 from lowmem.training import backend
-from lowmem.training.asked import Asked, InOrder
+from lowmem.training.next_batch import Asked, InOrder
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -2,9 +2,9 @@
 
 The batch of the optimiser is part of the recipe; what fits into memory at once is not.
 So a batch may be cut into parts whose gradients are gathered, each part's loss weighted
-by its share of the batch: the step is that of the whole batch, a smaller last batch of an
-epoch too. Of a model of the user's own `divisible` finds out whether that is so. Batch
-normalisation and dropout see the part.
+by its share of the batch: the step is that of the whole batch, a smaller last batch of
+an epoch too. Of a model of the user's own `divisible_steps` finds out whether that is
+so. Batch normalisation and dropout see the part.
 """
 
 from __future__ import annotations

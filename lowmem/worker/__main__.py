@@ -22,7 +22,7 @@ from lowmem.protocol.messages import MEMORY_ERROR, Run, request_from_line
 from lowmem.worker.channel import Channel, forward_prints
 from lowmem.worker.dispatch import answer, stacks_path
 from lowmem.worker.failure import failure_from_exception
-from lowmem.worker.signals import leave_stops_to
+from lowmem.worker.stop_handlers import leave_stops_to
 
 if TYPE_CHECKING:
     from lowmem.protocol.messages import Request

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from lowmem.base.clock import Clock
-    from lowmem.protocol.messages import Cycle, Failed, Message, Order
+    from lowmem.protocol.messages import Cycle, Failed, Message, WorkerOrder
 
 # seconds; a person cannot read more, and each message wakes the supervisor.
 _PROGRESS_INTERVAL_S = 1.0
@@ -47,7 +47,7 @@ class Channel:
         self._clock = clock
         self._sending = threading.Lock()
         self._drain = threading.Event()
-        self._verdicts: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self._verdicts: queue.SimpleQueue[WorkerOrder | None] = queue.SimpleQueue()
         self._next_progress = 0.0
         self._next_epoch = 0.0
         self._unsent: Progressed | None = None

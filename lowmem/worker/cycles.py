@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lowmem.base.clock import SystemClock, timestamp
+from lowmem.base.containment import place_in
 from lowmem.base.errors import (
     EXIT_JOB,
     JobDefinitionError,
@@ -24,7 +25,6 @@ from lowmem.base.errors import (
     UnwrittenResultError,
 )
 from lowmem.base.files import make_folder, publish, remove, sync_file, sync_tree
-from lowmem.base.inside import place_in
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
@@ -34,13 +34,13 @@ from lowmem.memory.cleanup import clean_up
 from lowmem.protocol.job import CommitPoint, Result
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.tempo import Tempo
-from lowmem.worker.context import WorkerContext
-from lowmem.worker.ending import checked_end, kind_of
-from lowmem.worker.inputs import Watched
-from lowmem.worker.kept import Kept
+from lowmem.worker.commit_extras import CommitExtras
+from lowmem.worker.input_checks import WatchedInputs
+from lowmem.worker.job_context import WorkerContext
+from lowmem.worker.job_result import checked_end, kind_of
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
-from lowmem.worker.start import start_of
+from lowmem.worker.starting_point import start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from lowmem.checkpoints.restore import Restored
     from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Run
-    from lowmem.worker.start import Start
+    from lowmem.worker.starting_point import Start
 
 
 class Overseer(Protocol):
@@ -127,8 +127,8 @@ def run_job(
         # Hours may have passed since they were summed.
         refuse_altered(space.staging(request.job), done.publish, done.results)
         return _publish(space, request.job, done)
-    course = _Course(job, request, overseer, start, clock or SystemClock())
-    return course.run()
+    attempt = _Attempt(job, request, overseer, start, clock or SystemClock())
+    return attempt.run()
 
 
 def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:
@@ -143,7 +143,7 @@ def _publish(space: Workspace, job: str, manifest: Manifest) -> Completed:
     )
 
 
-class _Course:
+class _Attempt:
     """One attempt at a job: the generator, and the cycle that is under way."""
 
     def __init__(
@@ -161,8 +161,8 @@ class _Course:
         self._clock = clock
         self._space = Workspace.at(request.workspace, request.part)
         self._restored, self._former = start.restored, start.former
-        self._kept = Kept({})
-        self._inputs = Watched(job.name, request.inputs)
+        self._kept = CommitExtras({})
+        self._inputs = WatchedInputs(job.name, request.inputs)
         self._pid = os.getpid()
         self._index = start.next_generation
         # The newest commit that a run which asks for more would go on from.

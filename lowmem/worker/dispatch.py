@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.backends import find_backend
 from lowmem.base.errors import JobDefinitionError, UnknownOptionError
-from lowmem.base.meant import did_you_mean
 from lowmem.base.software import software_versions
+from lowmem.base.suggestions import did_you_mean
 from lowmem.base.workspace import Workspace
 from lowmem.memory.allocation import limit_itself
-from lowmem.protocol.checks import LADDER, is_ladder
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.messages import (
     Describe,
     Described,
@@ -24,13 +22,15 @@ from lowmem.protocol.messages import (
     PlannedRung,
     Started,
 )
+from lowmem.protocol.planning import PlanContext
+from lowmem.protocol.value_checks import LADDER, is_ladder
 from lowmem.worker.memory_key import (
     compare_key,
     memory_key,
     planned_trials,
     source_of,
 )
-from lowmem.worker.recipe import inputs_of, recipe_of
+from lowmem.worker.planned_recipe import inputs_of, recipe_of
 from lowmem.worker.registry import find_job, installed_jobs
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.checkpoints.restore import Restored
-    from lowmem.protocol.calibration import Calibration
-    from lowmem.protocol.job import Job, Rung, Settings
+    from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Cycle, Request, Run
+    from lowmem.protocol.planning import Calibration, Rung, Settings
     from lowmem.worker.channel import Channel
 
 
@@ -261,14 +261,14 @@ def _run(request: Run, channel: Channel) -> None:
     channel.listen()
     overseer = RunChannel(channel, request)
     if request.rebuild is not None:
-        from lowmem.worker.rebuild import rebuild
+        from lowmem.worker.recompute_files import rebuild
 
         overseer.rebuilding(request.rebuild.next_cycle)
         rebuild(job, request, request.rebuild, overseer)
         channel.send(request.rebuild.finished)
         return
     if request.marks_at is not None:
-        from lowmem.worker.marking import marked
+        from lowmem.worker.state_digests import marked
 
         job = marked(job, request.marks_at, channel.send)
     if request.division is not None:

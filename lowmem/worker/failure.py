@@ -18,10 +18,10 @@ from lowmem.base.errors import (
 )
 from lowmem.base.frames import is_library, place
 from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, MEMORY_ERROR, Failed
-from lowmem.worker.ailment import Ailment, ailment_of
+from lowmem.worker.framework_errors import Ailment, ailment_of
 
 if TYPE_CHECKING:
-    from lowmem.protocol.job import Device
+    from lowmem.protocol.planning import Device
 
 _STORAGE = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS}
 # Told apart by name, since the supervisor does something about each.

@@ -19,7 +19,6 @@ from lowmem.base.parent import answer_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
 # Exit status of a helper to which memory was refused, of no other meaning to Python.
 _NO_MEMORY = 3
@@ -79,12 +78,7 @@ class Helper:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the process."""
         self._child.end()
 

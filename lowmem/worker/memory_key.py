@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from lowmem.protocol.calibration import Calibration
-    from lowmem.protocol.job import Job, PlanContext
+    from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Plan
+    from lowmem.protocol.planning import Calibration, PlanContext
 
 # The folders of installed packages: Python's, Debian's, a user's own.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})

@@ -14,10 +14,10 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.errors_exec import NoJobError
-from lowmem.base.meant import did_you_mean
+from lowmem.base.suggestions import did_you_mean
 from lowmem.mapping.naming import PREFIX
 from lowmem.protocol.job import Job
-from lowmem.worker.holding import may_hold_job
+from lowmem.worker.job_files import may_hold_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def find_job(reference: str) -> Job:
         return _job_in_file(Path(reference))
     if reference.startswith(PREFIX):
         # Only who maps loads it.
-        from lowmem.mapping.described import named_job
+        from lowmem.mapping.map_description import named_job
 
         return named_job(reference)
     points = metadata.entry_points(group=GROUP)

@@ -61,7 +61,7 @@ def test_a_built_in_job_imports_public_names_alone(path):
         "from lowmem.stores import row_reader",
         "from lowmem.protocol import job",
         "import lowmem.stores.row_reader",
-        "if TYPE_CHECKING:\n    from lowmem.worker.context import WorkerContext",
+        "if TYPE_CHECKING:\n    from lowmem.worker.job_context import WorkerContext",
         "def f():\n    from lowmem import cli",
     ],
 )

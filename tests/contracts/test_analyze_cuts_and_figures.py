@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import OptionValueError
-from lowmem_jobs.analyze import results, retained_rows, shown, turning
+from lowmem_jobs.analyze import axis_rotation, figure_selection, results, retained_rows
 from lowmem_jobs.analyze.job import JOB
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.trimming import Cut
@@ -70,11 +70,11 @@ def test_each_plane_holds_the_survivors_of_its_cut_and_no_others(heavy):
     distance = cut.distance(heavy)
     kept = {factor: heavy[distance <= factor] for factor in (1.0, 2.0)}
     cuts = [(factor, Moments.of(rows)) for factor, rows in kept.items()]
-    planes = turning.planes_of(cuts, Moments.of(heavy))
-    sweep = turning.TurningSweep(cut, planes)
+    planes = axis_rotation.planes_of(cuts, Moments.of(heavy))
+    sweep = axis_rotation.TurningSweep(cut, planes)
     for start in range(0, len(heavy), 1300):
         sweep.add(start, heavy[start : start + 1300])
-    counts = turning.counts_from(sweep.arrays())
+    counts = axis_rotation.counts_from(sweep.arrays())
     for found, rows in zip(counts, [*kept.values(), heavy], strict=True):
         _, axes = axes_of(rows)
         along = (rows - rows.mean(axis=0)) @ axes[2:4].T
@@ -134,8 +134,8 @@ def test_a_core_that_does_not_settle_is_said_to_be_rough(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_every_component_has_its_place_on_a_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(shown, "N_PER_PAGE", 4)
-    monkeypatch.setattr(shown, "MOST_PAGED", 10)
+    monkeypatch.setattr(figure_selection, "N_PER_PAGE", 4)
+    monkeypatch.setattr(figure_selection, "MOST_PAGED", 10)
     monkeypatch.setattr(results, "MOST_PAGED", 10)
     rows = np.random.default_rng(3).normal(size=(200, 11))
     rows[:, 2] = 1.0

@@ -10,10 +10,10 @@ from PIL import Image
 
 from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.protocol.recipe import recipe_changes
-from lowmem.stores.split import split_rows
+from lowmem.stores.validation_split import split_rows
 from lowmem_jobs.ingest.append import JOB as APPEND
 from lowmem_jobs.ingest.job import JOB as INGEST
 from lowmem_jobs.train.job import JOB as TRAIN
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small_chunks")]
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 7)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 7)
 
 
 def write_images(folder, names, *, also=()):

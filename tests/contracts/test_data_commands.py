@@ -12,9 +12,9 @@ from PIL import Image
 from lowmem.base.errors import DataError
 from lowmem.cli.data import text_from_check
 from lowmem.integrity.stores import check_store, summary_of
-from lowmem.stores.sheet import write_sheet
+from lowmem.stores.contact_sheet import write_sheet
+from lowmem_jobs.ingest.ingest_recipe import recipe_from_options
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options
 from tests.driver import drive
 
 SIZE = 8

@@ -15,13 +15,13 @@ from PIL import Image
 from lowmem.base.errors import DataError
 from lowmem.base.files import remove
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.stores.split import split_rows
-from lowmem_jobs.generate import real
-from lowmem_jobs.generate.decoder import Decoder
+from lowmem.protocol.planning import PlanContext
+from lowmem.stores.validation_split import split_rows
+from lowmem_jobs.generate import real_images
+from lowmem_jobs.generate.decoder import LatentDecoder
 from lowmem_jobs.generate.job import JOB, OPTIONS
-from lowmem_jobs.generate.recipe import OF_PRINCIPAL_AXES, STEP_ROWS
+from lowmem_jobs.generate.option_values import OF_PRINCIPAL_AXES, STEP_ROWS
 from lowmem_jobs.stats.methods import METHODS, along_axes
 from tests.driver import Cutter, drive
 from tests.generating import (
@@ -71,13 +71,13 @@ def test_more_vectors_of_what_is_finished_are_the_bytes_of_one_run(
     if method == "path":
         options |= {"from_index": 1, "to_index": 2}
     n_decoded = []
-    decode = Decoder.images
+    decode = LatentDecoder.images
 
     def counted(self, z):
         n_decoded.append(len(z))
         return decode(self, z)
 
-    monkeypatch.setattr(Decoder, "images", counted)
+    monkeypatch.setattr(LatentDecoder, "images", counted)
     numbers = []
     for root, count in ((more, 100), (more, 200), (once, 200)):
         n_decoded.clear()
@@ -267,7 +267,7 @@ class CountedModel:
 
 
 def test_every_batch_has_the_same_size_however_many_vectors_there_are():
-    decoder = Decoder(CountedModel(), batch_size=4)
+    decoder = LatentDecoder(CountedModel(), batch_size=4)
     for n in (1, 4, 9):
         images = decoder.images(np.zeros((n, D), np.float32))
         assert images.shape == (n, 2, 2, 1)
@@ -281,12 +281,12 @@ def test_a_decoder_that_makes_no_finite_images_is_refused(level, monkeypatch):
 
     monkeypatch.setattr(CountedModel, "predict_on_batch", broken)
     with pytest.raises(DataError, match="not finite"):
-        Decoder(CountedModel(), batch_size=4).images(np.zeros((1, D), np.float32))
+        LatentDecoder(CountedModel(), batch_size=4).images(np.zeros((1, D), np.float32))
 
 
 def test_held_out_images_are_compared_first(space, monkeypatch):
     (space.model / "training.json").unlink()
-    monkeypatch.setattr(real, "FEWEST_REAL_ROWS", 30)
+    monkeypatch.setattr(real_images, "FEWEST_REAL_ROWS", 30)
     drive(JOB, space.root, {"count": 1}, leave_after=2)
     compared = np.load(space.staging("generate") / "scratch" / "real.npy")
     held_out = split_rows(space.images, n_rows=N_IMAGES, fraction=0.5).validation

@@ -14,9 +14,9 @@ from PIL import Image
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem_jobs.generate.fitted import read_frame
+from lowmem_jobs.generate.fitted_distribution import read_frame
 from lowmem_jobs.generate.job import JOB
-from lowmem_jobs.generate.recipe import METHODS
+from lowmem_jobs.generate.option_values import METHODS
 from tests.driver import drive
 from tests.generating import (
     SIZE,

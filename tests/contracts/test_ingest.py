@@ -15,8 +15,8 @@ from PIL import Image
 
 from lowmem.base.errors import DataError
 from lowmem.protocol.options import resolve_options
+from lowmem_jobs.ingest.ingest_recipe import recipe_from_options, source_identity
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options, source_identity
 from tests.driver import drive
 
 EMOJI = Path(__file__).parents[2].parent / "shared" / "data" / "noto-emoji-64.zip"
@@ -31,7 +31,7 @@ RUNGS = [
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of seven images, so that few images make many places to cut."""
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 7)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 7)
 
 
 def encoded_images(n_files):

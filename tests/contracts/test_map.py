@@ -17,10 +17,10 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.workspace import Workspace
-from lowmem.mapping import described, work
-from lowmem.mapping.rows import open_rows
-from lowmem.mapping.source import find_source
-from lowmem.protocol.job import PlanContext
+from lowmem.mapping import map_description, work
+from lowmem.mapping.map_source import find_source
+from lowmem.mapping.source_rows import open_rows
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from tests.driver import Cutter
 from tests.driver import drive as driven
@@ -180,7 +180,7 @@ def test_a_plan_does_not_read_a_file_that_is_as_it_was_at_the_commit(
     first = job.inputs(ctx)
     recipe = {"source (data)": first["source"]}
     drive(job, tmp_path, leave_after=1, recipe=recipe)
-    monkeypatch.setattr(described, "fingerprint", lambda _: "read")
+    monkeypatch.setattr(map_description, "fingerprint", lambda _: "read")
     assert job.inputs(ctx)["source"] == first["source"]
     file.write_bytes(file.read_bytes())
     assert job.inputs(ctx)["source"] == "read"

@@ -17,12 +17,12 @@ import zarr
 
 from lowmem.base.errors import DataError, ModelError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
+from lowmem.training.keras_setup import keras_session
 from lowmem.training.sequence import ZarrSequence
-from lowmem.training.session import keras_session
 from lowmem_jobs.encode.job import JOB as ENCODE
 from lowmem_jobs.train.job import JOB as TRAIN
 from tests.driver import Cutter, drive

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import DataError
-from lowmem.stores import direct, scrub
+from lowmem.stores import checksum_pass, direct_rows
 from lowmem.stores import epoch_order as orders
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
+from lowmem.training.keras_setup import keras_session
 from lowmem.training.loop import Training, TrainingPlan
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
-from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
 from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem_jobs.model.loss import PixelLoss
@@ -348,8 +348,8 @@ def test_nothing_is_committed_that_was_learned_from_damaged_rows(
     store, tmp_path, monkeypatch
 ):
     store = shutil.copytree(store, tmp_path / "images.zarr")
-    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(scrub, "_RATE", 1.0)
+    monkeypatch.setattr(direct_rows, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(checksum_pass, "_RATE", 1.0)
     last = max((store / "images").glob("c.*"))
     last.write_bytes(bytes(len(last.read_bytes())))
     with keras_session(seed=5):

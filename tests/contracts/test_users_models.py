@@ -13,10 +13,10 @@ from keras import layers
 from lowmem.base.errors import ModelError
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import state
+from lowmem.training.keras_setup import keras_session
 from lowmem.training.loop import Training, TrainingPlan
 from lowmem.training.plateau import Plateau
 from lowmem.training.sequence import ZarrSequence
-from lowmem.training.session import keras_session
 from lowmem.training.steps import set_accumulation
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]

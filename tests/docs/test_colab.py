@@ -12,9 +12,9 @@ import types
 
 import pytest
 
-from lowmem.base.inline_errors import DriveMissingError, ResultsDifferError
+from lowmem.base.errors_inline import DriveMissingError, ResultsDifferError
 from lowmem.inline import colab
-from lowmem.inline.terminal import Lines, after_returns, is_renewal, show
+from lowmem.inline.terminal import TerminalLines, after_returns, is_renewal, show
 from tests.notebooks.pairs import COLAB, NAMES, cells_of_text, notebook_of_text
 
 
@@ -248,7 +248,7 @@ def test_the_last_state_of_a_renewed_line_is_told_from_a_line_in_its_place():
 
 
 def test_lines_are_shown_once_and_bytes_may_be_cut_anywhere(capsys):
-    shown = Lines()
+    shown = TerminalLines()
     for byte in "eins\r10 %\r    \rzwei: ä\nno end".encode():
         shown.take(bytes([byte]))
     shown.close()

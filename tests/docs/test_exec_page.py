@@ -10,8 +10,8 @@ import typer
 from lowmem.base.workspace import Workspace
 from lowmem.cli.main import app
 from lowmem.supervisor import program_attempt, program_run
-from lowmem.supervisor.desk import Desk
-from lowmem.supervisor.heard import PASSED_ON
+from lowmem.supervisor.exec_files import ExecFiles
+from lowmem.supervisor.forwarded_signals import PASSED_ON
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/exec.md").read_text()
@@ -34,7 +34,7 @@ def test_every_option_of_exec_is_on_the_page_and_no_other():
 
 
 def test_every_variable_that_a_program_may_use_is_on_the_page(tmp_path):
-    desk = Desk(space=Workspace.at(tmp_path), job="x", recipe={}, clock=None)
+    desk = ExecFiles(space=Workspace.at(tmp_path), job="x", recipe={}, clock=None)
     told = set(desk.environment())
     told |= set(
         re.findall(r'"(LOWMEM_[A-Z_]+)"', Path(program_run.__file__).read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lowmem.base.signals import STOP_SIGNALS
+from lowmem.base.stop_signals import STOP_SIGNALS
 from lowmem.base.units import format_seconds
 from lowmem.places.place import PAGE, Surroundings, place_of
 from lowmem.places.time_left import MARGIN_S, MARGIN_SHARE, TimeLeft

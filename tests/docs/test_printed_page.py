@@ -25,18 +25,17 @@ from lowmem.protocol.messages import PlannedRung
 from lowmem.protocol.records import Machine
 from lowmem.repair import findings
 from lowmem.repair.apply import Repair
-from lowmem.repair.findings import Finding, JobDurable, MirrorStanding, Tally
-from lowmem.report.sittings import Sittings
-from lowmem.report.usage import (
+from lowmem.repair.findings import Finding, JobDurable, MirrorRelation, Tally
+from lowmem.report.accounting import (
     Amounts,
     Ended,
-    GpuStanding,
+    GpuOutcome,
     Sitting,
     Usage,
     UsageRow,
     json_from_usage,
-    usage_of,
 )
+from lowmem.report.view import report_from_records
 from tests.report_examples import History
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +79,7 @@ def words_in(text: str) -> set[str]:
         ("doctor", "A place", place.Place, set()),
         ("verify", "What was checked", Tally, set()),
         ("verify", "A finding", Finding, {"can_be_repaired"}),
-        ("verify", "A mirror", MirrorStanding, set()),
+        ("verify", "A mirror", MirrorRelation, set()),
         ("data info", "", StoreSummary, {"schema"}),
         ("data info", "An array", ArraySummary, set()),
         ("data verify", "", StoreCheck, {"schema", "is_whole"}),
@@ -110,13 +109,13 @@ def test_a_row_of_objects_names_their_fields(title, head, field, kind):
     ("title", "head", "field", "values"),
     [
         ("doctor", "", "backend_said_by", get_type_hints(Backend)["said_by"]),
-        ("doctor", "A place", "kind", place.Kind),
-        ("doctor", "A place", "limits", place.Source),
-        ("plan", "", "source", messages.Source),
-        ("verify", "A finding", "kind", findings.Kind),
+        ("doctor", "A place", "kind", place.PlaceKind),
+        ("doctor", "A place", "limits", place.LimitSource),
+        ("plan", "", "source", messages.PredictionSource),
+        ("verify", "A finding", "kind", findings.FindingKind),
         ("verify", "A finding", "remedy", findings.Remedy),
         ("usage", "A sitting", "ended", Ended),
-        ("usage", "A sitting", "gpu", GpuStanding),
+        ("usage", "A sitting", "gpu", GpuOutcome),
     ],
 )
 def test_a_row_of_words_tells_each(title, head, field, values):
@@ -156,10 +155,8 @@ def test_an_examination_has_the_fields_that_are_told():
 
 def test_usage_has_the_fields_that_are_told():
     history = History().begin().run(machine=Machine(name="x")).start(0).end()
-    fold = Sittings("/w")
-    for record in history.records:
-        fold.take(record)
-    printed = json_from_usage(usage_of(fold.sats(is_live=False)), ["/w"], None)
+    report = report_from_records("/w", history.records, is_live=False)
+    printed = json_from_usage(report.usage, ["/w"], None)
     document = json.loads(printed)
     assert named(table("usage")) == set(document)
     assert document["schema"] == 1

@@ -25,7 +25,7 @@ from docs.site.reference import (
 )
 from lowmem.base import errors
 from lowmem.cli.main import app
-from lowmem.mapping.described import named_job
+from lowmem.mapping.map_description import named_job
 from lowmem.protocol.options import flag_of
 from tests.architecture.test_public_api import PUBLIC
 

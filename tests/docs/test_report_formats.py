@@ -12,6 +12,7 @@ import pytest
 
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.records import AnyRecord, Outcome, State, Verdict
+from lowmem.report.readings import TelemetryReading
 from lowmem.report.schema import (
     Budgets,
     ChangeReport,
@@ -25,7 +26,6 @@ from lowmem.report.schema import (
     WorkerReport,
 )
 from lowmem.report.status import JobStatus, NowStatus
-from lowmem.report.telemetry import Reading
 
 PAGES = Path(__file__).parents[2] / "docs" / "formats"
 REPORT = (PAGES / "report.md").read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_every_record_of_the_journal_is_described(kind):
 
 def test_every_field_of_the_telemetry_is_described():
     telemetry = JOURNAL.split("\n## Telemetry\n")[1].split("\n## ")[0]
-    assert {field.name for field in fields(Reading)} <= words_of(telemetry)
+    assert {field.name for field in fields(TelemetryReading)} <= words_of(telemetry)
 
 
 def test_every_place_of_the_workspace_is_described():

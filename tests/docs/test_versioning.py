@@ -12,7 +12,7 @@ from lowmem.checkpoints import manifest
 from lowmem.cli import doctor, plan
 from lowmem.mirror import names
 from lowmem.protocol import records
-from lowmem.report import schema, usage
+from lowmem.report import accounting, schema
 
 PAGE = (Path(__file__).parents[2] / "docs" / "versioning.md").read_text("utf-8")
 
@@ -35,7 +35,7 @@ def test_the_version_is_the_one_that_the_page_speaks_of():
         ("journal", {records.FORMAT}),
         ("checkpoints", {manifest.FORMAT}),
         ("markers", {names.FORMAT}),
-        ("JSON", {schema.SCHEMA, usage.SCHEMA, doctor.SCHEMA, plan.SCHEMA}),
+        ("JSON", {schema.SCHEMA, accounting.SCHEMA, doctor.SCHEMA, plan.SCHEMA}),
     ],
 )
 def test_each_format_has_the_number_that_the_page_tells(what, numbers):

@@ -10,8 +10,8 @@ import numpy as np
 
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.restore import restore
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.worker.failure import failure_from_exception
 from tests.driver import Cutter, drive
 from tests.faults.broken_disk import Disk, broken

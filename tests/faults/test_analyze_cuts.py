@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lowmem.stores.row_writer import RowWriter
-from lowmem_jobs.analyze import source
+from lowmem_jobs.analyze import vectors
 from lowmem_jobs.analyze.job import JOB
 from tests.analyzing import SETTINGS
 from tests.driver import drive
@@ -32,7 +32,7 @@ def digests(workspace):
 @pytest.fixture
 def options(tmp_path, monkeypatch):
     # Several blocks in a small table.
-    monkeypatch.setattr(source, "BLOCK_VALUES", 4 * 500)
+    monkeypatch.setattr(vectors, "BLOCK_VALUES", 4 * 500)
     rng = np.random.default_rng(1)
     rows = rng.standard_t(6, size=(900, 4)) @ rng.normal(size=(4, 4))
     np.save(tmp_path / "z.npy", rows.astype(np.float32))

@@ -17,8 +17,8 @@ from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
 from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.job_decorator import job
 from lowmem.protocol.messages import Cycle
-from lowmem.protocol.short_form import job
 from lowmem.worker import cycles
 from lowmem.worker.failure import failure_from_exception
 from tests.driver import drive

@@ -366,7 +366,7 @@ class Meddler(Cutter):
 def test_an_archive_that_changes_while_it_is_read_is_refused(
     tmp_path, suffix, monkeypatch
 ):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 4)
     source = tmp_path / f"a.{suffix}"
     members = [(f"{i:03}.png", png(i)) for i in range(100)]
     if suffix == "zip":
@@ -388,7 +388,7 @@ def test_an_archive_that_changes_while_it_is_read_is_refused(
 def test_files_that_change_after_they_were_listed_are_skipped_and_listed(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 4)
     folder = tmp_path / "f"
     folder.mkdir()
     for index in range(100):

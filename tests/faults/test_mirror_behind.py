@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from lowmem.base.errors import StorageError
-from lowmem.base.placing import finish_placing
+from lowmem.base.redo_log import finish_placing
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest

@@ -26,7 +26,7 @@ from lowmem.mirror.library import (
 from lowmem.mirror.names import About, Contents, Entry, bytes_from_contents
 from lowmem.mirror.policy import newest_first
 from lowmem.mirror.recover import recover
-from lowmem.mirror.relation import Standing, standing_of
+from lowmem.mirror.relation import Relation, standing_of
 from lowmem.mirror.remote import Remote
 from tests import mirrors
 
@@ -232,7 +232,7 @@ def test_two_machines_that_share_a_mirror_never_mix(space, other, mirror, remote
         sender.upload(mirrors.commit(space, generation), is_last=False)
         second.upload(mirrors.commit(other, generation), is_last=False)
     assert len(archives(mirror)) == 6
-    assert standing_of(remote, space) is Standing.SHARED
+    assert standing_of(remote, space) is Relation.SHARED
     assert len(second.others) == 3
     third = Workspace.at(space.root.parent.parent / "third" / "work")
     found = recover(remote, third, "mirror")
@@ -266,7 +266,7 @@ def test_a_recovery_that_was_cut_begins_anew(space, other, mirror, remote, monke
         raise StorageError(path="disk", problem="full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "settle", full)
+        patch.setattr(module, "put_in_place", full)
         with pytest.raises(StorageError):
             recover(remote, other, "mirror")
     recover(remote, other, "mirror")

@@ -22,7 +22,7 @@ from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server
 from lowmem.mirror.snapshot import SMALL_BYTES, News, TooLargeError
 from lowmem.mirror.upload import MirrorFaultError, OvertakenError, Uploader
-from lowmem.protocol.mirroring import (
+from lowmem.protocol.mirror_messages import (
     AtRest,
     Durable,
     FinishMirror,

@@ -23,7 +23,7 @@ from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
 from lowmem.stores.row_reader import RowReader
-from lowmem_jobs.analyze.header import read_npy_shape
+from lowmem_jobs.analyze.vector_header import read_npy_shape
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 from tests.objects import npy_of_objects

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.supervisor.process import worker_environment
+from lowmem.protocol.planning import PlanContext
+from lowmem.supervisor.processes import worker_environment
+from lowmem_jobs.analyze.csv_tables import write_csv
 from lowmem_jobs.analyze.job import JOB
-from lowmem_jobs.analyze.tables import write_csv
 
 pytestmark = [pytest.mark.memory, pytest.mark.slow]
 
@@ -26,12 +26,12 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, re, sys, threading
 from pathlib import Path
-from lowmem_jobs.analyze import shown
+from lowmem_jobs.analyze import figure_selection
 from lowmem_jobs.analyze.job import JOB
 from tests.driver import drive
 
 # Pages are drawn one after the other: two of each frame take what sixteen take.
-shown.MOST_PAGED = 32
+figure_selection.MOST_PAGED = 32
 
 peak, done = 0, threading.Event()
 def watch():

@@ -40,7 +40,7 @@ RUN = """
 import json, re, sys, threading
 from pathlib import Path
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
+from lowmem.protocol.planning import PlanContext
 from lowmem.protocol.options import resolve_options
 from lowmem_jobs.generate.job import JOB
 from tests.driver import drive

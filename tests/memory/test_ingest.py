@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem_jobs.ingest.job import JOB
 
 ROOT = Path(__file__).parents[2]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lowmem.inline.messages import Follow
 from lowmem.inline.watcher import Watcher
+from lowmem.inline.watcher_messages import Follow
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.proc import field_bytes
-from lowmem.memory.process import TreeSampler
+from lowmem.memory.process_tree import TreeSampler
 
 pytestmark = [pytest.mark.process, pytest.mark.memory]
 

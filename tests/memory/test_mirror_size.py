@@ -8,10 +8,10 @@ import time
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.memory.process import anonymous_bytes
-from lowmem.protocol.mirroring import Durable, JobCommitted, Keep
+from lowmem.memory.process_tree import anonymous_bytes
+from lowmem.protocol.mirror_messages import Durable, JobCommitted, Keep
 from lowmem.supervisor.order import MIRROR_BYTES
-from lowmem.supervisor.process import HelperProcess
+from lowmem.supervisor.processes import HelperProcess
 from tests import mirrors
 
 pytestmark = [pytest.mark.process, pytest.mark.memory, pytest.mark.slow]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lowmem.memory.proc import field_bytes
-from lowmem.memory.process import anonymous_bytes
+from lowmem.memory.process_tree import anonymous_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from tests.processes.lowmem_runs import COUNTING, job_file, running
 

@@ -11,8 +11,8 @@ import pytest
 
 from lowmem.base.backends import find_backend
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.report.read import read_report
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem_jobs.encode.job import JOB as ENCODE

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.memory.process import anonymous_bytes
+from lowmem.memory.process_tree import anonymous_bytes
 from lowmem.repair.check import verify
 from lowmem.report.read import read_report
 from lowmem.supervisor.order import SUPERVISOR_BYTES

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lowmem.base.signals import STOP_SIGNALS
+from lowmem.base.stop_signals import STOP_SIGNALS
 from lowmem.worker.helper import Helper
 from tests.processes.lowmem_runs import until
 

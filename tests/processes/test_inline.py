@@ -18,10 +18,10 @@ import pytest
 
 import lowmem
 from lowmem.base.errors import UsageError
-from lowmem.base.inline_errors import FunctionDiedError, ReturnValueError
+from lowmem.base.errors_inline import FunctionDiedError, ReturnValueError
 from lowmem.base.units import format_bytes
 from lowmem.inline.descendants import descendants
-from lowmem.memory.process import anonymous_bytes
+from lowmem.memory.process_tree import anonymous_bytes
 from tests.processes.lowmem_runs import is_running, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.alone]

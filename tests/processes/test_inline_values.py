@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lowmem
-from lowmem.base.inline_errors import ReturnValueError
+from lowmem.base.errors_inline import ReturnValueError
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.alone]
 

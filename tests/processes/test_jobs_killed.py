@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lowmem_jobs.generate.recipe import METHODS
+from lowmem_jobs.generate.option_values import METHODS
 from tests.processes import pipeline
 
 pytestmark = [pytest.mark.process, pytest.mark.keras, pytest.mark.slow]

@@ -303,7 +303,7 @@ def test_a_notebook_sees_progress_in_one_line_and_the_table_after_it(tmp_path):
 
 
 def test_a_store_of_groups_has_its_arrays_by_their_places(tmp_path):
-    from lowmem.stores.stored import arrays_in
+    from lowmem.stores.workspace_array import arrays_in
 
     group = zarr.open_group(tmp_path / "a.zarr", mode="w")
     group.create_group("one").create_array("x", data=np.arange(3))

@@ -22,7 +22,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from lowmem.base import files
-from lowmem.staging import blocks
+from lowmem.staging import block_copy
 from lowmem.staging.copying import stage
 
 source, folder, block, left = sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(sys.argv[4])]
@@ -40,14 +40,14 @@ def before(function):
         return function(*words, **named)
     return stepping
 
-def counting(stream, data, fill=blocks.fill):
+def counting(stream, data, fill=block_copy.fill):
     n_bytes = fill(stream, data)
     if stream.name != Path(folder) and str(folder) not in os.readlink(f"/proc/self/fd/{stream.fileno()}"):
         read[0] += n_bytes
     return n_bytes
 
-blocks.fill = counting
-blocks._write = before(blocks._write)
+block_copy.fill = counting
+block_copy._write = before(block_copy._write)
 files.os.replace = before(os.replace)
 found = stage(Path(source), Path(folder), tell=lambda *_: step(), block_bytes=block)
 print(read[0])

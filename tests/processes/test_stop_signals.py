@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lowmem.base.signals import STOP_SIGNALS, WARNINGS
+from lowmem.base.stop_signals import STOP_SIGNALS, WARNINGS
 from lowmem.protocol.records import AttemptBegun, CycleEnded
 from lowmem.report.read import read_report
 from tests.processes.lowmem_runs import (
@@ -254,7 +254,7 @@ def test_a_signal_while_what_a_job_needs_is_made_stops_and_the_same_command_goes
         tmp_path,
         """
         import lowmem
-        from lowmem.protocol.job import Need
+        from lowmem.protocol.planning import Need
 
         def images(context):
             return [Need(path=context.workspace.images, job="ingest",

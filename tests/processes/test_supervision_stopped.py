@@ -13,7 +13,7 @@ import pytest
 
 from lowmem.protocol.messages import Describe
 from lowmem.protocol.records import Mirrored
-from lowmem.supervisor.process import WorkerProcess, worker_environment
+from lowmem.supervisor.processes import WorkerProcess, worker_environment
 from tests.processes.lowmem_runs import (
     COUNTING,
     PATIENCE_S,

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from lowmem.base.workspace import Workspace
+from lowmem.report.accounting import usage_of
 from lowmem.report.read import read_sats
-from lowmem.report.usage import usage_of
 from tests.processes.lowmem_runs import (
     COUNTING,
     attempts,

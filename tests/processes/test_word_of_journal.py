@@ -6,11 +6,11 @@ import pytest
 
 from lowmem.base.errors import LowmemError
 from lowmem.base.workspace import Workspace
-from lowmem.history.past import DoneRun
+from lowmem.history.job_history import DoneRun
 from lowmem.pipeline.compose import order_of, orders_of
 from lowmem.pipeline.orders import RunOptions
 from lowmem.protocol.records import JobBegun, JobEnded
-from lowmem.supervisor import ask
+from lowmem.supervisor import planner
 from lowmem.supervisor.order import plan_request
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -38,7 +38,7 @@ def recorded(job, **recipe):
 
 
 def planned(order, space):
-    return ask.plan(plan_request(order, space, "cpu"))
+    return planner.plan(plan_request(order, space, "cpu"))
 
 
 def typed(space, *words, is_timed=True, job="train"):

@@ -8,43 +8,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.checkpoints.manifest import Manifest
-from lowmem.history.fold import history_of, past_of
-from lowmem.history.makers import makers_of, owned, owners_of
-from lowmem.history.past import Detail, setting_key
+from lowmem.history.fold import history_of, history_of_job
+from lowmem.history.job_history import Detail, setting_key
+from lowmem.history.provenance import makers_of, owned, owners_of
 from lowmem.mirror.precedence import told_by
-from lowmem.protocol.records import CycleEnded
+from lowmem.protocol.records import AttemptBegun, CycleEnded, RunBegun
 from lowmem.repair.journal_lines import JournalLines
 from lowmem.repair.journal_plan import repaired_journal
 from lowmem.report.status import statuses
 from lowmem.report.view import report_from_records
-from lowmem.supervisor.remembered import ceilings_of
+from lowmem.supervisor.known_peaks import ceilings_of
 from tests.history_stories import JOBS, PUBLISHED, Story, cycle_of, stories
 
 
 @given(story=stories)
 def test_what_is_committed_is_what_the_disk_holds_once_a_worker_has_begun(story):
     story.settle()
-    past = past_of(story.records)
+    past = history_of(story.records)
     report = report_from_records("/w", story.records, is_live=False)
     for job, life in story.lives.items():
         own, told = past.of(job), report.jobs[job]
         assert own.committed == tuple(range(len(life.disk)))
         assert own.missing_cycles == ()
         assert {i: c.items for i, c in own.cycles.items()} == dict(enumerate(life.disk))
-        assert history_of(job, story.records).last_cycle == len(life.disk) - 1
+        assert history_of_job(job, story.records).last_cycle == len(life.disk) - 1
         assert [cycle.items for cycle in told.committed] == life.disk
         assert statuses(report)[job].items == sum(life.disk)
 
 
 @given(story=stories)
 def test_all_views_agree_at_every_moment(story):
-    past = past_of(story.records)
-    brief = past_of(story.records, is_brief=True)
+    past = history_of(story.records)
+    brief = history_of(story.records, is_brief=True)
     report = report_from_records("/w", story.records, is_live=False)
     assert brief.done == past.done
     for job, own in past.jobs.items():
         assert brief.of(job) == replace(own, detail=Detail())
-        alone = history_of(job, story.records)
+        alone = history_of_job(job, story.records)
         assert replace(alone, place=own.place) == brief.of(job)
         told = report.jobs[job]
         life = story.lives[job]
@@ -55,14 +55,36 @@ def test_all_views_agree_at_every_moment(story):
         assert told.published == own.published
         assert told.attempts == own.n_workers == own.last_attempt == life.n_workers
         assert told.ram_peak_bytes == life.peak
+        assert own.run_peak_bytes == story.run_peaks.get(job)
         assert [note.text for note in told.notes] == life.notes
         assert own.recipe == {"number": life.recipe}
         assert own.durable == (told.durable or 0) == life.durable
 
 
 @given(story=stories)
+def test_every_run_is_a_sitting_and_is_counted_once(story):
+    history = history_of(story.records, has_sittings=True)
+    brief = history_of(story.records, is_brief=True, has_sittings=True)
+    assert brief.sittings == history.sittings
+    assert history_of(story.records).sittings == ()
+    runs = [record for record in story.records if isinstance(record, RunBegun)]
+    begun = [one.begun for one in history.sittings if one.begun is not None]
+    assert sorted(map(id, begun)) == sorted(map(id, runs))
+    # A worker that makes results again is nobody's run: a sitting of its own.
+    others = [one.first for one in history.sittings if one.begun is None]
+    assert all(isinstance(first, AttemptBegun) for first in others)
+    for job in history.jobs:
+        assert (
+            sum(one.first.job == job and not one.is_over for one in history.sittings)
+            <= 1
+        )
+    usage = report_from_records("/w", story.records, is_live=False).usage
+    assert usage.total.n_sittings == len(history.sittings)
+
+
+@given(story=stories)
 def test_results_belong_to_the_life_that_published_them_last(story):
-    past = past_of(story.records)
+    past = history_of(story.records)
     owners = owners_of(past)
     assert owners == story.owners
     done = [(run.job, run.begun.recipe["number"]) for run in past.done]
@@ -95,7 +117,7 @@ def test_a_lost_line_of_a_commit_whose_checkpoint_is_there_is_put_where_it_count
     story, data
 ):
     story.settle()
-    past = past_of(story.records)
+    past = history_of(story.records)
     lines = [
         (place, record.job, record.cycle.index)
         for place, record in enumerate(story.records)
@@ -111,7 +133,7 @@ def test_a_lost_line_of_a_commit_whose_checkpoint_is_there_is_put_where_it_count
     left = [record for n, record in enumerate(story.records) if n != place]
     lines = JournalLines(records=tuple(left))
     repaired = repaired_journal(lines, {job: _manifests(story, job)}, published=())
-    again = past_of(repaired.records)
+    again = history_of(repaired.records)
     assert again.of(job).committed == past.of(job).committed
     assert _items(again, job) == _items(past, job)
     assert again.done == past.done

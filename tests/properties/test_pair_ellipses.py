@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.frame import PrincipalFrame
 from lowmem_jobs.stats.pair_chains import PairChains
 from lowmem_jobs.stats.pair_region import PairRegion
 from lowmem_jobs.stats.samplers import BLOCK_ROWS, draw_block, sampler
@@ -146,7 +146,7 @@ def test_constant_repeated_and_opposite_components_are_drawn(is_roomy):
     )
     covariance = copies @ of_three @ copies.T
     values, vectors = np.linalg.eigh(covariance)
-    frame = Frame(
+    frame = PrincipalFrame(
         mean=np.arange(6.0), eigenvalues=values[::-1], components=vectors.T[::-1]
     )
     source = sampler("ellipses-raw", frame, sigma=k, quantile=0.5)
@@ -164,7 +164,9 @@ def test_constant_repeated_and_opposite_components_are_drawn(is_roomy):
 
 
 def test_where_nothing_varies_every_vector_is_the_mean():
-    frame = Frame(mean=np.ones(3), eigenvalues=np.zeros(3), components=np.eye(3))
+    frame = PrincipalFrame(
+        mean=np.ones(3), eigenvalues=np.zeros(3), components=np.eye(3)
+    )
     source = RawEllipses(frame, 3.0)
     z = draw_block(source, method="ellipses-raw", seed=1, block=0)
     assert np.all(z == 1.0)
@@ -175,7 +177,7 @@ def test_where_nothing_varies_every_vector_is_the_mean():
 def test_rejection_and_chains_agree_in_many_dimensions():
     correlation = correlation_of(48, falls=8.0)
     values, vectors = np.linalg.eigh(correlation)
-    frame = Frame(
+    frame = PrincipalFrame(
         mean=np.zeros(48), eigenvalues=values[::-1], components=vectors.T[::-1]
     )
     source = RawEllipses(frame, 2.4)

@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial import geometric_slerp
 
-from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.frame import PrincipalFrame
 from lowmem_jobs.stats.paths import constant_radius, straight
 
 FRACTIONS = np.linspace(0.0, 1.0, 9)
 D = 5
 
 
-def frame_of(eigenvalues, *, turned: bool = True) -> Frame:
+def frame_of(eigenvalues, *, turned: bool = True) -> PrincipalFrame:
     d = len(eigenvalues)
     axes = np.eye(d)
     if turned:
         axes = np.linalg.qr(np.random.default_rng(1).standard_normal((d, d)))[0]
-    return Frame(
+    return PrincipalFrame(
         mean=np.arange(d, dtype=float),
         eigenvalues=np.asarray(eigenvalues, float),
         components=axes,
@@ -111,7 +111,7 @@ def test_rounding_does_not_choose_the_axis_that_a_great_circle_passes_through(no
     white = np.array([3.0, noise[0], 4.0, noise[1], 1.0])
     start, end = frame.mean + white, frame.mean - white
     # The mean would round the noise away.
-    at_zero = Frame(
+    at_zero = PrincipalFrame(
         mean=np.zeros(D), eigenvalues=frame.eigenvalues, components=frame.components
     )
     found = constant_radius(white, -white, FRACTIONS, frame=at_zero)

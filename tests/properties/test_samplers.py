@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.frame import PrincipalFrame
 from lowmem_jobs.stats.methods import METHODS, along_axes
 from lowmem_jobs.stats.samplers import (
     BLOCK_ROWS,
@@ -23,18 +23,18 @@ from lowmem_jobs.stats.truncated import InsideAllEllipses, truncated_normal
 FALSE_ALARM = 1e-5
 
 
-def frame_of(dimension: int, *, seed: int = 0) -> Frame:
+def frame_of(dimension: int, *, seed: int = 0) -> PrincipalFrame:
     """Return a turned, shifted, stretched frame."""
     rng = np.random.default_rng(seed)
     axes, _ = np.linalg.qr(rng.standard_normal((dimension, dimension)))
-    return Frame(
+    return PrincipalFrame(
         mean=rng.normal(3.0, 1.0, dimension),
         eigenvalues=np.exp(-np.arange(dimension) / 3.0),
         components=axes,
     )
 
 
-def drawn(method: str, frame: Frame, n_rows: int, *, seed=1, **options):
+def drawn(method: str, frame: PrincipalFrame, n_rows: int, *, seed=1, **options):
     options = {"sigma": 2.0, "quantile": 0.6} | options
     source = sampler(method, frame, **options)
     blocks = range(-(-n_rows // BLOCK_ROWS))
@@ -59,7 +59,7 @@ def inside_every_pair(x: np.ndarray, k: float) -> np.ndarray:
     return inside
 
 
-def inside_raw_pairs(s: np.ndarray, frame: Frame, k: float) -> np.ndarray:
+def inside_raw_pairs(s: np.ndarray, frame: PrincipalFrame, k: float) -> np.ndarray:
     """Return which standardised raw components are inside the ellipse of every pair."""
     covariance = (frame.components.T * frame.eigenvalues) @ frame.components
     std = np.sqrt(np.diag(covariance))
@@ -139,7 +139,7 @@ def test_the_normal_has_the_covariance_of_its_frame():
 
 @pytest.mark.slow
 def test_no_vector_of_a_hundred_thousand_breaks_a_promise_in_256_dimensions():
-    frame = Frame(
+    frame = PrincipalFrame(
         mean=frame_of(256).mean,
         eigenvalues=np.exp(-np.arange(256) / 12.0),  # down to 6e-10 of the first
         components=frame_of(256).components,
@@ -182,7 +182,7 @@ def test_a_vector_depends_on_its_index_seed_and_method_alone(method):
 
 
 def test_axes_without_variance_and_a_single_dimension_are_drawn():
-    flat = Frame(
+    flat = PrincipalFrame(
         mean=np.array([1.0, -2.0]),
         eigenvalues=np.array([4.0, -1e-18]),  # as a solver may return zero
         components=np.eye(2),
@@ -191,7 +191,9 @@ def test_axes_without_variance_and_a_single_dimension_are_drawn():
         source, z = drawn(method, flat, 500)
         assert np.all(z[:, 1] == -2.0)
         assert not source.breaks_promise(z).any()
-    single = Frame(mean=np.zeros(1), eigenvalues=np.ones(1), components=np.eye(1))
+    single = PrincipalFrame(
+        mean=np.zeros(1), eigenvalues=np.ones(1), components=np.eye(1)
+    )
     _, z = drawn("ellipses", single, 20_000, sigma=1.5)
     cut = stats.truncnorm(-1.5, 1.5)
     assert stats.kstest(z[:, 0], cut.cdf).pvalue > FALSE_ALARM
@@ -225,9 +227,9 @@ def test_the_largest_magnitude_has_the_density_that_was_derived():
     assert stats.kstest(largest, cdf).pvalue > FALSE_ALARM
 
 
-def same_as_alone(method: str, frame: Frame, m: int) -> None:
+def same_as_alone(method: str, frame: PrincipalFrame, m: int) -> None:
     """Compare draws along m of the axes with those of a distribution of m axes only."""
-    alone = Frame(
+    alone = PrincipalFrame(
         mean=np.zeros(m), eigenvalues=frame.eigenvalues[:m], components=np.eye(m)
     )
     source, z = drawn(method, frame, 2_000, n_axes=m)
@@ -311,7 +313,9 @@ def test_the_place_of_a_method_that_keys_its_random_numbers_never_changes():
         "ellipses-raw",
     )
     assert set(places) == {*METHODS, "near"}
-    frame = Frame(mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2))
+    frame = PrincipalFrame(
+        mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2)
+    )
     source = sampler("mvn", frame, sigma=2.0, quantile=0.6)
     for place, name in enumerate(places):
         generator = np.random.Generator(np.random.Philox(key=[1, place]))

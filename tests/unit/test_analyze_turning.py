@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lowmem_jobs.analyze.turning import planes_of
+from lowmem_jobs.analyze.axis_rotation import planes_of
 from lowmem_jobs.stats.moments import Moments
 
 

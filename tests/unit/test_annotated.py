@@ -12,9 +12,9 @@ import pytest
 import lowmem
 from lowmem.base.errors import DataError, UsageError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
-from lowmem.worker.recipe import inputs_of
+from lowmem.protocol.planning import PlanContext
+from lowmem.worker.planned_recipe import inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

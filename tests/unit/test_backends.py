@@ -14,7 +14,7 @@ from lowmem.base.errors_backend import MissingBackendError, UnknownBackendError
 from lowmem.base.software import software_versions
 from lowmem.memory.vram import JAX_SHARE_VARIABLES
 from lowmem.supervisor.device import device_environment
-from lowmem.supervisor.process import worker_environment
+from lowmem.supervisor.processes import worker_environment
 
 TF, JAX, TORCH = BACKENDS
 

@@ -13,17 +13,17 @@ import zarr
 from zarr.codecs import Crc32cCodec, GzipCodec
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.stores import direct, disk_space, scrub
+from lowmem.stores import checksum_pass, direct_rows, disk_space
 from lowmem.stores.batches import open_batches
 from lowmem.stores.cache import CachedReader
 from lowmem.stores.chunk_decoder import ChunkDecoder
-from lowmem.stores.direct import DirectReader
+from lowmem.stores.direct_rows import DirectReader
 from lowmem.stores.disk_cache import SpilledReader
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.layout import find_layout
 from lowmem.stores.row_reader import RowReader
 from lowmem.stores.row_writer import RowWriter
-from lowmem.stores.split import split_by_name, split_rows
+from lowmem.stores.validation_split import split_by_name, split_rows
 
 N_ROWS = 50
 
@@ -330,7 +330,7 @@ def test_damage_is_data_error_that_names_chunk_and_samples(tmp_path, damage, cod
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
 def test_a_large_store_is_verified_beside_the_reading(tmp_path, monkeypatch, damage):
-    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(direct_rows, "_AT_ONCE_BYTES", 0)
     store = write_store(tmp_path / "store.zarr")
     layout = find_layout(store / "images")
     chunk = damaged(store, damage)
@@ -349,12 +349,12 @@ def test_a_large_store_is_verified_beside_the_reading(tmp_path, monkeypatch, dam
 def test_verification_reads_each_chunk_once_however_often_it_is_asked_for(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(scrub, "_RATE", 10.0)
+    monkeypatch.setattr(direct_rows, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(checksum_pass, "_RATE", 10.0)
     verified = []
-    verify = scrub.verify_chunk
+    verify = checksum_pass.verify_chunk
     monkeypatch.setattr(
-        scrub,
+        checksum_pass,
         "verify_chunk",
         lambda layout, chunk, file: (
             verified.append(chunk) or verify(layout, chunk, file)
@@ -372,7 +372,7 @@ def test_verification_reads_each_chunk_once_however_often_it_is_asked_for(
 def test_any_altered_byte_of_a_chunk_is_damage_whichever_row_is_read(
     tmp_path, monkeypatch, place
 ):
-    monkeypatch.setattr(scrub, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(checksum_pass, "_BLOCK_BYTES", 100)
     store = write_store(tmp_path / "store.zarr")
     damaged(store, "altered", place)
     with pytest.raises(DataError, match=r"altered.*samples 16 to 23"):

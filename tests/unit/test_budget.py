@@ -17,8 +17,8 @@ from lowmem.memory.budget import (
     Pressure,
     RamBudget,
 )
-from lowmem.memory.process import TreeReading
-from lowmem.memory.watch import look
+from lowmem.memory.memory_watch import look
+from lowmem.memory.process_tree import TreeReading
 
 GIB = 2**30
 limits = st.integers(GIB, 10**12)

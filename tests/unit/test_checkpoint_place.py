@@ -21,8 +21,8 @@ from lowmem.base.errors_loop import (
     NoWholeCommitError,
     UnrestoredError,
 )
-from lowmem.checkpoints import making
 from lowmem.checkpoints import manifest as manifests
+from lowmem.checkpoints import writing
 from lowmem.loops.stopping import HEARD
 
 
@@ -220,7 +220,7 @@ def test_a_commit_that_was_renamed_is_not_replaced_after_ctrl_c(
         checkpoint.commit(1)
         for name, step in (("expired_generations", 2), ("rename", 3)):
             with monkeypatch.context() as patched:
-                patched.setattr(making, name, stop)
+                patched.setattr(writing, name, stop)
                 with pytest.raises(KeyboardInterrupt):
                     checkpoint.commit(step)
             assert "gen-00000001" in generations(tmp_path)

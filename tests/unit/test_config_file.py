@@ -19,14 +19,14 @@ from lowmem.cli.config_file import schema_from_tables, tables_of, text_from_tabl
 from lowmem.cli.main import app
 from lowmem.pipeline.orders import (
     DEFAULT_SEED,
-    Budgets,
     GivenOptions,
+    RunBudgets,
     RunOptions,
     job_order,
     with_config,
 )
 from lowmem.protocol.messages import JobDescription
-from lowmem.protocol.option import Kind, Option
+from lowmem.protocol.option import Option, OptionKind
 from lowmem.protocol.options import resolve_options
 
 JOBS = built_in_jobs()
@@ -41,7 +41,7 @@ def order_of(options: RunOptions):
         JobDescription(name="x", summary="", unit="rows", options=()),
         reference="x",
         options=options,
-        budgets=Budgets(ram_bytes=1, vram_bytes=None, time_s=None),
+        budgets=RunBudgets(ram_bytes=1, vram_bytes=None, time_s=None),
         given=GivenOptions(),
         config={},
         is_pipeline=False,
@@ -213,7 +213,7 @@ def test_every_kind_of_option_can_stand_in_the_file():
         "int": 3, "float": 0.5, "str": "a", "flag": True, "ints": [1, 2],
         "floats": [0.5, 1.0], "texts": ["a", "b"], "path": "/a",
     }  # fmt: skip
-    assert set(defaults_of_kinds) == set(get_args(Kind))
+    assert set(defaults_of_kinds) == set(get_args(OptionKind))
     for default in (True, False):
         own = JobDescription(
             name="own",

@@ -22,8 +22,8 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import ARRAYS
 from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.job_decorator import job
 from lowmem.protocol.messages import Run
-from lowmem.protocol.short_form import job
 from lowmem.worker import cycles
 from lowmem.worker.cycles import run_job
 from tests.driver import Cutter, drive
@@ -412,7 +412,7 @@ def test_a_look_at_large_inputs_counts_to_the_commit_and_so_stays_rare(
     def look(_inputs):
         clock.now_s += 5.0
 
-    monkeypatch.setattr(cycles.Watched, "refuse_changed", look)
+    monkeypatch.setattr(cycles.WatchedInputs, "refuse_changed", look)
     _, second, *_ = run_timed(
         tmp_path, steps=[1.0] * 900, deadline=None, cycle_steps=None, clock=clock
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lowmem.history.fold import past_of
-from lowmem.pipeline.ending import line_of_next, lines_at_the_end
+from lowmem.history.fold import history_of
+from lowmem.pipeline.execute import line_of_next, lines_at_the_end
 from tests.report_examples import killed_and_retried
 
 
@@ -19,7 +19,7 @@ from tests.report_examples import killed_and_retried
 def test_a_job_that_is_done_tells_results_time_peak_and_what_is_next(
     workspace, command
 ):
-    past = past_of(killed_and_retried().records).of("train")
+    past = history_of(killed_and_retried().records).of("train")
     results, took = lines_at_the_end(
         past, workspace, took_s=75, ram_budget_bytes=3 * 10**9
     )

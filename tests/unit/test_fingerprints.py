@@ -14,9 +14,9 @@ from zarr.codecs import Crc32cCodec
 from lowmem.protocol.recipe import is_same_data, recipe_changes
 from lowmem.stores.metadata import fingerprint
 from lowmem.stores.row_writer import RowWriter
-from lowmem_jobs.ingest import identity
+from lowmem_jobs.ingest import fingerprints
 from lowmem_jobs.ingest.framing import Framing
-from lowmem_jobs.ingest.recipe import Recipe, source_identity
+from lowmem_jobs.ingest.ingest_recipe import Recipe, source_identity
 
 ROWS = np.random.default_rng(0).integers(0, 256, (64, 16), dtype=np.uint8)
 
@@ -46,11 +46,11 @@ def overwrite(path, place, data):
 @pytest.fixture
 def large(monkeypatch):
     """Let every file count as a large one, of which four samples of 64 bytes are read."""
-    monkeypatch.setattr(identity, "HASHED_BYTES", 100)
-    monkeypatch.setattr(identity, "_FORMERLY_WHOLE_BYTES", 100)
-    monkeypatch.setattr(identity, "_FORMER_SAMPLE_BYTES", 16)
-    monkeypatch.setattr(identity, "_N_SAMPLES", 4)
-    monkeypatch.setattr(identity, "_SAMPLE_BYTES", 64)
+    monkeypatch.setattr(fingerprints, "HASHED_BYTES", 100)
+    monkeypatch.setattr(fingerprints, "_FORMERLY_WHOLE_BYTES", 100)
+    monkeypatch.setattr(fingerprints, "_FORMER_SAMPLE_BYTES", 16)
+    monkeypatch.setattr(fingerprints, "_N_SAMPLES", 4)
+    monkeypatch.setattr(fingerprints, "_SAMPLE_BYTES", 64)
 
 
 def test_one_row_of_a_store_that_was_written_again_changes_its_fingerprint(tmp_path):

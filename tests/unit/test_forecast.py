@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lowmem.history.past import Ceiling, setting_key
+from lowmem.history.job_history import Ceiling, setting_key
 from lowmem.memory.extrapolation import (
     DRIFT,
     JITTER_BYTES,

@@ -8,10 +8,10 @@ import pytest
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem_jobs.generate.job import JOB
-from lowmem_jobs.generate.recipe import (
+from lowmem_jobs.generate.option_values import (
     METHODS,
     method_of,
     methods_of,

@@ -10,8 +10,8 @@ import zarr
 
 from lowmem.base.errors import DataError
 from lowmem.base.workspace import Workspace
-from lowmem.stores.split import split_rows, unit_hash
-from lowmem_jobs.generate.real import choose_real_images
+from lowmem.stores.validation_split import split_rows, unit_hash
+from lowmem_jobs.generate.real_images import choose_real_images
 
 N, SHAPE = 2000, (2, 2, 3)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from lowmem.history.fold import history_of, past_of
-from lowmem.history.past import JobPast
+from lowmem.history.fold import history_of, history_of_job
+from lowmem.history.job_history import JobHistory
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.protocol.records import (
@@ -78,22 +78,24 @@ def test_the_tempo_is_that_of_the_last_cycle_that_was_committed():
     slow = msgspec.structs.replace(
         slow, cycle=msgspec.structs.replace(slow.cycle, longest_step_seconds=7.0)
     )
-    history = history_of("train", [begun(), cycle(0), slow, cycle(2, "interrupted")])
+    history = history_of_job(
+        "train", [begun(), cycle(0), slow, cycle(2, "interrupted")]
+    )
     assert history.tempo == Tempo(step_s=7.0, commit_s=0.1)
     # One that was written before steps were measured.
-    history = history_of("train", [begun(), slow, cycle(2)])
+    history = history_of_job("train", [begun(), slow, cycle(2)])
     assert history.tempo == Tempo(step_s=0.0, commit_s=0.1)
 
 
 def test_a_job_that_never_began_has_no_past():
-    assert history_of("train", []) == JobPast(job="train")
+    assert history_of_job("train", []) == JobHistory(job="train")
     other = [begun(job="encode", seed=1)]
-    assert history_of("train", other) == JobPast(job="train")
-    assert history_of("train", []).recipe is None
+    assert history_of_job("train", other) == JobHistory(job="train")
+    assert history_of_job("train", []).recipe is None
 
 
 def test_the_past_is_what_the_records_say_in_order():
-    past = history_of(
+    past = history_of_job(
         "train",
         [
             begun(seed=1),
@@ -112,8 +114,8 @@ def test_the_past_is_what_the_records_say_in_order():
 
 
 def test_beginning_anew_forgets_everything_before():
-    past = history_of("train", [begun(seed=1), cycle(4), ended(), begun(seed=2)])
-    assert past == replace(history_of("train", [begun(seed=2)]), place=past.place)
+    past = history_of_job("train", [begun(seed=1), cycle(4), ended(), begun(seed=2)])
+    assert past == replace(history_of_job("train", [begun(seed=2)]), place=past.place)
     assert not past.has_progress
 
 
@@ -121,21 +123,21 @@ def test_beginning_to_do_more_keeps_the_commits_and_takes_back_the_end():
     more = msgspec.structs.replace(begun(rows=5), extents=("rows",))
     later = msgspec.structs.replace(attempt(2), next_cycle=1)
     records = [begun(rows=3), run(), attempt(1), cycle(0), cycle(1), ended(), more]
-    past = history_of("train", records)
+    past = history_of_job("train", records)
     assert not past.is_done
     assert (past.recipe, past.committed) == ({"rows": 5}, (0, 1))
-    past = history_of("train", [*records, run(), later])
+    past = history_of_job("train", [*records, run(), later])
     assert past.committed == (0,)
-    past = past_of([*records, later, cycle(1), ended()])
+    past = history_of([*records, later, cycle(1), ended()])
     assert [done.begun.recipe["rows"] for done in past.done] == [3, 5]
     assert past.of("train").is_done
     assert len(past.begun) == 1
 
 
 def test_only_a_good_end_makes_a_job_done():
-    assert history_of("train", [begun(), ended()]).is_done
-    assert history_of("train", [begun(), ended()]).published == ("a",)
-    assert not history_of("train", [begun(), ended("stopped")]).is_done
+    assert history_of_job("train", [begun(), ended()]).is_done
+    assert history_of_job("train", [begun(), ended()]).published == ("a",)
+    assert not history_of_job("train", [begun(), ended("stopped")]).is_done
 
 
 def test_other_jobs_change_nothing():
@@ -145,7 +147,7 @@ def test_other_jobs_change_nothing():
         *alone,
         attempt(7, job="encode"),
     ]
-    assert history_of("train", mixed) == history_of("train", alone)
+    assert history_of_job("train", mixed) == history_of_job("train", alone)
 
 
 def test_changes_of_a_recipe_name_old_and_new_values():
@@ -193,7 +195,7 @@ def test_a_brief_past_takes_less_than_a_hundred_bytes_a_cycle():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        past = history_of("train", map(record_from_body, bodies))
+        past = history_of_job("train", map(record_from_body, bodies))
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

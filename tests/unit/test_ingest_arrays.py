@@ -11,9 +11,9 @@ import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.stores.row_reader import RowReader
-from lowmem_jobs.ingest import columns
+from lowmem_jobs.ingest import fortran_rows
 from lowmem_jobs.ingest.append import JOB as APPEND
-from lowmem_jobs.ingest.arraychoice import rows_shape
+from lowmem_jobs.ingest.array_choice import rows_shape
 from lowmem_jobs.ingest.job import JOB
 from tests.corpus.npy import npy_of
 from tests.driver import drive
@@ -381,10 +381,10 @@ def test_an_array_of_which_nothing_is_stored_holds_its_fill_value(tmp_path):
 def test_rows_of_columns_are_the_rows_of_the_array(
     monkeypatch, piece_bytes, shape, kind
 ):
-    monkeypatch.setattr(columns, "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(fortran_rows, "_PIECE_BYTES", piece_bytes)
     array = RANDOM.integers(0, 256, shape).astype(kind)
     stream = BytesIO(b"head" + array.tobytes("F") + b"tail")
-    rows = columns.ColumnRows(stream, 4, shape, array.dtype)
+    rows = fortran_rows.ColumnRows(stream, 4, shape, array.dtype)
     for start in range(shape[0]):
         for stop in range(start + 1, shape[0] + 1):
             assert np.array_equal(rows.read(start, stop), array[start:stop])
@@ -392,9 +392,9 @@ def test_rows_of_columns_are_the_rows_of_the_array(
 
 @pytest.mark.parametrize("piece_bytes", [7, 2**20])
 def test_columns_that_are_cut_short_are_told(monkeypatch, piece_bytes):
-    monkeypatch.setattr(columns, "_PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(fortran_rows, "_PIECE_BYTES", piece_bytes)
     stream = BytesIO(bytes(6 * 20 - 1))
-    rows = columns.ColumnRows(stream, 0, (6, 4, 5), np.dtype("u1"))
+    rows = fortran_rows.ColumnRows(stream, 0, (6, 4, 5), np.dtype("u1"))
     with pytest.raises(EOFError, match="cut short"):
         rows.read(0, 1)
 

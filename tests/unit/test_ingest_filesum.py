@@ -13,7 +13,7 @@ import zarr
 from PIL import Image
 
 from lowmem.base.errors import DataError
-from lowmem_jobs.ingest import filesum
+from lowmem_jobs.ingest import file_checksum
 from lowmem_jobs.ingest.job import JOB
 from tests.driver import drive
 
@@ -23,9 +23,9 @@ SIZE = 8
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Let a chunk hold few images, a piece be less than a file, and a large file small."""
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
-    monkeypatch.setattr(filesum, "_BLOCK_BYTES", 300)
-    monkeypatch.setattr(filesum, "_PIECE_BYTES", 3000)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 4)
+    monkeypatch.setattr(file_checksum, "_BLOCK_BYTES", 300)
+    monkeypatch.setattr(file_checksum, "_PIECE_BYTES", 3000)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_folder_and_what_is_drawn_have_no_sha256(folder, tmp_path):
 def test_of_a_large_file_whose_rest_nobody_wants_the_rest_is_not_read(
     archive, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(filesum, "HASHED_BYTES", 100)
+    monkeypatch.setattr(file_checksum, "HASHED_BYTES", 100)
     assert said(tmp_path / "a", archive, limit=3) is None
     assert said(tmp_path / "b", archive) == sha256(archive)
 
@@ -118,7 +118,7 @@ def test_where_nothing_can_be_stored_no_sum_is_taken(tmp_path, monkeypatch):
         tar.add(tmp_path / "text.txt", "text.txt")
     taken = []
     monkeypatch.setattr(
-        filesum.FileSum, "advance", lambda _, share: taken.append(share)
+        file_checksum.FileSum, "advance", lambda _, share: taken.append(share)
     )
     with pytest.raises(DataError, match="none could be stored"):
         drive(JOB, tmp_path / "w", {"source": str(source), "size": SIZE})

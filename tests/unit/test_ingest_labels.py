@@ -51,7 +51,7 @@ def stored(workspace: Path) -> dict[str, str] | None:
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("lowmem_jobs.ingest.recipe._CHUNK_ROWS", 4)
+    monkeypatch.setattr("lowmem_jobs.ingest.ingest_recipe._CHUNK_ROWS", 4)
 
 
 def ingest(workspace: Path, source: Path, **options: object) -> None:

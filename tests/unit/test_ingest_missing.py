@@ -13,7 +13,7 @@ from PIL import Image
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.image_decoder import Decoder
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.jpegends import code_ends
+from lowmem_jobs.ingest.jpeg_truncation import code_ends
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 from tests.corpus import jpeg as blocks
 from tests.corpus.png import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, chunk, png
@@ -251,17 +251,19 @@ def test_a_png_without_its_last_row_is_cut_short(depth, kind, n, is_interlaced):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
 def test_a_png_whose_last_pixels_look_like_the_marks_is_whole(mode):
-    from lowmem_jobs.ingest import pngrows
+    from lowmem_jobs.ingest import png_truncation
 
     image = Image.new(mode, (20, 3))
     if mode == "P":
         image.putpalette(3 * bytes(range(256)))
-    for place, ink in pngrows._marks(image.size, pngrows._ALL, pngrows._inks(mode)):
+    for place, ink in png_truncation._marks(
+        image.size, png_truncation._ALL, png_truncation._inks(mode)
+    ):
         image.putpixel(place, ink)
     data = encoded("PNG", image)
     with Image.open(BytesIO(data)) as opened:
-        pngrows.watch_png(opened)
-        with pytest.raises(pngrows.DoubtedError):
+        png_truncation.watch_png(opened)
+        with pytest.raises(png_truncation.DoubtedError):
             opened.load()
     assert (
         DECODER.image(data).tobytes()

@@ -280,7 +280,7 @@ def test_the_size_of_a_jpeg_xl_is_known_before_it_is_decoded(size):
 def test_a_jpeg_xl_of_more_pixels_than_the_limit_is_not_decoded(monkeypatch):
     data = jpegxl(np.zeros((16, 16, 3), np.uint8))
     monkeypatch.setattr("lowmem_jobs.ingest.image_decoder.MAX_PIXELS", 255)
-    monkeypatch.setattr("lowmem_jobs.ingest.special._by_plugin", None)
+    monkeypatch.setattr("lowmem_jobs.ingest.signatures._by_plugin", None)
     with pytest.raises(UnreadableError, match="256 pixels, more than 255"):
         decode(data)
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
+from lowmem_jobs.ingest.ingest_recipe import recipe_from_options
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options
 from tests.driver import Cutter, drive
 
 RANDOM = np.random.default_rng(3)

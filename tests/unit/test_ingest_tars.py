@@ -81,7 +81,7 @@ def test_a_link_whose_own_name_leads_outside_is_not_taken(tmp_path, name):
 
 
 def test_beyond_so_many_links_further_ones_are_not_followed(tmp_path, monkeypatch):
-    monkeypatch.setattr("lowmem_jobs.ingest.tarlinks._MAX_TARGETS", 2)
+    monkeypatch.setattr("lowmem_jobs.ingest.tar_links._MAX_TARGETS", 2)
     names = "abcd"
     files = [(name, name.encode()) for name in names]
     links = [(f"{name}2", HARD, name) for name in names]

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lowmem.base.errors_inline import ReturnValueError
 from lowmem.base.frames import is_library
-from lowmem.base.inline_errors import ReturnValueError
-from lowmem.inline.messages import (
+from lowmem.inline.values import decode, encode
+from lowmem.inline.watcher_messages import (
     Breached,
     End,
     Ended,
@@ -22,7 +23,6 @@ from lowmem.inline.messages import (
     order_from_line,
     word_from_line,
 )
-from lowmem.inline.values import decode, encode
 
 PLAIN = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lowmem.protocol.inputs import Input
 from lowmem.protocol.messages import Planned
+from lowmem.protocol.recipe import Input
 from lowmem.supervisor.run import as_begun
 from tests.processes.lowmem_runs import job_file, run
 
@@ -25,7 +25,7 @@ PLANNED = Planned(
 )
 
 
-class Past:
+class History:
     def __init__(self, recipe):
         self.recipe = recipe
 
@@ -41,7 +41,7 @@ class Past:
     ],
 )
 def test_only_what_was_recorded_at_the_beginning_is_watched_and_recorded(begun, kept):
-    now = as_begun(PLANNED, Past(begun))
+    now = as_begun(PLANNED, History(begun))
     assert list(now.inputs) == kept
     assert [key for key in now.recipe if key.endswith("(content)")] == kept
     # All else stays, so that it is compared.

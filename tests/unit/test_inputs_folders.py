@@ -11,15 +11,20 @@ import pytest
 
 from lowmem.base.errors import StorageError
 from lowmem.base.errors_recipe import RecipeChangedError
-from lowmem.protocol.inputs import Input
-from lowmem.protocol.recipe import is_same_data
-from lowmem.worker import inputs
-from lowmem.worker.inputs import Watched, content_of, holds, input_at, stamp_of
+from lowmem.protocol.recipe import Input, is_same_data
+from lowmem.worker import input_checks
+from lowmem.worker.input_checks import (
+    WatchedInputs,
+    content_of,
+    holds,
+    input_at,
+    stamp_of,
+)
 
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
-    monkeypatch.setattr(inputs, "_SETTLED_NS", -(10**15))
+    monkeypatch.setattr(input_checks, "_SETTLED_NS", -(10**15))
 
 
 @pytest.fixture
@@ -140,14 +145,14 @@ def test_what_cannot_be_asked_about_is_told_by_its_name(data, closed, monkeypatc
 def test_a_file_that_vanishes_within_a_look_was_never_there(data, monkeypatch):
     without = content_of(data)
     passing = data / "passing.csv"
-    system = inputs._told_of
+    system = input_checks._told_of
 
     def late(entry):
         passing.unlink(missing_ok=True)
         return system(entry)
 
     passing.write_bytes(b"1")
-    monkeypatch.setattr(inputs, "_told_of", late)
+    monkeypatch.setattr(input_checks, "_told_of", late)
     assert content_of(data) == without
 
 
@@ -155,14 +160,14 @@ def test_a_folder_that_vanishes_within_a_look_was_never_there(data, monkeypatch)
     without = content_of(data)
     gone = data / "gone"
     gone.mkdir()
-    system = inputs._entries_in
+    system = input_checks._entries_in
 
     def late(folder, above, **how):
         if Path(folder) == gone:
             gone.rmdir()
         return system(folder, above, **how)
 
-    monkeypatch.setattr(inputs, "_entries_in", late)
+    monkeypatch.setattr(input_checks, "_entries_in", late)
     assert content_of(data) == without
 
 
@@ -227,11 +232,11 @@ def test_files_that_are_numbered_anew_are_read_once_and_then_by_their_times(
         return os.stat_result(values, {x: getattr(found, x) for x in names})
 
     read = []
-    system_read = inputs._seen_at
+    system_read = input_checks._seen_at
     monkeypatch.setattr(os, "stat", stat)
-    watched = Watched("own", {"data": input_at(data)})
+    watched = WatchedInputs("own", {"data": input_at(data)})
     monkeypatch.setattr(
-        inputs, "_seen_at", lambda path: read.append(path) or system_read(path)
+        input_checks, "_seen_at", lambda path: read.append(path) or system_read(path)
     )
     for _ in range(3):
         watched.refuse_changed()
@@ -245,7 +250,7 @@ def test_where_the_numbers_are_kept_another_file_of_the_same_times_is_read(
     data, monkeypatch
 ):
     first = stamp_of(data)
-    system = inputs._status
+    system = input_checks._status
 
     def other(path):
         found = system(path)
@@ -254,7 +259,7 @@ def test_where_the_numbers_are_kept_another_file_of_the_same_times_is_read(
         names = ("st_atime_ns", "st_mtime_ns", "st_ctime_ns")
         return os.stat_result(values, {x: getattr(found, x) for x in names})
 
-    monkeypatch.setattr(inputs, "_status", other)
+    monkeypatch.setattr(input_checks, "_status", other)
     one, _, timed = first.partition(".")
     now, _, timed_now = stamp_of(data).partition(".")
     assert (one != now, timed) == (True, timed_now)
@@ -271,7 +276,7 @@ def peak_of_a_look(folder, n_files, *, is_stamped):
     if not is_stamped:
         # The stamp of another moment: its bytes are read again.
         known = Input(path=known.path, stamp="", content=known.content)
-    watched = Watched("own", {"data": known})
+    watched = WatchedInputs("own", {"data": known})
     tracemalloc.start()
     watched.refuse_changed()
     _, peak_bytes = tracemalloc.get_traced_memory()

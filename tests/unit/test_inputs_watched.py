@@ -16,10 +16,10 @@ from lowmem.protocol.messages import Plan, Run
 from lowmem.protocol.recipe import is_same_data, recipe_changes
 from lowmem.stores.metadata import fingerprint
 from lowmem.stores.row_writer import RowWriter
-from lowmem.worker import cycles, inputs
+from lowmem.worker import cycles, input_checks
 from lowmem.worker.cycles import run_job
 from lowmem.worker.dispatch import plan
-from lowmem.worker.inputs import content_of, input_at, stamp_of
+from lowmem.worker.input_checks import content_of, input_at, stamp_of
 from lowmem.worker.registry import find_job
 from tests.driver import Cutter
 
@@ -46,7 +46,7 @@ def alone(monkeypatch):
 def clock(request, monkeypatch):
     """Files that were left alone for long, and such as were just written."""
     settled_ns = 0 if request.param == "settled" else 10**15
-    monkeypatch.setattr(inputs, "_SETTLED_NS", settled_ns)
+    monkeypatch.setattr(input_checks, "_SETTLED_NS", settled_ns)
 
 
 # --- what there may be, and a change of it that keeps every size ------------------------
@@ -283,7 +283,7 @@ def test_of_chunks_that_end_in_their_checksum_no_more_is_read(tmp_path, monkeypa
             n_whole.append(path)
         return fingerprint(path)
 
-    monkeypatch.setattr(inputs, "fingerprint", counted)
+    monkeypatch.setattr(input_checks, "fingerprint", counted)
     assert is_same_data(fingerprint(store), content_of(store))
     assert not n_whole
     folder = tmp_path / "linked"

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import pytest
 
-from lowmem.report.live import Standing, line_of, text_of
+from lowmem.report.live_line import LiveState, line_of, text_of
 from lowmem.supervisor.progress import Progress, Rate
 from lowmem.supervisor.screen import Line
 
 GIB = 2**30
-TRAINING = Standing(
+TRAINING = LiveState(
     job="train",
     unit="images",
     elapsed_s=31.0,
@@ -33,7 +33,7 @@ TRAINING = Standing(
 ON_A_GPU = replace(
     TRAINING, vram_bytes=3 * GIB, vram_peak_bytes=4 * GIB, vram_budget_bytes=14 * GIB
 )
-STARTING = Standing(
+STARTING = LiveState(
     job="train",
     unit="images",
     phase="starting",
@@ -182,7 +182,7 @@ def test_a_terminal_that_was_made_narrower_gets_no_blank_beyond_its_width(monkey
 
 
 def test_what_is_not_known_is_not_shown():
-    bare = Standing(job="train", unit="images", phase="starting")
+    bare = LiveState(job="train", unit="images", phase="starting")
     assert line_of(bare, 80) == "train starting, 0.00 s"
     assert text_of(replace(bare, phase="", done=1200)) == "1,200 images"
     # At the end nothing is left, and a rate without end foresees nothing.

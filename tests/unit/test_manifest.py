@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import StateError, StorageError
-from lowmem.checkpoints import making as module
+from lowmem.checkpoints import writing as module
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.generations import generations
 from lowmem.checkpoints.manifest import MANIFEST, Manifest

@@ -11,7 +11,7 @@ import textwrap
 
 import pytest
 
-from lowmem.supervisor.meter import Meter, this_machine
+from lowmem.supervisor.usage_meter import Meter, this_machine
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 

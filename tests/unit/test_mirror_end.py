@@ -8,13 +8,18 @@ from typing import ClassVar
 import pytest
 
 from lowmem.base.workspace import Workspace
-from lowmem.history.fold import history_of
-from lowmem.protocol.inspecting import StillReading
+from lowmem.history.fold import history_of_job
 from lowmem.protocol.messages import Cycle
-from lowmem.protocol.mirroring import Answered, AtRest, Durable, FinishMirror
+from lowmem.protocol.mirror_messages import (
+    Answered,
+    AtRest,
+    Durable,
+    FinishMirror,
+    StillReading,
+)
 from lowmem.protocol.records import CycleEnded, JobBegun, Mirrored
-from lowmem.supervisor import mirroring
-from lowmem.supervisor.mirroring import Mirror, MirrorPlan, ask_mirror
+from lowmem.supervisor import mirror_client
+from lowmem.supervisor.mirror_client import Mirror, MirrorPlan, ask_mirror
 from lowmem.supervisor.telemetry import Journal
 
 
@@ -96,7 +101,7 @@ def mirror_of(folder, clock, said, *, journal=None, deadline=None):
 def test_the_wait_for_a_mirror_that_does_not_answer_keeps_to_the_time_budget(
     tmp_path, monkeypatch, left_s, waits_s
 ):
-    monkeypatch.setattr(mirroring, "HelperProcess", Silent)
+    monkeypatch.setattr(mirror_client, "HelperProcess", Silent)
     clock, said = Clock(), []
     deadline = None if left_s is None else clock.seconds + left_s
     mirror = mirror_of(tmp_path, clock, said, deadline=deadline)
@@ -134,7 +139,7 @@ class Mortal(Silent):
 def test_a_mirror_killed_while_the_run_ends_is_started_again_and_ends_its_work(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(mirroring, "HelperProcess", Mortal)
+    monkeypatch.setattr(mirror_client, "HelperProcess", Mortal)
     monkeypatch.setattr(Mortal, "made", [])
     clock, said = Clock(), []
     with Journal(Workspace.at(tmp_path), clock) as journal:
@@ -150,14 +155,14 @@ def test_a_mirror_killed_while_the_run_ends_is_started_again_and_ends_its_work(
 
 def test_what_is_durable_never_outlives_the_commit_that_it_was():
     found = records(5, durable=4)
-    assert history_of("train", found).durable == 4
+    assert history_of_job("train", found).durable == 4
     back = found[-3]
     assert isinstance(back, CycleEnded)
     undone = CycleEnded(
         job="train", at="", attempt=2, outcome="rolled_back", cycle=back.cycle
     )
-    assert history_of("train", [*found, undone]).durable == back.cycle.index
-    assert history_of("train", [*found, found[0]]).durable == 0
+    assert history_of_job("train", [*found, undone]).durable == back.cycle.index
+    assert history_of_job("train", [*found, found[0]]).durable == 0
 
 
 class Patient(Silent):
@@ -184,7 +189,7 @@ def test_a_run_waits_for_a_slow_mirror_as_long_as_it_shows_signs_of_life(
 ):
     monkeypatch.setattr(Patient, "clock", Clock())
     monkeypatch.setattr(Patient, "answers_after_s", answers_after_s)
-    monkeypatch.setattr(mirroring, "HelperProcess", Patient)
+    monkeypatch.setattr(mirror_client, "HelperProcess", Patient)
     space = Workspace.at(tmp_path)
     found = ask_mirror(MirrorPlan(url="slow"), space, Patient.clock, patience_s=60.0)
     assert found.notes == (note,)

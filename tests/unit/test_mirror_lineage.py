@@ -9,7 +9,7 @@ from lowmem.base.journal import line_from_body
 from lowmem.mirror.lineage import is_ahead, is_damaged, rejoined
 from lowmem.mirror.precedence import (
     Commit,
-    Told,
+    JournalClaims,
     choice_of_job,
     choice_of_result,
     told_by,
@@ -83,7 +83,7 @@ APPEND = ended("append", ("images.zarr",), "2")
 
 
 def test_results_give_way_only_to_later_ones_of_their_own_history():
-    old, new, none = told_by(INGEST), told_by([*INGEST, *APPEND]), Told()
+    old, new, none = told_by(INGEST), told_by([*INGEST, *APPEND]), JournalClaims()
     assert choice_of_result("images.zarr", old, new) == "place"
     assert choice_of_result("images.zarr", old, old) == "leave"
     # No journal tells where it came from: it may be the user's.
@@ -92,8 +92,8 @@ def test_results_give_way_only_to_later_ones_of_their_own_history():
 
 
 def test_work_gives_way_unless_it_is_as_new_and_of_the_same_beginning():
-    here = Told(begun={"train": "10:00"})
-    again = Told(begun={"train": "11:00"})
+    here = JournalClaims(begun={"train": "10:00"})
+    again = JournalClaims(begun={"train": "11:00"})
     fifth = Commit(generation=5, recipe={"seed": 1})
     sixth = Commit(generation=6, recipe={"seed": 1})
     other = Commit(generation=7, recipe={"seed": 2})
@@ -108,4 +108,4 @@ def test_work_gives_way_unless_it_is_as_new_and_of_the_same_beginning():
     assert choice(other, sixth) == "place"
     assert choice(sixth, fifth, there=again) == "place"
     # A journal that is gone altogether says nothing of when it began.
-    assert choice(sixth, fifth, told=Told()) == "leave"
+    assert choice(sixth, fifth, told=JournalClaims()) == "leave"

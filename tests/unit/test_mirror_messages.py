@@ -7,24 +7,21 @@ from typing import get_args
 import msgspec
 import pytest
 
-from lowmem.protocol import inspecting, mirroring
-from lowmem.protocol.inspecting import (
+from lowmem.protocol import mirror_messages
+from lowmem.protocol.messages import Message, line_from_message
+from lowmem.protocol.mirror_messages import (
+    Answered,
+    AtRest,
     Discard,
     Discarded,
+    Durable,
     Fetch,
     Fetched,
     FetchedFile,
+    FinishMirror,
     HeldGeneration,
     Inspect,
     Inspected,
-    StillReading,
-)
-from lowmem.protocol.messages import Message, line_from_message
-from lowmem.protocol.mirroring import (
-    Answered,
-    AtRest,
-    Durable,
-    FinishMirror,
     JobCommitted,
     JobDone,
     Keep,
@@ -34,6 +31,7 @@ from lowmem.protocol.mirroring import (
     RecoveredJob,
     Shared,
     StaysHere,
+    StillReading,
     Troubled,
     mirror_answer_from_line,
     mirror_order_from_line,
@@ -104,13 +102,13 @@ def test_every_message_is_one_line_and_reads_back_the_same(message, read):
 
 
 def test_every_message_of_the_mirror_is_tried_above():
-    homes = {mirroring.__name__, inspecting.__name__}
+    homes = {mirror_messages.__name__}
     defined = {kind for kind in Message.__subclasses__() if kind.__module__ in homes}
     assert {type(message) for message, _ in READERS} == defined
     readable = {
-        *get_args(mirroring.MirrorRequest),
-        *get_args(mirroring.MirrorOrder),
-        *get_args(mirroring.MirrorAnswer),
+        *get_args(mirror_messages.MirrorRequest),
+        *get_args(mirror_messages.MirrorOrder),
+        *get_args(mirror_messages.MirrorAnswer),
     }
     assert defined <= readable
 

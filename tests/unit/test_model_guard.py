@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lowmem.base.errors import DataError
-from lowmem_jobs.model.modelfile import refuse_unless_own
+from lowmem_jobs.model.model_file import refuse_unless_own
 
 
 def weights(fill):

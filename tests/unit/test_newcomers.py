@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lowmem.memory import newcomers
 from lowmem.memory.newcomers import Newcomers, is_process, last_pid, listed
-from lowmem.memory.process import TreeSampler
+from lowmem.memory.process_tree import TreeSampler
 
 SLEEPER = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
 # More ids than are given out between two looks, and fewer than in all of them.

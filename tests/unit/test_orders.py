@@ -17,12 +17,12 @@ from lowmem.base.errors import (
     UsageError,
 )
 from lowmem.base.workspace import Workspace
-from lowmem.history.past import DoneRun
+from lowmem.history.job_history import DoneRun
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.pipeline.compose import order_of
 from lowmem.pipeline.orders import (
     DEFAULT_SEED,
-    Budgets,
+    RunBudgets,
     RunOptions,
     chosen_budgets,
     given_options,
@@ -33,11 +33,11 @@ from lowmem.pipeline.orders import (
 from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun, JobEnded
-from lowmem.supervisor.ask import adds_to_others
-from lowmem.supervisor.bad_news import refusal
 from lowmem.supervisor.order import SUPERVISOR_BYTES
+from lowmem.supervisor.planner import adds_to_others
 from lowmem.supervisor.prepare import prepare
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.trials import TrialBench
+from lowmem.supervisor.user_messages import refusal
 
 
 def described(name, *options):
@@ -55,7 +55,7 @@ ENCODE = described(
     Option(name="batch_size", kind="int", default=32, minimum=1),
     Option(name="data", kind="str", default="own", is_shared=False),
 )
-BUDGETS = Budgets(ram_bytes=10**9, vram_bytes=None, time_s=None)
+BUDGETS = RunBudgets(ram_bytes=10**9, vram_bytes=None, time_s=None)
 
 
 def ordered(
@@ -253,8 +253,8 @@ def test_budgets_are_read_or_have_the_defaults_of_the_machine():
             RunOptions(**options), default_ram_bytes=7, default_vram_bytes=None
         )
 
-    assert chosen() == Budgets(ram_bytes=7, vram_bytes=None, time_s=None)
-    assert chosen(ram_budget="2GiB", vram_budget="1G", time_budget="90m") == Budgets(
+    assert chosen() == RunBudgets(ram_bytes=7, vram_bytes=None, time_s=None)
+    assert chosen(ram_budget="2GiB", vram_budget="1G", time_budget="90m") == RunBudgets(
         ram_bytes=2**31, vram_bytes=10**9, time_s=5400
     )
     # A file may hold a plain number.
@@ -310,7 +310,7 @@ def ram_bytes_at(order):
 
 
 def start(order, planned, folder):
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(folder),
         clock=SystemClock(),
         device="cpu",

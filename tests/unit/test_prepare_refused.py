@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from lowmem.base.clock import SystemClock
-from lowmem.base.errors_setting import SettingRefusedError
+from lowmem.base.errors_recipe import SettingRefusedError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.messages import (
     SETTING_REFUSED_ERROR,
@@ -14,8 +14,8 @@ from lowmem.protocol.messages import (
     PlannedTrial,
 )
 from lowmem.supervisor import prepare
-from lowmem.supervisor.remembered import TrialPeak
-from lowmem.supervisor.trials import Bench
+from lowmem.supervisor.known_peaks import TrialPeak
+from lowmem.supervisor.trials import TrialBench
 from lowmem.worker.failure import failure_from_exception
 
 MIB = 2**20
@@ -62,7 +62,7 @@ def prepared(tmp_path, said, monkeypatch, *, refusal):
     order = SimpleNamespace(
         name="train", planned_budget_bytes=100 * MIB, ram_budget_bytes=100 * MIB
     )
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(tmp_path),
         clock=SystemClock(),
         device="cpu",
@@ -147,7 +147,7 @@ def compared(
     order = SimpleNamespace(
         name="own", planned_budget_bytes=100 * MIB, ram_budget_bytes=100 * MIB
     )
-    bench = Bench(
+    bench = TrialBench(
         space=Workspace.at(tmp_path),
         clock=SystemClock(),
         device="cpu",

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.memory import newcomers
-from lowmem.memory import process as process_module
+from lowmem.memory import process_tree as process_module
 from lowmem.memory.pages import Process, Shares
 from lowmem.memory.proc import StatusFile, field_bytes, parent_of
-from lowmem.memory.process import TreeSampler, anonymous_bytes
+from lowmem.memory.process_tree import TreeSampler, anonymous_bytes
 from tests.processes.lowmem_runs import until
 
 MIB = 2**20

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowmem.memory.proc import field_bytes
-from lowmem.memory.process import (
+from lowmem.memory.process_tree import (
     TreeSampler,
     anonymous_bytes,
     oom_kills,

@@ -11,9 +11,9 @@ import pytest
 from lowmem.protocol.messages import Failed
 from lowmem.supervisor.decide import LONE, Leaving, TimeUp
 from lowmem.supervisor.endings import Broke, End, Finished, Restart
-from lowmem.supervisor.program import EXIT_STATUS
 from lowmem.supervisor.program_attempt import ProgramAttempt
-from lowmem.supervisor.program_endings import Terms, on_program_end
+from lowmem.supervisor.program_endings import CommandTerms, on_program_end
+from lowmem.supervisor.program_process import EXIT_STATUS
 
 
 class Told:
@@ -32,7 +32,7 @@ def attempt_with(left_s, time_budget_s):
     attempt.deadline = 1000.0 + left_s
     attempt.tools = SimpleNamespace(clock=SimpleNamespace(monotonic=lambda: 1000.0))
     attempt._program = Told()
-    attempt._watched = SimpleNamespace(course=LONE)
+    attempt._watched = SimpleNamespace(run_state=LONE)
     attempt._is_grouped = attempt._is_warned = False
     attempt._early = []
     return attempt
@@ -48,11 +48,11 @@ def test_a_twentieth_of_the_time_at_most_ten_seconds_is_left_to_end_in(
     attempt = attempt_with(left_s, budget_s)
     assert attempt.happened() is attempt.happened() is None
     assert attempt._program.signals == ([signal.SIGTERM] if is_warned else [])
-    assert (attempt._watched.course.leaving is Leaving.TIME) is is_warned
+    assert (attempt._watched.run_state.leaving is Leaving.TIME) is is_warned
     assert attempt_with(0.0, budget_s).happened() == TimeUp()
 
 
-TERMS = Terms(ram_budget_bytes=10**9, retries_left=0)
+TERMS = CommandTerms(ram_budget_bytes=10**9, retries_left=0)
 ASKED = replace(TERMS, asked=frozenset({"SIGTERM"}))
 STOPPING = replace(LONE, leaving=Leaving.STOP, stopped_by="SIGTERM")
 LATE = replace(LONE, leaving=Leaving.TIME)
@@ -68,7 +68,7 @@ def killed(name):
 
 
 @pytest.mark.parametrize(
-    ("course", "terms", "ending", "state", "code"),
+    ("run_state", "terms", "ending", "state", "code"),
     [
         (LONE, TERMS, Finished(published=(), summary={}), "done", 0),
         (LONE, TERMS, exits(1), "failed", 1),
@@ -94,9 +94,9 @@ def killed(name):
     ],
 )
 def test_an_end_has_the_programs_own_code_unless_lowmem_ended_it(
-    course, terms, ending, state, code
+    run_state, terms, ending, state, code
 ):
-    end = on_program_end(course, terms, ending)
+    end = on_program_end(run_state, terms, ending)
     assert isinstance(end, End)
     assert (end.state, end.exit_code) == (state, code)
 
@@ -113,7 +113,7 @@ def test_an_end_has_the_programs_own_code_unless_lowmem_ended_it(
 def test_a_retry_is_one_rung_further_only_where_memory_was_the_cause(ending, rung):
     again = on_program_end(LONE, replace(TERMS, retries_left=1), ending)
     assert isinstance(again, Restart)
-    assert again.course.rung == rung
+    assert again.run_state.rung == rung
 
 
 @pytest.mark.parametrize("ending", [exits(1), killed("SIGTERM"), exits(75)])

@@ -7,7 +7,7 @@ import pytest
 
 from lowmem.base.errors import DataError, UnknownJobError, UsageError
 from lowmem.protocol.job import Job
-from lowmem.protocol.short_form import job
+from lowmem.protocol.job_decorator import job
 from lowmem.worker.registry import find_job, installed_jobs, work_of
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_hold_a_job_is_not_run_and_exec_is_named(tmp_path, ki
 JOBS = {
     "from_lowmem": "from lowmem import job\n@job()\ndef j(ctx): yield\n",
     "renamed": "import lowmem as lm\n@lm.job()\ndef j(ctx): yield\n",
-    "inner": "from lowmem.protocol.short_form import job\n@job()\ndef j(ctx): yield\n",
+    "inner": "from lowmem.protocol.job_decorator import job\n@job()\ndef j(ctx): yield\n",
     "looked_up": "import importlib\nm = importlib.import_module('lowmem')\n"
     "j = m.Job(name='j', work='json:dumps')\n",
     "beside": "from makes_a_job import j\n",

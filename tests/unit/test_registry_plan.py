@@ -10,9 +10,9 @@ import pytest
 import lowmem
 from lowmem.base.errors import JobDefinitionError
 from lowmem.cli.main import run_command
-from lowmem.protocol.checks import RESERVED
 from lowmem.protocol.messages import Plan
 from lowmem.protocol.recipe import recipe_changes
+from lowmem.protocol.value_checks import RESERVED
 from lowmem.worker.dispatch import plan
 from tests.driver import drive
 

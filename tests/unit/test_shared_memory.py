@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lowmem.memory.hugepages import HugePages
 from lowmem.memory.proc import field_bytes
-from lowmem.memory.process import TreeSampler
+from lowmem.memory.process_tree import TreeSampler
 from lowmem.memory.shared import Bounds, SharedMemory, shared_bounds
 
 MIB = 2**20

@@ -25,8 +25,8 @@ from lowmem.staging.copied_blocks import Ledger
 from lowmem.staging.copy_plan import Known, Stamp, next_offset
 from lowmem.staging.copying import stage
 from lowmem.staging.survey import source_errors
+from lowmem_jobs.ingest.ingest_recipe import recipe_from_options, source_identity
 from lowmem_jobs.ingest.job import JOB
-from lowmem_jobs.ingest.recipe import recipe_from_options, source_identity
 
 BLOCK = 100
 CONTENT = bytes(range(256)) * 4  # 1,024 bytes: eleven blocks
@@ -221,7 +221,7 @@ def test_a_disk_that_twice_gives_back_other_bytes_is_named(
     def forget(path):
         overwrite(path, bytes(path.stat().st_size))
 
-    monkeypatch.setattr("lowmem.staging.blocks.sync_file", forget)
+    monkeypatch.setattr("lowmem.staging.block_copy.sync_file", forget)
     with pytest.raises(ReadBackError, match="another disk"):
         copied(archive, tmp_path / "data")
     assert not (tmp_path / "data" / "faces.zip").exists()
@@ -436,7 +436,7 @@ def shut(monkeypatch, *names: str) -> None:
             raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         return opens(path, *arguments, **options)
 
-    monkeypatch.setattr("lowmem.staging.blocks.os.open", open_)
+    monkeypatch.setattr("lowmem.staging.block_copy.os.open", open_)
 
 
 def test_what_is_listed_and_cannot_be_opened_is_left_out_and_said_each_time(

@@ -11,16 +11,16 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import CorruptFileError
 from lowmem.base.errors_exec import StateFolderError
 from lowmem.base.workspace import Workspace
-from lowmem.checkpoints import folder as module
-from lowmem.checkpoints.folder import ARCHIVE, restore_folder
+from lowmem.checkpoints import folder_commit as module
+from lowmem.checkpoints.folder_commit import ARCHIVE, restore_folder
 from lowmem.checkpoints.generations import generations, newest_whole
 from lowmem.protocol.messages import Progressed
-from lowmem.supervisor.desk import Desk, progress_from_line
+from lowmem.supervisor.exec_files import ExecFiles, progress_from_line
 
 
 @pytest.fixture
 def desk(tmp_path):
-    found = Desk(
+    found = ExecFiles(
         space=Workspace.at(tmp_path), job="exec-x", recipe={}, clock=SystemClock()
     )
     found.begin()

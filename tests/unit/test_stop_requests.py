@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lowmem.base.signals import STOP_SIGNALS, WARNINGS, withheld
-from lowmem.supervisor.signals import Heard, StopRequests
+from lowmem.base.stop_signals import STOP_SIGNALS, WARNINGS, withheld
+from lowmem.supervisor.stop_requests import Heard, StopRequests
 
 DEMANDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -19,7 +19,7 @@ from lowmem_jobs.ingest import formats
 from lowmem_jobs.ingest.entries import Entry
 from lowmem_jobs.ingest.job import JOB
 from lowmem_jobs.stats import methods
-from lowmem_jobs.stats.frame import Frame
+from lowmem_jobs.stats.frame import PrincipalFrame
 from lowmem_jobs.stats.samplers import draw_block, sampler
 from tests.driver import drive
 
@@ -33,7 +33,7 @@ codecs.CODECS["tiny"] = codecs.CODECS["lz4"]
 methods.METHODS["tiny"] = replace(methods.METHODS["mvn"], key=8)
 from lowmem_jobs.ingest.job import JOB as ingest
 from lowmem_jobs.generate.job import JOB as generate
-from lowmem_jobs.generate.recipe import methods_of
+from lowmem_jobs.generate.option_values import methods_of
 choices = {o.name: o.choices for job in (ingest, generate) for o in job.options}
 compared = methods_of({"near": None, "method": "all"})
 heavy = sorted({"numpy", "zarr", "numcodecs", "scipy"} & set(sys.modules))
@@ -93,7 +93,9 @@ def test_a_method_of_one_entry_draws_by_its_own_key(monkeypatch):
         ),
     )
     monkeypatch.setitem(methods.METHODS, "tiny", entry)
-    frame = Frame(mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2))
+    frame = PrincipalFrame(
+        mean=np.zeros(2), eigenvalues=np.ones(2), components=np.eye(2)
+    )
     source = sampler("tiny", frame, sigma=2.0, quantile=0.5)
     rng = np.random.Generator(np.random.Philox(key=[1, 8]))
     drawn = draw_block(source, method="tiny", seed=1, block=0)

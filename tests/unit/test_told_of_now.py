@@ -9,17 +9,17 @@ import pytest
 
 from lowmem.base.clock import timestamp
 from lowmem.base.workspace import Workspace
-from lowmem.report.live import Standing
-from lowmem.report.now import read_standings
+from lowmem.report.live_line import LiveState
+from lowmem.report.live_status import read_standings
+from lowmem.report.readings import read_telemetry
 from lowmem.report.schema import Report
 from lowmem.report.status import json_from_statuses, text_from_statuses
-from lowmem.report.telemetry import read_telemetry
 from lowmem.report.view import report_from_records
-from lowmem.supervisor.aside import Aside
+from lowmem.supervisor.background import BackgroundThread
 from lowmem.supervisor.progress import Progress
-from lowmem.supervisor.signals import Heard
+from lowmem.supervisor.stop_requests import Heard
 from lowmem.supervisor.telemetry import Telemetry
-from lowmem.supervisor.told import told_of_stop
+from lowmem.supervisor.user_messages import told_of_stop
 from tests.report_examples import START, History
 
 GIB = 2**30
@@ -27,7 +27,7 @@ MADE_UP = (
     b'{"at":"2026-11-22T10:00:00.000Z","attempt":1,"ram_bytes":1,'
     b'"now":{"done":%s,"total":1,"elapsed_s":%s}}\n'
 )
-HALF = Standing(job="train", unit="images", done=50, total=100)
+HALF = LiveState(job="train", unit="images", done=50, total=100)
 
 
 class StoppedClock:
@@ -111,13 +111,16 @@ def written(space: Workspace, clock: StoppedClock, *, seconds: float) -> None:
     progress = Progress(
         job="train", unit="images", ram_budget_bytes=2 * GIB, cycle=4, began_s=0.0
     )
-    with Aside() as aside, Telemetry(space, 1, clock, aside, progress) as telemetry:
+    with (
+        BackgroundThread() as background,
+        Telemetry(space, 1, clock, background, progress) as telemetry,
+    ):
         for tenth in range(int(10 * seconds)):
             clock.at_s = tenth / 10
             progress.used(GIB + tenth)
             progress.moved(10 * tenth, 10_000, "epoch 1/2, loss 0.50000", clock.at_s)
             telemetry.add(GIB + tenth, None)
-            assert aside.wait(30.0)
+            assert background.wait(30.0)
 
 
 def report(*, is_live: bool = True) -> Report:

@@ -13,16 +13,16 @@ import zarr
 
 from lowmem.base.errors import DataError, OptionValueError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import PlanContext
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.planning import PlanContext
 from lowmem.stores.images import find_images
 from lowmem.stores.row_writer import RowWriter
-from lowmem.training.stopping import EarlyStopping
+from lowmem.training.plateau import EarlyStopping
 from lowmem_jobs.encode.job import JOB as ENCODE
-from lowmem_jobs.model.source import find_source
+from lowmem_jobs.model.model_source import find_source
+from lowmem_jobs.train.architecture import Architecture, architecture_from_options
 from lowmem_jobs.train.job import JOB as TRAIN
 from lowmem_jobs.train.memory import size_of_model
-from lowmem_jobs.train.recipe import Architecture, architecture_from_options
 
 if TYPE_CHECKING:
     from pathlib import Path

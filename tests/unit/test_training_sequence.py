@@ -14,12 +14,12 @@ import zarr
 
 import lowmem
 from lowmem.base.errors import DataError, ModelError
-from lowmem.stores import direct
+from lowmem.stores import direct_rows
 from lowmem.stores.epoch_order import epoch_order
 from lowmem.stores.row_writer import RowWriter
 from lowmem.training import backend, state
 from lowmem.training import steps as training_steps
-from lowmem.training.session import keras_session
+from lowmem.training.keras_setup import keras_session
 from lowmem.training.steps import part_sizes
 
 pytestmark = [
@@ -257,7 +257,7 @@ def test_runs_are_a_choice_of_the_recipe(store):
 
 
 def test_damage_found_beside_the_reading_ends_it(store, monkeypatch):
-    monkeypatch.setattr(direct, "_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(direct_rows, "_AT_ONCE_BYTES", 0)
     chunk = store / "images" / "c.1.0.0.0"
     chunk.write_bytes(bytes(len(chunk.read_bytes())))
     data = lowmem.ZarrSequence(store, batch_size=4, is_shuffled=False)

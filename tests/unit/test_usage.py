@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from lowmem.history.fold import history_of
 from lowmem.protocol.records import (
     CycleEnded,
     Machine,
@@ -17,8 +18,8 @@ from lowmem.protocol.records import (
     body_from_record,
     record_from_body,
 )
-from lowmem.report.sittings import Sittings
-from lowmem.report.usage import json_from_usage, summed, usage_of
+from lowmem.report.accounting import json_from_usage, summed, usage_of
+from lowmem.report.sitting_usage import sats_of as sats_of_history
 from lowmem.report.usage_text import text_from_usage
 from tests.report_examples import START, History, killed_and_retried
 
@@ -37,11 +38,13 @@ def spent(cpu_s, n_bytes):
 
 
 def sats_of(*histories, workspace="/w", is_live=False):
-    fold = Sittings(workspace)
     records = [record for history in histories for record in history.records]
-    for record in sorted(records, key=lambda record: record.at):
-        fold.take(record)
-    return fold.sats(is_live=is_live)
+    return told(sorted(records, key=lambda r: r.at), workspace, is_live=is_live)
+
+
+def told(records, workspace="/w", *, is_live=False):
+    history = history_of(records, is_brief=True, has_sittings=True)
+    return sats_of_history(history.sittings, workspace, is_live=is_live)
 
 
 def usage(*histories, since=None, **options):
@@ -265,10 +268,7 @@ def test_a_time_that_cannot_be_is_no_length(began):
     assert isinstance(first, RunBegun)
     values = {name: getattr(first, name) for name in first.__struct_fields__}
     history.records[1] = RunBegun(**{**values, "at": began})
-    fold = Sittings("/w")
-    for record in history.records:
-        fold.take(record)
-    found = usage_of(fold.sats(is_live=False))
+    found = usage_of(told(history.records))
     (one,) = found.sittings
     assert one.used.seconds is None
     assert one.used.cpu_seconds == 1.0

@@ -9,11 +9,11 @@ import pytest
 
 from lowmem.base.child import Exit
 from lowmem.base.clock import SystemClock
-from lowmem.memory import watch as memory_watch
+from lowmem.memory import memory_watch
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.machine import Machine
-from lowmem.memory.process import TreeReading
-from lowmem.memory.watch import Watch
+from lowmem.memory.memory_watch import Watch
+from lowmem.memory.process_tree import TreeReading
 from lowmem.protocol.messages import Described, Failed, Planned
 from lowmem.supervisor.endings import Broke
 from lowmem.supervisor.stacks import ENDS

@@ -14,15 +14,15 @@ from lowmem.cli.boundary import print_paragraph
 from lowmem.protocol.messages import Failed
 from lowmem.report.figures import read_gallery
 from lowmem.supervisor import endings
-from lowmem.supervisor.bad_news import bad_news
-from lowmem_jobs.ingest.report import Report, entries_before
+from lowmem.supervisor.user_messages import error_of_end
+from lowmem_jobs.ingest.report import IngestReport, entries_before
 
 MIB = 2**20
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1+2.png", "@SUM(A1)", "\t=1"])
 def test_no_name_in_the_list_of_entries_is_a_formula(tmp_path, name):
-    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report = IngestReport(tmp_path / "r.csv", n_bytes=0)
     report.append([(name, "skipped", name, ""), ("a=1.png", "stored", "", "0")])
     with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as stream:
         first, second = csv.DictReader(stream)
@@ -31,7 +31,7 @@ def test_no_name_in_the_list_of_entries_is_a_formula(tmp_path, name):
 
 
 def test_a_carriage_return_in_a_name_ends_no_line_of_the_list(tmp_path):
-    report = Report(tmp_path / "r.csv", n_bytes=0)
+    report = IngestReport(tmp_path / "r.csv", n_bytes=0)
     report.append([("\r=1\r.png", "stored", "", "0"), ("b.png", "stored", "", "1")])
     assert entries_before(tmp_path / "r.csv", 1) == 1
     assert "\\r=1\\r.png" in (tmp_path / "r.csv").read_text()
@@ -64,21 +64,23 @@ def test_an_allocation_that_failed_is_not_called_a_stop_at_what_was_in_use():
     asked = endings.Broke(
         verdict="ram_limit", ram_bytes=36 * MIB, where="a.py:1 in f", failure=failure
     )
-    said = str(bad_news(order, verdict, asked))
+    said = str(error_of_end(order, verdict, asked))
     assert (
         "one allocation asked for more than is left beside 36.0 MiB in a.py:1" in said
     )
     killed = endings.Broke(
         verdict="ram_limit", ram_bytes=560 * MIB, where="a.py:1 in f"
     )
-    assert "stopped (ram_limit) at 560.0 MiB" in str(bad_news(order, verdict, killed))
+    assert "stopped (ram_limit) at 560.0 MiB" in str(
+        error_of_end(order, verdict, killed)
+    )
 
 
 def test_a_machine_that_others_filled_is_not_called_a_budget_too_small():
     order = SimpleNamespace(name="train", ram_budget_bytes=2 * 2**30)
     verdict = SimpleNamespace(state="refused", message="", exit_code=73)
     stopped = endings.Broke(verdict="machine_limit", ram_bytes=70 * MIB)
-    told = bad_news(order, verdict, stopped)
+    told = error_of_end(order, verdict, stopped)
     assert told.exit_code == 73
     assert "the machine has no memory left" in str(told)
     assert "stopped at 70.0 MiB" in str(told)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.analyze.component_frames import raw_frame
-from lowmem_jobs.analyze.solved import Solved
+from lowmem_jobs.analyze.component_frames import SolvedAxes, raw_frame
 from lowmem_jobs.stats.principal import PrincipalAxes, principal_axes
 
 if TYPE_CHECKING:
@@ -16,35 +15,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.retained_rows import Kept
-    from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.stages import Arrays, Course
+    from lowmem_jobs.analyze.retained_rows import RetainedRows
+    from lowmem_jobs.analyze.stages import AnalysisState, Arrays
+    from lowmem_jobs.analyze.vectors import Latents
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
 
 
 def solve_axes(
-    course: Course, latents: Latents, kept: Kept, options: Mapping[str, Any]
-) -> Generator[CommitPoint, None, Solved]:
+    state: AnalysisState,
+    latents: Latents,
+    kept: RetainedRows,
+    options: Mapping[str, Any],
+) -> Generator[CommitPoint, None, SolvedAxes]:
     """Find the axes; compare the solvers where both were used."""
     is_standardised: bool = options["standardise"]
     moments = kept.moments
-    if course.is_done("axes"):
-        found = course.outcome("axes")
+    if state.is_done("axes"):
+        found = state.outcome("axes")
     else:
         exact = principal_axes(_matrix(moments, is_standardised=is_standardised))
         axes = exact
         if options["pca"] == "incremental":
             axes = yield from _incremental(
-                course, latents, kept, is_standardised=is_standardised
+                state, latents, kept, is_standardised=is_standardised
             )
-        found = yield from course.end("axes", _arrays(axes, exact))
+        found = yield from state.end("axes", _arrays(axes, exact))
     frame = PrincipalAxes(
         eigenvalues=np.asarray(found["eigenvalues"]),
         components=np.asarray(found["components"]),
     )
-    return Solved(
+    return SolvedAxes(
         covariance=principal_axes(moments.covariance) if is_standardised else frame,
         frame=frame,
         is_standardised=is_standardised,
@@ -61,7 +63,11 @@ def _matrix(moments: Moments, *, is_standardised: bool) -> Floats:
 
 
 def _incremental(
-    course: Course, latents: Latents, kept: Kept, *, is_standardised: bool
+    state: AnalysisState,
+    latents: Latents,
+    kept: RetainedRows,
+    *,
+    is_standardised: bool,
 ) -> Generator[CommitPoint, None, PrincipalAxes]:
     # scikit-learn takes some 60 MB, for a solver that is rarely asked for.
     from lowmem_jobs.analyze.incremental import (  # noqa: PLC0415
@@ -78,7 +84,7 @@ def _incremental(
         return shrunk * frame.standardised(rows) if is_standardised else rows
 
     sweep = IncrementalSweep(n_rows=n, n_features=latents.n_features, keep=keep)
-    yield from course.passes("axes", latents, sweep)
+    yield from state.passes("axes", latents, sweep)
     return incremental_axes(sweep.arrays())
 
 

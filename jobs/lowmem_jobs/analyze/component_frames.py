@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frame:
+class ComponentFrame:
     """A linear map from rows to standardised components.
 
     Attributes
@@ -69,16 +69,16 @@ class Frame:
         return components
 
 
-def raw_frame(moments: Moments) -> Frame:
+def raw_frame(moments: Moments) -> ComponentFrame:
     """Return the frame of the components as they are."""
-    return Frame(
+    return ComponentFrame(
         name="raw", centre=moments.mean, axes=None, deviation=moments.deviation
     )
 
 
 def pca_frame(
     moments: Moments, axes: PrincipalAxes, *, scale: Floats | None = None
-) -> Frame:
+) -> ComponentFrame:
     """Return the frame of the principal axes.
 
     Parameters
@@ -100,9 +100,40 @@ def pca_frame(
         rows = rows * np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     variance = np.einsum("ij,ij->i", rows @ moments.m2, rows) / moments.n_samples
     variance[axes.rank :] = 0.0
-    return Frame(
+    return ComponentFrame(
         name="pca",
         centre=moments.mean,
         axes=rows,
         deviation=np.sqrt(np.maximum(variance, 0.0)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SolvedAxes:
+    """The principal axes of the rows that are kept.
+
+    Attributes
+    ----------
+    covariance
+        Axes of the covariance.
+    frame
+        Axes that the frame stands on: the same, or those of the correlation.
+    is_standardised
+        Whether it is the correlation.
+    solver
+        What found the frame's axes: "covariance", which is exact, or "incremental".
+    difference
+        Largest difference of their eigenvalues from the exact ones, relative to the
+        largest; 0 for the exact solver itself.
+    """
+
+    covariance: PrincipalAxes
+    frame: PrincipalAxes
+    is_standardised: bool
+    solver: str
+    difference: float
+
+    def pca_frame(self, moments: Moments) -> ComponentFrame:
+        """Return the frame of these axes for rows of these moments."""
+        scale = moments.deviation if self.is_standardised else None
+        return pca_frame(moments, self.frame, scale=scale)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint
-    from lowmem_jobs.analyze.component_frames import Frame
-    from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.stages import Arrays, Course
+    from lowmem_jobs.analyze.component_frames import ComponentFrame
+    from lowmem_jobs.analyze.stages import AnalysisState, Arrays
+    from lowmem_jobs.analyze.vectors import Latents
 
     Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def shrinkage(quantile: float, n_dimensions: int) -> float:
 class CoreSweep:
     """Radius of all rows in one frame, and the moments of those within a bound."""
 
-    def __init__(self, frame: Frame, quantile: float | None) -> None:
+    def __init__(self, frame: ComponentFrame, quantile: float | None) -> None:
         self._frame = frame
         self.n_dimensions = max(int((frame.deviation > 0).sum()), 1)
         q = 1.0 if quantile is None else quantile
@@ -114,17 +114,17 @@ class CoreSweep:
 
 
 def measure_radius(
-    course: Course, latents: Latents, everything: Moments
+    state: AnalysisState, latents: Latents, everything: Moments
 ) -> Generator[CommitPoint, None, RadiusSample]:
     """Return the radius of all rows."""
     sweep = CoreSweep(_own_frame(everything), None)
-    found = yield from course.sweep(CORE_STAGES[0], latents, sweep)
-    yield from course.skip_to(CORE_STAGES[-1])
+    found = yield from state.sweep(CORE_STAGES[0], latents, sweep)
+    yield from state.skip_to(CORE_STAGES[-1])
     return radius_from(found, sweep.n_dimensions)
 
 
 def measure_core(
-    course: Course, latents: Latents, everything: Moments, quantile: float
+    state: AnalysisState, latents: Latents, everything: Moments, quantile: float
 ) -> Generator[CommitPoint, None, tuple[RadiusSample, Core | None]]:
     """Return the radius of all rows, and their core if it has enough of them."""
     moments = everything
@@ -133,7 +133,7 @@ def measure_core(
     for number, stage in enumerate(CORE_STAGES, start=1):
         frame = _own_frame(moments)
         sweep = CoreSweep(frame, quantile)
-        found = yield from course.sweep(stage, latents, sweep)
+        found = yield from state.sweep(stage, latents, sweep)
         radii.append(radius_from(found, sweep.n_dimensions))
         inside = Moments.from_arrays(found)
         if inside.n_samples <= everything.mean.size:
@@ -153,15 +153,15 @@ def measure_core(
         )
         if core.is_settled:
             break
-    yield from course.skip_to(CORE_STAGES[-1])
+    yield from state.skip_to(CORE_STAGES[-1])
     return radii[0], core
 
 
-def _own_frame(moments: Moments) -> Frame:
+def _own_frame(moments: Moments) -> ComponentFrame:
     return pca_frame(moments, principal_axes(moments.covariance))
 
 
-def _change(frame: Frame, moments: Moments) -> float:
+def _change(frame: ComponentFrame, moments: Moments) -> float:
     """Return the largest relative change of the variance along the frame's axes."""
     after = _own_frame(moments).deviation
     has_spread = frame.deviation > 0

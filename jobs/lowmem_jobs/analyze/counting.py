@@ -17,7 +17,6 @@ from lowmem_jobs.stats.plane import COVERAGE_SIGMAS, PlaneCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
@@ -103,12 +102,7 @@ class Counters:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the helpers."""
         self._stack.close()
 

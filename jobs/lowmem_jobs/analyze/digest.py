@@ -15,7 +15,7 @@ from lowmem import Workspace
 from lowmem.base import DataError, read_json
 from lowmem.stores import RowReader
 from lowmem_jobs.analyze.job import refuse_unless_analyzed, summary_path
-from lowmem_jobs.analyze.source import MAX_FEATURES
+from lowmem_jobs.analyze.vectors import MAX_FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _REMEDY = "Run `lowmem run analyze` there with this version."
 
 
-class Spread(msgspec.Struct, frozen=True):
+class SpreadDigest(msgspec.Struct, frozen=True):
     """Extremes and median of a measure; None where it is undefined throughout."""
 
     minimum: float | None
@@ -69,28 +69,28 @@ class Components(msgspec.Struct, frozen=True):
 class Projections(msgspec.Struct, frozen=True):
     """Distribution along random directions."""
 
-    kolmogorov: Spread
+    kolmogorov: SpreadDigest
 
 
-class Trimming(msgspec.Struct, frozen=True):
+class TrimmingDigest(msgspec.Struct, frozen=True):
     """The cut that was made."""
 
     factor: float | None
 
 
-class Pairs(msgspec.Struct, frozen=True):
+class PairDigest(msgspec.Struct, frozen=True):
     """What was measured of the pairs."""
 
     frame: Literal["raw", "pca"]
     selection: str
     n_measured: int
-    abs_rho: Spread
-    mardia_skewness: Spread
-    mardia_kurtosis: Spread
-    coverage: dict[str, Spread]
-    contour_iou: Spread
-    contour_offset: Spread
-    total_variation: Spread
+    abs_rho: SpreadDigest
+    mardia_skewness: SpreadDigest
+    mardia_kurtosis: SpreadDigest
+    coverage: dict[str, SpreadDigest]
+    contour_iou: SpreadDigest
+    contour_offset: SpreadDigest
+    total_variation: SpreadDigest
 
 
 class Features(msgspec.Struct, frozen=True):
@@ -109,12 +109,12 @@ class Digest(msgspec.Struct, frozen=True):
     components_for_variance: dict[str, int]
     largest_correlation_raw: float | None
     standardise: bool
-    trimming: Trimming
+    trimming: TrimmingDigest
     components_raw: Components
     components_pca: Components
     radius: Radius
     projections: Projections
-    pairs: Pairs
+    pairs: PairDigest
     features: Features | None = None
 
     def __post_init__(self) -> None:

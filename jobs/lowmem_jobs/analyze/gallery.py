@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lowmem_jobs.analyze.clouds import draw_ranked, draw_scatter
-from lowmem_jobs.analyze.cuts import draw_survivors, draw_turning
-from lowmem_jobs.analyze.densities import draw_overview, draw_page
-from lowmem_jobs.analyze.figures import (
+from lowmem_jobs.analyze.density_figures import draw_overview, draw_page
+from lowmem_jobs.analyze.figure_selection import pages
+from lowmem_jobs.analyze.overview_figures import (
     draw_correlation,
     draw_cumulative,
     draw_features,
     draw_radius,
     draw_variance,
 )
-from lowmem_jobs.analyze.portraits import draw_overlaps, draw_portraits
-from lowmem_jobs.analyze.shown import pages
+from lowmem_jobs.analyze.pair_figures import draw_overlaps, draw_portraits
+from lowmem_jobs.analyze.scatter_figures import draw_ranked, draw_scatter
 from lowmem_jobs.analyze.side_by_side import draw_comparison
+from lowmem_jobs.analyze.trimming_figures import draw_survivors, draw_turning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from lowmem_jobs.analyze.comparison import Comparison
-    from lowmem_jobs.analyze.shown import Pair, Source
+    from lowmem_jobs.analyze.figure_selection import Pair, ShownColumns
     from lowmem_jobs.analyze.study import Study
 
     Draw = Callable[[Path], None]
@@ -52,11 +52,11 @@ class Shown:
 
     study: Study
     portraits: Mapping[str, list[Pair]]
-    sources: list[Source]
+    sources: list[ShownColumns]
     comparison: Comparison | None
 
     @property
-    def by_frame(self) -> dict[str, Source]:
+    def by_frame(self) -> dict[str, ShownColumns]:
         """Columns by the name of their frame."""
         return {source.view.frame.name: source for source in self.sources}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lowmem import Job, Need, Option, PlanContext, Rung, Workspace
 from lowmem.base import DataError, OptionValueError
 from lowmem.stores import fingerprint, read_array_info
-from lowmem_jobs.analyze.header import latents_array, read_npy_shape
+from lowmem_jobs.analyze.vector_header import latents_array, read_npy_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

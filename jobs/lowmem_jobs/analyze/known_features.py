@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.component_frames import ComponentFrame
     from lowmem_jobs.analyze.stages import Arrays
 
     Floats = NDArray[np.float64]
@@ -62,7 +62,7 @@ class TruthSweep:
         self,
         reader: RowReader,
         *,
-        frame: Frame,
+        frame: ComponentFrame,
         is_kept: Callable[[Floats], NDArray[np.bool_]],
     ) -> None:
         self._reader, self._frame, self._is_kept = reader, frame, is_kept

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.component_columns import Columns
-    from lowmem_jobs.analyze.stages import Arrays, Course, Outcome
+    from lowmem_jobs.analyze.stages import AnalysisState, Arrays, Outcome
 
     Floats = NDArray[np.float64]
     Indices = NDArray[np.int64]
@@ -95,7 +95,7 @@ def _are_drawable(rho: Floats | np.float64) -> NDArray[np.bool_]:
 
 
 def measure_pairs(
-    course: Course,
+    state: AnalysisState,
     selection: Selection,
     *,
     rho: Floats,
@@ -120,10 +120,10 @@ def measure_pairs(
     scores : shape (n_pairs, 4)
         The `SCORES` of the density.
     """
-    if course.is_done("pairs"):
-        return course.outcome("pairs")
+    if state.is_done("pairs"):
+        return state.outcome("pairs")
     n_pairs = rho.size
-    done, arrays = course.resumed()
+    done, arrays = state.resumed()
     found: Arrays = {
         "coverage": np.full((n_pairs, N_COVERAGES), np.nan),
         "scores": np.full((n_pairs, len(SCORES)), np.nan),
@@ -150,8 +150,8 @@ def measure_pairs(
             tile = order[start : start + PAIRS_PER_TILE]
             # Consumed, so that an error in a thread is raised here.
             deque(threads.map(measure, _runs(selection, tile, rho)), maxlen=0)
-            yield from course.step("pairs", start + len(tile), lambda: found)
-    return (yield from course.end("pairs", found))
+            yield from state.step("pairs", start + len(tile), lambda: found)
+    return (yield from state.end("pairs", found))
 
 
 def _runs(selection: Selection, tile: Indices, rho: Floats) -> list[Indices]:

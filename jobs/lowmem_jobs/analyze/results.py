@@ -11,23 +11,27 @@ from lowmem import Result
 from lowmem.base import make_folder, sync_tree, write_file
 from lowmem_jobs.analyze.comparison import Comparison
 from lowmem_jobs.analyze.component_columns import Columns
+from lowmem_jobs.analyze.csv_tables import write_csv
 from lowmem_jobs.analyze.digest import Portrait, digest_of
+from lowmem_jobs.analyze.figure_selection import (
+    MOST_PAGED,
+    ShownColumns,
+    choose_portraits,
+)
 from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
-from lowmem_jobs.analyze.shown import MOST_PAGED, Source, choose_portraits
 from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.summary import headline, summary_of, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
-from lowmem_jobs.analyze.tables import write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.analyze.retained_rows import Kept
-    from lowmem_jobs.analyze.shown import Pair
-    from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.stages import Course
+    from lowmem_jobs.analyze.figure_selection import Pair
+    from lowmem_jobs.analyze.retained_rows import RetainedRows
+    from lowmem_jobs.analyze.stages import AnalysisState
     from lowmem_jobs.analyze.study import Study
+    from lowmem_jobs.analyze.vectors import Latents
 
 
 class Results:
@@ -35,7 +39,7 @@ class Results:
 
     Parameters
     ----------
-    context, course, latents
+    context, state, latents
         Of the job.
     kept
         The rows that the study is of.
@@ -46,13 +50,13 @@ class Results:
     def __init__(
         self,
         context: Context,
-        course: Course,
+        state: AnalysisState,
         latents: Latents,
         *,
-        kept: Kept,
+        kept: RetainedRows,
         columns: Columns,
     ) -> None:
-        self._context, self._course, self._latents = context, course, latents
+        self._context, self._course, self._latents = context, state, latents
         self._kept, self._columns = kept, columns
 
     def of(
@@ -134,10 +138,10 @@ class Results:
 
     def _sources(
         self, study: Study, portraits: Mapping[str, list[Pair]]
-    ) -> Generator[CommitPoint, None, list[Source]]:
+    ) -> Generator[CommitPoint, None, list[ShownColumns]]:
         """Return the columns of both frames, raw first."""
         everything = {k: k for k in range(study.n_features)}
-        here = Source(
+        here = ShownColumns(
             view=study.view(study.frame), columns=self._columns, place=everything
         )
         shown = sorted({k for pairs in portraits.values() for p in pairs for k in p})
@@ -157,7 +161,7 @@ class Results:
         )
         yield from self._course.sweep("portraits", self._latents, sweep)
         place = {component: k for k, component in enumerate(shown)}
-        there = Source(view=other, columns=some, place=place)
+        there = ShownColumns(view=other, columns=some, place=place)
         return [here, there] if study.frame == "raw" else [there, here]
 
 

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.base import DataError
+from lowmem_jobs.analyze.axis_rotation import (
+    PAIR,
+    Turning,
+    TurningSweep,
+    counts_from,
+    planes_of,
+    within,
+)
 from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.core import measure_core, measure_radius
 from lowmem_jobs.analyze.job import MOST_TURNING
@@ -20,14 +28,6 @@ from lowmem_jobs.analyze.sweeps import (
     histograms_from,
     shells_from,
 )
-from lowmem_jobs.analyze.turning import (
-    PAIR,
-    Turning,
-    TurningSweep,
-    counts_from,
-    planes_of,
-    within,
-)
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.trimming import STUDY_FACTORS, Cut
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lowmem import CommitPoint
+    from lowmem_jobs.analyze.axis_rotation import Plane
     from lowmem_jobs.analyze.core import Core
-    from lowmem_jobs.analyze.source import Latents
-    from lowmem_jobs.analyze.stages import Course
-    from lowmem_jobs.analyze.turning import Plane
+    from lowmem_jobs.analyze.stages import AnalysisState
+    from lowmem_jobs.analyze.vectors import Latents
     from lowmem_jobs.stats.radius import RadiusSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class RetainedRows:
     """The rows that survive: how to pick them, and their moments.
 
     Attributes
@@ -76,15 +76,15 @@ class Kept:
 
 
 def keep_rows(
-    course: Course, latents: Latents, options: Mapping[str, Any]
-) -> Generator[CommitPoint, None, Kept]:
+    state: AnalysisState, latents: Latents, options: Mapping[str, Any]
+) -> Generator[CommitPoint, None, RetainedRows]:
     """Measure all rows, fit every component, and trim."""
     sweep = MomentsSweep(latents.n_features, latents.refuse_unless_usable)
     everything = Moments.from_arrays(
-        (yield from course.sweep("moments", latents, sweep))
+        (yield from state.sweep("moments", latents, sweep))
     )
     frame = raw_frame(everything)
-    counted = yield from course.sweep("histograms", latents, HistogramSweep(frame))
+    counted = yield from state.sweep("histograms", latents, HistogramSweep(frame))
     histograms = histograms_from(counted["counts"])
     view = View(
         frame=frame,
@@ -97,10 +97,10 @@ def keep_rows(
         fwhm=view.fits.fwhm * frame.deviation,
         factor=options["trim_fwhm"],
     )
-    moments, trimming, planes = yield from _trim(course, latents, cut, everything)
-    turning = yield from _turning(course, latents, cut, planes)
-    radius, core = yield from _inner_core(course, latents, everything, options)
-    return Kept(
+    moments, trimming, planes = yield from _trim(state, latents, cut, everything)
+    turning = yield from _turning(state, latents, cut, planes)
+    radius, core = yield from _inner_core(state, latents, everything, options)
+    return RetainedRows(
         cut=cut,
         moments=moments,
         trimming=trimming,
@@ -112,7 +112,7 @@ def keep_rows(
 
 
 def _trim(
-    course: Course, latents: Latents, cut: Cut, everything: Moments
+    state: AnalysisState, latents: Latents, cut: Cut, everything: Moments
 ) -> Generator[CommitPoint, None, tuple[Moments, Trimming, tuple[Plane, ...]]]:
     """Count survivors; return the moments of the chosen and the planes of all cuts."""
     chosen = cut.factor
@@ -120,7 +120,7 @@ def _trim(
     cuts = tuple(sorted({*STUDY_FACTORS, *own}))
     shell_cuts = cuts if latents.n_features <= MOST_TURNING else own
     sweep = SurvivorsSweep(cut=cut, cuts=cuts, shell_cuts=shell_cuts)
-    found = yield from course.sweep("survivors", latents, sweep)
+    found = yield from state.sweep("survivors", latents, sweep)
     shells = tuple(shells_from(found, len(shell_cuts)))
     moments = everything
     if chosen is not None:
@@ -133,27 +133,30 @@ def _trim(
 
 
 def _turning(
-    course: Course, latents: Latents, cut: Cut, planes: tuple[Plane, ...]
+    state: AnalysisState, latents: Latents, cut: Cut, planes: tuple[Plane, ...]
 ) -> Generator[CommitPoint, None, Turning | None]:
     """Count the survivors of every cut in the plane of their axes 2 and 3."""
     if not planes:
-        yield from course.skip_to("turning")
+        yield from state.skip_to("turning")
         return None
     sweep = TurningSweep(cut, planes)
-    found = yield from course.sweep("turning", latents, sweep)
+    found = yield from state.sweep("turning", latents, sweep)
     return Turning(planes=planes, counts=tuple(counts_from(found)))
 
 
 def _inner_core(
-    course: Course, latents: Latents, everything: Moments, options: Mapping[str, Any]
+    state: AnalysisState,
+    latents: Latents,
+    everything: Moments,
+    options: Mapping[str, Any],
 ) -> Generator[CommitPoint, None, tuple[RadiusSample | None, Core | None]]:
     """Look at all rows, where those that are kept are others or a core is wanted."""
     quantile: float | None = options["core"]
     if quantile is not None:
-        return (yield from measure_core(course, latents, everything, quantile))
+        return (yield from measure_core(state, latents, everything, quantile))
     if options["trim_fwhm"] is not None:
-        return (yield from measure_radius(course, latents, everything)), None
-    yield from course.skip_to(CORE_STAGES[-1])
+        return (yield from measure_radius(state, latents, everything)), None
+    yield from state.skip_to(CORE_STAGES[-1])
     return None, None
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.vectors import Latents
 
     Arrays = Mapping[str, NDArray[Any]]
     Points = Generator[CommitPoint, None, None]
@@ -63,7 +63,7 @@ class Sweep(Protocol):
         ...
 
 
-class Course:
+class AnalysisState:
     """Where the analysis stands, and what its earlier stages found.
 
     Parameters

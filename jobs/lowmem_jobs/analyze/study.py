@@ -10,12 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.axis_rotation import Turning
+    from lowmem_jobs.analyze.component_frames import ComponentFrame, SolvedAxes
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.known_features import Recovery
     from lowmem_jobs.analyze.pair_selection import Selection
-    from lowmem_jobs.analyze.solved import Solved
-    from lowmem_jobs.analyze.turning import Turning
     from lowmem_jobs.stats.gaussian import GaussianFits
     from lowmem_jobs.stats.histograms import Histograms
     from lowmem_jobs.stats.moments import Moments
@@ -62,7 +61,7 @@ class View:
         Correlation of the components, as measured in this frame.
     """
 
-    frame: Frame
+    frame: ComponentFrame
     histograms: Histograms
     fits: GaussianFits
     rho: Floats
@@ -132,7 +131,7 @@ class Study:
     n_rows: int
     moments: Moments
     trimming: Trimming
-    solved: Solved
+    solved: SolvedAxes
     raw: View
     pca: View
     pca_skewness: Floats

@@ -20,9 +20,9 @@ from lowmem_jobs.stats.trimming import expected_survival
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lowmem_jobs.analyze.axis_rotation import Turning
     from lowmem_jobs.analyze.core import Core
     from lowmem_jobs.analyze.study import Before, Study, View
-    from lowmem_jobs.analyze.turning import Turning
     from lowmem_jobs.stats.principal import PrincipalAxes
     from lowmem_jobs.stats.radius import RadiusSample
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem_jobs.analyze.source import is_usable
+from lowmem_jobs.analyze.vectors import is_usable
 from lowmem_jobs.stats.histograms import Histograms
 from lowmem_jobs.stats.moments import Moments
 from lowmem_jobs.stats.pairs import PairSums
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.component_columns import Columns
-    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.component_frames import ComponentFrame
     from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.stats.trimming import Cut
 
@@ -64,7 +64,7 @@ class MomentsSweep(_Sweep):
 class HistogramSweep(_Sweep):
     """Histograms of the standardised components of all rows."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: ComponentFrame) -> None:
         self._frame = frame
         self._histograms = empty_histograms(frame.centre.size)
 
@@ -147,9 +147,9 @@ class ShapeSweep:
     def __init__(
         self,
         *,
-        raw: Frame,
-        pca: Frame,
-        chosen: Frame,
+        raw: ComponentFrame,
+        pca: ComponentFrame,
+        chosen: ComponentFrame,
         keep: Keep,
         columns: Columns,
         seed: int,
@@ -224,7 +224,12 @@ class ColumnsSweep:
     """Writes a few standardised components of one frame as columns."""
 
     def __init__(
-        self, *, frame: Frame, chosen: NDArray[np.int64], keep: Keep, columns: Columns
+        self,
+        *,
+        frame: ComponentFrame,
+        chosen: NDArray[np.int64],
+        keep: Keep,
+        columns: Columns,
     ) -> None:
         self._frame, self._chosen = frame, chosen
         self._keep, self._columns = keep, columns

@@ -1,4 +1,4 @@
-"""The stages of an analysis, in order; each is cut and continued by its `Course`."""
+"""The stages of an analysis, in order; each is cut and continued by its `AnalysisState`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lowmem_jobs.analyze.axes import solve_axes
 from lowmem_jobs.analyze.component_columns import Columns
 from lowmem_jobs.analyze.component_frames import raw_frame
 from lowmem_jobs.analyze.digest import read_portrait
+from lowmem_jobs.analyze.figure_selection import pages
 from lowmem_jobs.analyze.job import refuse_absent_pairs
 from lowmem_jobs.analyze.known_features import TruthSweep, has_truth, open_truth
 from lowmem_jobs.analyze.pair_selection import (
@@ -22,9 +23,7 @@ from lowmem_jobs.analyze.pair_selection import (
 )
 from lowmem_jobs.analyze.results import Results
 from lowmem_jobs.analyze.retained_rows import keep_rows
-from lowmem_jobs.analyze.shown import pages
-from lowmem_jobs.analyze.source import open_latents
-from lowmem_jobs.analyze.stages import Course
+from lowmem_jobs.analyze.stages import AnalysisState
 from lowmem_jobs.analyze.study import Study, View
 from lowmem_jobs.analyze.sweeps import (
     ShapeSweep,
@@ -32,6 +31,7 @@ from lowmem_jobs.analyze.sweeps import (
     projections_from,
     radius_from,
 )
+from lowmem_jobs.analyze.vectors import open_latents
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.pairs import PairSums, pair_measures
 
@@ -41,12 +41,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
-    from lowmem_jobs.analyze.component_frames import Frame
+    from lowmem_jobs.analyze.component_frames import ComponentFrame, SolvedAxes
     from lowmem_jobs.analyze.known_features import Recovery
-    from lowmem_jobs.analyze.retained_rows import Kept
-    from lowmem_jobs.analyze.solved import Solved
-    from lowmem_jobs.analyze.source import Latents
+    from lowmem_jobs.analyze.retained_rows import RetainedRows
     from lowmem_jobs.analyze.stages import Arrays
+    from lowmem_jobs.analyze.vectors import Latents
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
@@ -83,7 +82,7 @@ class _Analysis:
         n_pages = 2 * len(list(pages(latents.n_features)))
         n_figures = (_N_FIGURES + n_pages) * self._options["figures"]
         n_steps = _N_SWEEPS * latents.n_blocks + n_tiles + n_figures
-        self._course = Course(context, n_steps=n_steps)
+        self._course = AnalysisState(context, n_steps=n_steps)
 
     def run(self) -> Generator[CommitPoint, None, Result]:
         """Go through all stages."""
@@ -113,7 +112,7 @@ class _Analysis:
         return (yield from results.of(study, self._other))
 
     def _shape(
-        self, kept: Kept, frames: dict[str, Frame], columns: Columns
+        self, kept: RetainedRows, frames: dict[str, ComponentFrame], columns: Columns
     ) -> Generator[CommitPoint, None, Arrays]:
         sweep = ShapeSweep(
             raw=frames["raw"],
@@ -126,7 +125,7 @@ class _Analysis:
         return (yield from self._course.sweep("shape", self._latents, sweep))
 
     def _recovery(
-        self, kept: Kept, frame: Frame
+        self, kept: RetainedRows, frame: ComponentFrame
     ) -> Generator[CommitPoint, None, Recovery | None]:
         """Compare with the features behind the images, where these are z's own."""
         images = self._context.workspace.images
@@ -141,9 +140,9 @@ class _Analysis:
 
     def _study(
         self,
-        kept: Kept,
-        solved: Solved,
-        frames: dict[str, Frame],
+        kept: RetainedRows,
+        solved: SolvedAxes,
+        frames: dict[str, ComponentFrame],
         shaped: tuple[Arrays, Columns],
     ) -> Generator[CommitPoint, None, Study]:
         """Measure the pairs and put everything together."""
@@ -182,7 +181,7 @@ class _Analysis:
 
 
 def _views(
-    moments: Moments, frames: dict[str, Frame], shape: Arrays
+    moments: Moments, frames: dict[str, ComponentFrame], shape: Arrays
 ) -> dict[str, View]:
     """Return the components of both frames."""
     products = np.asarray(shape.get("products", shape["p11"]))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lowmem import Calibration, Job, Need, Option, Rung, Trial
 from lowmem.base import DataError
 from lowmem.stores import fingerprint, images_at_once, images_to_use
-from lowmem_jobs.model.source import code_inputs
-from lowmem_jobs.model.word import CODE, check_model_code
+from lowmem_jobs.model.import_consent import CODE, check_model_code
+from lowmem_jobs.model.model_source import code_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.generate.task import Task
+    from lowmem_jobs.generate.generation_task import GenerationTask
 
 
-class Course:
+class GenerationState:
     """The state of the job, carried from stage to stage and from attempt to attempt.
 
     Attributes
@@ -26,7 +26,7 @@ class Course:
         Arrays that belong to the state, by name.
     """
 
-    def __init__(self, ctx: Context, task: Task) -> None:
+    def __init__(self, ctx: Context, task: GenerationTask) -> None:
         self._ctx = ctx
         self._task = task
         self._state: dict[str, Any] = dict(ctx.state)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lowmem import Option
 from lowmem.base import DataError, OptionValueError
 from lowmem.stores import read_array_info
-from lowmem_jobs.generate.recipe import (
+from lowmem_jobs.generate.option_values import (
     ALL,
     METHODS,
     OF_PRINCIPAL_AXES,
@@ -17,7 +17,7 @@ from lowmem_jobs.generate.recipe import (
     method_of,
     rows_named,
 )
-from lowmem_jobs.model.word import CODE, check_model_code
+from lowmem_jobs.model.import_consent import CODE, check_model_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

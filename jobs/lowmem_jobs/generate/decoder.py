@@ -23,7 +23,7 @@ class Model(Protocol):
         ...
 
 
-class Decoder:
+class LatentDecoder:
     """Decodes vectors into images as bytes.
 
     The last batch is filled up with zeros: a batch of another size may be computed in

@@ -11,7 +11,7 @@ import numpy as np
 
 from lowmem.base import DataError, OptionValueError
 from lowmem.stores import CachedReader, RowReader, mapped_array
-from lowmem_jobs.generate.recipe import PATH_KINDS, path_kind_of, rows_named
+from lowmem_jobs.generate.option_values import PATH_KINDS, path_kind_of, rows_named
 from lowmem_jobs.stats.paths import constant_radius, straight
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lowmem import Context
     from lowmem_jobs.model.encoder import Encoder
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
     Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Ends:
     paths: Mapping[str, Callable[[Floats], Floats]]
 
     @classmethod
-    def of(cls, ctx: Context, encoder: Encoder, frame: Frame) -> Ends:
+    def of(cls, ctx: Context, encoder: Encoder, frame: PrincipalFrame) -> Ends:
         """Return the ends that the options name."""
         start, end = anchors(ctx, encoder, frame)
         ways: dict[str, Callable[[Floats], Floats]] = {
@@ -59,7 +59,7 @@ class Ends:
         return cls(rows=rows, paths=paths)
 
 
-def anchors(ctx: Context, encoder: Encoder, frame: Frame) -> Floats:
+def anchors(ctx: Context, encoder: Encoder, frame: PrincipalFrame) -> Floats:
     """Return the vectors that the options name, of images or of a file, shape (n, d).
 
     Raises

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from lowmem import Job, Need
 from lowmem.stores import fingerprint
 from lowmem_jobs.generate.declared_options import OPTIONS, check
+from lowmem_jobs.generate.option_values import rows_named
 from lowmem_jobs.generate.prediction import calibrate, ladder, models, predict
-from lowmem_jobs.generate.recipe import rows_named
-from lowmem_jobs.model.source import code_inputs
+from lowmem_jobs.model.model_source import code_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

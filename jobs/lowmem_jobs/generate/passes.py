@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores import CachedReader, RowReader, RowWriter
-from lowmem_jobs.generate.former import Former
-from lowmem_jobs.generate.recipe import STEP_ROWS
-from lowmem_jobs.generate.task import folder_of
+from lowmem_jobs.generate.generation_task import folder_of
+from lowmem_jobs.generate.option_values import STEP_ROWS
+from lowmem_jobs.generate.reused_images import ReusedImages
 from lowmem_jobs.stats.samplers import BLOCK_ROWS
 from lowmem_jobs.stats.scores_images import squared_errors, structural_similarity
 
@@ -23,32 +23,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.committed_state import Course
-    from lowmem_jobs.generate.task import Drawn, Task
+    from lowmem_jobs.generate.committed_state import GenerationState
+    from lowmem_jobs.generate.generation_task import Drawn, GenerationTask
 
 
 def draw(
-    ctx: Context, task: Task, course: Course
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Draw the vectors of each method, one after another."""
     before = 0
     for drawn in task.drawn:
-        done = min(max(course.n_drawn - before, 0), task.n_vectors)
+        done = min(max(state.n_drawn - before, 0), task.n_vectors)
         if done < task.n_vectors:
-            yield from _draw_method(ctx, task, course, drawn, before=before, done=done)
+            yield from _draw_method(ctx, task, state, drawn, before=before, done=done)
         before += task.n_vectors
 
 
 def _draw_method(
-    ctx: Context, task: Task, course: Course, drawn: Drawn, *, before: int, done: int
+    ctx: Context,
+    task: GenerationTask,
+    state: GenerationState,
+    drawn: Drawn,
+    *,
+    before: int,
+    done: int,
 ) -> Generator[CommitPoint, None, None]:
     """Draw one block of vectors a step; decode the first, and encode them again."""
     writer = _open_images(ctx, task, drawn, n_rows=min(done, task.n_decoded))
-    course.is_flushed_by(writer.flush)
-    with Former(ctx, folder_of(ctx, drawn.name)) as former:
+    state.is_flushed_by(writer.flush)
+    with ReusedImages(ctx, folder_of(ctx, drawn.name)) as former:
         for start in range(done, task.n_vectors, BLOCK_ROWS):
             z = drawn.source.block(start // BLOCK_ROWS)[: task.n_vectors - start]
-            violations = dict(course.violations)
+            violations = dict(state.violations)
             n_broken = int(drawn.source.breaks_promise(z).sum())
             violations[drawn.name] = violations.get(drawn.name, 0) + n_broken
             drawn.z.write(start, z)
@@ -59,10 +65,12 @@ def _draw_method(
                 writer.append(_decoded(ctx, task, drawn, step, start + at, former))
             reached = before + start + len(z)
             ctx.progress(reached, task.n_steps, drawn.name)
-            yield course.point(items=len(z), drawn=reached, violations=violations)
+            yield state.point(items=len(z), drawn=reached, violations=violations)
 
 
-def _open_images(ctx: Context, task: Task, drawn: Drawn, *, n_rows: int) -> RowWriter:
+def _open_images(
+    ctx: Context, task: GenerationTask, drawn: Drawn, *, n_rows: int
+) -> RowWriter:
     """Return the writer of the images, behind those that were committed."""
     return RowWriter.open(
         drawn.folder / "images.zarr",
@@ -75,7 +83,7 @@ def _open_images(ctx: Context, task: Task, drawn: Drawn, *, n_rows: int) -> RowW
     )
 
 
-def _pieces(ctx: Context, task: Task, n_rows: int) -> Iterator[slice]:
+def _pieces(ctx: Context, task: GenerationTask, n_rows: int) -> Iterator[slice]:
     """Yield slices of a step's rows, whole batches each, to go through a model together.
 
     Which images share a batch is the same at every rung, so every result is too.
@@ -87,11 +95,11 @@ def _pieces(ctx: Context, task: Task, n_rows: int) -> Iterator[slice]:
 
 def _decoded(
     ctx: Context,
-    task: Task,
+    task: GenerationTask,
     drawn: Drawn,
     step: NDArray[np.float32],
     start: int,
-    former: Former,
+    former: ReusedImages,
 ) -> NDArray[np.uint8]:
     """Return the images of a step of vectors that begins at row ``start``; write E(D(z))."""
     kept = former.images(start, step)
@@ -108,7 +116,7 @@ def _decoded(
 
 
 def revisit(
-    ctx: Context, task: Task, course: Course
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Send real images through encoder, decoder and encoder again."""
     real_rows = task.compared.rows
@@ -117,17 +125,17 @@ def revisit(
     # Ascending rows: whole chunks, each decoded and verified once.
     images = RowReader.open(ctx.workspace.images, "images")
     with CachedReader(images, cache_bytes=0) as reader:
-        for start in range(course.n_revisited, len(real_rows), STEP_ROWS):
+        for start in range(state.n_revisited, len(real_rows), STEP_ROWS):
             rows = real_rows[start : start + STEP_ROWS]
             for piece in _pieces(ctx, task, len(rows)):
                 _compare(task, reader.read(rows[piece]), start + piece.start)
             reached = start + len(rows)
             done = task.n_vectors * len(task.drawn) + reached
             ctx.progress(done, task.n_steps, "real images")
-            yield course.point(revisited=reached)
+            yield state.point(revisited=reached)
 
 
-def _compare(task: Task, images: NDArray[np.uint8], start: int) -> None:
+def _compare(task: GenerationTask, images: NDArray[np.uint8], start: int) -> None:
     z = task.encoder.encode(images)
     reconstructed = task.decoder.images(z)
     task.real.write(start, z)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lowmem.base import write_file
 from lowmem.stores import CachedReader, RowReader
-from lowmem_jobs.generate.recipe import ALL, PATH, method_of
+from lowmem_jobs.generate.option_values import ALL, PATH, method_of
 from lowmem_jobs.generate.search import N_NEAREST, nearest_images
 from lowmem_jobs.generate.sheets import GRID_IMAGES, Sheet, grid
 from lowmem_jobs.generate.vector_sources import AlongPath
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.generate.committed_state import Course
+    from lowmem_jobs.generate.committed_state import GenerationState
+    from lowmem_jobs.generate.generation_task import Drawn, GenerationTask
     from lowmem_jobs.generate.interpolation import Ends
-    from lowmem_jobs.generate.task import Drawn, Task
 
     Images = NDArray[np.uint8]
 
@@ -31,7 +31,9 @@ _N_AXES = 10
 _STEPS_OF_AXIS = (-3, -2, -1, 0, 1, 2, 3)
 
 
-def write_pictures(ctx: Context, task: Task, course: Course, ends: Ends | None) -> None:
+def write_pictures(
+    ctx: Context, task: GenerationTask, state: GenerationState, ends: Ends | None
+) -> None:
     """Write every picture that there is something to show in."""
     folder = ctx.staging / "generated"
     is_path = method_of(ctx.options) == PATH and ends is not None
@@ -39,7 +41,7 @@ def write_pictures(ctx: Context, task: Task, course: Course, ends: Ends | None) 
         "grid": _strips(ctx, task, ends) if is_path and ends else _grid(task),
         "axes": _axes(task),
         "reconstructions": _reconstructions(ctx, task),
-        "nearest": _nearest(ctx, task, course),
+        "nearest": _nearest(ctx, task, state),
         "methods": _methods(ctx, task) if method_of(ctx.options) == ALL else None,
     }
     for name, sheet in sheets.items():
@@ -47,11 +49,11 @@ def write_pictures(ctx: Context, task: Task, course: Course, ends: Ends | None) 
             write_file(folder / f"{name}.png", sheet.png())
 
 
-def _grid(task: Task) -> Sheet:
+def _grid(task: GenerationTask) -> Sheet:
     return grid(_first_images(task.main, min(task.n_decoded, GRID_IMAGES)))
 
 
-def _axes(task: Task) -> Sheet:
+def _axes(task: GenerationTask) -> Sheet:
     """Return the first principal axes, a row each, from -3 to 3 sigma."""
     frame = task.frame
     n_axes = min(_N_AXES, frame.n_axes)
@@ -71,7 +73,7 @@ def _axes(task: Task) -> Sheet:
     return sheet
 
 
-def _strips(ctx: Context, task: Task, ends: Ends) -> Sheet:
+def _strips(ctx: Context, task: GenerationTask, ends: Ends) -> Sheet:
     """Return both paths, a row each, between the images as they are in the store."""
     heads = [f"{at:.0%}" for at in np.linspace(0, 1, COLUMNS)]
     first, last = _real_images(ctx, ends.rows) if ends.rows else (None, None)
@@ -86,7 +88,7 @@ def _strips(ctx: Context, task: Task, ends: Ends) -> Sheet:
     return sheet
 
 
-def _reconstructions(ctx: Context, task: Task) -> Sheet | None:
+def _reconstructions(ctx: Context, task: GenerationTask) -> Sheet | None:
     """Return real images, each over its reconstruction."""
     rows = task.compared.rows[: _N_PAIRS * COLUMNS]
     if not len(rows):
@@ -102,9 +104,11 @@ def _reconstructions(ctx: Context, task: Task) -> Sheet | None:
     return sheet
 
 
-def _nearest(ctx: Context, task: Task, course: Course) -> Sheet | None:
+def _nearest(
+    ctx: Context, task: GenerationTask, state: GenerationState
+) -> Sheet | None:
     """Return drawn images, each over the training images nearest to it."""
-    found = nearest_images(course, task, task.main.name)
+    found = nearest_images(state, task, task.main.name)
     if found is None:
         return None
     n = min(len(found), COLUMNS)
@@ -121,7 +125,7 @@ def _nearest(ctx: Context, task: Task, course: Course) -> Sheet | None:
     return sheet
 
 
-def _methods(ctx: Context, task: Task) -> Sheet:
+def _methods(ctx: Context, task: GenerationTask) -> Sheet:
     """Return real images, their reconstructions, and a row of each method."""
     rows = task.compared.rows[:COLUMNS]
     names = [drawn.name for drawn in task.drawn]
@@ -136,7 +140,9 @@ def _methods(ctx: Context, task: Task) -> Sheet:
     return sheet
 
 
-def _decoded(task: Task, z: NDArray[np.float32], columns: int) -> Iterator[Images]:
+def _decoded(
+    task: GenerationTask, z: NDArray[np.float32], columns: int
+) -> Iterator[Images]:
     """Yield the images of vectors in rows, as many rows at a time as fill a batch."""
     n_at_once = max(task.batch_size // columns, 1) * columns
     for start in range(0, len(z), n_at_once):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem import Calibration, Rung, Trial
 from lowmem.stores import read_array_info
-from lowmem_jobs.generate.recipe import (
+from lowmem_jobs.generate.option_values import (
     SCORED_ROWS,
     STEP_ROWS,
     batch_size_of,

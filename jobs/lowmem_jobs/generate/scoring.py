@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.committed_state import Course
-    from lowmem_jobs.generate.task import Drawn, Task
+    from lowmem_jobs.generate.committed_state import GenerationState
+    from lowmem_jobs.generate.generation_task import Drawn, GenerationTask
 
     Floats = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ class RealVectors:
     n_compared: int
 
     @classmethod
-    def of(cls, task: Task) -> RealVectors:
+    def of(cls, task: GenerationTask) -> RealVectors:
         """Return those of the images to compare with."""
         n_real = len(task.compared.rows)
         return cls(
@@ -73,21 +73,21 @@ class RealVectors:
 
 
 def score(
-    ctx: Context, task: Task, course: Course
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Score the real images, then the vectors of each method, one a step."""
     real = RealVectors.of(task)
     for drawn in (None, *task.drawn):
-        found = dict(course.scores)
+        found = dict(state.scores)
         name = drawn.name if drawn else REAL
         if name in found:
             continue
-        found[name] = _of_method(task, course, drawn, real) if drawn else _of_real(real)
+        found[name] = _of_method(task, state, drawn, real) if drawn else _of_real(real)
         ctx.progress(task.n_steps, task.n_steps, f"scores of {name}")
-        yield course.point(scores=found)
+        yield state.point(scores=found)
 
 
-def reconstruction(task: Task) -> dict[str, Any] | None:
+def reconstruction(task: GenerationTask) -> dict[str, Any] | None:
     """Return how well real images are reconstructed; None where there are none."""
     errors = task.errors.read(len(task.compared.rows))
     if not len(errors):
@@ -114,11 +114,11 @@ def _of_real(real: RealVectors) -> dict[str, Any]:
 
 
 def _of_method(
-    task: Task, course: Course, drawn: Drawn, real: RealVectors
+    task: GenerationTask, state: GenerationState, drawn: Drawn, real: RealVectors
 ) -> dict[str, Any]:
     z = task.white(drawn.z.read(task.n_scored))
     again = task.white(drawn.z_again.read(task.n_scored))
-    n_broken = course.violations.get(drawn.name, 0)
+    n_broken = state.violations.get(drawn.name, 0)
     compared = again[: real.n_compared] if drawn.source.is_sample else again[:0]
     return {
         "promise": drawn.source.promise,
@@ -126,7 +126,7 @@ def _of_method(
         "round_trip": _spread(displacements(z, again)),
         "frechet": frechet_distance(compared, real.reference),
         "neighbours": _neighbours(real.reference, compared),
-        "nearest": _nearest(course, drawn.name),
+        "nearest": _nearest(state, drawn.name),
     }
 
 
@@ -145,9 +145,9 @@ def _neighbours(real: Floats, generated: Floats) -> dict[str, float] | None:
     return None if found is None else {name: getattr(found, name) for name in names}
 
 
-def _nearest(course: Course, name: str) -> dict[str, Any] | None:
+def _nearest(state: GenerationState, name: str) -> dict[str, Any] | None:
     """Return how near the training images are, beside held-out ones' distances."""
-    generated, held_out = distances(course, name), distances(course, HELD_OUT)
+    generated, held_out = distances(state, name), distances(state, HELD_OUT)
     if generated is None:
         return None
     found = None if held_out is None else memorisation(generated, held_out)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowmem.stores import RowReader, read_array_info
+from lowmem_jobs.generate.option_values import SCORED_ROWS
 from lowmem_jobs.generate.prediction import SEARCH_BYTES
-from lowmem_jobs.generate.recipe import SCORED_ROWS
 from lowmem_jobs.stats.neighbours import Neighbours
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.generate.committed_state import Course
-    from lowmem_jobs.generate.task import Task
+    from lowmem_jobs.generate.committed_state import GenerationState
+    from lowmem_jobs.generate.generation_task import GenerationTask
 
 HELD_OUT = "held-out"
 # Of each vector, as many as the picture shows.
@@ -27,7 +27,7 @@ N_NEAREST = 3
 _BLOCK_ROWS = SCORED_ROWS
 
 
-def why_no_search(ctx: Context, task: Task) -> str:
+def why_no_search(ctx: Context, task: GenerationTask) -> str:
     """Return why no nearest images can be found; empty where they can."""
     if not len(task.compared.training_rows):
         return task.compared.why_not
@@ -42,7 +42,7 @@ def why_no_search(ctx: Context, task: Task) -> str:
 
 
 def search(
-    ctx: Context, task: Task, course: Course
+    ctx: Context, task: GenerationTask, state: GenerationState
 ) -> Generator[CommitPoint, None, None]:
     """Go over the vectors of all training images once, a block a step.
 
@@ -55,33 +55,35 @@ def search(
     rows = task.compared.training_rows
     groups = _groups(task)
     with RowReader.open(ctx.workspace.latents, "z") as latents:
-        for start in range(course.n_searched, latents.shape[0], _BLOCK_ROWS):
+        for start in range(state.n_searched, latents.shape[0], _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, latents.shape[0])
             first, last = np.searchsorted(rows, (start, stop))
             block = latents.read(start, stop)[rows[first:last] - start]
             white = task.white(block)
             for name, read in groups.items():
                 vectors = task.white(read())
-                found = _found(course, name, len(vectors)).updated(
+                found = _found(state, name, len(vectors)).updated(
                     vectors, white, first_row=int(first), memory_bytes=SEARCH_BYTES
                 )
-                course.arrays |= {
+                state.arrays |= {
                     f"{name}-squares": found.squares,
                     f"{name}-rows": found.rows,
                 }
             ctx.progress(task.n_steps, task.n_steps, "nearest training images")
-            yield course.point(searched=stop)
+            yield state.point(searched=stop)
 
 
-def distances(course: Course, name: str) -> NDArray[np.float64] | None:
+def distances(state: GenerationState, name: str) -> NDArray[np.float64] | None:
     """Return each vector's distance to the nearest training image, shape (n,)."""
-    squares = course.arrays.get(f"{name}-squares")
+    squares = state.arrays.get(f"{name}-squares")
     return None if squares is None else np.sqrt(squares[:, 0])
 
 
-def nearest_images(course: Course, task: Task, name: str) -> NDArray[np.int64] | None:
+def nearest_images(
+    state: GenerationState, task: GenerationTask, name: str
+) -> NDArray[np.int64] | None:
     """Return rows of the store, shape (n, N_NEAREST), the nearest first; -1 for none."""
-    found = course.arrays.get(f"{name}-rows")
+    found = state.arrays.get(f"{name}-rows")
     if found is None:
         return None
     rows: NDArray[np.int64] = np.where(
@@ -90,7 +92,7 @@ def nearest_images(course: Course, task: Task, name: str) -> NDArray[np.int64] |
     return rows
 
 
-def _groups(task: Task) -> Mapping[str, Callable[[], NDArray[np.float32]]]:
+def _groups(task: GenerationTask) -> Mapping[str, Callable[[], NDArray[np.float32]]]:
     """Return how to read the vectors that are searched for, by name."""
     groups = {one.name: partial(one.z.read, task.n_scored) for one in task.drawn}
     if task.compared.are_held_out:
@@ -98,8 +100,8 @@ def _groups(task: Task) -> Mapping[str, Callable[[], NDArray[np.float32]]]:
     return groups
 
 
-def _found(course: Course, name: str, n_vectors: int) -> Neighbours:
-    squares = course.arrays.get(f"{name}-squares")
+def _found(state: GenerationState, name: str, n_vectors: int) -> Neighbours:
+    squares = state.arrays.get(f"{name}-squares")
     if squares is None:
         return Neighbours.none(n_vectors, n_neighbours=N_NEAREST)
-    return Neighbours(squares=squares, rows=course.arrays[f"{name}-rows"])
+    return Neighbours(squares=squares, rows=state.arrays[f"{name}-rows"])

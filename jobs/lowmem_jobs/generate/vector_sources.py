@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-class Source(Protocol):
+class VectorSource(Protocol):
     """Vectors by their number, with what is promised of each."""
 
     @property

@@ -11,16 +11,12 @@ from threadpoolctl import threadpool_limits
 from lowmem import CommitPoint, Context, Result
 from lowmem.base import DataError, write_file
 from lowmem.training import keras_session
-from lowmem_jobs.generate.committed_state import Course
-from lowmem_jobs.generate.decoder import Decoder
-from lowmem_jobs.generate.document import document, summary, table_csv, table_lines
-from lowmem_jobs.generate.fitted import read_frame
-from lowmem_jobs.generate.former import keep_former
+from lowmem_jobs.generate.committed_state import GenerationState
+from lowmem_jobs.generate.decoder import LatentDecoder
+from lowmem_jobs.generate.fitted_distribution import read_frame
+from lowmem_jobs.generate.generation_task import GenerationTask
 from lowmem_jobs.generate.interpolation import Ends, anchors
-from lowmem_jobs.generate.passes import draw, revisit
-from lowmem_jobs.generate.pictures import write_pictures
-from lowmem_jobs.generate.real import choose_real_images
-from lowmem_jobs.generate.recipe import (
+from lowmem_jobs.generate.option_values import (
     ALL,
     OF_PRINCIPAL_AXES,
     PATH,
@@ -29,10 +25,19 @@ from lowmem_jobs.generate.recipe import (
     methods_of,
     sigma_of,
 )
+from lowmem_jobs.generate.passes import draw, revisit
+from lowmem_jobs.generate.pictures import write_pictures
+from lowmem_jobs.generate.real_images import choose_real_images
+from lowmem_jobs.generate.result_documents import (
+    document,
+    summary,
+    table_csv,
+    table_lines,
+)
+from lowmem_jobs.generate.reused_images import keep_former
 from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
-from lowmem_jobs.generate.task import Task
-from lowmem_jobs.generate.vector_sources import AlongPath, AtRandom, Source
+from lowmem_jobs.generate.vector_sources import AlongPath, AtRandom, VectorSource
 from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
 from lowmem_jobs.stats.methods import NEAR
 from lowmem_jobs.stats.samplers import sampler
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -62,7 +67,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         decoder, encoder, image_shape = _models(ctx, frame)
         is_path = method_of(ctx.options) == PATH
         ends = Ends.of(ctx, encoder, frame) if is_path else None
-        task = Task.open(
+        task = GenerationTask.open(
             ctx,
             frame,
             _sources(ctx, frame, encoder, ends),
@@ -71,13 +76,15 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             image_shape=image_shape,
             compared=choose_real_images(ctx, image_shape),
         )
-        course = Course(ctx, task)
+        state = GenerationState(ctx, task)
         for stage in (draw, revisit, search, score):
-            yield from stage(ctx, task, course)
-        return _finish(ctx, task, course, ends)
+            yield from stage(ctx, task, state)
+        return _finish(ctx, task, state, ends)
 
 
-def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ...]]:
+def _models(
+    ctx: Context, frame: PrincipalFrame
+) -> tuple[LatentDecoder, Encoder, tuple[int, ...]]:
     """Return both halves of the model, and the shape of an image."""
     model = _load_decoder(
         ctx.workspace.model / "decoder.keras",
@@ -85,7 +92,7 @@ def _models(ctx: Context, frame: Frame) -> tuple[Decoder, Encoder, tuple[int, ..
         word=ctx.options["code"],
     )
     batch_size = batch_size_of(ctx.options, model.output_shape[1:])
-    decoder = Decoder(model, batch_size=batch_size)
+    decoder = LatentDecoder(model, batch_size=batch_size)
     image_shape = decoder.images(frame.mean[None].astype(np.float32)).shape[1:]
     path = ctx.workspace.model / "encoder.keras"
     encoder = Encoder(
@@ -111,8 +118,8 @@ def _load_decoder(
 
 
 def _sources(
-    ctx: Context, frame: Frame, encoder: Encoder, ends: Ends | None
-) -> dict[str, Source]:
+    ctx: Context, frame: PrincipalFrame, encoder: Encoder, ends: Ends | None
+) -> dict[str, VectorSource]:
     """Return where the vectors of each method come from."""
     if ends is not None:
         vectors_at = next(iter(ends.paths.values()))
@@ -123,7 +130,9 @@ def _sources(
     }
 
 
-def _at_random(ctx: Context, method: str, frame: Frame, encoder: Encoder) -> Source:
+def _at_random(
+    ctx: Context, method: str, frame: PrincipalFrame, encoder: Encoder
+) -> VectorSource:
     sigma = sigma_of(ctx.options)
     if method == NEAR:
         (centre,) = anchors(ctx, encoder, frame)
@@ -134,9 +143,11 @@ def _at_random(ctx: Context, method: str, frame: Frame, encoder: Encoder) -> Sou
     return AtRandom(sampler=source, method=method, seed=ctx.seed)
 
 
-def _finish(ctx: Context, task: Task, course: Course, ends: Ends | None) -> Result:
+def _finish(
+    ctx: Context, task: GenerationTask, state: GenerationState, ends: Ends | None
+) -> Result:
     folder = ctx.staging / "generated"
-    found = course.scores
+    found = state.scores
     told = document(ctx, task, found)
     text = json.dumps(told, indent=2, allow_nan=False)
     write_file(folder / "scores.json", text.encode() + b"\n")
@@ -144,5 +155,5 @@ def _finish(ctx: Context, task: Task, course: Course, ends: Ends | None) -> Resu
         write_file(folder / "methods.csv", table_csv(found))
         for line in table_lines(found):
             ctx.log(line)
-    write_pictures(ctx, task, course, ends)
+    write_pictures(ctx, task, state, ends)
     return Result(publish=["generated"], summary=summary(told, found))

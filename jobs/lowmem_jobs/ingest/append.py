@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lowmem import Job, Need, Option, Rung
-from lowmem_jobs.ingest.before import read_before, recipe_after
+from lowmem_jobs.ingest.existing_store import read_before, recipe_after
+from lowmem_jobs.ingest.ingest_recipe import TRUNCATED, source_identity
 from lowmem_jobs.ingest.job import (
     ARRAY_HELP,
     TRUNCATED_HELP,
     ladder,
     predicted_bytes,
 )
-from lowmem_jobs.ingest.recipe import TRUNCATED, source_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

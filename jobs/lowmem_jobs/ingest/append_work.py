@@ -18,14 +18,14 @@ import numpy as np
 from lowmem import Result
 from lowmem.base import make_folder, storage_errors, sync_file
 from lowmem.stores import RowReader, read_array_info
-from lowmem_jobs.ingest.ahead import Outcome
-from lowmem_jobs.ingest.before import read_before, recipe_after
+from lowmem_jobs.ingest.decode_ahead import DecodeOutcome
 from lowmem_jobs.ingest.entries import TAKEN, Entry, printable
+from lowmem_jobs.ingest.existing_store import read_before, recipe_after
 from lowmem_jobs.ingest.folder_labels import known_classes
-from lowmem_jobs.ingest.recipe import source_bytes, source_identity
+from lowmem_jobs.ingest.ingest_recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.unreadable import UnreadableError
-from lowmem_jobs.ingest.work import Progress, pack_source
+from lowmem_jobs.ingest.work import IngestProgress, pack_source
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context
-    from lowmem_jobs.ingest.before import Before
-    from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.entries import ImageSource
+    from lowmem_jobs.ingest.existing_store import ExistingStore
     from lowmem_jobs.ingest.framing import Pixels
 
 _BLOCK_ROWS = 4096
@@ -53,7 +53,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     made = yield from pack_source(
         ctx,
         recipe,
-        Progress(**ctx.state) if ctx.state else _begun(ctx, before),
+        IngestProgress(**ctx.state) if ctx.state else _begun(ctx, before),
         first=None if ctx.state else _rest(before, names),
         joined=lambda source: _AfterStore(source, names=names, hashes=hashes),
     )
@@ -98,7 +98,7 @@ class _AfterStore:
     """A source behind a store: its numbers below 0 are images of the store that wait."""
 
     def __init__(
-        self, source: Source, *, names: Sequence[str], hashes: NDArray[np.uint64]
+        self, source: ImageSource, *, names: Sequence[str], hashes: NDArray[np.uint64]
     ) -> None:
         self._source = source
         self._names = names
@@ -131,7 +131,7 @@ def _hash(name: str) -> np.uint64:
     return np.uint64(int.from_bytes(digest, "big"))
 
 
-def _hashes(before: Before) -> NDArray[np.uint64]:
+def _hashes(before: ExistingStore) -> NDArray[np.uint64]:
     """Return the hashes of all names in a store, sorted."""
     found = np.empty(before.n_rows, np.uint64)
     with RowReader.open(before.store, "names") as reader:
@@ -142,14 +142,14 @@ def _hashes(before: Before) -> NDArray[np.uint64]:
     return found
 
 
-def _rest_names(before: Before) -> list[str]:
+def _rest_names(before: ExistingStore) -> list[str]:
     if _n_whole(before) == before.n_rows:
         return []
     with RowReader.open(before.store, "names") as reader:
         return [str(name) for name in reader.read(_n_whole(before), before.n_rows)]
 
 
-def _rest(before: Before, names: Sequence[str]) -> list[Outcome]:
+def _rest(before: ExistingStore, names: Sequence[str]) -> list[DecodeOutcome]:
     """Return the images that do not fill a chunk; the last has the number -1."""
     start = _n_whole(before)
     if start == before.n_rows:
@@ -157,17 +157,17 @@ def _rest(before: Before, names: Sequence[str]) -> list[Outcome]:
     with RowReader.open(before.store, "images") as reader:
         rows = reader.read(start, before.n_rows)
     return [
-        Outcome(index=place - len(rows), name=names[place], pixels=image)
+        DecodeOutcome(index=place - len(rows), name=names[place], pixels=image)
         for place, image in enumerate(rows)
     ]
 
 
-def _n_whole(before: Before) -> int:
+def _n_whole(before: ExistingStore) -> int:
     """Return how many images are in whole chunks."""
     return before.n_rows - before.n_rows % before.chunk_rows
 
 
-def _begun(ctx: Context, before: Before) -> Progress:
+def _begun(ctx: Context, before: ExistingStore) -> IngestProgress:
     """Take over what is whole; return where the append begins."""
     for name in ("images", "names"):
         _link_chunks(before, ctx.staging / "images.zarr", name)
@@ -175,7 +175,7 @@ def _begun(ctx: Context, before: Before) -> Progress:
     if report.exists():
         with storage_errors(copy):
             shutil.copyfile(report, copy)
-    return Progress(
+    return IngestProgress(
         n_before=before.n_rows,
         n_stored=before.n_rows,
         digest=before.digest,
@@ -184,7 +184,7 @@ def _begun(ctx: Context, before: Before) -> Progress:
     )
 
 
-def _link_chunks(before: Before, store: Path, name: str) -> None:
+def _link_chunks(before: ExistingStore, store: Path, name: str) -> None:
     """Give the files of whole chunks a second name; copy where that is impossible."""
     old, new = before.store / name, store / name
     make_folder(new)

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from lowmem.base import DataError
 from lowmem.stores import RowReader, content_errors, read_header
-from lowmem_jobs.ingest.arraychoice import (
+from lowmem_jobs.ingest.array_choice import (
     Found,
     choose,
     has_shape_of_images,
@@ -21,9 +21,9 @@ from lowmem_jobs.ingest.arraychoice import (
     zarr_array,
 )
 from lowmem_jobs.ingest.bit_depth import unit_to_bytes
-from lowmem_jobs.ingest.columns import MOST_BYTES, ColumnRows
-from lowmem_jobs.ingest.decode_tasks import Task, image_of
+from lowmem_jobs.ingest.decode_tasks import DecodeTask, image_of
 from lowmem_jobs.ingest.entries import Entry
+from lowmem_jobs.ingest.fortran_rows import MOST_BYTES, ColumnRows
 from lowmem_jobs.ingest.image_decoder import MAX_PIXELS
 from lowmem_jobs.ingest.unreadable import UnreadableError
 from lowmem_jobs.ingest.zips import open_zip
@@ -78,7 +78,7 @@ class ArraySource:
         name = f"{self._title}[{index}]"
         return Entry(name, n_bytes=self._row_bytes, place=index)
 
-    def fetch(self, entry: Entry) -> Task:
+    def fetch(self, entry: Entry) -> DecodeTask:
         """Return a row as bytes of 0 to 255.
 
         Raises
@@ -90,7 +90,7 @@ class ArraySource:
         row = self._read(entry.place)
         if row.dtype != np.uint8:
             row = self._bytes(entry, row)
-        return Task("row", row.shape, row.tobytes())
+        return DecodeTask("row", row.shape, row.tobytes())
 
     def _bytes(self, entry: Entry, row: NDArray[Any]) -> Pixels:
         try:
@@ -103,7 +103,7 @@ class ArraySource:
                 todo="Scale the array first.",
             ) from error
 
-    def load(self, stored: Task) -> Pixels:
+    def load(self, stored: DecodeTask) -> Pixels:
         """Return the image of a row."""
         return np.asarray(image_of(stored, self.decoder))
 

@@ -21,7 +21,6 @@ from lowmem_jobs.ingest.entries import Entry, name_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from types import TracebackType
 
 _REPLACED = b"replaced by a later member of the same name"
 # The numbers of an entry, and how long its name and its problem are.
@@ -80,12 +79,7 @@ class Catalog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._records.close()
 
     def _add_runs(self, records: Iterator[_Record]) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.ingest.image_decoder import Decoder
 
 
-class Task(NamedTuple):
+class DecodeTask(NamedTuple):
     """One image to be made, without anything of its source.
 
     Attributes
@@ -39,7 +39,7 @@ class Task(NamedTuple):
 
 
 def image_of(
-    task: Task, decoder: Decoder, *, is_cut_short: bool = False
+    task: DecodeTask, decoder: Decoder, *, is_cut_short: bool = False
 ) -> Image.Image:
     """Return the finished image.
 

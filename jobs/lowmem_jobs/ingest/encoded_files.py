@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lowmem_jobs.ingest.decode_tasks import Task, image_of
+from lowmem_jobs.ingest.decode_tasks import DecodeTask, image_of
 from lowmem_jobs.ingest.entries import MAX_FILE_BYTES
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
@@ -51,15 +51,15 @@ class FileSource:
         """Return what is listed of a file."""
         return self._entries[index]
 
-    def fetch(self, entry: Entry) -> Task:
+    def fetch(self, entry: Entry) -> DecodeTask:
         """Return the bytes of a file as they are stored."""
         if entry.problem:
             raise UnreadableError(entry.problem)
         if entry.n_bytes > MAX_FILE_BYTES:
             raise UnreadableError(f"larger than {MAX_FILE_BYTES} bytes")
         numbers = (entry.n_bytes, entry.crc, entry.method)
-        return Task(self._kind, numbers, self._read(entry))
+        return DecodeTask(self._kind, numbers, self._read(entry))
 
-    def load(self, stored: Task) -> Pixels:
+    def load(self, stored: DecodeTask) -> Pixels:
         """Return the image that the bytes hold."""
         return np.asarray(image_of(stored, self.decoder))

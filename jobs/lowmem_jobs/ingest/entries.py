@@ -19,7 +19,7 @@ _SLASHES = ("", "/", "\\")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Images in a fixed order, by number."""
 
     @property

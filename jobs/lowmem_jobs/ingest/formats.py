@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.stores import fingerprint
-from lowmem_jobs.ingest.identity import file_identity, folder_bytes, folder_identity
+from lowmem_jobs.ingest.fingerprints import file_identity, folder_bytes, folder_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem import Context
-    from lowmem_jobs.ingest.entries import Source
+    from lowmem_jobs.ingest.entries import ImageSource
     from lowmem_jobs.ingest.image_decoder import Decoder
 
     Open = Callable[
-        [Path, Context, Decoder, str | None], AbstractContextManager[Source]
+        [Path, Context, Decoder, str | None], AbstractContextManager[ImageSource]
     ]
 
 
@@ -83,7 +83,7 @@ def _identity_by_directory(path: Path, _workspace: Path) -> str:
 
 def _open_folder(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.open_path import open_folder
 
     return open_folder(path, ctx, decoder)
@@ -91,7 +91,7 @@ def _open_folder(
 
 def _open_zip(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.open_path import open_archive_zip
 
     return open_archive_zip(path, ctx.staging, decoder)
@@ -99,7 +99,7 @@ def _open_zip(
 
 def _open_tar(
     path: Path, ctx: Context, decoder: Decoder, _array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.open_path import open_archive_tar
 
     return open_archive_tar(path, ctx.staging, decoder)
@@ -108,7 +108,7 @@ def _open_tar(
 # `arrays` loads Zarr, which takes as long as packing 400 images.
 def _open_npy(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.arrays import open_npy
     from lowmem_jobs.ingest.open_path import unchanged
 
@@ -117,7 +117,7 @@ def _open_npy(
 
 def _open_npz(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.arrays import open_npz
     from lowmem_jobs.ingest.open_path import unchanged
 
@@ -126,7 +126,7 @@ def _open_npz(
 
 def _open_zarr(
     path: Path, _ctx: Context, decoder: Decoder, array: str | None
-) -> AbstractContextManager[Source]:
+) -> AbstractContextManager[ImageSource]:
     from lowmem_jobs.ingest.arrays import open_zarr
     from lowmem_jobs.ingest.open_path import unchanged
 

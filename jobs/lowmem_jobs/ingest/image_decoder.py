@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from lowmem_jobs.ingest.jpegends import watch_jpeg
+from lowmem_jobs.ingest.jpeg_truncation import watch_jpeg
 from lowmem_jobs.ingest.large_images import Turns
-from lowmem_jobs.ingest.mends import MENDS
+from lowmem_jobs.ingest.pillow_corrections import MENDS
 from lowmem_jobs.ingest.png import clear_colour_mended
-from lowmem_jobs.ingest.pngrows import DoubtedError, require_all_rows, watch_png
-from lowmem_jobs.ingest.special import special_of
-from lowmem_jobs.ingest.tiffparts import require_parts
+from lowmem_jobs.ingest.png_truncation import DoubtedError, require_all_rows, watch_png
+from lowmem_jobs.ingest.signatures import special_of
+from lowmem_jobs.ingest.tiff_truncation import require_parts
 from lowmem_jobs.ingest.unreadable import CUT_SHORT, UnreadableError
 from lowmem_jobs.ingest.upright import upright
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from lowmem_jobs.ingest.framing import Framing
-    from lowmem_jobs.ingest.special import Special
+    from lowmem_jobs.ingest.signatures import Special
 
 # A constant, not a share of the budget: what is ingested must not depend on memory.
 # Decoded and composited, such an image takes 0.5 GiB.

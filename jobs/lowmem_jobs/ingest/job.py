@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lowmem import Calibration, Job, Option, Rung, Trial
 from lowmem.stores import codec_names
-from lowmem_jobs.ingest.recipe import (
+from lowmem_jobs.ingest.ingest_recipe import (
     AUTO,
     DEFAULT_SIZE,
     DEFAULT_SOURCE,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem import PlanContext, Settings
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 ARRAY_HELP = (
     "Which array of a .npz or .zarr holds the images; by default the one called images, "

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from weakref import finalize
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class Turns:
@@ -37,10 +34,5 @@ class Turns:
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)

@@ -16,7 +16,13 @@ from lowmem_jobs.ingest.faces import (
     true_mean,
 )
 from lowmem_jobs.ingest.folder_labels import FEWEST_CLASSES, folder_of, write_labels
-from lowmem_jobs.ingest.report import REPORT, Report
+from lowmem_jobs.ingest.ingest_recipe import (
+    FACES,
+    crop_option,
+    source_bytes,
+    source_identity,
+)
+from lowmem_jobs.ingest.report import REPORT, IngestReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem import Context
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 FORMAT_VERSION = 1
 
@@ -52,7 +59,7 @@ class Pack:
     images: RowWriter
     names: RowWriter
     features: RowWriter | None
-    report: Report
+    report: IngestReport
     chunk: NDArray[np.uint8]
     folders: set[str] | None
 
@@ -88,7 +95,7 @@ class Pack:
             features=writer("features", (N_FEATURES,), "float64")
             if with_features
             else None,
-            report=Report(folder / REPORT, n_bytes=report_bytes),
+            report=IngestReport(folder / REPORT, n_bytes=report_bytes),
             chunk=np.empty((recipe.chunk_rows, size, size, 3), np.uint8),
             folders=None if n_rows else set(),
         )
@@ -150,3 +157,20 @@ class Pack:
         title = {"format": "lowmem-images", "format_version": FORMAT_VERSION}
         write_group_attributes(self.store, {**title, **provenance})
         return len(labels.class_names) if labels is not None else 0
+
+
+def provenance(
+    ctx: Context, recipe: Recipe, source_sha256: str | None
+) -> dict[str, object]:
+    """Return which source a store was packed from, and how it was read."""
+    crop = crop_option(ctx.options)
+    return {
+        # Only where it is not the usual one, as every store before has it.
+        **({} if crop == "none" else {"crop": crop}),
+        "limit": recipe.limit,
+        **recipe.listed,
+        "identity": source_identity(recipe, ctx.workspace.root),
+        "source_bytes": source_bytes(recipe, ctx.workspace.root),
+        "source_sha256": source_sha256,
+        "seed": ctx.seed if recipe.kind == FACES else None,
+    }

@@ -1,4 +1,4 @@
-"""The decoders within Pillow that it does not promise: `jpegends` and `pngrows` wrap them.
+"""Decoders within Pillow: `jpeg_truncation` and `png_truncation` wrap them.
 
 Pillow's documented way to a decoder goes by the name of its codec, which the wrappers
 take. `tests/unit/test_ingest_missing.py` fails where a release has them no more.

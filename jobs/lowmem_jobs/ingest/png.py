@@ -42,6 +42,6 @@ def clear_colour_mended(image: ImageFile, data: bytes) -> Image.Image | None:
     if layout not in {_RGB_16, _GREY_16}:
         return None
     # Where nothing but bytes is decoded, NumPy would be most of the memory.
-    from lowmem_jobs.ingest.deeppng import with_clear_colour  # noqa: PLC0415
+    from lowmem_jobs.ingest.png_16_bit import with_clear_colour  # noqa: PLC0415
 
     return with_clear_colour(image, data)

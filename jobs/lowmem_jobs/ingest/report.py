@@ -50,7 +50,7 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-class Report:
+class IngestReport:
     """A CSV file that grows, and can be cut back to a committed length.
 
     Attributes

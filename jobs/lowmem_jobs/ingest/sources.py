@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lowmem import Context
-    from lowmem_jobs.ingest.entries import Source
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.entries import ImageSource
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 
-def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[Source]:
+def open_source(recipe: Recipe, ctx: Context) -> AbstractContextManager[ImageSource]:
     """Return the source, to be entered.
 
     Raises

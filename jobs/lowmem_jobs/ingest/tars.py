@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from lowmem.base import DataError, remove, rename, storage_errors, sync_file
 from lowmem_jobs.ingest.entries import Entry, is_ignored, name_problem
-from lowmem_jobs.ingest.tarlinks import Links, is_link
+from lowmem_jobs.ingest.tar_links import Links, is_link
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
 if TYPE_CHECKING:

@@ -18,14 +18,13 @@ import numpy as np
 
 from lowmem import CommitPoint, Result
 from lowmem.base import DataError, sync_file
-from lowmem_jobs.ingest.ahead import N_PROCESSES, Outcome, outcomes
-from lowmem_jobs.ingest.choice import measured_choice
+from lowmem_jobs.ingest.codec_choice import measured_choice
+from lowmem_jobs.ingest.decode_ahead import N_PROCESSES, DecodeOutcome, outcomes
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
-from lowmem_jobs.ingest.filesum import file_sum
-from lowmem_jobs.ingest.pack import Pack
-from lowmem_jobs.ingest.provenance import provenance
-from lowmem_jobs.ingest.recipe import FACES, recipe_from_options
+from lowmem_jobs.ingest.file_checksum import file_sum
+from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
+from lowmem_jobs.ingest.pack import Pack, provenance
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
 from lowmem_jobs.ingest.tars import partial_tar, unpack
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
-    from lowmem_jobs.ingest.entries import Source
-    from lowmem_jobs.ingest.filesum import FileSum
+    from lowmem_jobs.ingest.entries import ImageSource
+    from lowmem_jobs.ingest.file_checksum import FileSum
     from lowmem_jobs.ingest.framing import Pixels
-    from lowmem_jobs.ingest.recipe import Recipe
+    from lowmem_jobs.ingest.ingest_recipe import Recipe
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
@@ -48,7 +47,7 @@ _STEP_ENTRIES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class IngestProgress:
     """Where an ingest stands between two steps: with the images that wait, all of it.
 
     Attributes
@@ -112,7 +111,7 @@ class Packed:
     """
 
     recipe: Recipe
-    done: Progress
+    done: IngestProgress
     pack: Pack
     source_sha256: str | None
 
@@ -122,7 +121,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     recipe = recipe_from_options(ctx.options)
     if recipe.kind == FACES:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
-    made = yield from pack_source(ctx, recipe, Progress(**ctx.state))
+    made = yield from pack_source(ctx, recipe, IngestProgress(**ctx.state))
     summary = _summary(made.recipe, made.done)
     n_classes = made.pack.finish(
         summary | provenance(ctx, recipe, made.source_sha256), [made.done.n_stored]
@@ -135,10 +134,10 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
 def pack_source(
     ctx: Context,
     recipe: Recipe,
-    done: Progress,
+    done: IngestProgress,
     *,
-    first: Sequence[Outcome] | None = None,
-    joined: Callable[[Source], Source] = lambda source: source,
+    first: Sequence[DecodeOutcome] | None = None,
+    joined: Callable[[ImageSource], ImageSource] = lambda source: source,
 ) -> Generator[CommitPoint, None, Packed]:
     """Store all images of a source, from where ``done`` says.
 
@@ -197,14 +196,14 @@ def pack_source(
     return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
 
 
-def _say_what_is_missing(ctx: Context, done: Progress) -> None:
+def _say_what_is_missing(ctx: Context, done: IngestProgress) -> None:
     if done.n_skipped and done.n_stored > done.n_before:
         ctx.log(f"{done.n_skipped} entries skipped: ingest-report.csv says why")
     if done.n_short:
         ctx.log(f"{done.n_short} images are cut short: ingest-report.csv names them")
 
 
-def _end_sum(ctx: Context, whole: FileSum, done: Progress) -> None:
+def _end_sum(ctx: Context, whole: FileSum, done: IngestProgress) -> None:
     """Take what is left of a file's sum.
 
     No commit point: what follows one has to be less work each time, and a sum that is
@@ -216,7 +215,7 @@ def _end_sum(ctx: Context, whole: FileSum, done: Progress) -> None:
 
 
 def _unpack(
-    ctx: Context, recipe: Recipe, done: Progress
+    ctx: Context, recipe: Recipe, done: IngestProgress
 ) -> Generator[CommitPoint, None, None]:
     """Unpack a compressed archive, from where the last commit left it."""
     if recipe.kind != "tar" or recipe.path is None:
@@ -233,16 +232,16 @@ def _unpack(
 
 
 def _outcomes(
-    ctx: Context, source: Source, start: int
-) -> AbstractContextManager[Iterator[Outcome]]:
+    ctx: Context, source: ImageSource, start: int
+) -> AbstractContextManager[Iterator[DecodeOutcome]]:
     n_ahead = ctx.settings.get("decode_ahead", 1)
     n_processes = ctx.settings.get("decode_processes", N_PROCESSES)
     return outcomes(source, start, n_ahead=n_ahead, n_processes=n_processes)
 
 
 def _with_codec(
-    ctx: Context, recipe: Recipe, done: Progress, *, n_images: int
-) -> Progress:
+    ctx: Context, recipe: Recipe, done: IngestProgress, *, n_images: int
+) -> IngestProgress:
     """Choose the compression, once: an ingest that goes on keeps it."""
     if recipe.codec is not None or done.codec:
         return done
@@ -255,26 +254,30 @@ def _with_codec(
     return replace(done, codec=choice.codec, codec_reason=choice.reason)
 
 
-def _waiting(ctx: Context, done: Progress, source: Source) -> list[Outcome]:
+def _waiting(
+    ctx: Context, done: IngestProgress, source: ImageSource
+) -> list[DecodeOutcome]:
     """Return the images that an earlier process left waiting."""
     if not done.waiting:
         return []
     images = ctx.arrays["waiting"]
     return [
-        Outcome(index=index, name=printable(source.entry(index).name), pixels=pixels)
+        DecodeOutcome(
+            index=index, name=printable(source.entry(index).name), pixels=pixels
+        )
         for index, pixels in zip(done.waiting, images, strict=True)
     ]
 
 
-def _arrays(waiting: list[Outcome]) -> dict[str, Pixels]:
+def _arrays(waiting: list[DecodeOutcome]) -> dict[str, Pixels]:
     return {"waiting": _stack(waiting)} if waiting else {}
 
 
-def _stack(outcomes: list[Outcome]) -> Pixels:
+def _stack(outcomes: list[DecodeOutcome]) -> Pixels:
     return np.stack([one.pixels for one in outcomes if one.pixels is not None])
 
 
-def _is_ended(source: Source, recipe: Recipe, done: Progress) -> bool:
+def _is_ended(source: ImageSource, recipe: Recipe, done: IngestProgress) -> bool:
     """Tell whether there is nothing more to take."""
     is_enough = (
         recipe.limit is not None and done.n_stored - done.n_before >= recipe.limit
@@ -283,8 +286,8 @@ def _is_ended(source: Source, recipe: Recipe, done: Progress) -> bool:
 
 
 def _step(
-    found: Iterator[Outcome], recipe: Recipe, done: Progress
-) -> Iterator[Outcome]:
+    found: Iterator[DecodeOutcome], recipe: Recipe, done: IngestProgress
+) -> Iterator[DecodeOutcome]:
     """Yield the entries of one step; that which fills a chunk, or the limit, ends it."""
     missing = recipe.chunk_rows - done.n_stored % recipe.chunk_rows
     if recipe.limit is not None:
@@ -297,8 +300,11 @@ def _step(
 
 
 def _take(
-    step: Iterator[Outcome], pack: Pack, done: Progress, waiting: list[Outcome]
-) -> Progress:
+    step: Iterator[DecodeOutcome],
+    pack: Pack,
+    done: IngestProgress,
+    waiting: list[DecodeOutcome],
+) -> IngestProgress:
     """Write what became of the entries of a step; add its images to those that wait."""
     lines: list[tuple[str, ...]] = []
     n_stored, digest, reasons = done.n_stored, done.digest, list(done.first_reasons)
@@ -328,7 +334,7 @@ def _take(
     )
 
 
-def _store(images: list[Outcome], source: Source, pack: Pack) -> None:
+def _store(images: list[DecodeOutcome], source: ImageSource, pack: Pack) -> None:
     """Write one chunk, or the rest."""
     pixels = [one.pixels for one in images if one.pixels is not None]
     names = [one.name for one in images]
@@ -341,19 +347,21 @@ def _next_digest(digest: str, image: Pixels) -> str:
     return chain.hexdigest()
 
 
-def _features(chunk: list[Outcome], source: Source) -> NDArray[np.float64] | None:
+def _features(
+    chunk: list[DecodeOutcome], source: ImageSource
+) -> NDArray[np.float64] | None:
     if not isinstance(source, FaceSource):
         return None
     return np.stack([source.features(outcome.index) for outcome in chunk])
 
 
-def _total(source: Source, recipe: Recipe, done: Progress) -> int:
+def _total(source: ImageSource, recipe: Recipe, done: IngestProgress) -> int:
     expected = len(source) - done.n_skipped
     n_new = expected if recipe.limit is None else min(expected, recipe.limit)
     return done.n_before + n_new
 
 
-def _require_images(recipe: Recipe, done: Progress) -> None:
+def _require_images(recipe: Recipe, done: IngestProgress) -> None:
     if done.n_stored > done.n_before or done.n_taken:
         return
     listed = "; ".join(done.first_reasons)
@@ -370,7 +378,7 @@ def _require_images(recipe: Recipe, done: Progress) -> None:
     )
 
 
-def _summary(recipe: Recipe, done: Progress) -> dict[str, object]:
+def _summary(recipe: Recipe, done: IngestProgress) -> dict[str, object]:
     return {
         "images": done.n_stored,
         "skipped": done.n_skipped,

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from lowmem.base import DataError, StorageError
 from lowmem_jobs.ingest.entries import Entry, is_ignored, name_problem
 from lowmem_jobs.ingest.unreadable import UnreadableError
-from lowmem_jobs.ingest.zipdirectory import (
+from lowmem_jobs.ingest.zip_directory import (
     ZipDamageError,
     packed_content,
     path_of,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lowmem_jobs.ingest.zipdirectory import Member
+    from lowmem_jobs.ingest.zip_directory import Member
 
 _ENCRYPTED = 0x1  # of a member's flag bits
 # A flat bitmap shrinks some hundred times, a bomb a thousand; small ones do no harm.

@@ -2,11 +2,12 @@
 
 - `autoencoder`, `loss`: the model that `train` builds, and its loss on bytes.
 - `user_model`: the user's own model. `code`: opens it again by the code that built it.
-- `source`: finds that code's file. `word`: whether the user said that it may run.
+- `model_source`: finds that code's file. `import_consent`: whether the user said that
+  it may run.
 - `nested`: lays a model flat whose ``z`` is inside another. `draws`: layers that draw.
 - `parts`: encoder and decoder out of an autoencoder, and files of them.
-- `modelfile`: refuses model files that take anything from outside themselves.
+- `model_file`: refuses model files that take anything from outside themselves.
 - `encoder`: a model file as an encoder, in batches of one fixed size.
 
-All but `source` and `word` are imported in the worker alone, since they load Keras.
+All but these two are imported in the worker alone, since they load Keras.
 """

@@ -20,11 +20,16 @@ import numpy as np
 
 from lowmem.base import DataError, ModelError
 from lowmem_jobs.model.draws import draws_at_random, key_draws
-from lowmem_jobs.model.modelfile import objects_in, refuse_unless_own
+from lowmem_jobs.model.import_consent import refuse_unless_given
+from lowmem_jobs.model.model_file import objects_in, refuse_unless_own
+from lowmem_jobs.model.model_source import (
+    ACCOUNT,
+    function_named,
+    read_account,
+    source_of,
+)
 from lowmem_jobs.model.parts import Parts, cut_at_latent, write_parts
-from lowmem_jobs.model.source import ACCOUNT, function_named, read_account, source_of
 from lowmem_jobs.model.user_model import build_custom_model
-from lowmem_jobs.model.word import refuse_unless_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import numpy as np
 from lowmem.base import DataError
 from lowmem_jobs.model.code import rebuilt_parts
 from lowmem_jobs.model.draws import draws_at_random, key_draws, may_draw
-from lowmem_jobs.model.modelfile import refuse_unless_own
+from lowmem_jobs.model.model_file import refuse_unless_own
 from lowmem_jobs.model.parts import encoder_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ STORED_PRECISION = 2.0**-23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frame:
+class PrincipalFrame:
     """Principal axes of a distribution: where it lies and how far it reaches.
 
     Attributes
@@ -43,7 +43,7 @@ class Frame:
         """Number of axes m."""
         return len(self.eigenvalues)
 
-    def leading(self, n_axes: int) -> Frame:
+    def leading(self, n_axes: int) -> PrincipalFrame:
         """Return the frame of the first axes alone.
 
         Raises

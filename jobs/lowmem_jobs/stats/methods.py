@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
     from lowmem_jobs.stats.sampler import Sampler
 
 
@@ -33,7 +33,7 @@ class Method:
     """
 
     key: int
-    make: Callable[[Frame, float, float], Sampler]
+    make: Callable[[PrincipalFrame, float, float], Sampler]
     is_along_axes: bool = False
 
 
@@ -41,25 +41,25 @@ class Method:
 NEAR, NEAR_KEY = "near", 6
 
 
-def _mvn(frame: Frame, _sigma: float, _quantile: float) -> Sampler:
+def _mvn(frame: PrincipalFrame, _sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_free import Correlated
 
     return Correlated(frame)
 
 
-def _ball(frame: Frame, _sigma: float, quantile: float) -> Sampler:
+def _ball(frame: PrincipalFrame, _sigma: float, quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_inside import Ball
 
     return Ball(frame, quantile)
 
 
-def _box(frame: Frame, sigma: float, _quantile: float) -> Sampler:
+def _box(frame: PrincipalFrame, sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_inside import Box
 
     return Box(frame, sigma)
 
 
-def _ellipses(frame: Frame, sigma: float, _quantile: float) -> Sampler:
+def _ellipses(frame: PrincipalFrame, sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_inside import Ellipses
     from lowmem_jobs.stats.truncated import InsideAllEllipses
 
@@ -67,19 +67,19 @@ def _ellipses(frame: Frame, sigma: float, _quantile: float) -> Sampler:
     return Ellipses(frame, sigma, region)
 
 
-def _ellipses_raw(frame: Frame, sigma: float, _quantile: float) -> Sampler:
+def _ellipses_raw(frame: PrincipalFrame, sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_raw import RawEllipses
 
     return RawEllipses(frame, sigma)
 
 
-def _independent(frame: Frame, _sigma: float, _quantile: float) -> Sampler:
+def _independent(frame: PrincipalFrame, _sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_free import Independent
 
     return Independent(frame)
 
 
-def _uniform(frame: Frame, sigma: float, _quantile: float) -> Sampler:
+def _uniform(frame: PrincipalFrame, sigma: float, _quantile: float) -> Sampler:
     from lowmem_jobs.stats.samplers_free import Uniform
 
     return Uniform(frame, sigma)

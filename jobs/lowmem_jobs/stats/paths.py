@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
     Vector = NDArray[np.float32] | NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def straight(
 
 
 def constant_radius(
-    start: Vector, end: Vector, fractions: NDArray[np.float64], *, frame: Frame
+    start: Vector, end: Vector, fractions: NDArray[np.float64], *, frame: PrincipalFrame
 ) -> NDArray[np.float64]:
     """Return points of the path that turns around the mean at a steady rate, (n, d).
 

@@ -17,7 +17,7 @@ from lowmem_jobs.stats.samplers_inside import LeadingAxes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
     from lowmem_jobs.stats.sampler import Sampler
 
 BLOCK_ROWS = 256
@@ -25,7 +25,7 @@ BLOCK_ROWS = 256
 
 def sampler(
     method: str,
-    frame: Frame,
+    frame: PrincipalFrame,
     *,
     sigma: float,
     quantile: float,

@@ -12,47 +12,48 @@ from lowmem_jobs.stats.frame import STORED_PRECISION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
+
+
+class _AnyVector:
+    """What draws where any vector is possible: nothing is promised."""
+
+    __slots__ = ()
+    promise: None = None
+
+    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return False for each vector."""
+        return np.zeros(len(z), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
-class Correlated:
+class Correlated(_AnyVector):
     """The fitted multivariate normal itself."""
 
-    frame: Frame
-    promise: str | None = None
+    frame: PrincipalFrame
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
         """Return vectors z, shape (n_rows, d)."""
         return self.frame.vectors(rng.standard_normal((n_rows, self.frame.n_axes)))
 
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return False for each vector: nothing is promised."""
-        return np.zeros(len(z), np.bool_)
-
 
 @dataclass(frozen=True, slots=True)
-class Independent:
+class Independent(_AnyVector):
     """A contrast: each raw component as fitted, but without any correlation."""
 
-    frame: Frame
-    promise: str | None = None
+    frame: PrincipalFrame
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
         """Return vectors z, shape (n_rows, d)."""
         normal = rng.standard_normal((n_rows, self.frame.dimension))
         return self.frame.mean + normal * self.frame.raw_std
 
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return False for each vector: nothing is promised."""
-        return np.zeros(len(z), np.bool_)
-
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
     """A contrast: anywhere in the box of ``sigma`` around each raw component."""
 
-    frame: Frame
+    frame: PrincipalFrame
     sigma: float
 
     @property
@@ -76,20 +77,15 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class Near(_AnyVector):
     """The fitted normal, shrunk to ``sigma`` and moved to one vector."""
 
-    frame: Frame
+    frame: PrincipalFrame
     centre: NDArray[np.float64]
     sigma: float
-    promise: str | None = None
 
     def draw(self, rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
         """Return vectors z, shape (n_rows, d)."""
         normal = rng.standard_normal((n_rows, self.frame.n_axes))
         off = (normal * self.frame.scales) @ self.frame.components
         return self.centre + self.sigma * off
-
-    def breaks_promise(self, z: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return False for each vector: nothing is promised."""
-        return np.zeros(len(z), np.bool_)

@@ -13,7 +13,7 @@ from lowmem_jobs.stats.truncated import InsideAllEllipses, ball_radius, truncate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
     from lowmem_jobs.stats.sampler import Sampler
 
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Box:
     """The fitted normal with each principal component cut at ``sigma``."""
 
-    frame: Frame
+    frame: PrincipalFrame
     sigma: float
 
     @property
@@ -46,7 +46,7 @@ class Box:
 class Ball:
     """The fitted normal inside the ellipsoid that holds a share ``quantile`` of it."""
 
-    frame: Frame
+    frame: PrincipalFrame
     quantile: float
 
     @property
@@ -82,7 +82,7 @@ class Ball:
 class Ellipses:
     """The fitted normal inside the ``sigma`` ellipse of every pair of components."""
 
-    frame: Frame
+    frame: PrincipalFrame
     sigma: float
     region: InsideAllEllipses
 
@@ -119,7 +119,7 @@ class LeadingAxes:
     """
 
     source: Sampler
-    frame: Frame
+    frame: PrincipalFrame
     n_axes: int
 
     @property

@@ -15,7 +15,7 @@ from lowmem_jobs.stats.pair_region import PairRegion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lowmem_jobs.stats.frame import Frame
+    from lowmem_jobs.stats.frame import PrincipalFrame
 
 # A try costs 10 microseconds in 256 dimensions, a chain 5 to 30 ms. From this share of
 # normal vectors inside, rejection is the cheaper one, and exact.
@@ -35,7 +35,7 @@ class RawEllipses:
     do not vary stay at the mean.
     """
 
-    frame: Frame
+    frame: PrincipalFrame
     sigma: float
 
     @property

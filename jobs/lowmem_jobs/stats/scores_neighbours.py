@@ -151,16 +151,6 @@ class Memorisation:
     generated: tuple[float, ...]
     held_out: tuple[float, ...]
 
-    @property
-    def generated_median(self) -> float:
-        """Median distance of the generated vectors."""
-        return self.generated[QUANTILES.index(0.5)]
-
-    @property
-    def held_out_median(self) -> float:
-        """Median distance of the held-out vectors."""
-        return self.held_out[QUANTILES.index(0.5)]
-
 
 def memorisation(
     generated: NDArray[np.float64],

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from lowmem import Job, Need, Option
 from lowmem.base import OptionValueError
 from lowmem.stores import fingerprint, images_to_use
-from lowmem_jobs.model.source import find_source
-from lowmem_jobs.model.word import CODE, check_training_code
+from lowmem_jobs.model.import_consent import CODE, check_training_code
+from lowmem_jobs.model.model_source import find_source
+from lowmem_jobs.train.architecture import REDUCTION
 from lowmem_jobs.train.memory import calibrate, predict
-from lowmem_jobs.train.recipe import REDUCTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

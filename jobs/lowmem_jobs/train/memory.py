@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from lowmem import Calibration, Rung, Trial
 from lowmem.stores import Reading, fingerprint, images_to_use, plan_reading
-from lowmem_jobs.model.source import find_source
-from lowmem_jobs.train.recipe import architecture_from_options, keeps_best
+from lowmem_jobs.model.model_source import find_source
+from lowmem_jobs.train.architecture import architecture_from_options, keeps_best
 
 if TYPE_CHECKING:
     from lowmem import PlanContext, Settings
     from lowmem.stores import Images
-    from lowmem_jobs.train.recipe import Architecture
+    from lowmem_jobs.train.architecture import Architecture
 
 _FLOAT_BYTES = 4
 # Steps after which a trial has allocated what later steps use again.

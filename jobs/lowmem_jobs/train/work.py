@@ -22,16 +22,16 @@ from lowmem.training import (
 )
 from lowmem_jobs.model.autoencoder import build_autoencoder, compile_autoencoder
 from lowmem_jobs.model.code import code_account, sample_of
+from lowmem_jobs.model.import_consent import advice_if_unkept
+from lowmem_jobs.model.model_source import ACCOUNT
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
-from lowmem_jobs.model.source import ACCOUNT
 from lowmem_jobs.model.user_model import build_custom_model
-from lowmem_jobs.model.word import advice_if_unkept
-from lowmem_jobs.train.job import OPTIONS
-from lowmem_jobs.train.recipe import (
+from lowmem_jobs.train.architecture import (
     REDUCTION,
     architecture_from_options,
     keeps_best,
 )
+from lowmem_jobs.train.job import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -87,17 +87,17 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                 is_doubtful=bool(ctx.options["model"]),
             )
             _note_micro_batch(ctx, model, plan)
-            course = Training(model, plan, show=ctx.progress)
-            yield from course.run(ctx.state, ctx.arrays)
+            run = Training(model, plan, show=ctx.progress)
+            yield from run.run(ctx.state, ctx.arrays)
         folder = ctx.staging / "model"
         write_parts(parts, folder)
-        write_history(folder / "history.csv", course.history)
+        write_history(folder / "history.csv", run.history)
         if code:
             code["sample"] = sample_of(parts)
         write_account(folder / ACCOUNT, ctx.options, code)
         summary = {
-            **course.history[-1],
-            "best_epoch": course.stopping.best_epoch,
+            **run.history[-1],
+            "best_epoch": run.stopping.best_epoch,
             "n_training": training.n_samples,
             "n_validation": validation.n_samples,
             "n_weights": model.count_params(),
