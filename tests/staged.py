@@ -19,7 +19,7 @@ from lowmem.shards.claiming import Claimant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lowmem.shards.names import Claim
+    from lowmem.shards.markers import Claim
     from lowmem.shards.shard import Shard
 
 

@@ -9,7 +9,7 @@ from lowmem.cli.supervise import supervise
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.shards import part_for
+from lowmem.pipeline.shard_orders import part_for
 from lowmem.pipeline.spaces import own_space
 
 
@@ -24,4 +24,4 @@ def carry_out(name: str, workspace: str, options: RunOptions) -> None:
     command = tuple(sys.argv[1:])
     orders = orders_of(name, space, options, command)
     check_all(orders, space)
-    supervise(orders, part_for(orders, space))
+    supervise(orders, part_for(orders.jobs[0], space))

@@ -14,10 +14,7 @@ from lowmem.base.stderr import tell, without_controls
 from lowmem.cli import data, exec_line, init, merging, new, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.carrying import carry_out
-from lowmem.cli.doctor import json_from_examination, text_from_examination
-from lowmem.cli.help import job_help, jobs_list
-from lowmem.cli.mapping import map_command_of
-from lowmem.cli.options import (
+from lowmem.cli.command_options import (
     DEFAULT_WORKSPACE,
     OPEN,
     DeviceOption,
@@ -41,6 +38,9 @@ from lowmem.cli.options import (
     WorkspaceAsOption,
     WorkspaceOption,
 )
+from lowmem.cli.doctor import json_from_examination, text_from_examination
+from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.verify import (
     damage_error,
@@ -51,7 +51,7 @@ from lowmem.cli.watch import status_json, status_text, watch, whole_report
 from lowmem.pipeline.compose import orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.shards import refuse_if_divided
+from lowmem.pipeline.shard_orders import refuse_if_divided
 from lowmem.pipeline.spaces import existing_space, own_space, required_job
 from lowmem.places.examination import examine
 from lowmem.repair.apply import Repair, repair

@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 
 from lowmem.cli.carrying import carry_out
-from lowmem.cli.help import job_help
-from lowmem.cli.options import (
+from lowmem.cli.command_options import (
     DEFAULT_WORKSPACE,
     OPEN,
     HelpOption,
@@ -22,6 +21,7 @@ from lowmem.cli.options import (
     TimeOption,
     WorkspaceOption,
 )
+from lowmem.cli.help import job_help
 from lowmem.pipeline.orders import RunOptions
 from lowmem.pipeline.spaces import required_job
 

@@ -17,7 +17,7 @@ from lowmem.report.live_line import LiveState, text_of
 from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report
-from lowmem.report.shards import read_sharded
+from lowmem.report.shard_status import read_sharded
 from lowmem.report.status import json_from_statuses, text_from_statuses
 from lowmem.supervisor.lock import is_held
 from lowmem.supervisor.screen import Line, is_terminal

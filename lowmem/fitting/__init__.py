@@ -2,7 +2,8 @@
 
 `fit` is `lowmem.fit`; `resume` is `lowmem.ExactResume`, the callback that does it all.
 `given` turns what a caller gives to `fit` into what Keras is given, or refuses it. A
-`sources` source knows each batch by epoch and index, and `batches` hands them to Keras.
+source of `batch_sources` knows each batch by epoch and index, and `epoch_batches` hands
+them to Keras.
 `heard` takes and puts back the state of callbacks, `kept` that of the whole training.
 `compared` refuses a training that is another. `held` calls the caller's callbacks, and
 `mirrored` keeps a second copy of the commits.

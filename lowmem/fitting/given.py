@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from lowmem.base.errors_fit import InexactFitError
-from lowmem.fitting.batches import Batches
+from lowmem.fitting.batch_sources import leaves, mapped, source_of
+from lowmem.fitting.epoch_batches import Batches
 from lowmem.fitting.heard import names_of, refuse_callbacks
-from lowmem.fitting.sources import leaves, mapped, source_of
 from lowmem.training import backend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowmem.fitting.sources import Source
+    from lowmem.fitting.batch_sources import Source
 
 # What `fit` takes where nothing is said.
 _BATCH_SIZE = 32

@@ -22,7 +22,7 @@ from lowmem.training.keras_private import flattened_layers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lowmem.fitting.batches import Batches
+    from lowmem.fitting.epoch_batches import Batches
 
 State = dict[str, Any]
 TRAINING = "training"

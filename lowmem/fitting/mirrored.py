@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TEMPORARY = "tmp"
 
 
-class Mirrored:
+class MirroredCheckpoint:
     """A checkpoint that is opened when it is needed, and its copies.
 
     Parameters

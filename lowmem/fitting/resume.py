@@ -26,7 +26,7 @@ from lowmem.fitting.given import Given, given_from, refuse_model
 from lowmem.fitting.heard import refuse_callbacks
 from lowmem.fitting.held import Holder
 from lowmem.fitting.kept import Position
-from lowmem.fitting.mirrored import Mirrored
+from lowmem.fitting.mirrored import MirroredCheckpoint
 from lowmem.training.backend import make_repeatable
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ExactResume(Holder):
             )
         self._every_steps = every_steps
         self._seed = seed
-        self._commits = Mirrored(folder, mirror, keep=keep, time=time)
+        self._commits = MirroredCheckpoint(folder, mirror, keep=keep, time=time)
         self._given: Given | None = None
         self._recipe: dict[str, Any] = {}
         self._begun_at, self._is_begun = Position(epoch=0), False

@@ -23,7 +23,7 @@ from lowmem.pipeline.orders import (
     misspelt_tables,
     with_config,
 )
-from lowmem.pipeline.shards import (
+from lowmem.pipeline.shard_orders import (
     begun_shards,
     divided_options,
     refuse_undivided,

@@ -24,7 +24,7 @@ from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
 from lowmem.supervisor.run import RunNeeded, run_job
-from lowmem.supervisor.shards import run_merge, run_shard
+from lowmem.supervisor.shard_run import run_merge, run_shard
 from lowmem.supervisor.short_programs import run_report
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.live_line import text_of
-from lowmem.report.shards import text_from_sharded
+from lowmem.report.shard_status import text_from_sharded
 from lowmem.report.wording import day_and_time, share
 
 if TYPE_CHECKING:

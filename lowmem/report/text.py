@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lowmem.base.units import format_bytes, format_measured, format_seconds
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
-from lowmem.report.shards import text_from_sharded
+from lowmem.report.shard_status import text_from_sharded
 from lowmem.report.tables import tables_in, without_tables
 from lowmem.report.wording import (
     budget_texts,

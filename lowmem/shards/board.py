@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DataError, StorageError
-from lowmem.shards.claims import View, is_done
-from lowmem.shards.names import Attempt, Claim, Output, Void
+from lowmem.shards.claims import BoardView, is_done
+from lowmem.shards.markers import BlockAttempt, Claim, Output, Void
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,12 +42,12 @@ class Board:
 
     # --- markers ------------------------------------------------------------------
 
-    def view(self, group: int) -> View:
+    def view(self, group: int) -> BoardView:
         """Return what is known of the blocks of one group."""
         folder = f"{_BLOCKS}/{group:05d}"
-        return View.of([*self._storage.names(folder), *self._own.get(folder, ())])
+        return BoardView.of([*self._storage.names(folder), *self._own.get(folder, ())])
 
-    def whole_view(self) -> View:
+    def whole_view(self) -> BoardView:
         """Return what is known of all blocks.
 
         Notes
@@ -59,13 +59,13 @@ class Board:
             names += self._storage.names(f"{_BLOCKS}/{folder}")
         for own in self._own.values():
             names += own
-        return View.of(names)
+        return BoardView.of(names)
 
     def claim(
         self, block: int, *, n_blocks: int, number: int, lease_s: int, holder: str
     ) -> Claim:
         """Say that a block is being worked on."""
-        attempt = Attempt(block, n_blocks, number, secrets.token_hex(8))
+        attempt = BlockAttempt(block, n_blocks, number, secrets.token_hex(8))
         claim = Claim(attempt, lease_s, holder)
         self._mark(attempt, str(claim), b"")
         return claim
@@ -74,7 +74,7 @@ class Board:
         """Say that an output is damaged: its block is to be made again."""
         self._mark(output.attempt, str(Void(output.attempt)), b"")
 
-    def _mark(self, attempt: Attempt, name: str, data: bytes) -> None:
+    def _mark(self, attempt: BlockAttempt, name: str, data: bytes) -> None:
         folder = _folder_of(attempt)
         self._storage.create(f"{folder}/{name}", [data])
         self._own.setdefault(folder, set()).add(name)
@@ -203,5 +203,5 @@ class Board:
                     self._storage.remove(f"{_BLOCKS}/{folder}/{name}")
 
 
-def _folder_of(attempt: Attempt) -> str:
+def _folder_of(attempt: BlockAttempt) -> str:
     return f"{_BLOCKS}/{attempt.block // GROUP:05d}"

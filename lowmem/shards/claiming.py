@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lowmem.shards.board import GROUP
-from lowmem.shards.claims import Over, Take, Watch, holds, next_step
+from lowmem.shards.claims import ClaimWatch, Over, Take, holds, next_step
 from lowmem.shards.complete import refuse_two_divisions
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.clock import Clock
     from lowmem.shards.board import Board
-    from lowmem.shards.names import Claim
+    from lowmem.shards.markers import Claim
     from lowmem.shards.shard import Shard
 
 # seconds between two looks where all that is left is at work elsewhere.
@@ -49,10 +49,10 @@ class Claimant:
     is_wanted_elsewhere: Callable[[], bool] = lambda: False
     tell_waiting: Callable[[], None] = lambda: None
     _longest_s: float = 0.0
-    _watch: Watch = field(init=False)
+    _watch: ClaimWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self._watch = Watch(holder=self.holder)
+        self._watch = ClaimWatch(holder=self.holder)
 
     @property
     def blocks(self) -> range:

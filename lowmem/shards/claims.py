@@ -1,6 +1,6 @@
 """Who takes which block next, and which output counts: no clock, no folder, no process.
 
-What is seen is a `View`: the markers of a listing, which may lack the newest. So a claim
+What is seen is a `BoardView`: the markers of a listing, which may lack the newest. So a claim
 excludes nobody for certain. It saves work; the result rests on something else: a block's
 rows are a function of the recipe and the block alone, each attempt writes under a name
 of its own, and of several outputs `candidates` gives every reader the same order.
@@ -16,16 +16,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lowmem.shards.names import Claim, Output, Void, marker_of
+from lowmem.shards.markers import Claim, Output, Void, marker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lowmem.shards.names import Attempt, Marker
+    from lowmem.shards.markers import BlockAttempt, Marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class BoardView:
     """What a listing told, each by its block.
 
     Attributes
@@ -37,11 +37,11 @@ class View:
 
     claims: Mapping[int, frozenset[Claim]] = field(default_factory=dict)
     outputs: Mapping[int, frozenset[Output]] = field(default_factory=dict)
-    voids: frozenset[Attempt] = frozenset()
+    voids: frozenset[BlockAttempt] = frozenset()
     n_blocks: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> View:
+    def of(cls, names: Iterable[str]) -> BoardView:
         """Return what names tell, in any order and however often."""
         markers: set[Marker] = {m for name in names if (m := marker_of(name))}
         claims: defaultdict[int, set[Claim]] = defaultdict(set)
@@ -62,7 +62,7 @@ class View:
         )
 
 
-def candidates(view: View, block: int) -> list[Output]:
+def candidates(view: BoardView, block: int) -> list[Output]:
     """Return the outputs of a block, the one that counts first.
 
     The newest attempt's, so that what a stale one writes late comes behind; of two of the
@@ -72,12 +72,12 @@ def candidates(view: View, block: int) -> list[Output]:
     return sorted(found, key=lambda o: (-o.attempt.number, o.attempt.token, o.sha256))
 
 
-def is_done(view: View, block: int) -> bool:
+def is_done(view: BoardView, block: int) -> bool:
     """Return whether a block has an output that counts."""
     return bool(candidates(view, block))
 
 
-def disputed(view: View) -> list[int]:
+def disputed(view: BoardView) -> list[int]:
     """Return the blocks whose outputs differ: the job gave two results of one recipe."""
     return [
         block
@@ -87,7 +87,7 @@ def disputed(view: View) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class ClaimWatch:
     """Since when a claimant has seen the claims of others.
 
     Attributes
@@ -100,16 +100,16 @@ class Watch:
     """
 
     holder: str
-    since: Mapping[Attempt, float] = field(default_factory=dict)
+    since: Mapping[BlockAttempt, float] = field(default_factory=dict)
 
-    def after(self, view: View, now_s: float) -> Watch:
+    def after(self, view: BoardView, now_s: float) -> ClaimWatch:
         """Return the watch, which has seen what is in view."""
         seen = {
             claim.attempt: self.since.get(claim.attempt, now_s)
             for claims in view.claims.values()
             for claim in claims
         }
-        return Watch(holder=self.holder, since={**self.since, **seen})
+        return ClaimWatch(holder=self.holder, since={**self.since, **seen})
 
     def is_live(self, claim: Claim, now_s: float) -> bool:
         """Return whether a claim of somebody else's is to be respected."""
@@ -140,7 +140,9 @@ class Over:
 Step = Take | Wait | Over
 
 
-def next_step(view: View, watch: Watch, blocks: Iterable[int], *, now_s: float) -> Step:
+def next_step(
+    view: BoardView, watch: ClaimWatch, blocks: Iterable[int], *, now_s: float
+) -> Step:
     """Return what a claimant does next about some blocks.
 
     The first block that is neither done nor claimed by anybody whose lease runs.
@@ -155,19 +157,19 @@ def next_step(view: View, watch: Watch, blocks: Iterable[int], *, now_s: float) 
     return Over() if is_over else Wait()
 
 
-def _at_work(view: View, block: int) -> list[Claim]:
+def _at_work(view: BoardView, block: int) -> list[Claim]:
     """Return the claims of a block whose attempt has not ended with a damaged output."""
     claims = view.claims.get(block, frozenset())
     return [claim for claim in claims if claim.attempt not in view.voids]
 
 
-def _next_number(view: View, block: int) -> int:
+def _next_number(view: BoardView, block: int) -> int:
     known = [c.attempt.number for c in view.claims.get(block, ())]
     known += [o.attempt.number for o in view.outputs.get(block, ())]
     return 1 + max(known, default=0)
 
 
-def holds(view: View, watch: Watch, own: Claim, *, now_s: float) -> bool:
+def holds(view: BoardView, watch: ClaimWatch, own: Claim, *, now_s: float) -> bool:
     """Return whether a claim that was just written is the one to work on.
 
     Of several that were written at once, one withdraws before the work where it can see

@@ -12,11 +12,11 @@ from lowmem.shards.claims import disputed, is_done
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from lowmem.shards.claims import View
+    from lowmem.shards.claims import BoardView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class BlockTally:
     """How far the shards of a job are.
 
     Attributes
@@ -45,12 +45,12 @@ class Tally:
         return self.n_blocks is not None and not self.missing
 
 
-def tally_of(view: View) -> Tally:
+def tally_of(view: BoardView) -> BlockTally:
     """Return how far the shards are that a view tells of."""
     n_blocks = next(iter(view.n_blocks)) if len(view.n_blocks) == 1 else None
     missing = [b for b in range(n_blocks or 0) if not is_done(view, b)]
     n_claimed = sum(bool(view.claims.get(block)) for block in missing)
-    return Tally(n_blocks=n_blocks, missing=missing, n_claimed=n_claimed)
+    return BlockTally(n_blocks=n_blocks, missing=missing, n_claimed=n_claimed)
 
 
 def refuse_two_divisions(job: str, n_blocks: Collection[int]) -> None:
@@ -71,7 +71,7 @@ def refuse_two_divisions(job: str, n_blocks: Collection[int]) -> None:
         )
 
 
-def refuse_incomplete(job: str, view: View) -> None:
+def refuse_incomplete(job: str, view: BoardView) -> None:
     """Refuse to put blocks together that are not all there, or are two of one.
 
     Raises

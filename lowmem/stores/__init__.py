@@ -25,6 +25,7 @@ from lowmem.base.lazy import names_of
 
 if TYPE_CHECKING:
     from lowmem.protocol.recipe import is_same_data
+    from lowmem.stores.block_writer import write_blocks
     from lowmem.stores.cache import CachedReader
     from lowmem.stores.codecs import codec_names
     from lowmem.stores.foreign_stores import packing_at
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     )
     from lowmem.stores.npy_header import NoHeaderError, header_text, read_header
     from lowmem.stores.reading import Reading, plan_reading
-    from lowmem.stores.row_blocks import write_blocks
     from lowmem.stores.row_reader import RowReader
     from lowmem.stores.row_writer import RowWriter, write_group_attributes
     from lowmem.stores.validation_split import Split, split_rows
@@ -109,7 +109,7 @@ __getattr__, __dir__ = names_of(
         ],
         "lowmem.stores.npy_header": ["NoHeaderError", "header_text", "read_header"],
         "lowmem.stores.zarr_library": ["content_errors"],
-        "lowmem.stores.row_blocks": ["write_blocks"],
+        "lowmem.stores.block_writer": ["write_blocks"],
         "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
         "lowmem.stores.validation_split": ["Split", "split_rows"],

@@ -102,7 +102,7 @@ def head_and_rows(data: bytes, thing: object) -> tuple[Head, NDArray[Any]]:
     return head, rows
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class BlockNotes(msgspec.Struct, frozen=True, kw_only=True):
     """What is told beside a block, and is no part of it: machines may differ in it.
 
     Attributes
@@ -120,16 +120,16 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 def told_of(blocks: RowBlocks, versions: Mapping[str, str], device: str) -> bytes:
     """Return what is told beside the blocks that this process makes."""
     made_by = {**versions, "device": device, "processor": _processor()}
-    told = Told(made_by=made_by, notes=tuple(blocks.notes))
+    told = BlockNotes(made_by=made_by, notes=tuple(blocks.notes))
     return msgspec.json.encode(told, order="deterministic")
 
 
-def told_from(data: bytes) -> Told:
+def told_from(data: bytes) -> BlockNotes:
     """Return what was told beside a block; nothing of what cannot be read."""
     try:
-        return msgspec.json.decode(data, type=Told)
+        return msgspec.json.decode(data, type=BlockNotes)
     except BAD_JSON:
-        return Told()
+        return BlockNotes()
 
 
 def _processor() -> str:

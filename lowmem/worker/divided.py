@@ -27,7 +27,7 @@ from lowmem.shards.claims import candidates
 from lowmem.shards.complete import refuse_incomplete
 from lowmem.shards.shard import Shard
 from lowmem.shards.storage import Folder
-from lowmem.stores.row_blocks import write_blocks
+from lowmem.stores.block_writer import write_blocks
 from lowmem.worker.block_file import (
     head_and_rows,
     head_of,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.division import Division
     from lowmem.protocol.job import Job
     from lowmem.protocol.messages import Run
-    from lowmem.shards.claims import View
+    from lowmem.shards.claims import BoardView
     from lowmem.worker.block_file import Head
 
     Points = Generator[CommitPoint, None, Result]
@@ -166,7 +166,7 @@ class _Taken:
 
     board: Board
     job: str
-    view: View
+    view: BoardView
 
     def block(self, block: int) -> tuple[Head, NDArray[Any]]:
         """Return the head and the rows of a block.

@@ -12,7 +12,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.workspace import Workspace
 from lowmem.report.read import read_report
 from lowmem.report.schema import json_from_report
-from lowmem.report.shards import in_the_making, read_sharded
+from lowmem.report.shard_status import in_the_making, read_sharded
 from lowmem.report.status import text_from_statuses
 from lowmem.report.text import text_from_report
 from lowmem.shards.board import Board

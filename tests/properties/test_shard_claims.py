@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lowmem.shards.claims import View, candidates, disputed, is_done
-from lowmem.shards.names import Attempt, Claim, Output, marker_of
+from lowmem.shards.claims import BoardView, candidates, disputed, is_done
+from lowmem.shards.markers import BlockAttempt, Claim, Output, marker_of
 from lowmem.shards.shard import Shard
 from tests.staged import Stage
 
@@ -95,7 +95,8 @@ def test_whatever_happens_each_block_has_the_rows_of_a_run_by_one(
         stage.to_the_end()
         assert not disputed(stage.board().whole_view())
         whole = [
-            rows_of(Claim(Attempt(b, n_blocks, 1, ""), 1, "a")) for b in range(n_blocks)
+            rows_of(Claim(BlockAttempt(b, n_blocks, 1, ""), 1, "a"))
+            for b in range(n_blocks)
         ]
         assert merged(stage, n_blocks) == whole
 
@@ -134,7 +135,7 @@ def test_what_a_stale_attempt_writes_after_the_merge_changes_nothing(schedule):
         st.builds(
             Output,
             st.builds(
-                Attempt,
+                BlockAttempt,
                 st.integers(0, 2),
                 st.just(3),
                 st.integers(1, 3),
@@ -150,14 +151,14 @@ def test_what_a_stale_attempt_writes_after_the_merge_changes_nothing(schedule):
 def test_every_reader_of_the_same_names_takes_the_same_outputs(names, order):
     shuffled = [*names, *names[:3], "0000001of0000003.001.x (1).done", ".tmp"]
     order.shuffle(shuffled)
-    one, other = View.of(names), View.of(shuffled)
+    one, other = BoardView.of(names), BoardView.of(shuffled)
     for block in range(3):
         assert candidates(one, block) == candidates(other, block)
         best = candidates(one, block)[:1]
         # An older attempt that appears late comes behind.
         if best and best[0].attempt.number > 1:
-            late = Output(Attempt(block, 3, 1, "0" * 16), 9, "a" * 64)
-            assert candidates(View.of([*names, str(late)]), block)[:1] == best
+            late = Output(BlockAttempt(block, 3, 1, "0" * 16), 9, "a" * 64)
+            assert candidates(BoardView.of([*names, str(late)]), block)[:1] == best
     shas = {b: {o.sha256 for o in candidates(one, b)} for b in range(3)}
     assert disputed(one) == [b for b in range(3) if len(shas[b]) > 1]
 

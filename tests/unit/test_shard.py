@@ -6,10 +6,10 @@ import pytest
 
 from lowmem.base.errors import OptionValueError, UsageError
 from lowmem.pipeline.orders import DEFAULT_LEASE_S, lease_s
-from lowmem.report.shards import of_all_blocks
+from lowmem.report.shard_status import of_all_blocks
 from lowmem.shards.board import Board
 from lowmem.shards.claiming import LOOK_S, Claimant
-from lowmem.shards.names import marker_of
+from lowmem.shards.markers import marker_of
 from lowmem.shards.shard import Shard, shard_from_text
 from lowmem.shards.storage import Folder
 from tests.mirrors import TestClock

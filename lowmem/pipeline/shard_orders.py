@@ -14,20 +14,20 @@ from lowmem.base.stderr import tell
 from lowmem.history.recorded import read_records
 from lowmem.protocol.records import JobBegun
 from lowmem.report.read import read_report
-from lowmem.report.shards import in_the_making
+from lowmem.report.shard_status import in_the_making
 from lowmem.shards.places import parts_in
 from lowmem.shards.shard import shard_from_text
 from lowmem.supervisor.order import is_inside
-from lowmem.supervisor.shards import part_for as part_of_shard
+from lowmem.supervisor.shard_run import part_for as part_of_shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowmem.base.workspace import Workspace
-    from lowmem.pipeline.compose import Orders
     from lowmem.pipeline.orders import RunOptions
     from lowmem.protocol.messages import JobDescription
     from lowmem.shards.shard import Shard
+    from lowmem.supervisor.order import JobOrder
 
 _JOB = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -142,9 +142,8 @@ def refuse_if_divided(space: Workspace) -> None:
         )
 
 
-def part_for(orders: Orders, space: Workspace) -> Workspace:
-    """Return the workspace as the supervisor of these orders has it."""
-    order = orders.jobs[0]
+def part_for(order: JobOrder, space: Workspace) -> Workspace:
+    """Return the workspace as the supervisor of an order has it."""
     if order.shard is None:
         return space
     return replace(space, part=part_of_shard(order.name, order.shard))

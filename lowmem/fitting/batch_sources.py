@@ -71,7 +71,7 @@ class _Orders:
         return self._held[key].rows(start, stop)
 
 
-class Rows:
+class RowSource:
     """Arrays of one row a sample.
 
     Parameters
@@ -249,7 +249,7 @@ def source_of(
         # One weight a sample is that of each output, as `fit` takes it.
         weights = parts["sample_weight"]
         parts["sample_weight"] = mapped(parts["y"], lambda _: weights)
-    return Rows(
+    return RowSource(
         tuple(value for value in parts.values() if value is not None),
         batch_size=batch_size,
         seed=seed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 
 if TYPE_CHECKING:
-    from lowmem.fitting.sources import Batch, Source
+    from lowmem.fitting.batch_sources import Batch, Source
 
 
 class Batches(keras.utils.PyDataset):

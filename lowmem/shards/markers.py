@@ -30,7 +30,7 @@ MOST_BLOCKS = 9_999_999
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Attempt:
+class BlockAttempt:
     """One attempt at one block.
 
     Attributes
@@ -81,7 +81,7 @@ class Claim:
         Who: the shard, and the kernel that it runs on.
     """
 
-    attempt: Attempt
+    attempt: BlockAttempt
     lease_s: int
     holder: str
 
@@ -99,7 +99,7 @@ class Claim:
 class Output:
     """The rows of a block are whole, in the attempt's file."""
 
-    attempt: Attempt
+    attempt: BlockAttempt
     n_bytes: int
     sha256: str
 
@@ -111,7 +111,7 @@ class Output:
 class Void:
     """An output was found damaged, and does not count."""
 
-    attempt: Attempt
+    attempt: BlockAttempt
 
     def __str__(self) -> str:  # type: ignore[explicit-override]
         return self.attempt.void
@@ -125,7 +125,7 @@ def marker_of(name: str) -> Marker | None:
 
     Examples
     --------
-    >>> claim = Claim(Attempt(5, 48, 1, "0badcafe0badcafe"), 900, "0003of0016-host-1a")
+    >>> claim = Claim(BlockAttempt(5, 48, 1, "0badcafe0badcafe"), 900, "0003of0016-host-1a")
     >>> marker_of(str(claim)) == claim
     True
     >>> marker_of(str(claim).replace(".claim", " (1).claim")) is None
@@ -149,6 +149,6 @@ def _marker_of(name: str) -> Marker | None:
     return None if found is None else Void(_attempt(found))
 
 
-def _attempt(found: re.Match[str]) -> Attempt:
+def _attempt(found: re.Match[str]) -> BlockAttempt:
     block, n_blocks, number, token = found.groups()[:4]
-    return Attempt(int(block), int(n_blocks), int(number), token)
+    return BlockAttempt(int(block), int(n_blocks), int(number), token)
