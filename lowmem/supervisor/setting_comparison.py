@@ -40,7 +40,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class SettingComparison:
     """What comparing the settings of a job has shown.
 
     Attributes
@@ -70,7 +70,7 @@ class Try(Protocol):
 
 def compared(
     trials: Sequence[PlannedTrial], ladder: Sequence[Mapping[str, int]], attempt: Try
-) -> Comparison:
+) -> SettingComparison:
     """Return whether other settings than the first can be used.
 
     What never counts as many items, or none, is not compared.
@@ -82,36 +82,38 @@ def compared(
             doubt = doubt or _failed(large)
         elif of_large.marks:
             return _verdict(small, large, of_large.marks, attempt)
-    return Comparison(is_known=False, doubt=doubt)
+    return SettingComparison(is_known=False, doubt=doubt)
 
 
 def _verdict(
     small: PlannedTrial, large: PlannedTrial, of_large: Marks, attempt: Try
-) -> Comparison:
+) -> SettingComparison:
     of_small = attempt(small)
     marks = of_small.marks
     if marks and met_at(marks, of_large) is None:
         of_small = attempt(small, sorted(of_large))
         marks = {**marks, **of_small.marks}
     if of_small.has_failed:
-        return Comparison(is_known=False, doubt=_failed(small))
+        return SettingComparison(is_known=False, doubt=_failed(small))
     items = met_at(marks, of_large)
     if items is None:
-        return Comparison(is_known=bool(marks))
+        return SettingComparison(is_known=bool(marks))
     changed = differing(marks[items], of_large[items])
     if not changed:
-        return Comparison()
+        return SettingComparison()
     # A time of day, a number drawn anew.
     again = attempt(small, (items,))
     if items not in again.marks:
-        return Comparison(
+        return SettingComparison(
             refusal=f"{told(items, changed, small, large)}. Or do they differ between any "
             f"two runs? {_failed(small)}",
             is_known=False,
         )
     unsteady = differing(marks[items], again.marks[items])
     changed = tuple(name for name in changed if name not in unsteady)
-    return Comparison(refusal=told(items, changed, small, large) if changed else "")
+    return SettingComparison(
+        refusal=told(items, changed, small, large) if changed else ""
+    )
 
 
 def _failed(trial: PlannedTrial) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import lowmem
 from lowmem.protocol.messages import PlannedTrial
-from lowmem.supervisor.setting_comparison import Comparison, Made, compared
+from lowmem.supervisor.setting_comparison import Made, SettingComparison, compared
 from lowmem.worker.state_digests import marked
 from tests.driver import Cutter, drive
 
@@ -54,7 +54,7 @@ def rounded(block, rows):
 
 def test_settings_that_change_nothing_can_be_used_and_no_trial_runs_twice():
     trials = Trials(exact)
-    assert compared([SMALL, LARGE], LADDER, trials) == Comparison()
+    assert compared([SMALL, LARGE], LADDER, trials) == SettingComparison()
     assert trials.ran == [(8, ()), (2, ())]
 
 
@@ -80,7 +80,7 @@ def test_what_changes_from_run_to_run_by_itself_says_nothing_of_settings():
         return {**made(block, rows), "state['at']": str(len(trials.ran))}
 
     made, trials = exact, Trials(timed)
-    assert compared([SMALL, LARGE], LADDER, trials) == Comparison()
+    assert compared([SMALL, LARGE], LADDER, trials) == SettingComparison()
     made, trials = rounded, Trials(timed)
     told = compared([SMALL, LARGE], LADDER, trials).refusal
     assert "arrays['total'] differs" in told
@@ -94,7 +94,7 @@ def test_a_larger_that_does_not_fit_gives_way_to_the_next_above_the_smallest():
         in compared([SMALL, LARGE], LADDER, trials).refusal
     )
     found = compared([SMALL, LARGE], LADDER, Trials(rounded, most=2))
-    assert found == Comparison(is_known=False)
+    assert found == SettingComparison(is_known=False)
 
 
 def test_trials_of_other_options_are_not_taken_for_the_same_work():
@@ -103,12 +103,12 @@ def test_trials_of_other_options_are_not_taken_for_the_same_work():
     # The rung above the smallest, with the smallest one's options, is the same work.
     assert "between block 4 and block 2" in compared(others, LADDER, trials).refusal
     found = compared(others, LADDER[:1], Trials(rounded))
-    assert found == Comparison(is_known=False)
+    assert found == SettingComparison(is_known=False)
 
 
 def test_settings_that_never_stop_after_as_many_items_are_not_compared():
     found = compared([trial(3), trial(7)], LADDER, Trials(rounded, points=1))
-    assert found == Comparison()
+    assert found == SettingComparison()
 
 
 @pytest.mark.parametrize(
