@@ -51,12 +51,12 @@ from lowmem.cli.watch import status_json, status_text, watch, whole_report
 from lowmem.pipeline.compose import orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.orders import RunOptions
-from lowmem.pipeline.shard_orders import refuse_if_divided
 from lowmem.pipeline.spaces import existing_space, own_space, required_job
 from lowmem.places.examination import examine
 from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
+from lowmem.report.shard_status import refuse_if_divided
 from lowmem.report.text import text_from_report
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import is_held, refuse_if_held

@@ -7,14 +7,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lowmem.base.clock import SystemClock
 from lowmem.base.errors import DataError, OptionValueError, UsageError
 from lowmem.base.errors_shards import UndividedJobError
 from lowmem.base.stderr import tell
 from lowmem.history.recorded import read_records
 from lowmem.protocol.records import JobBegun
-from lowmem.report.read import read_report
-from lowmem.report.shard_status import in_the_making
 from lowmem.shards.places import parts_in
 from lowmem.shards.shard import shard_from_text
 from lowmem.supervisor.order import is_inside
@@ -122,24 +119,6 @@ def begun_shards(space: Workspace, job: str) -> JobBegun | None:
             todo=f"lowmem merge {newest.reference} runs it.",
         )
     return newest
-
-
-def refuse_if_divided(space: Workspace) -> None:
-    """Refuse to verify what shards are still making.
-
-    Raises
-    ------
-    UsageError
-        Naming the job, and the command that ends it.
-    """
-    report = read_report(space, is_live=False)
-    for job, _ in in_the_making(space, SystemClock(), report):
-        raise UsageError(
-            f"the shards of {job} in {space.root} are not merged, expected none in the "
-            f"making: nothing of theirs is published, and `lowmem merge {job}` verifies "
-            "each block. `lowmem status` tells how far they are. Where they are of no "
-            f"use any more, remove {space.shards / job}."
-        )
 
 
 def part_for(order: JobOrder, space: Workspace) -> Workspace:

@@ -6,6 +6,8 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
+from lowmem.base.clock import SystemClock
+from lowmem.base.errors import UsageError
 from lowmem.base.units import format_bytes
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
@@ -47,6 +49,24 @@ def in_the_making(
         return not recipe_changes(own.recipe, recipe)
 
     return open_boards(space, clock, is_made)
+
+
+def refuse_if_divided(space: Workspace) -> None:
+    """Refuse to verify what shards are still making.
+
+    Raises
+    ------
+    UsageError
+        Naming the job, and the command that ends it.
+    """
+    report = read_report(space, is_live=False)
+    for job, _ in in_the_making(space, SystemClock(), report):
+        raise UsageError(
+            f"the shards of {job} in {space.root} are not merged, expected none in the "
+            f"making: nothing of theirs is published, and `lowmem merge {job}` verifies "
+            "each block. `lowmem status` tells how far they are. Where they are of no "
+            f"use any more, remove {space.shards / job}."
+        )
 
 
 def read_sharded(
