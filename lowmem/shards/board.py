@@ -6,8 +6,7 @@ the listing which a claimant needs does not grow with the job.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from lowmem.shards.markers import BlockAttempt, Claim, Output, Void
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from hashlib import _Hash
 
     from lowmem.base.clock import Clock
     from lowmem.shards.storage import Storage
@@ -65,7 +65,7 @@ class Board:
         self, block: int, *, n_blocks: int, number: int, lease_s: int, holder: str
     ) -> Claim:
         """Say that a block is being worked on."""
-        attempt = BlockAttempt(block, n_blocks, number, secrets.token_hex(8))
+        attempt = BlockAttempt(block, n_blocks, number, _token())
         claim = Claim(attempt, lease_s, holder)
         self._mark(attempt, str(claim), b"")
         return claim
@@ -110,7 +110,7 @@ class Board:
         if is_done(self.view(group), attempt.block):
             return False
         file = f"{_folder_of(attempt)}/{attempt.file}"
-        digest, n_bytes = hashlib.sha256(), 0
+        digest, n_bytes = _sha256(), 0
         for part in parts:
             digest.update(part)
             n_bytes += len(part)
@@ -162,7 +162,7 @@ class Board:
         """
         name = f"{_folder_of(output.attempt)}/{output.attempt.file}"
         for pause_s in (*_PATIENCE_S, None):
-            digest, n_bytes = hashlib.sha256(), 0
+            digest, n_bytes = _sha256(), 0
             forget()
             with suppress(FileNotFoundError, DataError):
                 for piece in self._storage.read(name):
@@ -180,7 +180,7 @@ class Board:
     def tell_recipe(self, data: bytes) -> None:
         """Keep the recipe that this board is of, unless it can be read here already."""
         if not any(known == data for known in self.recipes()):
-            self._storage.create(f"{_RECIPE}{secrets.token_hex(8)}", [data])
+            self._storage.create(f"{_RECIPE}{_token()}", [data])
 
     def recipes(self) -> Iterator[bytes]:
         """Yield each copy of the recipe; one that is being written may be torn."""
@@ -196,7 +196,7 @@ class Board:
     def merged(self) -> None:
         """Say so, and remove the rows. Markers stay: a stale claimant looks for them."""
         if not self.is_merged:
-            self._storage.create(f"{_MERGED}{secrets.token_hex(8)}", [b""])
+            self._storage.create(f"{_MERGED}{_token()}", [b""])
         for folder in self._storage.names(_BLOCKS):
             for name in self._storage.names(f"{_BLOCKS}/{folder}"):
                 if name.endswith(".block"):
@@ -205,3 +205,13 @@ class Board:
 
 def _folder_of(attempt: BlockAttempt) -> str:
     return f"{_BLOCKS}/{attempt.block // GROUP:05d}"
+
+
+def _token() -> str:
+    return os.urandom(8).hex()
+
+
+def _sha256() -> _Hash:
+    import hashlib  # noqa: PLC0415 - see `lowmem.checkpoints.manifest`
+
+    return hashlib.sha256()

@@ -8,7 +8,6 @@ which is a run of the whole workspace like any other, so that `status`, `report`
 
 from __future__ import annotations
 
-import hashlib
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,6 +221,8 @@ def _new_path(space: Workspace, job: str, recipe: Mapping[str, object]) -> Path:
     The first whose blocks were not put together: that result is lost where a shard begins
     again.
     """
+    import hashlib  # noqa: PLC0415 - see `lowmem.checkpoints.manifest`
+
     text, merged = _text_of(recipe), set(_merged_folders(space, job))
     digests = (hashlib.sha256(text + b"%d" % n).hexdigest()[:16] for n in count())
     return space.shards / job / next(d for d in digests if d not in merged)
