@@ -24,7 +24,6 @@ from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
 from lowmem.supervisor.run import RunNeeded, run_job
-from lowmem.supervisor.shard_run import run_merge, run_shard
 from lowmem.supervisor.short_programs import run_report
 
 if TYPE_CHECKING:
@@ -107,12 +106,7 @@ def _within(again: JobOrder, order: JobOrder) -> JobOrder:
 def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) -> None:
     began_s = session.clock.monotonic()
     try:
-        if order.shard is not None:
-            news = run_shard(order, session, order.shard)
-        elif order.is_merge:
-            news = run_merge(order, session)
-        else:
-            news = run_job(order, session, run_needed)
+        news = _run(order, session, run_needed)
     finally:
         # A page is of the whole workspace.
         if order.shard is None:
@@ -128,6 +122,16 @@ def _run_and_report(order: JobOrder, session: Session, run_needed: RunNeeded) ->
         # Of a shard nothing is published.
         for line in (results, took) if order.shard is None else (took,):
             tell(line)
+
+
+def _run(order: JobOrder, session: Session, run_needed: RunNeeded) -> str:
+    if order.shard is None and not order.is_merge:
+        return run_job(order, session, run_needed)
+    from lowmem.supervisor import shard_run  # noqa: PLC0415 - see `shard_orders`
+
+    if order.shard is not None:
+        return shard_run.run_shard(order, session, order.shard)
+    return shard_run.run_merge(order, session)
 
 
 def _write_page(order: JobOrder, session: Session) -> None:

@@ -1,4 +1,8 @@
-"""What a line may ask of shards, and which part of the workspace is theirs."""
+"""What a line may ask of shards, and which part of the workspace is theirs.
+
+What only shards need is loaded where it is used: most supervisors have none, and each
+would be 0.3 MiB larger.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,7 @@ from lowmem.base.errors_shards import UndividedJobError
 from lowmem.base.stderr import tell
 from lowmem.history.recorded import read_records
 from lowmem.protocol.records import JobBegun
-from lowmem.shards.places import parts_in
-from lowmem.shards.shard import shard_from_text
 from lowmem.supervisor.order import is_inside
-from lowmem.supervisor.shard_run import part_for as part_of_shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +92,8 @@ def shard_of(options: RunOptions, jobs: Sequence[JobDescription]) -> Shard | Non
             raise UndividedJobError(job=job.name, reason=job.is_whole_for)
     if options.shard is None:
         return None
+    from lowmem.shards.shard import shard_from_text  # noqa: PLC0415
+
     return shard_from_text(options.shard, os.environ)
 
 
@@ -104,6 +107,8 @@ def begun_shards(space: Workspace, job: str) -> JobBegun | None:
     """
     if not _JOB.fullmatch(job):
         return None
+    from lowmem.shards.places import parts_in  # noqa: PLC0415
+
     found = [
         record
         for part in parts_in(space, job)
@@ -125,4 +130,6 @@ def part_for(order: JobOrder, space: Workspace) -> Workspace:
     """Return the workspace as the supervisor of an order has it."""
     if order.shard is None:
         return space
-    return replace(space, part=part_of_shard(order.name, order.shard))
+    from lowmem.supervisor import shard_run  # noqa: PLC0415
+
+    return replace(space, part=shard_run.part_for(order.name, order.shard))
