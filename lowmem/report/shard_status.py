@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
-from lowmem.base.units import format_bytes
+from lowmem.base.units import format_measured
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
 from lowmem.report.read import read_report
@@ -195,12 +195,11 @@ def text_from_sharded(
 
 
 def _row(shard: ShardStatus) -> tuple[str, ...]:
-    peak = shard.ram_peak_bytes
     return (
         shard.shard,
         shard.machine,
         shard.state or "runs or cut off",
         f"{shard.items:,} {shard.unit}" if shard.items else "-",
-        "not measured" if peak is None else format_bytes(peak),
+        format_measured(shard.ram_peak_bytes),
         day_and_time(shard.last_at),
     )
