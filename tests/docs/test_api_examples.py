@@ -83,6 +83,13 @@ def test_a_name_without_an_example_is_noticed():
     assert set(without_example("lowmem.memory", "")) == {"clean_up", "read_machine"}
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_example_shows_a_name_that_is_not_there(package):
+    assert not re.search(
+        r"^(Attribute|Name|Import)Error", page_of(package), re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize(
     "package", [pytest.param(name, marks=_MARKS.get(name, [])) for name in PACKAGES]
 )

@@ -17,7 +17,7 @@ from lowmem.base.workspace import Workspace
 from lowmem.cli.watch import status_text
 from tests.golden.placeholders import PLAIN, Kind, broken, replaced
 from tests.golden.terminal import LONGEST_S, Shown
-from tests.processes.lowmem_runs import job_file, until
+from tests.processes.lowmem_runs import LARGE, job_file, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,24 +58,6 @@ def count(ctx):
         yield lowmem.CommitPoint(items=1, state={"done": done, "total": total})
     (ctx.staging / "count.json").write_text(json.dumps({"total": total}))
     return lowmem.Result(publish=["count.json"], summary={"total": total})
-"""
-
-# Needs 1 GB for each block, as its formula says, so any smaller budget is refused.
-LARGE = """
-import lowmem
-
-def predict(context, settings):
-    return lowmem.Rung(settings=settings, ram_bytes=settings["block"] * 10**9)
-
-def work(ctx):
-    yield lowmem.CommitPoint(items=1, state={"block": ctx.settings["block"]})
-
-JOB = lowmem.Job(
-    name="large",
-    work=work,
-    ladder=lambda _: ({"block": 8}, {"block": 2}, {"block": 1}),
-    predict=predict,
-)
 """
 
 

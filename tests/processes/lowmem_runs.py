@@ -64,6 +64,25 @@ def count(ctx):
 """
 
 
+# Needs 1 GB for each block, as its formula says, so any smaller budget is refused.
+LARGE = """
+import lowmem
+
+def predict(context, settings):
+    return lowmem.Rung(settings=settings, ram_bytes=settings["block"] * 10**9)
+
+def work(ctx):
+    yield lowmem.CommitPoint(items=1, state={"block": ctx.settings["block"]})
+
+JOB = lowmem.Job(
+    name="large",
+    work=work,
+    ladder=lambda _: ({"block": 8}, {"block": 2}, {"block": 1}),
+    predict=predict,
+)
+"""
+
+
 # Writes a store chunk by chunk, a text, and keeps an array in its checkpoints.
 SQUARES = """
 import lowmem, numpy as np

@@ -6,26 +6,16 @@ import json
 
 import pytest
 
-from tests.processes.lowmem_runs import COUNTING, assert_counted, job_file, lowmem, run
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    LARGE,
+    assert_counted,
+    job_file,
+    lowmem,
+    run,
+)
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
-
-LARGE = """
-import lowmem
-
-def predict(context, settings):
-    return lowmem.Rung(settings=settings, ram_bytes=settings["block"] * 10**9)
-
-def work(ctx):
-    yield lowmem.CommitPoint(items=1, state={"block": ctx.settings["block"]})
-
-JOB = lowmem.Job(
-    name="large",
-    work=work,
-    ladder=lambda _: ({"block": 8}, {"block": 2}, {"block": 1}),
-    predict=predict,
-)
-"""
 
 
 @pytest.fixture(scope="module")
