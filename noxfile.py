@@ -33,9 +33,7 @@ COLAB_HAS = (
     "pillow", "psutil", "fsspec", "tqdm", "typer", "jinja2", "pyyaml", "google-crc32c",
     "threadpoolctl", "ipython", "ipykernel",
 )  # fmt: skip
-TOOLS = (
-    "pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel", "psutil",
-)  # fmt: skip
+TOOLS = ("pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel")
 # Stores, reader, training, analysis, notebooks; and what each backend is told and reads.
 TESTS = (
     "tests/unit/test_backends.py",

@@ -7,8 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_budget, format_bytes
+from lowmem.places.examination import WORTH_NAMING_BYTES
+from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
+    from lowmem.memory.programs import Program
     from lowmem.places.examination import Examination
     from lowmem.places.place import Place
 
@@ -31,6 +34,28 @@ def _backend_text(found: Examination) -> str:
     return f"{found.backend}: {said[found.backend_said_by]}"
 
 
+def _cores_text(found: Examination) -> str:
+    if found.physical_cores is None:
+        return str(found.cores)
+    return f"{found.cores} to use; the machine has {found.physical_cores} physical"
+
+
+def _programs_text(found: Examination) -> str:
+    """Return which programs hold most of the RAM, and of how many they are."""
+    shown = found.largest_programs
+    if not shown:
+        return f"none of {found.n_programs} holds {format_bytes(WORTH_NAMING_BYTES)} of RAM"
+    told = ", ".join(map(_program_text, shown))
+    return f"the largest {len(shown)} of {found.n_programs}: {told}"
+
+
+def _program_text(program: Program) -> str:
+    whose = "yours" if program.is_yours else f"of {program.user}"
+    size = format_bytes(program.ram_bytes)
+    bound = "up to " if program.is_at_most else ""
+    return f"{program.name} (id {program.pid}, {whose}) {bound}{size}"
+
+
 def text_from_examination(found: Examination) -> str:
     """Return what was found as a person reads them."""
     limit = found.cgroup_limit_bytes
@@ -40,9 +65,10 @@ def text_from_examination(found: Examination) -> str:
     rows = {
         "place": found.place.name,
         "system": f"{found.system}, Python {found.python}",
-        "cores": str(found.cores),
+        "cores": _cores_text(found),
         "RAM": f"{format_bytes(found.ram_total_bytes)}, "
         f"{format_bytes(found.ram_available_bytes)} available",
+        "programs": _programs_text(found),
         "control group": f"limit {format_bytes(limit)}" if limit else "no limit",
         "GPU": gpu,
         "Keras backend": _backend_text(found),
@@ -55,9 +81,12 @@ def text_from_examination(found: Examination) -> str:
     }
     lines = [f"{name:<14} {value}" for name, value in rows.items()]
     lines += _place_lines(found.place)
-    if not found.problems:
-        return "\n".join([*lines, "", "Nothing is wrong."])
-    return "\n".join([*lines, "", "Problems:", *(f"- {p}" for p in found.problems)])
+    if found.problems:
+        lines += ["", "Problems:", *(f"- {p}" for p in found.problems)]
+    else:
+        lines += ["", "Nothing is wrong."]
+    # Programs call themselves as they like.
+    return "\n".join(map(printable, lines))
 
 
 def _place_lines(place: Place) -> list[str]:

@@ -1,7 +1,7 @@
 """What memory is used, what there is, and what to do about it.
 
-`process_tree` and `machine` are the only readers of /proc, `gpu` of NVML;
-`budget` decides, purely.
+`process_tree` and `machine` are the only readers of /proc, `gpu` of NVML; `programs`
+and `physical_cores` ask psutil, for `lowmem doctor` alone. `budget` decides, purely.
 
 Public, for authors of jobs: what the machine has, and a heap that is given back before
 other processes are started. The names load on first use.

@@ -115,13 +115,18 @@ class Process:
 
         All of what was read last, where the kernel does not tell.
         """
+        told = self.told_shares()
+        return Shares(self.anon_bytes, self.shared_bytes) if told is None else told
+
+    def told_shares(self) -> Shares | None:
+        """Return anonymous and shared PSS, as `shares`; None where the kernel does not tell."""
         if self._is_lent():
             return Shares(0, 0)
         rollup = self._rollup()
         if rollup is None:
             return Shares(0, 0)
         if b"Pss_Anon:" not in rollup:
-            return Shares(self.anon_bytes, self.shared_bytes)
+            return None
         return Shares(
             field_bytes(rollup, b"Pss_Anon:"), field_bytes(rollup, b"Pss_Shmem:")
         )

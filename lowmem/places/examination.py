@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lowmem.memory.programs import Program
     from lowmem.places.place import Place
 
 _PACKAGES = ("keras", "numpy", "scipy", "scikit-learn", "zarr")
 # Bytes: the study's images, models and latents take about 7 GB.
 _LITTLE_DISK_BYTES = 8 * 10**9
 _LITTLE_RAM_BYTES = 2 * 10**9
+# Programs that are named: no machine is full for smaller ones, which are 1 % of what
+# Colab has, and few know more than five that could be ended.
+WORTH_NAMING_BYTES = 100 * 2**20
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,15 @@ class Examination:
 
     Attributes
     ----------
+    cores
+        Processors that this process may use.
+    physical_cores
+        Of the whole machine; fewer than its processors where two share a core.
+    n_programs
+        Other programs that can be seen and have memory.
+    largest_programs
+        Those of them that hold most, largest first. Told however much is available: a
+        machine of which half is free may be too full for the budget that is meant.
     cgroup_limit_bytes
         The smallest limit of a control group around this process.
     backend
@@ -56,8 +70,11 @@ class Examination:
     system: str
     python: str
     cores: int
+    physical_cores: int | None
     ram_total_bytes: int
     ram_available_bytes: int
+    n_programs: int
+    largest_programs: tuple[Program, ...]
     cgroup_limit_bytes: int | None
     disk_free_bytes: int
     gpu: str | None
@@ -72,7 +89,12 @@ class Examination:
 
 def examine(folder: Path) -> Examination:
     """Look at the machine; ``folder`` is where workspaces would be."""
+    # They load psutil, which every other command does without.
+    from lowmem.memory.physical_cores import physical_core_count  # noqa: PLC0415
+    from lowmem.memory.programs import read_programs  # noqa: PLC0415
+
     machine = read_machine()
+    programs = read_programs(most=_MOST_NAMED, least_bytes=WORTH_NAMING_BYTES)
     with GpuSampler() as sampler:
         gpu = sampler.read()
     backend = find_backend(os.environ)
@@ -83,8 +105,11 @@ def examine(folder: Path) -> Examination:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         cores=cpu_count(),
+        physical_cores=physical_core_count(),
         ram_total_bytes=machine.total_bytes,
         ram_available_bytes=machine.available_bytes,
+        n_programs=programs.n_seen,
+        largest_programs=programs.largest,
         cgroup_limit_bytes=min((limit for limit, _ in cgroup_limits()), default=None),
         disk_free_bytes=disk,
         gpu=gpu.name if gpu else None,
@@ -130,7 +155,7 @@ def _problems(
     if available_bytes < _LITTLE_RAM_BYTES:
         found.append(
             f"only {format_bytes(available_bytes)} of RAM are available: end other "
-            "programs before training."
+            "programs before training, the largest first."
         )
     binding = binding_problem()
     if binding is not None:
