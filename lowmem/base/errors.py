@@ -336,16 +336,20 @@ class BudgetError(LowmemError, MemoryError):
     ----------
     needed
         The smallest budget that would do, as far as it is known.
+    note
+        A sentence more, of what stands in the way of that.
     """
 
     exit_code = EXIT_BUDGET
 
     def __init__(
-        self, *, job: str, budget: str, problem: str, needed: str, kind: str = "RAM"
-    ) -> None:
+        self, *, job: str, budget: str, problem: str, needed: str, kind: str = "RAM",
+        note: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(
             f"job {job} does not fit its {kind} budget of {budget}: {problem}. Raise "
-            f"--{kind.lower()}-budget to {needed}, or choose options that need less memory."
+            f"--{kind.lower()}-budget to {needed}, or choose options that need less "
+            f"memory.{note and ' '}{note}"
         )
 
 

@@ -78,6 +78,11 @@ class Broke:
 Ending = Finished | Left | Broke
 
 IN_TIME = "the time budget is used up"
+# Why a larger budget would be of no use, and what tells who is the cause.
+MACHINE_IS_FULL = (
+    "the machine has no memory left beside what other programs use "
+    "(`lowmem doctor` names the largest)"
+)
 # A job whose step never fits would be killed for ever.
 _WITHIN_A_STEP = (
     "the time budget ended within a step, so its worker was killed; what it did after "

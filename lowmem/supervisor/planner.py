@@ -38,11 +38,13 @@ from lowmem.supervisor.endings import Broke
 from lowmem.supervisor.order import is_inside
 from lowmem.supervisor.processes import WorkerProcess, log_tail, worker_environment
 from lowmem.supervisor.subreaper import as_subreaper
+from lowmem.supervisor.user_messages import stopped_for_the_machine
 from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lowmem.base.errors import LowmemError
     from lowmem.base.workspace import Workspace
     from lowmem.history.job_history import DoneRun
     from lowmem.protocol.messages import Answer, JobDescription, Plan
@@ -165,7 +167,7 @@ def _answer_of(
     BudgetError
         If it needs more than the budget.
     ReportedError
-        If the job's code failed, or ended it.
+        If the job's code failed, or ended it, or other programs fill the machine.
     """
     budget = RamBudget(limit_bytes=budget_bytes, fill_rate=measured_fill_rate())
     with as_subreaper(), TreeSampler(os.getpid()) as tree, _printed() as (log, path):
@@ -188,7 +190,7 @@ def _answer_of(
         if isinstance(stop, Broke) and stop.verdict == "signal":
             return None
         if isinstance(stop, Broke):
-            raise _refusal(job, budget_bytes, _how(stop), stop.where)
+            raise error_of_stop(job, budget_bytes, stop)
         if isinstance(answer, Failed) and answer.kind == MEMORY_ERROR:
             how = f" ({answer.message})"
             raise _refusal(job, budget_bytes, "refused more", answer.where, how)
@@ -210,10 +212,17 @@ def _printed() -> Iterator[tuple[int, Path]]:
         os.close(descriptor)
 
 
-def _how(stop: Broke) -> str:
-    is_machine = stop.verdict == "machine_limit"
-    cause = ", since the machine had no memory left," if is_machine else ""
-    return f"stopped{cause} at {format_bytes(stop.ram_bytes or 0)}"
+def error_of_stop(job: str, budget_bytes: int, stop: Broke) -> LowmemError:
+    """Return what the user is told of a planner that was stopped for its memory."""
+    used = f" at {format_bytes(stop.ram_bytes or 0)}"
+    if stop.verdict == "machine_limit":
+        return stopped_for_the_machine(
+            job,
+            budget_bytes,
+            at=f"{used}, before it began",
+            then="the same command tries again",
+        )
+    return _refusal(job, budget_bytes, f"stopped{used}", stop.where)
 
 
 def _refusal(

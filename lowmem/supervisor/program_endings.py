@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from lowmem.base.errors import EXIT_BUDGET, EXIT_STOPPED
 from lowmem.base.units import format_budget, format_bytes
 from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving
-from lowmem.supervisor.endings import IN_TIME, Broke, End, Ending, Finished, Restart
+from lowmem.supervisor.endings import (
+    IN_TIME,
+    MACHINE_IS_FULL,
+    Broke,
+    End,
+    Ending,
+    Finished,
+    Restart,
+)
 from lowmem.supervisor.program_process import EXIT_STATUS
 from lowmem.supervisor.stop_requests import asked_by
 
@@ -100,7 +108,7 @@ def _after_memory(
     where = f". Most of it had {ending.where}" if ending.where else ""
     budget = format_budget(terms.ram_budget_bytes)
     causes = {
-        "machine_limit": "the machine has no memory left beside what other programs use",
+        "machine_limit": MACHINE_IS_FULL,
         "kernel_oom": "the kernel killed it, since the machine has no memory left",
     }
     cause = causes.get(ending.verdict, f"its RAM budget of {budget} is used up")

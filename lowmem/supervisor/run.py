@@ -18,6 +18,7 @@ from lowmem.base.errors import MissingArtefactError, StoppedError
 from lowmem.memory.budget import RamBudget
 from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
+from lowmem.memory.machine import read_machine
 from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
 from lowmem.protocol.recipe import CONTENT, told_done
 from lowmem.protocol.tempo import Tempo
@@ -244,7 +245,12 @@ class SupervisedRun:
         budget = self._order.ram_budget_bytes
         rung = self._prepared.start
         if rung is None:
-            error = refusal(self._order, self._prepared.rungs, self._prepared.stop)
+            error = refusal(
+                self._order,
+                self._prepared.rungs,
+                self._prepared.stop,
+                available_bytes=read_machine().available_bytes,
+            )
             write_end(
                 self._session,
                 self._order.name,

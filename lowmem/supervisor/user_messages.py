@@ -30,7 +30,11 @@ _WORTH_TELLING_BYTES = 4 * 2**20
 
 
 def refusal(
-    order: JobOrder, rungs: Sequence[PlannedRung], stop: TrialPeak | None = None
+    order: JobOrder,
+    rungs: Sequence[PlannedRung],
+    stop: TrialPeak | None = None,
+    *,
+    available_bytes: int,
 ) -> BudgetError:
     """Return why no rung is tried, and the smallest budget that would do.
 
@@ -38,6 +42,8 @@ def refusal(
     ----------
     stop
         A trial that was stopped at the budget: then nobody knows which would do.
+    available_bytes
+        Of the machine, now: where a budget that would do is larger, that is said too.
     """
     if stop is not None:
         where = f", in {stop.where}" if stop.where else ""
@@ -48,14 +54,19 @@ def refusal(
             f"{format_bytes(stop.ram_bytes + SUPERVISOR_BYTES)}{where}, and it needs more",
             needed="a larger size",
         )
-    smallest = smallest_budget_bytes(rungs)
+    smallest = (smallest_budget_bytes(rungs) or 0) + order.mirror_bytes
+    is_too_full = smallest > available_bytes
     least = min(rung.ram_bytes or 0 for rung in rungs) + order.mirror_bytes
     return BudgetError(
         job=order.name,
         budget=format_budget(order.ram_budget_bytes),
         problem="its smallest setting is predicted to use "
         f"{format_bytes(least + SUPERVISOR_BYTES)}, and some room must be left",
-        needed=f"{format_size((smallest or 0) + order.mirror_bytes)} or more",
+        needed=f"{format_size(smallest)} or more",
+        note=f"Only {format_bytes(available_bytes)} of the machine's memory are "
+        "available: `lowmem doctor` names the programs that hold most."
+        if is_too_full
+        else "",
     )
 
 
@@ -85,7 +96,12 @@ def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> LowmemErr
         size = format_bytes(broke.unmapped_bytes)
         where += f", {size} of it new shared memory or files in memory"
     if broke.verdict == "machine_limit":
-        return _stopped_for_the_machine(order, f"{used}{where}")
+        return stopped_for_the_machine(
+            order.name,
+            order.ram_budget_bytes,
+            at=f"{used}{where}, at its smallest setting",
+            then="the same command continues from the last commit",
+        )
     how = f"stopped ({broke.verdict}){used}"
     if broke.failure is not None:
         # What was asked for and not given is in no reading.
@@ -98,14 +114,14 @@ def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> LowmemErr
     )
 
 
-def _stopped_for_the_machine(order: JobOrder, at: str) -> LowmemError:
+def stopped_for_the_machine(
+    job: str, ram_budget_bytes: int, *, at: str, then: str
+) -> LowmemError:
     """Return what is told where others fill the machine: no budget would help."""
-    budget = format_budget(order.ram_budget_bytes)
     return ReportedError(
-        message=f"job {order.name} was stopped{at}, at its smallest setting: the machine "
-        f"has no memory left beside what other programs use. Its RAM budget of {budget} "
-        "is not used up. End other programs, or wait for them: the same command continues "
-        "from the last commit.",
+        message=f"job {job} was stopped{at}: {endings.MACHINE_IS_FULL}. Its RAM budget of "
+        f"{format_budget(ram_budget_bytes)} is not used up. End other programs, or wait "
+        f"for them: {then}.",
         exit_code=EXIT_BUDGET,
     )
 

@@ -26,6 +26,7 @@ HEAVY = {
     "PIL",
     "jinja2",
     "pandas",
+    "psutil",
 }
 JOBS = ("ingest", "train", "encode", "analyze", "generate")
 EVERY_RUN = (
@@ -84,6 +85,14 @@ def loaded_by(code):
 )
 def test_a_light_process_loads_no_array_nor_ml_library(code):
     assert loaded_by(code) == []
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_psutil_is_loaded_by_an_examination_alone():
+    look = "from pathlib import Path; examine(Path.cwd())"
+    examining = f"from lowmem.places.examination import examine\n{look}"
+    assert loaded_by(examining) == ["psutil"]
 
 
 @pytest.mark.process

@@ -17,6 +17,7 @@ from lowmem.cli.main import app
 from lowmem.cli.plan import json_from_plans
 from lowmem.cli.verify import json_from_verification
 from lowmem.integrity.stores import ArraySummary, BadChunk, StoreCheck, StoreSummary
+from lowmem.memory.programs import Program
 from lowmem.pipeline.job_plans import JobPlan
 from lowmem.places import place
 from lowmem.places.examination import Examination, examine
@@ -77,6 +78,7 @@ def words_in(text: str) -> set[str]:
     [
         ("doctor", "", Examination, {"schema"}),
         ("doctor", "A place", place.Place, set()),
+        ("doctor", "A program", Program, set()),
         ("verify", "What was checked", Tally, set()),
         ("verify", "A finding", Finding, {"can_be_repaired"}),
         ("verify", "A mirror", MirrorRelation, set()),

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lowmem.memory.proc import field_bytes
@@ -40,3 +41,6 @@ def test_the_supervisor_takes_less_than_it_is_planned_to_while_a_job_runs(tmp_pa
     assert resident < 25 * MIB + COMPILED, f"{resident / MIB:.1f} MiB"
     assert "numpy" not in mapped
     assert "tensorflow" not in mapped
+    # That of `lowmem doctor` alone; its compiled part would be mapped.
+    assert "psutil" not in mapped
+    assert "psutil" in Path(psutil._psplatform.cext.__file__).name

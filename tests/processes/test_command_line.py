@@ -127,6 +127,7 @@ def test_commands_that_only_look_print_what_they_found(tmp_path, files):
     assert status["jobs"]["count"]["state"] == "done"
     doctor = json.loads(lowmem("doctor", "--json").out)
     assert doctor["ram_budget_bytes"] <= doctor["ram_available_bytes"]
+    assert doctor["n_programs"] >= 1  # This one.
     assert "ingest" in lowmem("jobs").out
 
 

@@ -16,6 +16,7 @@ from lowmem.base.errors import (
     UnknownOptionError,
     UsageError,
 )
+from lowmem.base.units import format_bytes
 from lowmem.base.workspace import Workspace
 from lowmem.history.job_history import DoneRun
 from lowmem.memory.budget import SOFT_SHARE
@@ -300,8 +301,31 @@ def test_a_plan_leaves_room_for_the_process_of_a_mirror(tmp_path):
     planned = Planned(rungs=(rung,))
     assert start(alone, planned, tmp_path) == 0
     assert start(beside, planned, tmp_path) is None
-    assert "or more" in str(refusal(beside, [rung]))
-    assert str(refusal(beside, [rung])) != str(refusal(alone, [rung]))
+    said = [
+        str(refusal(order, [rung], available_bytes=2**40)) for order in (alone, beside)
+    ]
+    assert "or more" in said[1]
+    assert said[0] != said[1]
+
+
+def test_a_refusal_on_a_machine_without_room_for_more_leads_to_who_holds_it():
+    order = ordered()
+    rung = PlannedRung(
+        settings={},
+        ram_bytes=2 * order.ram_budget_bytes,
+        vram_bytes=None,
+        source="analytic",
+    )
+
+    def said(available_bytes):
+        return str(refusal(order, [rung], available_bytes=available_bytes))
+
+    assert "doctor" not in said(2**40)
+    full = said(order.ram_budget_bytes)
+    assert full.startswith(said(2**40))
+    size = format_bytes(order.ram_budget_bytes)
+    assert f"Only {size} of the machine's memory are available" in full
+    assert full.endswith("`lowmem doctor` names the programs that hold most.")
 
 
 def ram_bytes_at(order):

@@ -14,6 +14,7 @@ from lowmem.cli.boundary import print_paragraph
 from lowmem.protocol.messages import Failed
 from lowmem.report.figures import read_gallery
 from lowmem.supervisor import endings
+from lowmem.supervisor.planner import error_of_stop
 from lowmem.supervisor.user_messages import error_of_end
 from lowmem_jobs.ingest.report import IngestReport, entries_before
 
@@ -85,3 +86,17 @@ def test_a_machine_that_others_filled_is_not_called_a_budget_too_small():
     assert "the machine has no memory left" in str(told)
     assert "stopped at 70.0 MiB" in str(told)
     assert "--ram-budget" not in str(told)
+    assert "`lowmem doctor` names the largest" in str(told)
+
+
+def test_a_planner_that_others_leave_no_memory_is_not_called_too_large():
+    stopped = endings.Broke(verdict="machine_limit", ram_bytes=70 * MIB)
+    told = error_of_stop("train", 2 * 2**30, stopped)
+    assert told.exit_code == 73
+    assert "stopped at 70.0 MiB, before it began" in str(told)
+    assert "`lowmem doctor` names the largest" in str(told)
+    assert "--ram-budget" not in str(told)
+    # Its own budget is another matter.
+    own = endings.Broke(verdict="ram_limit", ram_bytes=70 * MIB, where="a.py:1 in f")
+    said = str(error_of_stop("train", 72 * MIB, own))
+    assert "it was stopped at 70.0 MiB in a.py:1 in f. Raise --ram-budget" in said
