@@ -37,7 +37,9 @@ def _backend_text(found: Examination) -> str:
 def _cores_text(found: Examination) -> str:
     if found.physical_cores is None:
         return str(found.cores)
-    return f"{found.cores} to use; the machine has {found.physical_cores} physical"
+    return (
+        f"{found.cores} to use; physical cores of the machine: {found.physical_cores}"
+    )
 
 
 def _programs_text(found: Examination) -> str:

@@ -26,9 +26,9 @@ from lowmem.memory.pages import Process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Resident bytes of programs whose pages are divided: 2 s at 7 ms/GB. As many have a
-# hundred forked workers of 3 GB.
-_MOST_DIVIDED_BYTES = 300 * 10**9
+# Of the programs whose pages are divided, in all: 3 s of reading `smaps_rollup`. So many
+# have sixty forked workers of 3 GB; of further ones the most is told that it can be.
+_MOST_DIVIDED_BYTES = 200 * 10**9
 # The kernel keeps so many bytes of a name. psutil makes a longer one out of the command
 # line, where a program may have written its arguments.
 _NAME_BYTES = 15
@@ -47,8 +47,9 @@ class Program:
     ram_bytes
         Anonymous and shared pages in RAM, each divided among those that map it.
     is_at_most
-        Whether ``ram_bytes`` is the most that it can be: of another user's program the
-        kernel does not tell which pages are shared with others.
+        Whether ``ram_bytes`` is the most that it can be. Which pages are shared with
+        others the kernel does not tell of another user's program; and of so many large
+        ones that it would take seconds, not all are asked for.
     """
 
     pid: int
@@ -87,7 +88,7 @@ def read_programs(*, most: int, least_bytes: int) -> Programs:
 
     Notes
     -----
-    Costs 0.1 ms for each program of the machine, and 7 ms for each GB of the largest.
+    Costs 0.1 ms for each program of the machine, and 7 to 14 ms for each GB of the largest.
     They are looked through by what they hold at most, until no other can be larger.
     """
     held = sorted(_held(), key=lambda pair: pair[0], reverse=True)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import psutil
 import pytest
 
+from lowmem.cli.doctor import text_from_examination
+from lowmem.memory.machine import cpu_count
 from lowmem.places.examination import examine
 
 
@@ -19,3 +24,13 @@ def test_the_framework_asked_for_is_the_one_that_keras_computes_with(
         problem.startswith(f"{backend} is not") for problem in found.problems
     )
     assert is_named == (found.versions[backend] is None)
+
+
+def test_cores_to_use_are_told_beside_those_of_the_machine(tmp_path):
+    found = examine(tmp_path)
+    assert found.cores == cpu_count()
+    assert found.physical_cores == psutil.cpu_count(logical=False)
+    shared = text_from_examination(replace(found, cores=2, physical_cores=1))
+    assert "cores          2 to use; physical cores of the machine: 1\n" in shared
+    untold = text_from_examination(replace(found, cores=2, physical_cores=None))
+    assert "cores          2\n" in untold

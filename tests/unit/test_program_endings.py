@@ -101,6 +101,13 @@ def test_an_end_has_the_programs_own_code_unless_lowmem_ended_it(
     assert (end.state, end.exit_code) == (state, code)
 
 
+def test_a_program_that_others_leave_no_memory_leads_to_who_they_are():
+    full = on_program_end(LONE, TERMS, Broke(verdict="machine_limit"))
+    own = on_program_end(LONE, TERMS, Broke(verdict="ram_limit"))
+    assert "`lowmem doctor` names the largest" in full.message
+    assert "doctor" not in own.message
+
+
 @pytest.mark.parametrize(
     ("ending", "rung"),
     [

@@ -117,6 +117,14 @@ def test_of_anothers_program_the_most_is_told_that_it_can_be():
     assert 200 * MIB <= seen.ram_bytes < 200 * MIB + OWN
 
 
+def test_what_would_take_seconds_is_told_undivided(monkeypatch):
+    monkeypatch.setattr("lowmem.memory.programs._MOST_DIVIDED_BYTES", 0)
+    with child_of(HELD) as child:
+        found = programs()[child.pid]
+    assert found.is_at_most
+    assert found.ram_bytes >= 200 * MIB
+
+
 # --- names ------------------------------------------------------------------------
 
 
