@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 # have sixty forked workers of 3 GB; of further ones the most is told that it can be.
 _MOST_DIVIDED_BYTES = 200 * 10**9
 # The kernel keeps so many bytes of a name. psutil makes a longer one out of the command
-# line, where a program may have written its arguments.
+# line, where a program may have written its arguments:
+# findings/psutil-name-may-hold-the-command-line.sh
 _NAME_BYTES = 15
 
 
