@@ -7,8 +7,9 @@ replaced: budgets, counts, names, exit codes, and all words.
 from __future__ import annotations
 
 import re
-import textwrap
 from dataclasses import dataclass
+
+from lowmem.base.wrapping import wrapped
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -133,7 +134,7 @@ def broken(lines: list[str], columns: int | None) -> list[str]:
 
 def _rows(line: str, columns: int | None) -> list[str]:
     if _ON_HOST in line:
-        return textwrap.wrap(line, columns or _PIPE, subsequent_indent="  ")
+        return wrapped(line, columns or _PIPE, later="  ")
     if columns is None:
         return [line]
     starts = range(0, max(len(line), 1), columns)
