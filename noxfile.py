@@ -33,7 +33,9 @@ COLAB_HAS = (
     "pillow", "psutil", "fsspec", "tqdm", "typer", "jinja2", "pyyaml", "google-crc32c",
     "threadpoolctl", "ipython", "ipykernel",
 )  # fmt: skip
-TOOLS = ("pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel")
+TOOLS = (
+    "pytest>=9", "pytest-timeout", "hypothesis", "nbclient", "ipykernel", "pyte",
+)  # fmt: skip
 # Stores, reader, training, analysis, notebooks; and what each backend is told and reads.
 TESTS = (
     "tests/unit/test_backends.py",
@@ -56,7 +58,10 @@ WARNINGS = (
     *("-W", "default::DeprecationWarning", "-W", "default::FutureWarning"),
     *("-W", "default:The codec:UserWarning"),
 )
-NOTEBOOKS = ("tests/notebooks", "tests/docs/test_colab.py")
+SEEN = "tests/golden/test_sessions.py::test_what_is_seen_is_what_is_kept"
+# What is seen of cells must be the same on every release of IPython.
+CELLS_SEEN = (f"{SEEN}[jupyter-jupyter]", f"{SEEN}[ipython-ipython]")
+NOTEBOOKS = ("tests/notebooks", "tests/docs/test_colab.py", *CELLS_SEEN)
 SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
 SHORT = "colab-2026-08-cpu"
 # The ends of what is promised, 7.34 and the newest, are in the rows; these lie between.
@@ -185,9 +190,8 @@ def ipythons(session: nox.Session) -> None:
     leave_checkout(session)
     for version in IPYTHONS:
         session.install(f"ipython=={version}")
-        session.run(
-            "python", "-m", "pytest", "-q", "tests/processes/test_inline_notebook.py"
-        )
+        cells = ("tests/processes/test_inline_notebook.py", *CELLS_SEEN)
+        session.run("python", "-m", "pytest", "-q", *cells)
     (RESULTS / "ipythons.json").write_text(json.dumps(IPYTHONS))
 
 

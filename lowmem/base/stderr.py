@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import textwrap
 from typing import TYPE_CHECKING
+
+from lowmem.base.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +29,8 @@ def paragraph(text: str) -> str:
 
 def filled(text: str, at_most: int) -> str:
     """Return a text in lines that a terminal need not break, of so many columns at most."""
-    return textwrap.fill(
-        text,
-        min(at_most, columns_of(sys.stderr) or at_most),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    width = min(at_most, columns_of(sys.stderr) or at_most)
+    return "\n".join(wrapped(text, width))
 
 
 def columns_of(stream: TextIO) -> int:

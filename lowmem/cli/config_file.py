@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from lowmem.base.errors import OptionValueError
+from lowmem.base.wrapping import wrapped
 from lowmem.pipeline.orders import DEFAULT_SEED, RunOptions, with_config
 from lowmem.protocol.option import Option, OptionKind
 
@@ -182,13 +182,7 @@ def _key_text(key: Key) -> str:
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent="# ",
-        subsequent_indent="# ",
-        break_long_words=False,
-    )
+    return wrapped(text, _WIDTH, first="# ", later="# ")
 
 
 def _example(key: Key) -> Value:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import typer
 
+from lowmem.base.wrapping import wrapped
 from lowmem.pipeline.orders import PIPELINE
 from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
@@ -48,7 +48,7 @@ def _options_text(job: JobDescription) -> str:
     lines = [f"Options of {job.name} ({job.summary.rstrip('.')}):"]
     for option in job.options:
         head = f"  {_usage(option)}"
-        text = textwrap.wrap(_explanation(option), _WIDTH - _INDENT) or [""]
+        text = wrapped(_explanation(option), _WIDTH - _INDENT) or [""]
         if len(head) >= _INDENT:
             lines.append(head)
         else:

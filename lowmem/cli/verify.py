@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lowmem.base.errors import DamagedWorkspaceError
 from lowmem.base.units import format_bytes
+from lowmem.base.wrapping import wrapped
 from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def _lines_of(finding: Finding) -> list[str]:
 
 
 def _wrapped(text: str, head: str) -> list[str]:
-    return textwrap.wrap(
-        head + text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False
-    )
+    return wrapped(head + text, _WIDTH, later="  ")
 
 
 def damage_error(found: Verification) -> DamagedWorkspaceError:

@@ -39,6 +39,23 @@ class RowBlocks:
         Lines for the report.
     summary
         Of the result, see `Result`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> powers = RowBlocks(
+    ...     store="powers.zarr",
+    ...     array="powers",
+    ...     n_rows=10,
+    ...     block_rows=4,
+    ...     row_shape=(2,),
+    ...     dtype="int64",
+    ...     make=lambda start, stop: np.arange(start, stop)[:, None] ** [1, 2],
+    ... )
+    >>> powers.n_blocks, powers.span(2)
+    (3, (8, 10))
+    >>> powers.make(8, 10).tolist()
+    [[8, 64], [9, 81]]
     """
 
     store: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
 from lowmem.base.units import format_measured
+from lowmem.base.wrapping import wrapped
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
 from lowmem.report.read import read_report
@@ -189,7 +189,7 @@ def text_from_sharded(
         for shard in job.shards:
             if shard.message:
                 said = f"shard {shard.shard}: {shard.message}"
-                lines += textwrap.wrap(said, width)
+                lines += wrapped(said, width)
         lines += [f"  {job.next_command}"]
     return lines
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from lowmem.base.units import format_budget, format_bytes
+from lowmem.base.wrapping import wrapped
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.live_line import text_of
 from lowmem.report.shard_status import text_from_sharded
@@ -151,7 +151,7 @@ def text_from_statuses(
     for name, status in rows.items():
         if standings and name in standings:
             now = f"{name} now: {text_of(standings[name])}"
-            lines += ["", *textwrap.wrap(now, width)]
+            lines += ["", *wrapped(now, width)]
         lines += _what_next(name, status, width)
     lines += text_from_sharded(report.shards, width=width)
     return "\n".join(map(printable, lines))
@@ -165,7 +165,7 @@ def _what_next(name: str, status: JobStatus, width: int) -> list[str]:
         reason += " Nothing was committed yet: it starts over."
     return [
         "",
-        *textwrap.wrap(f"{name}: {reason}", width),
+        *wrapped(f"{name}: {reason}", width),
         f"  {status.next_command}",
     ]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_bytes, format_measured, format_seconds
+from lowmem.base.wrapping import wrapped
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.shard_status import text_from_sharded
@@ -56,7 +56,7 @@ def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
     for name, job in report.jobs.items():
         lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
-        lines += ["", *textwrap.wrap(_LEGEND, _WIDTH)]
+        lines += ["", *wrapped(_LEGEND, _WIDTH)]
     lines += text_from_sharded(report.shards)
     return "\n".join(map(printable, lines))
 
@@ -173,6 +173,4 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
     """Return a long text as lines, the later ones set in."""
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=indent, subsequent_indent=indent + "  "
-    )
+    return wrapped(text, _WIDTH, first=indent, later=indent + "  ")

@@ -6,13 +6,13 @@ one below the other.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lowmem.base.units import format_bytes, format_seconds
+from lowmem.base.wrapping import wrapped
 from lowmem.report.accounting import summed
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.wording import NOT_MEASURED, moment_of, plural
@@ -285,4 +285,4 @@ def _sittings(usage: Usage, width: int) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(printable(text), width, subsequent_indent="  ")
+    return wrapped(printable(text), width, later="  ")

@@ -21,6 +21,7 @@ _FENCE = re.compile(r"^```(py|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PARSER = doctest.DocTestParser()
 _MARKS = {
     "lowmem": [pytest.mark.process, pytest.mark.keras, pytest.mark.slow],
+    "lowmem.stores": [pytest.mark.process, pytest.mark.slow],
     "lowmem.testing": [pytest.mark.process, pytest.mark.slow],
     "lowmem.training": [pytest.mark.keras, pytest.mark.slow],
     "lowmem.worker": [pytest.mark.process, pytest.mark.slow],

@@ -126,7 +126,7 @@ def ipython(columns: int | None) -> dict[str, str]:
         Shown.start(line, 80, cwd=stage.folder, env=_with_kernels(stage)) as shown,
     ):
         for number, cell in enumerate(CELLS, 1):
-            shown.wait_for(f"In [{number}]: ")
+            shown.wait_for(f"In [{number}]:")
             _type_cell(shown, cell.split("\n"), f"In [{number + 1}]: ")
         shown.type("exit\n")
         status, lines = shown.end()

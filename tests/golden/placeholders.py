@@ -7,8 +7,9 @@ replaced: budgets, counts, names, exit codes, and all words.
 from __future__ import annotations
 
 import re
-import textwrap
 from dataclasses import dataclass
+
+from lowmem.base.wrapping import wrapped
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 
@@ -94,6 +95,11 @@ MACHINE = Kind(more=(_FOUND,))
 _TOLD = re.compile(r"\w+: (?:running|\d\d? %)")
 _MOVING = re.compile(r"\w+:? (?:\d+|#) ?%")
 _NOW = re.compile(r"\w+ now: ")
+# What lowmem or a job says, and what can be more of it.
+_SAID = re.compile(r"\w+: (?!running|\d)")
+_IS_MORE = re.compile(r"(?!\w+: |\w+ is done)\S")
+# Begins what lowmem broke into lines, and is one line here: `broken` takes it away.
+_UNBROKEN = "\0"
 _SITTING = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d  ")
 # Said where the folder of the sessions happens to lie in memory.
 _IN_MEMORY = " lies in memory: "
@@ -117,7 +123,8 @@ def replaced(lines: list[str], columns: int | None, kind: Kind = PLAIN) -> list[
     """
     found = [line for line in _joined(lines) if _IN_MEMORY not in line]
     found = _without_repeats(found, is_watched=kind is WATCHED)
-    found = [_replaced(line, (*RULES, *kind.more)) for line in found]
+    rules = (*RULES, *kind.more)
+    found = [row for part in _paragraphs(found) for row in _told(part, rules)]
     if columns is not None:
         found = [_without_what_comes_and_goes(line, columns) for line in found]
     return [_narrow(line) for line in found] if kind.is_table else found
@@ -126,18 +133,42 @@ def replaced(lines: list[str], columns: int | None, kind: Kind = PLAIN) -> list[
 def broken(lines: list[str], columns: int | None) -> list[str]:
     """Return the rows in which a window shows these lines.
 
-    The line of a sitting is wrapped as `lowmem usage` wraps it, for a pipe too.
+    The line of a sitting is wrapped as `lowmem usage` wraps it, for a pipe too; what is
+    said, as it is said.
     """
     return [row for line in lines for row in _rows(line, columns)]
 
 
 def _rows(line: str, columns: int | None) -> list[str]:
     if _ON_HOST in line:
-        return textwrap.wrap(line, columns or _PIPE, subsequent_indent="  ")
+        return wrapped(line, columns or _PIPE, later="  ")
+    if line.startswith(_UNBROKEN):
+        line = line.removeprefix(_UNBROKEN)
+        return wrapped(line, columns or len(line))
     if columns is None:
         return [line]
     starts = range(0, max(len(line), 1), columns)
     return [line[start : start + columns].rstrip() for start in starts]
+
+
+def _paragraphs(lines: list[str]) -> list[list[str]]:
+    """Return the lines, together those that are of one thing that is said."""
+    found: list[list[str]] = []
+    for line in lines:
+        is_more = found and _SAID.match(found[-1][0]) and _IS_MORE.match(line)
+        if is_more and not _MOVING.match(line):
+            found[-1].append(line)
+        else:
+            found.append([line])
+    return found
+
+
+def _told(paragraph: list[str], rules: tuple[Rule, ...]) -> list[str]:
+    """Return a paragraph as one line if it has what varies: that says where it breaks."""
+    told = _replaced(" ".join(paragraph), rules)
+    if len(paragraph) > 1 and "#" in told:
+        return [f"{_UNBROKEN}{told}"]
+    return [_replaced(line, rules) for line in paragraph]
 
 
 def _replaced(line: str, rules: tuple[Rule, ...]) -> str:

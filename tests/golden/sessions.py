@@ -162,7 +162,7 @@ def _stopped(stage: Stage) -> str:
         stage.until_held(played, 58)
         played.shown.interrupt()
         played.shown.wait_for("stopping at the next commit")
-        stage.let_go()
+        stage.let_go_once_stopped()
     return played.text
 
 

@@ -30,9 +30,20 @@ LOWMEM = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "lowmem"
 _TAKEN_OVER = ("PATH", "KERAS_BACKEND", "LD_LIBRARY_PATH")
 
 # Sums squares. It can be held at a row: it says so by a file, tells where it stands until
-# a file lets it go on, and commits then without telling anything new.
+# a file lets it go on, and commits then without telling anything new. Another file has it
+# wait for the stop first: who reads of that on the screen knows it before the worker does,
+# which would go on for some rows more.
 COUNT = """
-import json, time, lowmem
+import gc, json, time, lowmem
+
+def has_heard_of_a_stop():
+    from lowmem.worker.channel import Channel
+    return any(o.is_draining() for o in gc.get_objects() if isinstance(o, Channel))
+
+def is_let_go(here):
+    if (here / "go-once-stopped").exists():
+        return has_heard_of_a_stop()
+    return (here / "go").exists()
 
 @lowmem.job(
     unit="rows",
@@ -51,7 +62,7 @@ def count(ctx):
         total, done = total + done * done, done + 1
         while True:
             ctx.progress(done, n, f"loss {1 / done:.5f}")
-            if done != ctx.options["hold"] or (here / "go").exists():
+            if done != ctx.options["hold"] or is_let_go(here):
                 break
             (here / "held").touch()
             time.sleep(0.01)
@@ -156,7 +167,11 @@ class Stage:
         """Let the job go on."""
         (self.folder / "go").touch()
 
+    def let_go_once_stopped(self) -> None:
+        """Let the job go on as soon as its worker has heard of the stop."""
+        (self.folder / "go-once-stopped").touch()
+
     def hold_again(self) -> None:
         """Have the next run held at its row too."""
-        for name in ("held", "go"):
+        for name in ("held", "go", "go-once-stopped"):
             (self.folder / name).unlink(missing_ok=True)

@@ -206,12 +206,15 @@ class Shown:
         return self._reader.text
 
     def wait_for(self, words: str) -> None:
-        """Wait until something has been written."""
+        """Wait until something has been written, in however many lines."""
         until(
-            lambda: words in self.text or self.process.poll() is not None,
+            lambda: self._has_said(words) or self.process.poll() is not None,
             patience_s=LONGEST_S,
         )
-        assert words in self.text, self.text
+        assert self._has_said(words), self.text
+
+    def _has_said(self, words: str) -> bool:
+        return words in " ".join(self.text.split())
 
     def type(self, keys: str) -> None:
         """Press keys; the terminal makes of them what it does for a person."""
