@@ -178,7 +178,7 @@ class CorruptFileError(DataError):
 class NewerFormatError(DataError):
     """Raised when a file was written in a format that came after this version."""
 
-    def __init__(self, *, path: Path, found: int, known: int) -> None:
+    def __init__(self, *, path: Path | str, found: int, known: int) -> None:
         super().__init__(
             thing=path,
             problem=f"is of format {found}",
