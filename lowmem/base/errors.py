@@ -24,9 +24,17 @@ EXIT_STOPPED = 75
 
 
 class LowmemError(Exception):
-    """Base of all errors lowmem raises on purpose."""
+    """Base of all errors lowmem raises on purpose.
+
+    A notebook shows its sentence alone, which says what was found, where, and what to do:
+    the frames would be lowmem's own.
+    """
 
     exit_code: int = EXIT_JOB
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints in the place of a traceback."""
+        return [f"lowmem: {self}"]
 
 
 # --- wrong usage (2): the command line or the configuration -----------------------
@@ -325,6 +333,12 @@ class InternalError(LowmemError, RuntimeError):
             "of the workspace."
         )
 
+    def _render_traceback_(self) -> list[str]:  # type: ignore[explicit-override]
+        """Return its frames too: who mends it needs them."""
+        from traceback import format_exception  # noqa: PLC0415 - never in good order
+
+        return "".join(format_exception(self)).splitlines()
+
 
 # --- the budget (73) --------------------------------------------------------------
 
@@ -346,18 +360,6 @@ class BudgetError(LowmemError, MemoryError):
         super().__init__(
             f"job {job} does not fit its {kind} budget of {budget}: {problem}. Raise "
             f"--{kind.lower()}-budget to {needed}, or choose options that need less memory."
-        )
-
-
-class DeviceBudgetError(LowmemError, MemoryError):
-    """Raised when the budget leaves no useful memory on the device."""
-
-    exit_code = EXIT_BUDGET
-
-    def __init__(self, *, budget: str, needed: str) -> None:
-        super().__init__(
-            f"--vram-budget is {budget}, expected at least {needed}: the framework takes "
-            "memory on the device beside its pool. Raise it, or use --device cpu."
         )
 
 
