@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Self
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.files import make_folder, storage_errors
-from lowmem.base.lines import LONGEST_BYTES, Lines
+from lowmem.base.lines import LONGEST_BYTES, Lines, one_line
 from lowmem.base.stop_signals import withheld
 
 if TYPE_CHECKING:
@@ -200,10 +200,17 @@ class Child(Owned):
 
         Parameters
         ----------
+        line
+            With its end, and with no other within it.
         waits
             Whether to wait for room; else the line goes as a whole, or not at all.
+
+        Raises
+        ------
+        ValueError
+            If it is no line, or more than one; nothing was sent.
         """
-        left = line
+        left = one_line(line)
         while left and not self._orders.closed:
             try:
                 left = left[os.write(self._orders.fileno(), left) :]

@@ -24,9 +24,17 @@ EXIT_STOPPED = 75
 
 
 class LowmemError(Exception):
-    """Base of all errors lowmem raises on purpose."""
+    """Base of all errors lowmem raises on purpose.
+
+    A notebook shows its sentence alone, which says what was found, where, and what to do:
+    the frames would be lowmem's own.
+    """
 
     exit_code: int = EXIT_JOB
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints in the place of a traceback."""
+        return [f"lowmem: {self}"]
 
 
 # --- wrong usage (2): the command line or the configuration -----------------------
@@ -178,7 +186,7 @@ class CorruptFileError(DataError):
 class NewerFormatError(DataError):
     """Raised when a file was written in a format that came after this version."""
 
-    def __init__(self, *, path: Path, found: int, known: int) -> None:
+    def __init__(self, *, path: Path | str, found: int, known: int) -> None:
         super().__init__(
             thing=path,
             problem=f"is of format {found}",
@@ -325,6 +333,12 @@ class InternalError(LowmemError, RuntimeError):
             "of the workspace."
         )
 
+    def _render_traceback_(self) -> list[str]:  # type: ignore[explicit-override]
+        """Return its frames too: who mends it needs them."""
+        from traceback import format_exception  # noqa: PLC0415 - never in good order
+
+        return "".join(format_exception(self)).splitlines()
+
 
 # --- the budget (73) --------------------------------------------------------------
 
@@ -350,18 +364,6 @@ class BudgetError(LowmemError, MemoryError):
             f"job {job} does not fit its {kind} budget of {budget}: {problem}. Raise "
             f"--{kind.lower()}-budget to {needed}, or choose options that need less "
             f"memory.{note and ' '}{note}"
-        )
-
-
-class DeviceBudgetError(LowmemError, MemoryError):
-    """Raised when the budget leaves no useful memory on the device."""
-
-    exit_code = EXIT_BUDGET
-
-    def __init__(self, *, budget: str, needed: str) -> None:
-        super().__init__(
-            f"--vram-budget is {budget}, expected at least {needed}: the framework takes "
-            "memory on the device beside its pool. Raise it, or use --device cpu."
         )
 
 

@@ -1,10 +1,15 @@
-"""Errors of which framework Keras computes with; see `lowmem.base.errors`."""
+"""Errors of the framework that Keras computes with; see `lowmem.base.errors`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import EXIT_UNAVAILABLE, LowmemError, UsageError
+from lowmem.base.errors import (
+    EXIT_BUDGET,
+    EXIT_UNAVAILABLE,
+    LowmemError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,3 +64,15 @@ class MissingBackendError(LowmemError, ImportError):
 
 def _or(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+class DeviceBudgetError(LowmemError, MemoryError):
+    """Raised when the budget leaves no useful memory on the device."""
+
+    exit_code = EXIT_BUDGET
+
+    def __init__(self, *, budget: str, needed: str) -> None:
+        super().__init__(
+            f"--vram-budget is {budget}, expected at least {needed}: the framework takes "
+            "memory on the device beside its pool. Raise it, or use --device cpu."
+        )

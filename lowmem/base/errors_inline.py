@@ -17,18 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class InlineError(LowmemError):
-    """Base of what IPython shows by its sentence alone.
-
-    The sentence names the line that is to blame; all frames above it would be lowmem's.
-    """
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython prints in the place of a traceback."""
-        return [f"lowmem: {self}"]
-
-
-class BudgetExceededError(InlineError, MemoryError):
+class BudgetExceededError(LowmemError, MemoryError):
     """Raised in code that runs under `lowmem.budget` or `lowmem.supervised`.
 
     Attributes
@@ -54,7 +43,7 @@ class BudgetExceededError(InlineError, MemoryError):
         )
 
 
-class FunctionError(InlineError, RuntimeError):
+class FunctionError(LowmemError, RuntimeError):
     """Raised for an exception of a function that ran under `lowmem.supervised`.
 
     It is an instance of the exception's own class too, where the caller has loaded that.
@@ -86,7 +75,7 @@ class FunctionError(InlineError, RuntimeError):
         return self._text
 
 
-class FunctionDiedError(InlineError, RuntimeError):
+class FunctionDiedError(LowmemError, RuntimeError):
     """Raised when the process of a supervised function ended by itself or was killed."""
 
     exit_code = EXIT_JOB
@@ -101,7 +90,7 @@ class FunctionDiedError(InlineError, RuntimeError):
         )
 
 
-class ReturnValueError(InlineError, TypeError):
+class ReturnValueError(LowmemError, TypeError):
     """Raised when a supervised function returns what cannot cross to its caller."""
 
     exit_code = EXIT_JOB
@@ -117,7 +106,7 @@ class ReturnValueError(InlineError, TypeError):
         )
 
 
-class TimeExceededError(InlineError, TimeoutError):
+class TimeExceededError(LowmemError, TimeoutError):
     """Raised when a supervised function takes longer than it was given."""
 
     exit_code = EXIT_STOPPED
@@ -131,7 +120,7 @@ class TimeExceededError(InlineError, TimeoutError):
         )
 
 
-class RunEndedError(InlineError, RuntimeError):
+class RunEndedError(LowmemError, RuntimeError):
     """Raised when a command of a notebook ended with another exit code than 0.
 
     Attributes
@@ -154,7 +143,7 @@ class RunEndedError(InlineError, RuntimeError):
         super().__init__(f"{command} ended with {how}. {said or todo}")
 
 
-class DriveMissingError(InlineError, RuntimeError):
+class DriveMissingError(LowmemError, RuntimeError):
     """Raised when the data are on a Drive that is not there."""
 
     exit_code = EXIT_STORAGE
@@ -167,7 +156,7 @@ class DriveMissingError(InlineError, RuntimeError):
         )
 
 
-class ResultsDifferError(InlineError, RuntimeError):
+class ResultsDifferError(LowmemError, RuntimeError):
     """Raised when two workspaces were to hold the same results and do not."""
 
     exit_code = EXIT_DATA

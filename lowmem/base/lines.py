@@ -11,6 +11,28 @@ class LineTooLongError(Exception):
     """Raised when more arrived without a line end than any message has."""
 
 
+def one_line(line: bytes) -> bytes:
+    r"""Return a line with its end, as it is to be sent.
+
+    Raises
+    ------
+    ValueError
+        If it has no end, so that the other side would wait for more for ever, or holds
+        another, so that it would be taken for two.
+
+    Examples
+    --------
+    >>> one_line(b"[1]\n")
+    b'[1]\n'
+    """
+    if line.find(b"\n") != len(line) - 1 or not line:
+        raise ValueError(
+            "line must have one line end, its last byte, got "
+            f"{line.count(10)} in {len(line)} bytes that end in {line[-16:]!r}"
+        )
+    return line
+
+
 class Lines:
     """Keeps what has arrived of a line; each byte is looked at once or twice."""
 

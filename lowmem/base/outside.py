@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lowmem.base.errors import NewerFormatError
 from lowmem.base.errors_outside import (
     NotRegularError,
     OversizedError,
@@ -34,6 +35,38 @@ MOST_TEXT_BYTES = 2**24
 MOST_LEVELS = 64
 # All that the decoder of typed JSON raises for bytes it cannot take.
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    """What a description of any format has in common with all others."""
+
+    format: int
+
+
+def refuse_newer_format(text: bytes, *, path: Path | str, known: int) -> None:
+    """Refuse a description in JSON that a newer lowmem wrote, which is not damage.
+
+    Only of bytes that are known to be whole, or that nothing can tell to be so: one
+    flipped bit may make another number of a format.
+
+    Parameters
+    ----------
+    path
+        Where it lies, for the message.
+    known
+        The newest format that this version reads.
+
+    Raises
+    ------
+    NewerFormatError
+        Naming the file and both formats.
+    """
+    try:
+        found = msgspec.json.decode(text, type=_Versioned).format
+    except BAD_JSON:
+        return
+    if found > known:
+        raise NewerFormatError(path=path, found=found, known=known)
 
 
 def refuse_unless_regular(path: Path | str) -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lowmem.base.lines import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -31,7 +33,14 @@ def begin(answers_fd: int, parent_pid: int | None) -> None:
 
 
 def say(answers_fd: int, line: bytes) -> None:
-    """Send the parent one line; the process ends if it has gone."""
+    """Send the parent one line, with its end; the process ends if it has gone.
+
+    Raises
+    ------
+    ValueError
+        If it is no line, or more than one; nothing was sent.
+    """
+    line = one_line(line)
     try:
         while line:
             line = line[os.write(answers_fd, line) :]

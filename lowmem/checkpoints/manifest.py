@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from lowmem.base.errors import NewerFormatError, StateError
-from lowmem.base.outside import BAD_JSON
+from lowmem.base.errors import StateError
+from lowmem.base.outside import BAD_JSON, refuse_newer_format
 from lowmem.protocol.messages import Cycle
 
 if TYPE_CHECKING:
@@ -78,12 +78,6 @@ class _Telling(msgspec.Struct, frozen=True):
     cycle: Cycle
 
 
-class _Versioned(msgspec.Struct, frozen=True):
-    """The one field that every version of the format has."""
-
-    format: int
-
-
 _decoder = msgspec.json.Decoder(Manifest)
 
 
@@ -122,14 +116,8 @@ def refuse_newer(data: bytes, path: Path) -> None:
         Naming the file and both versions.
     """
     body = _whole_body(data)
-    if body is None:
-        return
-    try:
-        found = msgspec.json.decode(body, type=_Versioned).format
-    except BAD_JSON:
-        return
-    if found > FORMAT:
-        raise NewerFormatError(path=path, found=found, known=FORMAT)
+    if body is not None:
+        refuse_newer_format(body, path=path, known=FORMAT)
 
 
 def _whole_body(data: bytes) -> bytes | None:

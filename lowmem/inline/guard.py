@@ -43,6 +43,7 @@ from lowmem.inline.watcher_process import WatcherProcess
 from lowmem.memory.budget import Pressure, RamBudget
 from lowmem.memory.cleanup import clean_up
 from lowmem.memory.proc import field_bytes
+from lowmem.memory.shared import told_of_unmapped
 from lowmem.supervisor.subreaper import as_subreaper
 
 if TYPE_CHECKING:
@@ -280,9 +281,7 @@ class Guard:
         return error
 
     def _breach(self, breached: Breached, where: str | None) -> BudgetExceededError:
-        used = format_bytes(breached.ram_bytes)
-        cause = f"{_CAUSES[breached.verdict]}, with {used} in use"
-        return self._exceeded(where, cause, breached.ram_bytes)
+        return self._exceeded(where, cause_of(breached), breached.ram_bytes)
 
     def _exceeded(
         self, where: str | None, cause: str, ram_bytes: int | None
@@ -303,6 +302,12 @@ def _drop(traceback: TracebackType | None) -> None:
     """
     clear_frames(traceback)
     clean_up()
+
+
+def cause_of(breached: Breached) -> str:
+    """Return why a block or a call was stopped, as its error says it."""
+    used = f"with {format_bytes(breached.ram_bytes)} in use"
+    return f"{_CAUSES[breached.verdict]}, {used}{told_of_unmapped(breached.unmapped_bytes)}"
 
 
 def is_refused(error: BaseException) -> bool:

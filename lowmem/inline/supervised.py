@@ -44,6 +44,7 @@ from lowmem.inline.forked_call import (
     read_outcome,
     serve,
 )
+from lowmem.inline.guard import cause_of
 from lowmem.inline.raised import Raised, error_of
 from lowmem.inline.values import decode
 from lowmem.inline.watcher_messages import WatchChild
@@ -160,11 +161,10 @@ def _call(function: Callable[[], R], name: str, terms: Terms) -> R:
             watch.end()
         where = read_where(folder / STACKS)
         if watch.breached is not None:
-            used = format_bytes(watch.breached.ram_bytes)
             raise BudgetExceededError(
                 where=where,
                 budget=format_bytes(terms.ram_bytes),
-                cause=f"it was used up, with {used} in use",
+                cause=cause_of(watch.breached),
                 ram_bytes=watch.breached.ram_bytes,
             )
         if is_late:

@@ -145,7 +145,13 @@ class Watcher:
         _, order = decide.on_event(decide.LONE, event)
         is_quiet = self._clock.monotonic() < self._quiet_until
         if isinstance(order, decide.Kill) and not is_quiet:
-            self._stop(Breached(verdict=found.verdict, ram_bytes=found.ram_bytes))
+            self._stop(
+                Breached(
+                    verdict=found.verdict,
+                    ram_bytes=found.ram_bytes,
+                    unmapped_bytes=self.tree.unmapped_bytes,
+                )
+            )
 
     def _stop(self, breached: Breached) -> None:
         if self._child is None:

@@ -24,10 +24,15 @@ class Breached(Word, frozen=True, kw_only=True):
     ----------
     verdict
         ``machine_limit`` if it is the machine that has no memory left.
+    ram_bytes
+        What was in use of what the budget counts.
+    unmapped_bytes
+        Of it, new shared memory that what is watched does not map, whoever added it.
     """
 
     verdict: Literal["ram_limit", "machine_limit"]
     ram_bytes: int
+    unmapped_bytes: int
 
 
 class Ended(Word, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ import ctypes
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from lowmem.base.units import format_bytes
 from lowmem.memory.hugepages import HugePages
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # Calls for one that looks for huge pages where there were none. They are taken all at
 # once, however closely one looks.
 _HUGE_EVERY = 8
+# Other programs add a little to the machine's shared memory all the time.
+WORTH_TELLING_BYTES = 4 * 2**20
 
 
 class Bounds(NamedTuple):
@@ -59,6 +62,24 @@ def shared_bounds(growth_bytes: int, total_bytes: int, mapped: Bounds) -> Bounds
     """
     least = max(growth_bytes, mapped.least_bytes)
     return Bounds(least, max(least, min(growth_bytes + mapped.most_bytes, total_bytes)))
+
+
+def told_of_unmapped(n_bytes: int) -> str:
+    """Return what is said of memory in use that the job does not map; empty of little.
+
+    Parameters
+    ----------
+    n_bytes
+        See `TreeReading.unmapped_bytes`.
+
+    Examples
+    --------
+    >>> told_of_unmapped(64 * 2**20), told_of_unmapped(2**20)
+    (', 64.0 MiB of it new shared memory or files in memory', '')
+    """
+    if n_bytes < WORTH_TELLING_BYTES:
+        return ""
+    return f", {format_bytes(n_bytes)} of it new shared memory or files in memory"
 
 
 class _SysInfo(ctypes.Structure):

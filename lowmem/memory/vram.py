@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from lowmem.base.errors import DeviceBudgetError
+from lowmem.base.errors_backend import DeviceBudgetError
 from lowmem.base.units import format_budget, format_bytes
 
 # bytes; a smaller pool holds no useful step.

@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from lowmem.base.outside import refuse_newer_format
 from lowmem.mirror.archive import BLOCK_BYTES, DamagedArchiveError, members
 from lowmem.mirror.names import (
     ABOUT,
     CONTENTS,
+    FORMAT,
     JOURNAL,
     OK_SUFFIX,
     About,
@@ -55,6 +57,12 @@ def generations(remote: Remote) -> list[Generation]:
     -----
     Reads the marker of each or, where that is missing or damaged, the first member.
     One that says nothing, or something else than its name, is left out.
+
+    Raises
+    ------
+    NewerFormatError
+        If the marker of one is of a newer lowmem: none is left out for that, since what
+        is left out is begun anew.
     """
     names = remote.names()
     found = []
@@ -91,9 +99,11 @@ def _generation(
 def _marker(remote: Remote, name: ArchiveName) -> Ok | None:
     """Return what a marker says; None if it is damaged, which spoils no archive."""
     try:
-        return decoded(remote.content(name.ok), Ok)
+        data = remote.content(name.ok)
     except DamagedArchiveError:
         return None
+    refuse_newer_format(data, path=remote.place_of(name.ok), known=FORMAT)
+    return decoded(data, Ok)
 
 
 def about_of(remote: Remote, name: ArchiveName) -> About | None:
@@ -138,10 +148,13 @@ def contents_of(
     ------
     DamagedArchiveError
         If anything is missing, does not match its checksum, or has no business there.
+    NewerFormatError
+        If what it holds is described by a newer lowmem.
     """
+    place = remote.place_of(str(generation.name))
     with remote.reading(str(generation.name)) as stream:
         digest = Digesting(stream)
-        sums, contents = _read_members(digest, take)
+        sums, contents = _read_members(digest, take, place)
         digest.finish()
     if generation.is_marked and digest.found != (
         generation.size_bytes,
@@ -153,13 +166,15 @@ def contents_of(
 
 
 def _read_members(
-    stream: Readable, take: Callable[[ArchiveMember], Iterator[bytes]] | None
+    stream: Readable,
+    take: Callable[[ArchiveMember], Iterator[bytes]] | None,
+    place: str,
 ) -> tuple[dict[str, tuple[int, str]], Contents]:
     sums: dict[str, tuple[int, str]] = {}
     contents: Contents | None = None
     for member in members(stream):
         if member.name == CONTENTS:
-            contents = contents_from_bytes(member.content(_MOST_CONTENTS_BYTES))
+            contents = contents_from_bytes(member.content(_MOST_CONTENTS_BYTES), place)
             continue
         if contents is not None or member.name in sums:
             raise DamagedArchiveError(f"{member.name} is not where it belongs")
@@ -210,10 +225,11 @@ def verify_data(remote: Remote, archive: str, contents: Contents) -> None:
 
 def description_of(remote: Remote, generation: Generation) -> Contents | None:
     """Return what a generation says that it holds; its files may be damaged."""
+    place = remote.place_of(str(generation.name))
     with remote.reading(str(generation.name)) as stream:
         for member in members(stream):
             if member.name == CONTENTS:
-                return contents_from_bytes(member.content(_MOST_CONTENTS_BYTES))
+                return contents_from_bytes(member.content(_MOST_CONTENTS_BYTES), place)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from lowmem.base.outside import BAD_JSON
+from lowmem.base.outside import BAD_JSON, refuse_newer_format
 
 FORMAT = 1
 ABOUT = "about.json"
@@ -170,15 +170,28 @@ def bytes_from_contents(contents: Contents) -> bytes:
     return msgspec.json.encode(_Sealed(sha256=sha256, contents=msgspec.Raw(body)))
 
 
-def contents_from_bytes(data: bytes) -> Contents | None:
-    """Return the contents; None if they are damaged or of another format."""
+def contents_from_bytes(data: bytes, place: str = CONTENTS) -> Contents | None:
+    """Return the contents; None if they are damaged.
+
+    Parameters
+    ----------
+    place
+        Where they lie, for the message.
+
+    Raises
+    ------
+    NewerFormatError
+        If a newer lowmem wrote them.
+    """
     try:
         sealed = msgspec.json.decode(data, type=_Sealed)
     except BAD_JSON:
         return None
     body = bytes(sealed.contents)
-    is_whole = hashlib.sha256(body).hexdigest() == sealed.sha256
-    return decoded(body, Contents) if is_whole else None
+    if hashlib.sha256(body).hexdigest() != sealed.sha256:
+        return None
+    refuse_newer_format(body, path=place, known=FORMAT)
+    return decoded(body, Contents)
 
 
 def is_safe(path: str, job: str) -> bool:

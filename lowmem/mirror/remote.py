@@ -114,6 +114,10 @@ class Remote:
         remote.refuse_missing()
         return remote
 
+    def place_of(self, name: str) -> str:
+        """Return where a file of the mirror lies, for a person to read."""
+        return f"{self.root}/{name}"
+
     def refuse_missing(self) -> None:
         """Refuse a local folder whose parent is gone: a mount that is not mounted.
 

@@ -16,6 +16,7 @@ from lowmem.base.units import (
     format_seconds,
 )
 from lowmem.history.provenance import additions_to
+from lowmem.memory.shared import WORTH_TELLING_BYTES
 from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
 from lowmem.pipeline.orders import PIPELINE
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 _LONGEST = 88
 # What the page's process takes: 30 MiB, some more for thousands of cycles.
 _PAGE_BYTES = 40 * 2**20
-# Other programs add a little to the machine's shared memory all the time.
-_WORTH_COUNTING_BYTES = 4 * 2**20
 
 
 def execute(orders: Orders, space: Workspace) -> None:
@@ -161,7 +160,7 @@ def has_room_for_page(budget_bytes: int, left_bytes: int) -> bool:
     >>> has_room_for_page(400 * 2**20, 350 * 2**20), has_room_for_page(50 * 2**20, 0)
     (False, True)
     """
-    if left_bytes < _WORTH_COUNTING_BYTES:
+    if left_bytes < WORTH_TELLING_BYTES:
         return True
     return left_bytes + SUPERVISOR_BYTES + _PAGE_BYTES <= budget_bytes
 

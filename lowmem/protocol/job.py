@@ -170,8 +170,9 @@ class Job:
     is_bare
         Whether its checkpoints are all that the work needs to go on.
     uses_device
-        Whether it computes on a GPU where there is one; otherwise it runs, and is
-        reported, on the CPU, with every GPU hidden.
+        Whether it computes on a GPU where there is one. Of False it runs, and is
+        reported, on the CPU, with every GPU hidden. None leaves it unsaid: a GPU is not
+        hidden from it, and where there is none nobody says that it wanted one.
     uses_keras
         Whether it computes with Keras: without a backend it is refused at once.
     blocks
@@ -199,7 +200,7 @@ class Job:
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = nowhere
     standing: Callable[[PlanContext], Standing] = alone
     is_bare: bool = False
-    uses_device: bool = True
+    uses_device: bool | None = None
     uses_keras: bool = False
     blocks: str | Blocks | None = None
     is_whole_for: str = "nothing says that its blocks can be made one without the other"
@@ -212,9 +213,13 @@ class Job:
         for name in ("summary", "unit"):
             value = getattr(self, name)
             require(name, "text", value, holds=isinstance(value, str))
-        for name in ("uses_device", "uses_keras"):
+        flags = {
+            "uses_device": ("True, False or None", bool | None),
+            "uses_keras": ("True or False", bool),
+        }
+        for name, (rule, kind) in flags.items():
             value = getattr(self, name)
-            require(name, "True or False", value, holds=isinstance(value, bool))
+            require(name, rule, value, holds=isinstance(value, kind))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
         rule = "other names than those that every run has"
@@ -232,6 +237,13 @@ class Job:
         other begins with `Context.former`.
         """
         return tuple(option.name for option in self.options if option.is_extent)
+
+    @property
+    def said_device_use(self) -> bool | None:
+        """Whether it uses a GPU, as far as it says: what computes with Keras does."""
+        return (
+            True if self.uses_device is None and self.uses_keras else self.uses_device
+        )
 
     @property
     def is_adding(self) -> bool:

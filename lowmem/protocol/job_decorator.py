@@ -20,7 +20,7 @@ def job(
     settings: Sequence[Settings] = ({},),
     calibrate: str | None = None,
     version: int = 1,
-    uses_device: bool = True,
+    uses_device: bool | None = None,
     uses_keras: bool = False,
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: (),
 ) -> Callable[[Callable[..., Any]], Job]:
@@ -46,7 +46,8 @@ def job(
     version
         Raise it when the same options give another result.
     uses_device
-        Whether it computes on a GPU where there is one.
+        Whether it computes on a GPU where there is one; None leaves it unsaid, see
+        `Job`.
     uses_keras
         Whether it computes with Keras: refused where no backend is installed.
     needs

@@ -160,6 +160,8 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    uses_device
+        See `Job.said_device_use`.
     is_adding, is_whole_for
         Whether it has a `Job.standing`; why it has no shards, empty where it has.
     """
@@ -168,7 +170,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     unit: str
     options: tuple[Option, ...]
-    uses_device: bool = True
+    uses_device: bool | None = None
     is_adding: bool = False
     is_whole_for: str = ""
 

@@ -120,7 +120,8 @@ class RunBegun(Record, frozen=True, kw_only=True):
     source
         A hash of the file that defines the job; empty for an installed one.
     machine, gpu
-        None in journals that do not tell; of a program, nobody knows what it asks for.
+        None in journals that do not tell. Of a program nobody knows what it asks for, nor
+        of a job that does not say whether it uses a GPU.
     """
 
     seed: int

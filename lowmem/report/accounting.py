@@ -86,8 +86,8 @@ class Sitting:
     signal
         Name of the signal that stopped it, if one did and the journal tells which.
     gpu
-        ``absent``: wanted, and not there. None in journals that do not tell, and of a
-        program, which asks by itself.
+        ``absent``: wanted, and not there. None in journals that do not tell, of a program,
+        which asks by itself, and of a job that says nothing of a GPU.
     gpus
         What the driver calls those that its workers had.
     """

@@ -42,7 +42,7 @@ class JobOrder:
     pins
         Memory settings that the user fixed.
     uses_device
-        Whether the job can use a GPU at all.
+        Whether the job can use a GPU at all; None where it does not say.
     deadline
         Monotonic time at which the time budget ends; None for no limit.
     mirror_bytes
@@ -67,7 +67,7 @@ class JobOrder:
     pins: Mapping[str, int]
     seed: int
     device: Literal["auto", "cpu", "gpu"]
-    uses_device: bool
+    uses_device: bool | None
     ram_budget_bytes: int
     vram_budget_bytes: int | None
     time_budget_s: float | None
@@ -137,7 +137,7 @@ def plan_request(order: JobOrder, space: Workspace, device: Device) -> Plan:
 
 
 def chosen_device(
-    demanded: Literal["auto", "cpu", "gpu"], *, uses_device: bool
+    demanded: Literal["auto", "cpu", "gpu"], *, uses_device: bool | None
 ) -> Device:
     """Return where to run: a job that has no use for a GPU always on the CPU.
 
@@ -146,13 +146,13 @@ def chosen_device(
     MissingDeviceError
         If a GPU is demanded and there is none, whatever the job.
     """
-    if demanded == "cpu" or (demanded == "auto" and not uses_device):
+    if demanded == "cpu" or (demanded == "auto" and uses_device is False):
         return "cpu"
     with GpuSampler() as gpu:
         is_there = gpu.read() is not None
     if demanded == "gpu" and not is_there:
         raise MissingDeviceError(device="gpu", found="no NVIDIA GPU")
-    return "gpu" if is_there and uses_device else "cpu"
+    return "gpu" if is_there and uses_device is not False else "cpu"
 
 
 def is_inside(reference: str, space: Workspace) -> bool:

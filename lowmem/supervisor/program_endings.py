@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.errors import EXIT_BUDGET, EXIT_STOPPED
 from lowmem.base.units import format_budget, format_bytes
+from lowmem.memory.shared import told_of_unmapped
 from lowmem.supervisor.decide import MEMORY_VERDICTS, Leaving
 from lowmem.supervisor.endings import (
     IN_TIME,
@@ -104,7 +105,10 @@ def _after_memory(
             run_state=replace(run_state, rung=rung),
             action=f"started again, with LOWMEM_RUNG={rung}",
         )
-    used = f" with {format_bytes(ending.ram_bytes)} in use" if ending.ram_bytes else ""
+    used = ""
+    if ending.ram_bytes:
+        used = f" with {format_bytes(ending.ram_bytes)} in use"
+        used += told_of_unmapped(ending.unmapped_bytes)
     where = f". Most of it had {ending.where}" if ending.where else ""
     budget = format_budget(terms.ram_budget_bytes)
     causes = {

@@ -73,11 +73,17 @@ def write_begin(
 
 
 def gpu_wish(order: JobOrder, device: Device) -> GpuWish | None:
-    """Return what became of the wish for a GPU; None of a program, which asks by itself."""
+    """Return what became of the wish for a GPU; None where nobody can tell of one.
+
+    That is of a program, which asks by itself, and of a job that does not say whether it
+    uses one, unless a person demands it.
+    """
     if order.reference == EXEC:
         return None
-    if order.device == "cpu" or not order.uses_device:
+    if order.device == "cpu" or order.uses_device is False:
         return "unasked"
+    if order.uses_device is None and order.device == "auto":
+        return None
     return "given" if device == "gpu" else "absent"
 
 

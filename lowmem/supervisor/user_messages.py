@@ -13,6 +13,7 @@ from lowmem.base.errors import (
 )
 from lowmem.base.stop_signals import WARNINGS
 from lowmem.base.units import format_budget, format_bytes, format_seconds
+from lowmem.memory.shared import told_of_unmapped
 from lowmem.supervisor import endings
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder, format_size
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from lowmem.report.live_line import LiveState
     from lowmem.supervisor.known_peaks import TrialPeak
     from lowmem.supervisor.stop_requests import Heard
-
-# Other programs add a little to the machine's shared memory all the time.
-_WORTH_TELLING_BYTES = 4 * 2**20
 
 
 def refusal(
@@ -92,9 +90,7 @@ def _stopped_at_the_smallest(order: JobOrder, broke: endings.Broke) -> LowmemErr
         return _stopped_by_the_device(order, broke)
     used = f" at {format_bytes(broke.ram_bytes)}" if broke.ram_bytes else ""
     where = f" in {broke.where}" if broke.where else ""
-    if broke.unmapped_bytes >= _WORTH_TELLING_BYTES:
-        size = format_bytes(broke.unmapped_bytes)
-        where += f", {size} of it new shared memory or files in memory"
+    where += told_of_unmapped(broke.unmapped_bytes)
     if broke.verdict == "machine_limit":
         return stopped_for_the_machine(
             order.name,

@@ -67,7 +67,7 @@ def _description(job: Job) -> JobDescription:
         summary=job.summary,
         unit=job.unit,
         options=job.options,
-        uses_device=job.uses_device,
+        uses_device=job.said_device_use,
         is_adding=job.is_adding,
         is_whole_for="" if job.blocks else job.is_whole_for,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 
 import keras
 import numpy as np
@@ -195,6 +196,29 @@ def test_the_loss_scale_of_half_precision_is_part_of_the_state(store):
     forgetful = train(store, half_precision_model, (3,), forget="dynamic_scale")
     with pytest.raises(AssertionError):
         assert_identical(forgetful, expected)
+
+
+def averaging_model(overwrite_frequency):
+    """Return a model whose optimiser averages its weights, with random layers."""
+    model = forgetful_model()
+    averaging = keras.optimizers.Adam(
+        0.01,
+        use_ema=True,
+        ema_momentum=0.7,
+        ema_overwrite_frequency=overwrite_frequency,
+    )
+    model.compile(optimizer=averaging, loss=PixelLoss(kind="mse"))
+    return model
+
+
+# Weights replaced by their averages at the end alone; and every 4 of the 6 steps.
+@pytest.mark.parametrize("overwrite_frequency", [None, 4])
+def test_averages_of_the_weights_are_part_of_the_state(store, overwrite_frequency):
+    build = partial(averaging_model, overwrite_frequency)
+    expected = train(store, build)
+    assert_identical(train(store, build, [1] * POINTS), expected)
+    with pytest.raises(AssertionError):
+        assert_identical(train(store, build, (2,), forget="_average"), expected)
 
 
 def test_early_stopping_resumes_with_its_best_weights(store):

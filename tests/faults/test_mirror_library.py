@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from lowmem.base.errors import StorageError
+from lowmem.base.errors import NewerFormatError, StorageError
 from lowmem.base.errors_mirror import (
     MirrorDamagedError,
     MirrorMissingError,
     MirrorPackageError,
 )
 from lowmem.base.workspace import Workspace
+from lowmem.mirror import upload
+from lowmem.mirror.inspect import discard, inspect
 from lowmem.mirror.library import (
+    contents_of,
+    description_of,
     generations,
 )
 from lowmem.mirror.names import About, Contents, Entry, bytes_from_contents
@@ -183,6 +189,54 @@ def test_a_damaged_marker_does_not_spoil_a_whole_generation(
         marker.write_bytes(b"{")
     recover(remote, other, "mirror")
     assert mirrors.sums(other.root) == states[-1]
+
+
+def marked_newer(mirror):
+    """Give the newest generation the marker that a later format may have."""
+    *_, newest = archives(mirror)
+    marker = newest.with_name(newest.name + ".ok")
+    later = json.loads(marker.read_bytes()) | {"format": 2, "codec": "zstd"}
+    marker.write_text(json.dumps(later))
+    return marker
+
+
+def test_a_marker_of_a_newer_format_is_told_as_such_and_nothing_is_taken_or_deleted(
+    space, other, mirror, remote
+):
+    three_commits(space, mirror)
+    marker = marked_newer(mirror)
+    before = mirrors.sums(mirror)
+    sender = mirrors.uploader(space, mirror)
+    news = mirrors.commit(space, 3)
+    for ask in (
+        lambda: recover(remote, other, "mirror"),
+        lambda: standing_of(remote, space),
+        lambda: inspect(remote, space),
+        lambda: discard(remote, space, (marker.name.removesuffix(".ok"),)),
+        lambda: sender.upload(news, is_last=True),
+    ):
+        with pytest.raises(NewerFormatError) as caught:
+            ask()
+        assert str(caught.value).startswith(
+            f"{marker} is of format 2, expected format 1"
+        )
+        assert "pip install --upgrade lowmem" in str(caught.value)
+    assert not other.root.exists() or mirrors.sums(other.root) == {}
+    assert before.items() <= mirrors.sums(mirror).items()
+
+
+def test_contents_of_a_newer_format_are_told_as_such_and_not_as_damage(
+    space, mirror, remote, monkeypatch
+):
+    mirrors.begin(space)
+    sender = mirrors.uploader(space, mirror)
+    monkeypatch.setattr(upload, "Contents", partial(Contents, format=2))
+    assert sender.upload(mirrors.commit(space, 0), is_last=False) is not None
+    (generation,) = generations(remote)
+    with pytest.raises(NewerFormatError, match=f"{generation.name} is of format 2"):
+        contents_of(remote, generation)
+    with pytest.raises(NewerFormatError, match="format 2"):
+        description_of(remote, generation)
 
 
 def test_a_pipe_in_the_place_of_an_archive_or_a_marker_is_not_waited_for(

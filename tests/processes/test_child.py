@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from lowmem.base.child import STANDARD_ERROR, Child, ran
+from lowmem.base.parent import say
 from tests.processes.lowmem_runs import until
 
 pytestmark = pytest.mark.process
@@ -44,6 +45,21 @@ def test_what_must_not_wait_for_room_goes_as_a_whole_or_not_at_all(child):
         assert len(sent) < 1000
     os.kill(child.pid, signal.SIGCONT)
     assert heard(child, len(sent)) == [text[::-1] for text in sent]
+
+
+@pytest.mark.parametrize("text", [b"", b"turn a", b"\n\n", b"turn a\nturn b\n"])
+def test_what_is_no_line_is_refused_before_the_other_side_waits_for_it(child, text):
+    with pytest.raises(ValueError, match="must have one line end"):
+        child.send(text)
+    ours, theirs = os.pipe()
+    with pytest.raises(ValueError, match="must have one line end"):
+        say(theirs, text)
+    os.close(theirs)
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    # Nothing of it went: the next is answered for itself.
+    assert child.send(line_of(b"turn b"))
+    assert heard(child, 1) == [b"b"]
 
 
 def test_one_that_has_ended_is_told_apart_takes_nothing_and_is_reaped_once(child):

@@ -77,7 +77,9 @@ def lose_device():
     fresh.replace(STATE)
     time.sleep(60)  # hangs in its driver
 
-@lowmem.job(unit="rows", settings=({{"gigabytes": 3}}, {{"gigabytes": 1}}))
+@lowmem.job(
+    unit="rows", settings=({{"gigabytes": 3}}, {{"gigabytes": 1}}), uses_device=True
+)
 def holds(ctx):
     "Hold memory of the device."
     if ctx.device == "gpu":
@@ -252,9 +254,7 @@ def test_a_device_that_was_demanded_and_is_lost_ends_the_run(tmp_path):
 
 @pytest.mark.usefixtures("driver")
 def test_a_job_without_use_for_a_device_is_reported_on_the_cpu_and_sees_none(tmp_path):
-    source = HOLDS.format(then="pass").replace(
-        "@lowmem.job(", "@lowmem.job(uses_device=False, "
-    )
+    source = HOLDS.format(then="pass").replace("uses_device=True", "uses_device=False")
     job = job_file(tmp_path, source)
     ended = run(job, tmp_path / "w", "--device", "gpu", cycle_steps=2)
     assert ended.status == 0, ended

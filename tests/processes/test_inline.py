@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -184,6 +185,37 @@ def test_after_a_stop_for_memory_the_next_arguments_are_tried():
     assert block(mib=200) == 10
     with pytest.raises(lowmem.BudgetExceededError):
         lowmem.supervised(ram="100MiB")(lambda: tried.append(fill(200)))()
+
+
+def fill_file_in_memory(mib):
+    descriptor = os.memfd_create("file")
+    try:
+        for _ in range(mib // 8):
+            os.write(descriptor, fill(8))
+        time.sleep(60)  # until it is stopped
+    finally:
+        os.close(descriptor)
+
+
+# What nobody maps, told in MiB: all of the file but what was taken of it too late.
+TOLD = r"with [\d.]+ MiB in use, (\d+)\.\d MiB of it new shared memory or files in memory\."
+
+
+def test_what_is_new_shared_memory_of_a_call_past_its_budget_is_told():
+    with pytest.raises(lowmem.BudgetExceededError, match=TOLD) as caught:
+        lowmem.supervised(ram="100M")(fill_file_in_memory)(200)
+    assert 50 < int(re.search(TOLD, str(caught.value))[1]) <= 201
+    with pytest.raises(lowmem.BudgetExceededError) as caught:
+        lowmem.supervised(ram="100M")(fill)(200)
+    assert "shared memory" not in str(caught.value)
+
+
+def test_what_is_new_shared_memory_of_a_block_past_its_budget_is_told():
+    with (
+        pytest.raises(lowmem.BudgetExceededError, match=TOLD),
+        lowmem.budget(ram=size(100)),
+    ):
+        fill_file_in_memory(200)
 
 
 def test_a_call_is_watched_wherever_its_temporary_files_are(tmp_path, monkeypatch):

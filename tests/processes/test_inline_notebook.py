@@ -76,6 +76,15 @@ ends = await asyncio.gather(holding(0.1), holding(0.2), return_exceptions=True)
     "%%lowmem --ram 300MiB\nawait five()",
     "%autoawait asyncio",
     "%%lowmem --ram 300MiB\ndef annotated(x: int): ...\nannotated.__annotations__",
+    # What is refused, and a bug: 23 to 27.
+    "lowmem.open('nowhere')",
+    "lowmem.budget(ram=-1)",
+    "def deep():\n    return lowmem.run(3)\ndeep()",
+    "lowmem.open('.').arrays['missing']",
+    """from lowmem.base.errors import InternalError
+def broken():
+    raise InternalError(problem='it broke')
+broken()""",
     "kept + 2",
 ]
 # In a process of its own, so that what the client's libraries warn of stays there.
@@ -207,8 +216,8 @@ def test_a_cell_without_a_budget_gets_that_of_a_job(outputs):
 
 def test_what_is_shown_of_an_error_has_no_frame_of_lowmems(outputs):
     found = [o for cell in outputs for o in cell if o["output_type"] == "error"]
-    # A cell that cannot be run at all is refused by the magic itself.
-    shown = [o for o in found if o["ename"] not in {"SyntaxError", "UsageError"}]
+    # A cell that cannot be compiled is IPython's own matter.
+    shown = [o for o in found if o["ename"] != "SyntaxError"]
     assert len(shown) > 7
     for one in shown:
         told = "\n".join(one["traceback"])
@@ -216,3 +225,18 @@ def test_what_is_shown_of_an_error_has_no_frame_of_lowmems(outputs):
         if one["ename"] == "BudgetExceededError":
             assert len(one["traceback"]) == 1
             assert one["traceback"][0].startswith("lowmem: In[")
+
+
+@pytest.mark.parametrize("cell", [20, 23, 24, 25, 26])
+def test_whatever_lowmem_refuses_is_told_by_one_paragraph(outputs, cell):
+    ((name, text),) = error(outputs[cell])
+    (shown,) = (o["traceback"] for o in outputs[cell] if o["output_type"] == "error")
+    assert shown == [f"lowmem: {text}"]
+    assert name == "UsageError"
+
+
+def test_a_bug_of_lowmems_is_told_with_its_frames(outputs):
+    (shown,) = (o["traceback"] for o in outputs[27] if o["output_type"] == "error")
+    assert shown[0] == "Traceback (most recent call last):"
+    assert "in broken" in "\n".join(shown)
+    assert "This is a bug in lowmem" in shown[-1]

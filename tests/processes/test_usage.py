@@ -156,7 +156,10 @@ def test_a_gpu_that_was_demanded_and_not_there_is_told(tmp_path, monkeypatch):
         "absent",
         69,
     )
-    assert (second["ended"], second["gpu"]) == ("done", "absent")
+    # It only counts, and nobody demanded one of this run: nothing is said of a GPU.
+    assert (second["ended"], second["gpu"]) == ("done", None)
+    told = " ".join(lowmem("usage", space).out.split())
+    assert told.count("no GPU was there") == 2  # the refused sitting, and its count
     status = json.loads(lowmem("status", space, "--json").out)["jobs"]["count"]
     assert status["state"] == "done"
 

@@ -10,7 +10,7 @@ import mmap
 
 import pytest
 
-from lowmem.base.errors import DeviceBudgetError
+from lowmem.base.errors_backend import DeviceBudgetError
 from lowmem.worker.failure import failure_from_exception
 from lowmem.worker.framework_errors import Ailment, ailment_of
 

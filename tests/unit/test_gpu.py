@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+import lowmem
 from lowmem.base.errors import MissingDeviceError
 from lowmem.memory.gpu import Gpu, GpuSampler, binding_problem
 from lowmem.protocol.messages import Describe
@@ -96,14 +97,15 @@ def test_no_binding_is_no_gpu(install):
         assert gpu.read() is None
 
 
-def test_a_device_is_chosen_by_what_is_there(install):
+@pytest.mark.parametrize("uses", [True, None], ids=["says so", "says nothing"])
+def test_a_device_is_chosen_by_what_is_there(install, uses):
     install(binding())
-    chosen = [chosen_device(d, uses_device=True) for d in ("auto", "cpu", "gpu")]
+    chosen = [chosen_device(d, uses_device=uses) for d in ("auto", "cpu", "gpu")]
     assert chosen == ["gpu", "cpu", "gpu"]
     install(None)
-    assert [chosen_device(d, uses_device=True) for d in ("auto", "cpu")] == ["cpu"] * 2
+    assert [chosen_device(d, uses_device=uses) for d in ("auto", "cpu")] == ["cpu"] * 2
     with pytest.raises(MissingDeviceError, match="no NVIDIA GPU"):
-        chosen_device("gpu", uses_device=True)
+        chosen_device("gpu", uses_device=uses)
 
 
 def test_a_job_without_use_for_a_device_runs_on_the_cpu_where_a_demand_is_met(install):
@@ -117,8 +119,26 @@ def test_a_job_without_use_for_a_device_runs_on_the_cpu_where_a_demand_is_met(in
 
 def test_the_jobs_that_compute_with_keras_are_those_that_use_a_device():
     described = {one.name: one.uses_device for one in describe(Describe()).jobs}
-    without = sorted(name for name, uses in described.items() if not uses)
-    assert without == ["analyze", "ingest"]
+    named = {
+        uses: sorted(name for name, found in described.items() if found is uses)
+        for uses in (True, False, None)
+    }
+    assert named == {
+        True: ["encode", "generate", "train"],
+        False: ["analyze", "append", "ingest"],
+        None: [],
+    }
+
+
+def test_what_a_job_does_not_say_of_a_device_is_not_said_for_it():
+    def said(**words):
+        return lowmem.Job(name="own", work="own:work", **words).said_device_use
+
+    assert said() is None
+    assert said(uses_keras=True) is True
+    assert said(uses_keras=True, uses_device=False) is False
+    with pytest.raises(ValueError, match="True, False or None"):
+        said(uses_device="gpu")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_anything_else_is_refused_with_its_place(value, tmp_path):
     "word",
     [
         Ready(ram_bytes=1),
-        Breached(verdict="ram_limit", ram_bytes=2),
+        Breached(verdict="ram_limit", ram_bytes=2, unmapped_bytes=1),
         Ended(peak_bytes=3, hwm_bytes=4),
     ],
 )

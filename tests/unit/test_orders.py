@@ -37,6 +37,7 @@ from lowmem.protocol.records import JobBegun, JobEnded
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem.supervisor.planner import adds_to_others
 from lowmem.supervisor.prepare import prepare
+from lowmem.supervisor.run_records import gpu_wish
 from lowmem.supervisor.trials import TrialBench
 from lowmem.supervisor.user_messages import refusal
 
@@ -242,10 +243,29 @@ def test_a_device_is_one_of_three():
         ordered(device="tpu")
 
 
-@pytest.mark.parametrize("uses_device", [True, False])
+@pytest.mark.parametrize("uses_device", [True, False, None])
 def test_an_order_says_whether_its_job_uses_a_device(uses_device):
     job = msgspec.structs.replace(TRAIN, uses_device=uses_device)
     assert ordered(job).uses_device is uses_device
+
+
+@pytest.mark.parametrize(
+    ("uses", "demanded", "there", "wish"),
+    [
+        (True, "auto", "gpu", "given"),
+        (True, "auto", "cpu", "absent"),
+        (True, "cpu", "cpu", "unasked"),
+        (False, "auto", "cpu", "unasked"),
+        (False, "gpu", "cpu", "unasked"),
+        (None, "auto", "gpu", None),
+        (None, "auto", "cpu", None),
+        (None, "cpu", "cpu", "unasked"),
+        (None, "gpu", "gpu", "given"),
+    ],
+)
+def test_a_wish_for_a_device_is_the_jobs_own_or_a_persons(uses, demanded, there, wish):
+    job = msgspec.structs.replace(TRAIN, uses_device=uses)
+    assert gpu_wish(ordered(job, device=demanded), there) == wish
 
 
 def test_budgets_are_read_or_have_the_defaults_of_the_machine():

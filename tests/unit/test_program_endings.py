@@ -15,6 +15,8 @@ from lowmem.supervisor.program_attempt import ProgramAttempt
 from lowmem.supervisor.program_endings import CommandTerms, on_program_end
 from lowmem.supervisor.program_process import EXIT_STATUS
 
+MIB = 2**20
+
 
 class Told:
     """A program that notes what it is sent."""
@@ -56,6 +58,15 @@ TERMS = CommandTerms(ram_budget_bytes=10**9, retries_left=0)
 ASKED = replace(TERMS, asked=frozenset({"SIGTERM"}))
 STOPPING = replace(LONE, leaving=Leaving.STOP, stopped_by="SIGTERM")
 LATE = replace(LONE, leaving=Leaving.TIME)
+
+
+def test_new_shared_memory_of_a_program_past_its_budget_is_told():
+    broke = Broke(verdict="ram_limit", ram_bytes=300 * MIB, unmapped_bytes=200 * MIB)
+    end = on_program_end(LONE, TERMS, broke)
+    told = "300.0 MiB in use, 200.0 MiB of it new shared memory or files in memory"
+    assert told in end.message
+    little = replace(broke, unmapped_bytes=MIB)
+    assert on_program_end(LONE, TERMS, little).message.endswith("300.0 MiB in use")
 
 
 def exits(code, kind=EXIT_STATUS):

@@ -104,5 +104,6 @@ JOB = Job(
     needs=_needs,
     inputs=_inputs,
     standing=_standing,
+    uses_device=False,
     is_whole_for="it adds to what is there",
 )
