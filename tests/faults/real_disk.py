@@ -9,6 +9,8 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tests.processes.lowmem_runs import PATIENCE_S, until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -33,12 +35,20 @@ def make_disk(image: Path) -> None:
 def mounted(image: Path, place: Path) -> Iterator[Path]:
     """Mount a file system for the length of a block."""
     place.mkdir(exist_ok=True)
+    # One that is still in use elsewhere would be the same again, read-only as it was.
+    until(lambda: not _loops(image), patience_s=PATIENCE_S)
     do("mount", "-o", "loop", str(image), str(place))
     try:
         yield place
     finally:
         # Lazily: what an interrupted benchmark leaves behind may still use it.
         do("umount", "--lazy", str(place))
+
+
+def _loops(image: Path) -> str:
+    """Return by which devices a file is mounted still; empty for none."""
+    line = ["losetup", "--associated", str(image)]
+    return subprocess.run(line, check=True, capture_output=True, text=True).stdout
 
 
 def fill(disk: Path, *, room_bytes: int = 0) -> None:

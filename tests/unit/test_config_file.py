@@ -79,7 +79,7 @@ def test_the_file_names_every_key_that_is_read_and_each_is_taken(tmp_path):
     path = tmp_path / "lowmem.toml"
     path.write_text(with_all_set(text_from_tables(tables())), encoding="utf-8")
     found = read_config(path)
-    refused = {"restart", "pins", "extra"}
+    refused = {"restart", "pins", "extra", "shard", "is_merge"}
     names = set(RunOptions.__dataclass_fields__) - refused
     assert set(underscored(found["run"])) == names
     run = with_config(RunOptions(), found["run"])
