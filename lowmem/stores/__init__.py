@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lowmem.stores.cache import CachedReader
     from lowmem.stores.codecs import codec_names
     from lowmem.stores.foreign_stores import packing_at
+    from lowmem.stores.group_axes import axes_in_groups
     from lowmem.stores.images import (
         PIXEL_MAX,
         Images,
@@ -65,6 +66,7 @@ __all__ = [
     "RowWriter",
     "Split",
     "array_names",
+    "axes_in_groups",
     "codec_names",
     "content_errors",
     "find_images",
@@ -91,6 +93,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.stores.cache": ["CachedReader"],
         "lowmem.stores.codecs": ["codec_names"],
         "lowmem.stores.foreign_stores": ["packing_at"],
+        "lowmem.stores.group_axes": ["axes_in_groups"],
         "lowmem.stores.images": [
             "PIXEL_MAX",
             "Images",

@@ -436,7 +436,7 @@ def test_an_array_in_fortran_order_that_would_be_read_too_often_is_refused(tmp_p
 NAMED = {
     ("n", "y", "x"): True,
     ("time", "lat", "lon"): True,
-    ("a", "b", "c"): True,
+    ("p", "q", "r"): True,
     ("band", "y", "x"): False,
     ("c", "y", "x"): False,
     ("n", "x", "y"): False,
@@ -467,3 +467,112 @@ def test_axes_that_a_store_names_are_those_of_pictures_or_it_is_refused(
     right = array[None] if axes[0] == "y" else array
     right = right if right.ndim == 4 else np.repeat(right[..., None], 3, -1)
     np.testing.assert_array_equal(shown, right)
+
+
+def ome(axes, paths, version):
+    """Return attributes of an OME-Zarr image, as its specification has them."""
+    kinds = {"t": "time", "c": "channel", "marker": "channel"}
+    named = [{"name": one, "type": kinds.get(one, "space")} for one in axes]
+    image = {
+        "axes": list(axes) if version == "0.3" else named,
+        "datasets": [{"path": path} for path in paths],
+        "version": version,
+    }
+    if version == "0.5":
+        return {"ome": {"version": version, "multiscales": [image]}}
+    return {"multiscales": [{"datasets": [{"path": "other"}]}, image]}
+
+
+def ome_store(path, array, axes, version, *, image="", at="0"):
+    root = zarr.open_group(path, mode="w", zarr_format=3 if version == "0.5" else 2)
+    group = root.require_group(image) if image else root
+    group.attrs.update(ome(axes, [at], version))
+    group.create_array(at, data=array, chunks=array.shape)
+    return path
+
+
+OME = {
+    ("c", "y", "x"): False,
+    ("marker", "y", "x"): False,
+    ("t", "x", "y"): False,
+    ("y", "x", "t"): False,
+    ("z", "y", "x"): True,
+    ("t", "y", "x"): True,
+    ("t", "c", "y", "x"): False,
+    ("t", "y", "x", "c"): True,
+}
+
+
+@pytest.mark.parametrize("version", ["0.3", "0.4", "0.5"])
+@pytest.mark.parametrize("axes", OME)
+def test_axes_that_a_group_names_are_those_of_pictures_or_it_is_refused(
+    tmp_path, version, axes
+):
+    if version == "0.3" and "marker" in axes:
+        return  # it does not say what kind an axis is
+    array = RANDOM.integers(0, 256, (8, 8, 8, 3)[: len(axes)], "u1")
+    image = "A/1/0" if version == "0.5" else ""  # of a plate
+    at = "scale0/image" if version == "0.4" else "0"
+    path = ome_store(tmp_path / "a.zarr", array, axes, version, image=image, at=at)
+    # The same array, however the user came to it.
+    ways = {
+        "store": (path, {}),
+        "named": (path, {"array": f"{image}/{at}".lstrip("/")}),
+        "array": (path / image / at, {}),
+    }
+    (tmp_path / "link.zarr").symlink_to(path / image / at)
+    ways["link"] = (tmp_path / "link.zarr", {})
+    if OME[axes]:
+        shown = ingest(tmp_path / "w", path)
+        right = array if array.ndim == 4 else np.repeat(array[..., None], 3, -1)
+        np.testing.assert_array_equal(shown, right)
+        return
+    for way, (source, options) in ways.items():
+        with pytest.raises(DataError, match="names its axes") as caught:
+            ingest(tmp_path / way, source, **options)
+        said = axes
+        if version != "0.3":
+            said = ["channel" if one in {"c", "marker"} else one for one in axes]
+        assert f"names its axes {', '.join(said)}, expected" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        # The last would be taken for columns, or the rows for pictures.
+        (("y", "x", "c"), (8, 8, 9)),
+        # One picture by its shape, five of three columns by its names.
+        (("t", "y", "x"), (5, 8, 3)),
+        (("c", "", ""), (8, 8, 8)),
+        (("y", "x"), (8, 8, 8)),
+    ],
+)
+def test_axes_are_held_against_the_shape_too(tmp_path, axes, shape):
+    array = RANDOM.integers(0, 256, shape, "u1")
+    path = ome_store(tmp_path / "a.zarr", array, axes, "0.4")
+    with pytest.raises(DataError, match="names its axes"):
+        ingest(tmp_path / "w", path)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"multiscales": {"layout": []}},
+        {"multiscales": [{"datasets": [{"path": "1"}, {}], "axes": ["c", "y", "x"]}]},
+        {"multiscales": [{"datasets": [{"path": "0"}], "type": "reduce"}]},
+        {"ome": "0.5", "multiscales": None},
+    ],
+)
+def test_a_group_that_says_nothing_of_its_axes_changes_nothing(tmp_path, attributes):
+    array = RANDOM.integers(0, 256, (8, 8, 8), "u1")
+    path = ome_store(tmp_path / "a.zarr", array, (), "0.5")
+    zarr.open_group(path, mode="r+").attrs.put(attributes)
+    assert len(ingest(tmp_path / "w", path)) == 8
+
+
+def test_axes_of_a_group_that_have_no_names_are_refused(tmp_path):
+    path = ome_store(tmp_path / "a.zarr", np.zeros((8, 8, 8), "u1"), (), "0.4")
+    said = {"multiscales": [{"datasets": [{"path": "0"}], "axes": [{"type": "x"}]}]}
+    zarr.open_group(path, mode="r+").attrs.put(said)
+    with pytest.raises(DataError, match="names an axis"):
+        ingest(tmp_path / "w", path)

@@ -78,6 +78,19 @@ def test_alpha_of_a_png_is_composited_over_white(depth, colour):
     assert np.abs(decode(png(samples, depth, colour)) - right).max() <= 1
 
 
+@pytest.mark.parametrize(("kind", "n_channels"), [(GREY_ALPHA, 2), (RGBA, 4)])
+@pytest.mark.parametrize(("depth", "at_most"), [(8, 1.01), (16, 2.51)])
+def test_alpha_of_a_png_is_composited_within_what_is_written(
+    kind, n_channels, depth, at_most
+):
+    full = 2**depth - 1
+    samples = np.random.default_rng(2).integers(0, full + 1, (16, 16, n_channels))
+    colours, alpha = samples[..., :-1] / full, samples[..., -1:] / full
+    right = (colours * alpha + 1 - alpha) * 255
+    # Half of one is the rounding to the nearest.
+    assert np.abs(decode(png(samples, depth, kind)) - right).max() <= at_most
+
+
 # --- FITS
 
 BYTES = np.rint(UNIT * 255).astype(int)

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+from random import Random
 
 import pytest
 
@@ -60,6 +61,40 @@ LINKS = {
     "soft, to itself": ([("b", SOFT, "b")], NOT_FOLLOWED),
     "soft, outside": ([("b", SOFT, "../../etc/passwd")], NOT_FOLLOWED),
     "soft, from the root": ([("b", SOFT, "/etc/passwd")], NOT_FOLLOWED),
+    "soft, through a linked folder": (
+        [("y/a", b"1"), ("x", SOFT, "y"), ("b", SOFT, "x/a")],
+        b"1",
+    ),
+    "soft, through one that comes later": (
+        [("b", SOFT, "x/z/a"), ("x", SOFT, "y"), ("y/z", SOFT, "../w"), ("w/a", b"1")],
+        b"1",
+    ),
+    "soft, up from a linked folder": (
+        [
+            ("a", b"0"),
+            ("y/z/k", b""),
+            ("y/a", b"1"),
+            ("x", SOFT, "y/z"),
+            ("b", SOFT, "x/../a"),
+        ],
+        b"1",
+    ),
+    "soft, up from nothing": ([("a", b"1"), ("b", SOFT, "x/../a")], NOT_FOLLOWED),
+    "soft, up from a file": ([("a", b"1"), ("b", SOFT, "a/../a")], NOT_FOLLOWED),
+    "soft, to a file as a folder": ([("a", b"1"), ("b", SOFT, "a/")], NOT_FOLLOWED),
+    "soft, through a folder that leads outside": (
+        [("a", b"1"), ("x", SOFT, ".."), ("b", SOFT, "x/a")],
+        NOT_FOLLOWED,
+    ),
+    "soft, through a folder linked to itself": (
+        [("x", SOFT, "x/x"), ("b", SOFT, "x/a")],
+        NOT_FOLLOWED,
+    ),
+    "hard, of a soft one": ([("a", b"1"), ("c", SOFT, "a"), ("b", HARD, "c")], b"1"),
+    "hard, of a soft one of elsewhere": (
+        [("a", b"1"), ("x/a", b"2"), ("x/c", SOFT, "a"), ("b", HARD, "x/c")],
+        b"1",
+    ),
     "soft, to a folder": ([("x/a", b"1"), ("b", SOFT, "x")], NOT_FOLLOWED),
 }
 
@@ -72,6 +107,67 @@ def test_links_of_a_tar_are_the_files_that_they_name(tmp_path, name, form):
     members, right = LINKS[name]
     found = read(tar(tmp_path / "a.tar", members, form))
     assert next(found[one] for one in found if one.rpartition("/")[2] == "b") == right
+
+
+def random_members(random):
+    """Return members of folders, files, and links that lead anywhere among them."""
+    folders = ["", *(f"{one}/" for one in "pqr"), "p/q/"]
+    members = [(f"{one}a", one.encode()) for one in random.sample(folders, 3)]
+    for number in range(24):
+        parts = random.choices(["p", "q", "r", "..", "l0", "l1", "l2", "l3"], k=2)
+        target = "/".join(parts[random.randrange(3) :] + ["a"] * (number > 7))
+        target = target or "p"
+        members.append((f"{random.choice(folders)}l{number}", SOFT, target))
+    random.shuffle(members)
+    return members
+
+
+@pytest.mark.skipif(not shutil.which("tar"), reason="tar is not installed")
+@pytest.mark.slow
+def test_a_link_leads_where_it_does_in_what_gnu_tar_unpacks(tmp_path):
+    random = Random(3)  # noqa: S311 - the same trees each time
+    n_followed = 0
+    for number in range(20):
+        path = tar(tmp_path / f"{number}.tar", random_members(random))
+        # Deep, so that no link to folders above finds another archive's files.
+        unpacked = tmp_path / f"{number}" / "1" / "2" / "3"
+        unpacked.mkdir(parents=True)
+        subprocess.run([shutil.which("tar"), "-xf", path], cwd=unpacked, check=True)
+        found = read(path)
+        with tarfile.open(path) as archive:
+            for link in (member.name for member in archive if member.issym()):
+                place = unpacked / link
+                is_inside = unpacked in place.resolve().parents if exists(place) else 0
+                if is_inside and place.is_file():
+                    assert found[link] == place.read_bytes(), (number, link)
+                    n_followed += 1
+                else:
+                    assert found[link] == NOT_FOLLOWED, (number, link)
+    assert n_followed > 50
+
+
+def exists(place):
+    try:
+        return place.exists()
+    except OSError:  # links without end
+        return False
+
+
+@pytest.mark.parametrize(
+    ("members", "is_problem"),
+    [
+        ([("y/k", b""), ("x", SOFT, "y"), ("x/a", b"1")], True),
+        ([("x", SOFT, "y"), ("x/z/a", b"1")], True),
+        ([("x", SOFT, "y"), ("x", tarfile.DIRTYPE, ""), ("x/a", b"1")], False),
+        ([("x/a", b"1"), ("y", SOFT, "x")], False),
+    ],
+)
+def test_a_file_in_a_folder_that_is_a_link_then_is_skipped(
+    tmp_path, members, is_problem
+):
+    found = read(tar(tmp_path / "a.tar", members))
+    content = next(found[name] for name in found if name.endswith("/a"))
+    assert ("in a folder that is a link" in str(content)) == is_problem
 
 
 @pytest.mark.parametrize("name", ["../b", "/b"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lowmem.base import DataError
-from lowmem.stores import array_names, packing_at, read_array_info
+from lowmem.stores import array_names, axes_in_groups, packing_at, read_array_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +23,14 @@ CHANNELS = (1, 3, 4)
 _GREY_AXES, _COLOUR_AXES = 3, 4
 _N_NAMED = 8
 # As people and programs (xarray, rioxarray, OME-Zarr) call axes.
-_ROWS = {"y", "h", "height", "row", "rows", "lat", "latitude"}
-_COLUMNS = {"x", "w", "width", "col", "cols", "column", "columns", "lon", "longitude"}
-_CHANNEL = {"c", "ch", "channel", "channels", "band", "bands", "rgb", "rgba", "color"}
+_ROWS = frozenset({"y", "h", "height", "row", "rows", "lat", "latitude"})
+_COLUMNS = frozenset(
+    {"x", "w", "width", "col", "cols", "column", "columns", "lon", "longitude"}
+)
+_CHANNEL = frozenset(
+    {"c", "ch", "channel", "channels", "band", "bands", "rgb", "rgba", "color"}
+)
+_PLACES = (_ROWS, _COLUMNS, _CHANNEL)
 _MAX_DEPTH = 8
 
 
@@ -127,35 +132,48 @@ def zarr_array(path: Path, wanted: str | None) -> str | None:
     return name
 
 
-def agree_with_pictures(axes: Sequence[str]) -> bool:
-    """Tell whether named axes are those of pictures; where neither side is named, yes.
+def agree_with_pictures(axes: Sequence[str], shape: tuple[int, ...]) -> bool:
+    """Tell whether each named axis is at its place in pictures of that shape.
 
     Examples
     --------
-    >>> agree_with_pictures(("time", "y", "x")), agree_with_pictures(("y", "x", "band"))
-    (True, True)
-    >>> agree_with_pictures(("band", "y", "x")), agree_with_pictures(("n", "x", "y"))
-    (False, False)
+    >>> agree_with_pictures(("time", "y", "x"), (9, 8, 8))
+    True
+    >>> agree_with_pictures(("band", "y", "x"), (9, 8, 8))
+    False
+    >>> agree_with_pictures(("y", "x", "band"), (8, 8, 3))
+    True
+    >>> agree_with_pictures(("y", "x", "band"), (8, 8, 9))  # it would be 8 pictures
+    False
     """
     names = [axis.lower() for axis in axes]
-    rows = [at for at, name in enumerate(names) if name in _ROWS]
-    columns = [at for at, name in enumerate(names) if name in _COLUMNS]
-    if len(rows) != 1 or len(columns) != 1:
-        return True
-    before, after = names[: rows[0]], names[columns[0] + 1 :]
-    is_in_order = columns[0] == rows[0] + 1 and len(before) <= 1 and len(after) <= 1
-    return is_in_order and not {*before} & _CHANNEL and {*after} <= _CHANNEL
+    if len(names) != len(shape):
+        return False
+    is_one = rows_shape(shape) != shape
+    places = _PLACES if is_one else (frozenset[str](), *_PLACES)
+    known = frozenset[str]().union(*_PLACES)
+    are_named = {*names} & _ROWS and {*names} & _COLUMNS
+    for name, place in zip(names, places, strict=False):
+        # Where y and x have names, one that nobody knows is no name of channels.
+        is_foreign = are_named and name and place is _CHANNEL
+        if name not in place and (name in known or is_foreign):
+            return False
+    return True
 
 
 def _require_axes(path: Path) -> None:
     info = read_array_info(path)
-    if info is not None and not agree_with_pictures(info.axes):
-        raise DataError(
-            thing=path,
-            problem=f"names its axes {', '.join(info.axes)}",
-            expected="(n, y, x), (n, y, x, channel) or, of one picture, (y, x, channel)",
-            todo="Save it with its axes in that order.",
-        )
+    if info is None:
+        return
+    for axes in (info.axes, axes_in_groups(path)):
+        if axes and not agree_with_pictures(axes, info.shape):
+            raise DataError(
+                thing=path,
+                problem=f"has the shape {info.shape} and names its axes {', '.join(axes)}",
+                expected="(n, y, x), (n, y, x, channel) or, of one picture, (y, x, "
+                "channel) with 1, 3 or 4 channels",
+                todo="Save it with its axes in that order.",
+            )
 
 
 def _arrays_below(group: Path, above: str, depth: int) -> Iterator[Found]:

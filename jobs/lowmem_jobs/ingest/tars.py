@@ -154,6 +154,8 @@ def list_tar(path: Path) -> Iterator[Entry]:
                 entry = _entry(member)
                 if links is not None:
                     links.pass_by(member)
+            if links is not None and (problem := links.place_problem(member)):
+                entry = Entry(member.name, problem=problem)
             if not member.isdir() and not is_ignored(member.name):
                 yield _checked(entry)
     except _DAMAGE as error:
