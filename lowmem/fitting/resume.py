@@ -21,7 +21,11 @@ from weakref import WeakValueDictionary
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import FitStoppedError, InexactFitError
 from lowmem.fitting import kept
-from lowmem.fitting.compared import refuse_other, warn_of_other_versions
+from lowmem.fitting.compared import (
+    refuse_other,
+    refuse_other_span,
+    warn_of_other_versions,
+)
 from lowmem.fitting.given import Given, given_from, refuse_model
 from lowmem.fitting.heard import refuse_callbacks
 from lowmem.fitting.held import Holder
@@ -335,6 +339,7 @@ class ExactResume(Holder):
         if found:
             folder = self._commits.folder
             refuse_other(found["recipe"], self._recipe, folder=folder)
+            refuse_other_span(given, self._begun_at, folder=folder)
         self._given = given
 
     def _open(self) -> None:

@@ -12,7 +12,7 @@ import lowmem
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.training.backend import make_repeatable
-from tests.fits import BATCH, LABELS, X, classifier
+from tests.fits import BATCH, LABELS, STEPS, Cut, CutError, X, classifier
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
@@ -190,30 +190,100 @@ def test_a_number_of_steps_is_a_positive_whole_number(every_steps, tmp_path):
         lowmem.ExactResume(tmp_path, every_steps=every_steps)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", -3),
+        ("batch_size", 2.5),
+        ("batch_size", 0),
+        ("steps_per_epoch", 0),
+        ("validation_batch_size", "4"),
+        ("validation_steps", True),
+        ("epochs", -1),
+        ("epochs", None),
+        ("initial_epoch", -1),
+    ],
+)
+def test_a_number_that_is_none_is_named(name, value, fit):
+    with pytest.raises(UsageError, match=f"{name} is .*, expected a whole number"):
+        fit(**{name: value})
+
+
+def test_a_training_that_was_cut_within_an_epoch_does_not_end_before_it(fit):
+    keras.utils.set_random_seed(1)
+    given = {"batch_size": BATCH, "every_steps": 1}
+    with pytest.raises(CutError):
+        fit(**given, epochs=3, callbacks=[Cut(STEPS + 3)])
+    with pytest.raises(InexactFitError, match="epochs=1 is less than the 2 that have"):
+        fit(**given, epochs=1, callbacks=[Cut(None)])
+
+
+def test_numbers_of_numpy_are_numbers(fit):
+    fit(epochs=np.int64(1), batch_size=np.int32(8), steps_per_epoch=np.int64(2))
+
+
 def test_a_mirror_is_a_folder(tmp_path):
     with pytest.raises(UsageError, match="expected a folder"):
         lowmem.ExactResume(tmp_path, mirror="gs://bucket/fit")
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ({"x": X + 1}, "first_batch of the training"),
-        ({"seed": 9}, "order of the training in .* is 9, expected 0"),
-        ({"batch_size": 5}, "batch_size of the training"),
-        ({"shuffle": False}, "order of the training in .* is None, expected 0"),
-        ({"steps_per_epoch": 2}, "steps_per_epoch of the training"),
-        ({"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}}, "class_weight of the training"),
-        (
-            {"callbacks": [keras.callbacks.TerminateOnNaN()]},
-            "callbacks of the training",
-        ),
-    ],
-    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
-)
-def test_another_training_is_refused_in_the_same_folder(fit, model, words, expected):
+OTHERS = {
+    "inputs": ({"x": X + 1}, r"data\.rows_sha256 of the training"),
+    # One row, wherever it lies.
+    **{
+        f"target {row}": (
+            {"y": np.where(np.arange(len(X)) == row, 9, LABELS)},
+            r"data\.rows_sha256 of the training",
+        )
+        for row in (0, 13, len(X) - 1)
+    },
+    "seed": ({"seed": 9}, "order of the training in .* is 9, expected 0"),
+    "batch": ({"batch_size": 5}, "batch_size of the training"),
+    "order": ({"shuffle": False}, "order of the training in .* is None, expected 0"),
+    "steps": ({"steps_per_epoch": 2}, "steps_per_epoch of the training"),
+    "weights": (
+        {"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}},
+        "class_weight of the training",
+    ),
+    "callbacks": (
+        {"callbacks": [keras.callbacks.TerminateOnNaN()]},
+        "callbacks of the training",
+    ),
+    "no validation": (
+        {"validation_data": None},
+        "validation of the training in .* is None",
+    ),
+    "longer validation": (
+        {"validation_data": (X[:5], LABELS[:5])},
+        r"validation\.data\.n_rows of the training in .* is 5, expected 4",
+    ),
+    "other validation": (
+        {"validation_data": (X[:4], LABELS[1:5])},
+        r"validation\.data\.rows_sha256 of the training",
+    ),
+    "rarer validation": (
+        {"validation_freq": 2},
+        "validation_freq of the training in .* is 2, expected 1",
+    ),
+    "fewer epochs": ({"epochs": 1}, "epochs=1 is less than the 2 that have begun"),
+    "later epochs": (
+        {"epochs": 9, "initial_epoch": 3},
+        "initial_epoch=3 leaves out epochs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_training_is_refused_in_the_same_folder(name, fit, model):
+    words, expected = OTHERS[name]
     keras.utils.set_random_seed(1)
-    given = {"x": X, "y": LABELS, "batch_size": BATCH}
+    given = {
+        "x": X,
+        "y": LABELS,
+        "batch_size": BATCH,
+        "epochs": 2,
+        "validation_data": (X[:4], LABELS[:4]),
+    }
     fit(**given)
     before = [one.copy() for one in model.get_weights()]
     with pytest.raises(InexactFitError, match=expected):
