@@ -36,6 +36,24 @@ def refuse_other(
             )
 
 
+def refuse_other_model(
+    committed: dict[str, Any], here: dict[str, Any], *, folder: Path
+) -> None:
+    """Refuse to go on with a model of other settings.
+
+    Raises
+    ------
+    InexactFitError
+        Naming the first that differs.
+    """
+    untold = {name for name in committed if None in (committed[name], here[name])}
+    before, now = (
+        {name: value for name, value in one.items() if name not in untold}
+        for one in (committed, here)
+    )
+    refuse_other({"model": before}, {"model": now}, folder=folder)
+
+
 def refuse_other_span(given: Given, begun_at: Position, *, folder: Path) -> None:
     """Refuse a training that is to end, or to begin, where it has not stood yet.
 
