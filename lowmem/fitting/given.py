@@ -99,6 +99,8 @@ def given_from(
     ------
     InexactFitError
         For what could not go on as if it had never stopped.
+    UsageError
+        For a size or a number of epochs that is none.
     """
     _refuse_order(shuffle)
     _refuse_places()
