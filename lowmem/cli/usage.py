@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import date
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,14 @@ from lowmem.pipeline.spaces import existing_space
 from lowmem.report.accounting import json_from_usage, usage_of
 from lowmem.report.read import read_sats
 from lowmem.report.usage_text import text_from_usage
+from lowmem.shards.places import parts_in, sharded_jobs
 from lowmem.supervisor.lock import is_held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lowmem.base.workspace import Workspace
+    from lowmem.report.accounting import Sat
 
 _DEFAULT_WORKSPACE = "lowmem-work"
 
@@ -45,7 +52,7 @@ def usage_command(
     spaces = [existing_space(w) for w in workspaces or [_DEFAULT_WORKSPACE]]
     # Named twice, it is still one.
     spaces = list(dict.fromkeys(spaces))
-    sats = [sat for s in spaces for sat in read_sats(s, is_live=is_held(s))]
+    sats = [sat for space in spaces for sat in _sats(space)]
     usage = usage_of(sats, since=first_day)
     names = [str(space.root) for space in spaces]
     if as_json:
@@ -54,6 +61,13 @@ def usage_command(
     # Eighty columns where nobody looks on.
     width = shutil.get_terminal_size().columns
     print(without_controls(text_from_usage(usage, names, since=first_day, width=width)))
+
+
+def _sats(space: Workspace) -> Iterator[Sat]:
+    """Yield the sittings at a workspace, those of shards too."""
+    parts = (part for job in sharded_jobs(space) for part in parts_in(space, job))
+    for one in (space, *(part.space for part in parts)):
+        yield from read_sats(one, is_live=is_held(one))
 
 
 def _day(text: str) -> date:

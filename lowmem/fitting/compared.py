@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lowmem.fitting.given import Given
+    from lowmem.fitting.kept import Position
+
 
 def refuse_other(
     committed: dict[str, Any], here: dict[str, Any], *, folder: Path
@@ -31,6 +34,49 @@ def refuse_other(
                 expected=f"{before!r}, with which it was begun",
                 todo="Give the same data and arguments, or take another folder.",
             )
+
+
+def refuse_other_model(
+    committed: dict[str, Any], here: dict[str, Any], *, folder: Path
+) -> None:
+    """Refuse to go on with a model of other settings.
+
+    Raises
+    ------
+    InexactFitError
+        Naming the first that differs.
+    """
+    untold = {name for name in committed if None in (committed[name], here[name])}
+    before, now = (
+        {name: value for name, value in one.items() if name not in untold}
+        for one in (committed, here)
+    )
+    refuse_other({"model": before}, {"model": now}, folder=folder)
+
+
+def refuse_other_span(given: Given, begun_at: Position, *, folder: Path) -> None:
+    """Refuse a training that is to end, or to begin, where it has not stood yet.
+
+    Raises
+    ------
+    InexactFitError
+        If fewer epochs are asked for than have begun, or some are to be left out.
+    """
+    n_begun = begun_at.epoch + bool(begun_at.step)
+    if given.epochs < n_begun:
+        raise InexactFitError(
+            thing=f"epochs={given.epochs}",
+            problem=f"is less than the {n_begun} that have begun in {folder}",
+            expected=f"at least {n_begun}: no earlier state is kept",
+            todo="Give so many, or begin anew with restart=True or in another folder.",
+        )
+    if given.initial_epoch > begun_at.epoch:
+        raise InexactFitError(
+            thing=f"initial_epoch={given.initial_epoch}",
+            problem=f"leaves out epochs of the training in {folder}",
+            expected=f"{begun_at.epoch} at most, where it stands",
+            todo="Leave it out: the training goes on by itself.",
+        )
 
 
 def warn_of_other_versions(committed: dict[str, str]) -> None:
@@ -60,4 +106,5 @@ def _entries(
         yield name, before, now
         return
     for key in {**before, **now}:
-        yield from _entries(before.get(key), now.get(key), name=str(key))
+        within = f"{name}.{key}" if name else str(key)
+        yield from _entries(before.get(key), now.get(key), name=within)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.fitting.batch_sources import leaves, mapped, source_of
 from lowmem.fitting.epoch_batches import Batches
@@ -37,6 +40,8 @@ class Given:
         Batches in an epoch.
     batches
         The data set that Keras gets.
+    validation
+        What says when is validated, and on what; None where nothing is.
     passed
         The other arguments that Keras gets as they are.
     """
@@ -49,6 +54,7 @@ class Given:
     callbacks: tuple[Any, ...]
     verbose: Any
     class_weight: Any
+    validation: dict[str, Any] | None
     passed: dict[str, Any]
 
     def recipe(self) -> dict[str, Any]:
@@ -60,6 +66,8 @@ class Given:
             "class_weight": {k: float(v) for k, v in weights.items()}
             if weights
             else None,
+            # Its results are part of the history, and of what callbacks decide.
+            "validation": self.validation,
             "callbacks": names_of(self.callbacks),
             "backend": keras.backend.backend(),
         }
@@ -83,7 +91,7 @@ def given_from(
     steps_per_epoch: int | None = None,
     validation_steps: int | None = None,
     validation_batch_size: int | None = None,
-    validation_freq: int | Sequence[int] = 1,
+    validation_freq: int | Collection[int] = 1,
 ) -> Given:
     """Return the training that these arguments of `fit` mean.
 
@@ -91,9 +99,17 @@ def given_from(
     ------
     InexactFitError
         For what could not go on as if it had never stopped.
+    UsageError
+        For a size or a number of epochs that is none.
     """
     _refuse_order(shuffle)
     _refuse_places()
+    epochs = _whole("epochs", epochs, least=0)
+    initial_epoch = _whole("initial_epoch", initial_epoch, least=0)
+    batch_size = _number("batch_size", batch_size)
+    steps_per_epoch = _number("steps_per_epoch", steps_per_epoch)
+    validation_steps = _number("validation_steps", validation_steps)
+    validation_batch_size = _number("validation_batch_size", validation_batch_size)
     heard = _flat(callbacks)
     refuse_callbacks(heard)
     if validation_split and validation_data is None:
@@ -114,6 +130,12 @@ def given_from(
             expected="steps_per_epoch with it",
             todo="Say how many batches an epoch has.",
         )
+    held_out, held_out_source = _validation(validation_data, seed)
+    of_validation = {
+        "validation_steps": validation_steps,
+        "validation_batch_size": validation_batch_size or batch_size,
+        "validation_freq": validation_freq,
+    }
     return Given(
         source=source,
         steps=steps,
@@ -123,11 +145,16 @@ def given_from(
         callbacks=heard,
         verbose=verbose,
         class_weight=class_weight,
+        validation=None
+        if held_out_source is None
+        else {
+            **of_validation,
+            "validation_freq": _listed(validation_freq),
+            "data": held_out_source.described(),
+        },
         passed={
-            "validation_data": _validation(validation_data, seed),
-            "validation_steps": validation_steps,
-            "validation_batch_size": validation_batch_size or batch_size,
-            "validation_freq": validation_freq,
+            "validation_data": held_out,
+            **of_validation,
             "class_weight": class_weight,
         },
     )
@@ -195,6 +222,27 @@ def _refuse_places() -> None:
         )
 
 
+def _whole(name: str, value: object, *, least: int) -> int:
+    """Return a whole number; NumPy's too, which are kept as Python's."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise UsageError(
+            f"{name} is {value!r}, expected a whole number of at least {least}."
+        )
+    return number
+
+
+def _number(name: str, value: object) -> int | None:
+    return None if value is None else _whole(name, value, least=1)
+
+
+def _listed(freq: int | Collection[int]) -> int | list[int]:
+    return sorted(freq) if isinstance(freq, Collection) else freq
+
+
 def _is_data_set(x: object) -> bool:
     return isinstance(x, keras.utils.PyDataset)
 
@@ -228,10 +276,13 @@ def _split(parts: tuple[Any, ...], share: float) -> tuple[Any, Any]:
     return kept, held_out
 
 
-def _validation(data: Any, seed: int) -> Any:  # noqa: ANN401
-    """Return validation data that are the same, in the same order, each time."""
+def _validation(data: Any, seed: int) -> tuple[Any, Source | None]:  # noqa: ANN401
+    """Return validation data that are the same, in the same order, each time.
+
+    First as Keras is given them, then as they are compared.
+    """
     if data is None:
-        return None
+        return None, None
     if _is_data_set(data):
         source = source_of(
             data, batch_size=1, seed=seed, is_shuffled=False, name="validation_data"
@@ -243,11 +294,11 @@ def _validation(data: Any, seed: int) -> Any:  # noqa: ANN401
                 expected="a data set with a number of batches",
                 todo="Give one.",
             )
-        return Batches(source, source.n_batches)
+        return Batches(source, source.n_batches), source
     if not isinstance(data, tuple | list):
         data = (data,)
     x, y, weights = (*data, None, None)[:3]
-    source_of(
+    source = source_of(
         x,
         y,
         weights,
@@ -257,4 +308,4 @@ def _validation(data: Any, seed: int) -> Any:  # noqa: ANN401
         name="validation_data",
     )
     # Keras reads arrays in their order, in batches of its own.
-    return tuple(data)
+    return tuple(data), source

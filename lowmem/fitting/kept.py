@@ -54,6 +54,7 @@ def state_of(
     callbacks: Sequence[Any],
     history: State,
     recipe: State,
+    described: State,
 ) -> State:
     """Return everything that a training at ``position`` goes on from.
 
@@ -61,7 +62,11 @@ def state_of(
     """
     return {
         # Known before there is a model to put anything into: `Checkpoint.entry`.
-        TRAINING: {"position": asdict(position), "recipe": recipe},
+        TRAINING: {
+            "position": asdict(position),
+            "recipe": recipe,
+            "model": described,
+        },
         "environment": backend.environment(),
         "variables": Variables(_variables(model, has_metrics=position.step > 0)),
         "callbacks": heard.states_of(callbacks),

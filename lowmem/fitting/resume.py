@@ -21,13 +21,19 @@ from weakref import WeakValueDictionary
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import FitStoppedError, InexactFitError
 from lowmem.fitting import kept
-from lowmem.fitting.compared import refuse_other, warn_of_other_versions
+from lowmem.fitting.compared import (
+    refuse_other,
+    refuse_other_model,
+    refuse_other_span,
+    warn_of_other_versions,
+)
+from lowmem.fitting.described import described
 from lowmem.fitting.given import Given, given_from, refuse_model
 from lowmem.fitting.heard import refuse_callbacks
 from lowmem.fitting.held import Holder
 from lowmem.fitting.kept import Position
 from lowmem.fitting.mirrored import MirroredCheckpoint
-from lowmem.training.backend import make_repeatable
+from lowmem.training.backend import environment, make_repeatable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +113,8 @@ class ExactResume(Holder):
         self._given: Given | None = None
         self._recipe: dict[str, Any] = {}
         self._begun_at, self._is_begun = Position(epoch=0), False
+        # Of the model, as the training was begun with it.
+        self._settings: dict[str, Any] = {}
         self._offset = self._at = self._step = self._epoch = 0
         # Steps since the last commit, and variables of metrics to be put back.
         self._since = 0
@@ -219,6 +227,7 @@ class ExactResume(Holder):
         refuse_callbacks(given.callbacks)
         kept.build(self.model, given.batches)
         self._epoch, self._step = self._begun_at.epoch, self._begun_at.step
+        self._compare_model()
         if self._is_begun:
             self._restore(given)
         else:
@@ -301,6 +310,7 @@ class ExactResume(Holder):
             callbacks=self._asked().callbacks,
             history={"epoch": self.epoch, "rows": self.history},
             recipe=self._recipe,
+            described=self._settings,
         )
 
     def _commit(self, position: Position) -> None:
@@ -321,6 +331,15 @@ class ExactResume(Holder):
             self._metrics = kept.metric_values(self.model)
         warn_of_other_versions(found["environment"])
 
+    def _compare_model(self) -> None:
+        """Refuse another model than the training was begun with."""
+        here = described(self.model)
+        if not self._is_begun:
+            self._settings = here
+        elif self._commits.entry("environment") == environment():
+            # Other releases of Keras tell of other settings, and are warned of.
+            refuse_other_model(self._settings, here, folder=self._commits.folder)
+
     def _find(self, given: Given) -> None:
         """Open the folder, and find where the training stands."""
         self._open()
@@ -331,10 +350,12 @@ class ExactResume(Holder):
             order_version = found["recipe"]["data"]["order_version"]
             given.source.order_version = order_version
             self._begun_at = Position(**found["position"])
+            self._settings = found["model"]
         self._recipe, self._is_begun = given.recipe(), bool(found)
         if found:
             folder = self._commits.folder
             refuse_other(found["recipe"], self._recipe, folder=folder)
+            refuse_other_span(given, self._begun_at, folder=folder)
         self._given = given
 
     def _open(self) -> None:

@@ -12,7 +12,16 @@ import lowmem
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.training.backend import make_repeatable
-from tests.fits import BATCH, LABELS, X, classifier
+from tests.fits import (
+    BATCH,
+    CROSS_ENTROPY,
+    LABELS,
+    STEPS,
+    Cut,
+    CutError,
+    X,
+    classifier,
+)
 
 pytestmark = [pytest.mark.keras, pytest.mark.slow]
 
@@ -190,32 +199,218 @@ def test_a_number_of_steps_is_a_positive_whole_number(every_steps, tmp_path):
         lowmem.ExactResume(tmp_path, every_steps=every_steps)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", -3),
+        ("batch_size", 2.5),
+        ("batch_size", 0),
+        ("steps_per_epoch", 0),
+        ("validation_batch_size", "4"),
+        ("validation_steps", True),
+        ("epochs", -1),
+        ("epochs", None),
+        ("initial_epoch", -1),
+    ],
+)
+def test_a_number_that_is_none_is_named(name, value, fit):
+    with pytest.raises(UsageError, match=f"{name} is .*, expected a whole number"):
+        fit(**{name: value})
+
+
+def test_a_training_that_was_cut_within_an_epoch_does_not_end_before_it(fit):
+    keras.utils.set_random_seed(1)
+    given = {"batch_size": BATCH, "every_steps": 1}
+    with pytest.raises(CutError):
+        fit(**given, epochs=3, callbacks=[Cut(STEPS + 3)])
+    with pytest.raises(InexactFitError, match="epochs=1 is less than the 2 that have"):
+        fit(**given, epochs=1, callbacks=[Cut(None)])
+
+
+def test_numbers_of_numpy_are_numbers(fit):
+    fit(epochs=np.int64(1), batch_size=np.int32(8), steps_per_epoch=np.int64(2))
+
+
 def test_a_mirror_is_a_folder(tmp_path):
     with pytest.raises(UsageError, match="expected a folder"):
         lowmem.ExactResume(tmp_path, mirror="gs://bucket/fit")
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ({"x": X + 1}, "first_batch of the training"),
-        ({"seed": 9}, "order of the training in .* is 9, expected 0"),
-        ({"batch_size": 5}, "batch_size of the training"),
-        ({"shuffle": False}, "order of the training in .* is None, expected 0"),
-        ({"steps_per_epoch": 2}, "steps_per_epoch of the training"),
-        ({"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}}, "class_weight of the training"),
-        (
-            {"callbacks": [keras.callbacks.TerminateOnNaN()]},
-            "callbacks of the training",
-        ),
-    ],
-    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
-)
-def test_another_training_is_refused_in_the_same_folder(fit, model, words, expected):
+OTHERS = {
+    "inputs": ({"x": X + 1}, r"data\.rows_sha256 of the training"),
+    # One row, wherever it lies.
+    **{
+        f"target {row}": (
+            {"y": np.where(np.arange(len(X)) == row, 9, LABELS)},
+            r"data\.rows_sha256 of the training",
+        )
+        for row in (0, 13, len(X) - 1)
+    },
+    "seed": ({"seed": 9}, "order of the training in .* is 9, expected 0"),
+    "batch": ({"batch_size": 5}, "batch_size of the training"),
+    "order": ({"shuffle": False}, "order of the training in .* is None, expected 0"),
+    "steps": ({"steps_per_epoch": 2}, "steps_per_epoch of the training"),
+    "weights": (
+        {"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}},
+        "class_weight of the training",
+    ),
+    "callbacks": (
+        {"callbacks": [keras.callbacks.TerminateOnNaN()]},
+        "callbacks of the training",
+    ),
+    "no validation": (
+        {"validation_data": None},
+        "validation of the training in .* is None",
+    ),
+    "longer validation": (
+        {"validation_data": (X[:5], LABELS[:5])},
+        r"validation\.data\.n_rows of the training in .* is 5, expected 4",
+    ),
+    "other validation": (
+        {"validation_data": (X[:4], LABELS[1:5])},
+        r"validation\.data\.rows_sha256 of the training",
+    ),
+    "rarer validation": (
+        {"validation_freq": 2},
+        "validation_freq of the training in .* is 2, expected 1",
+    ),
+    "fewer epochs": ({"epochs": 1}, "epochs=1 is less than the 2 that have begun"),
+    "later epochs": (
+        {"epochs": 9, "initial_epoch": 3},
+        "initial_epoch=3 leaves out epochs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_training_is_refused_in_the_same_folder(name, fit, model):
+    words, expected = OTHERS[name]
     keras.utils.set_random_seed(1)
-    given = {"x": X, "y": LABELS, "batch_size": BATCH}
+    given = {
+        "x": X,
+        "y": LABELS,
+        "batch_size": BATCH,
+        "epochs": 2,
+        "validation_data": (X[:4], LABELS[:4]),
+    }
     fit(**given)
     before = [one.copy() for one in model.get_weights()]
     with pytest.raises(InexactFitError, match=expected):
         fit(**{**given, **words})
     assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def _compiled(model, loss=CROSS_ENTROPY, **how):
+    model.compile(loss=loss, **{"optimizer": "adam", "metrics": ["accuracy"], **how})
+
+
+def _set(index, name, value):
+    return lambda model: setattr(model.layers[index], name, value)
+
+
+MODELS = {
+    "activation": (
+        _set(1, "activation", keras.activations.tanh),
+        r"layers\.\d\.activation of the training in .* is 'tanh', expected 'relu'",
+    ),
+    "dropout": (
+        _set(3, "rate", 0.9),
+        r"layers\.\d\.rate of .* is 0\.9, expected 0\.3",
+    ),
+    "loss": (
+        lambda model: _compiled(
+            model, keras.losses.SparseCategoricalCrossentropy(from_logits=False)
+        ),
+        r"compiled\.loss\.config\.from_logits of .* is False, expected True",
+    ),
+    "rate": (
+        lambda model: _compiled(model, optimizer=keras.optimizers.Adam(0.1)),
+        r"learning_rate of .* is 0\.1\d*, expected 0\.001",
+    ),
+    "schedule": (
+        lambda model: _compiled(
+            model,
+            optimizer=keras.optimizers.Adam(
+                keras.optimizers.schedules.ExponentialDecay(1e-3, 9, 0.5)
+            ),
+        ),
+        r"compiled\.optimizer\.config\.learning_rate of .*, expected None",
+    ),
+    "clipping": (
+        lambda model: _compiled(model, optimizer=keras.optimizers.Adam(clipnorm=1.0)),
+        r"clipnorm of .* is 1\.0, expected None",
+    ),
+    "metrics": (
+        lambda model: _compiled(model, metrics=[]),
+        r"compiled\.metrics of .* is \[\], expected \['accuracy'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_other_settings_is_refused_and_they_are_named(name, tmp_path):
+    def fit(change, **words):
+        keras.utils.set_random_seed(1)
+        made = classifier()
+        change(made)
+        before = [one.copy() for one in made.get_weights()]
+        words = {"workspace": tmp_path, "verbose": 0, "batch_size": BATCH, **words}
+        try:
+            lowmem.fit(made, X, LABELS, **words)
+        finally:
+            is_same = all(map(np.array_equal, before, made.get_weights()))
+        return is_same
+
+    change, expected = MODELS[name]
+    assert not fit(lambda _: None)
+    with pytest.raises(InexactFitError, match=expected):
+        fit(change, epochs=2)
+
+
+def _subclass(rate):
+    class Own(keras.Model):
+        def __init__(self, rate):
+            super().__init__()
+            self.first, self.drop = keras.layers.Dense(4), keras.layers.Dropout(rate)
+            self.last = keras.layers.Dense(3)
+
+        def call(self, x, training=None):
+            return self.last(self.drop(self.first(x), training=training))
+
+    return Own(rate)
+
+
+MADE = {
+    # Keras counts layers and draws seeds anew: a second model of one code has others.
+    "augmented": lambda: keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Reshape((3, 2, 1)),
+            keras.layers.RandomContrast(0.2),
+            keras.layers.Flatten(),
+            keras.layers.Lambda(lambda x: x * 2),
+            keras.layers.Dense(3, kernel_initializer="he_normal"),
+        ]
+    ),
+    "built late": lambda: keras.Sequential(
+        [keras.layers.Dense(4, activation=lambda x: x * 2), keras.layers.Dense(3)]
+    ),
+    "of a class": lambda: _subclass(0.2),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_same_model_made_again_goes_on_whatever_keras_names_it(name, tmp_path):
+    def fit(epochs, after=None):
+        made = MADE[name]()
+        _compiled(made, lambda y, p: 2 * CROSS_ENTROPY(y, p))
+        slower = keras.callbacks.LearningRateScheduler(lambda epoch: 0.01 / (1 + epoch))
+        words = {"workspace": tmp_path, "verbose": 0, "every_steps": 1}
+        cut = [slower, Cut(after)]
+        for n_epochs in epochs:
+            lowmem.fit(made, X, LABELS, epochs=n_epochs, callbacks=cut, **words)
+
+    with pytest.raises(CutError):
+        fit([2], after=2)
+    # The second of them with the model that the first has trained.
+    fit([2, 3])

@@ -246,6 +246,20 @@ def test_shards_of_other_options_are_refused_before_any_work(here):
     assert "Give all shards the same options" in refused.paragraph
 
 
+def test_what_shards_used_is_counted_and_so_is_the_merge(here):
+    def sittings():
+        usage = lowmem("usage", "w", "--json", cwd=here)
+        assert usage.status == 0, usage
+        return [one["job"] for one in json.loads(usage.out)["sittings"]]
+
+    first = ended(begun(here, "0/1"))
+    assert first.status == 0, first
+    assert sittings() == ["map-wide"]
+    merged = merge(here)
+    assert merged.status == 0, merged
+    assert sittings() == ["map-wide"] * 2
+
+
 @pytest.mark.keras
 def test_two_shards_of_encode_make_the_latents_of_one_process(tmp_path):
     import keras
