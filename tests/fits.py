@@ -84,11 +84,14 @@ class Subclassed(keras.Model):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.drawing = layers.Dense(5), Drawing()
+        # It draws whenever it is called, also where the model is only built.
+        self.always = layers.Dropout(0.1, seed=5)
         self.last = layers.Dense(3)
         self.seen = keras.metrics.Mean(name="seen")
 
     def call(self, x: Any, training: Any = None) -> Any:
-        return self.last(self.drawing(self.first(x), training=training))
+        x = self.drawing(self.always(self.first(x), training=True), training=training)
+        return self.last(x)
 
     def compute_loss(
         self,

@@ -37,6 +37,7 @@ class History:
 
     job: str = "train"
     reference: str = ""
+    command: tuple[str, ...] = ()
     unit: str = "images"
     at: datetime = START
     attempt: int = 0
@@ -52,7 +53,13 @@ class History:
 
     def begin(self, **recipe: object) -> History:
         reference = self.reference or self.job
-        return self._add(JobBegun, reference=reference, recipe=recipe, unit=self.unit)
+        return self._add(
+            JobBegun,
+            reference=reference,
+            command=self.command,
+            recipe=recipe,
+            unit=self.unit,
+        )
 
     def run(self, **changes: object) -> History:
         facts = {

@@ -53,8 +53,8 @@ class MissingBlocksError(DataError):
             expected=f"all {n_blocks} blocks"
             if n_blocks
             else "the blocks of its shards",
-            todo=f"Run its shards again; `lowmem run {job} --shard 0/1` with the same "
-            "options makes what is left. Storage that lists late shows them later.",
+            todo="Run its shards again: the command of any of them makes all that is left "
+            "with --shard 0/1. Storage that lists late shows them later.",
         )
 
 

@@ -97,7 +97,9 @@ def build(model: keras.Model, batches: Batches) -> None:
         If an optimiser beside the model's own is not built.
     """
     if not all(layer.built for layer in flattened_layers(model)):
-        model(batches[0][0])
+        # `fit` builds without a draw: what is drawn here is not drawn.
+        with state.kept_generators(model):
+            model(batches[0][0])
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     for optimizer in state.optimizers_of(model):

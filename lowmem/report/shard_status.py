@@ -11,6 +11,7 @@ from lowmem.base.units import format_measured
 from lowmem.base.wrapping import wrapped
 from lowmem.protocol.recipe import recipe_changes
 from lowmem.report.columns import format_columns
+from lowmem.report.next_command import command_here
 from lowmem.report.read import read_report
 from lowmem.report.schema import ShardedJob, ShardStatus
 from lowmem.report.wording import day_and_time
@@ -105,7 +106,14 @@ def read_sharded(
             blocks=tally.n_blocks,
             done=tally.n_done,
             claimed=tally.n_claimed,
-            next_command=_next(job, space, commands, is_complete=tally.is_complete),
+            next_command=_next(
+                job,
+                space,
+                commands,
+                is_complete=tally.is_complete,
+                # What is done is of another recipe, else nothing were in the making.
+                is_done=job in report.jobs and report.jobs[job].state == "done",
+            ),
             shards=tuple(_status(part, own, boot) for part, own in reports),
         )
     return found
@@ -139,10 +147,12 @@ def _next(
     commands: Sequence[Sequence[str]],
     *,
     is_complete: bool,
+    is_done: bool,
 ) -> str:
     if is_complete or not commands:
-        return shlex.join(["lowmem", "merge", job, "--workspace", str(space.root)])
-    return shlex.join(["lowmem", *of_all_blocks(commands[0])])
+        words = ["lowmem", "merge", job, "--workspace", str(space.root)]
+        return shlex.join([*words, *["--restart"] * is_done])
+    return shlex.join(["lowmem", *command_here(of_all_blocks(commands[0]), space.root)])
 
 
 def of_all_blocks(words: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from lowmem.base.units import format_budget, format_bytes
 from lowmem.base.wrapping import wrapped
 from lowmem.report.columns import format_columns, printable
 from lowmem.report.live_line import text_of
+from lowmem.report.next_command import command_here
 from lowmem.report.shard_status import text_from_sharded
 from lowmem.report.wording import day_and_time, share
 
@@ -172,7 +173,8 @@ def _what_next(name: str, status: JobStatus, width: int) -> list[str]:
 
 def _status(job: JobReport, workspace: str, standing: LiveState | None) -> JobStatus:
     is_over = job.state in {"done", "running"}
-    words = job.command or ("run", job.reference, "--workspace", workspace)
+    typed = job.command or ("run", job.reference, "--workspace", workspace)
+    words = command_here(typed, workspace)
     peaks = (job.ram_peak_bytes, standing.ram_peak_bytes if standing else None)
     return JobStatus(
         state=job.state,

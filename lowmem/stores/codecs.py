@@ -8,6 +8,7 @@ faster for Blosc and Zstandard.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ NONE = "none"
 # fast, and take 5 % more room. Blocks of Blosc's own choice would be twice as large, and
 # with them the memory that decodes.
 _PAIR, _BLOCK_OF_PAIRS = 2, 2**16
+# Of whoever turns Blosc's threads off: the setting is one for the whole process.
+_WITHOUT_THREADS = Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +65,23 @@ def _blosc(name: str, *, level: int, in_pairs: bool = False) -> Codec:
         return {"name": "blosc", "configuration": configuration}
 
     def compressor(itemsize: int) -> Compress:
-        from numcodecs import Blosc
+        from numcodecs import Blosc, blosc
 
-        blosc = Blosc(
+        codec = Blosc(
             cname=name, clevel=level, shuffle=Blosc.BITSHUFFLE, **sizes(itemsize)
         )
-        return cast("Compress", blosc.encode)
+
+        def compress(rows: NDArray[Any]) -> bytes:
+            # Threads of Blosc's own store the blocks of a chunk in the order in which they
+            # are done, so that the same rows would have other bytes each time.
+            with _WITHOUT_THREADS:
+                before, blosc.use_threads = blosc.use_threads, False
+                try:
+                    return cast("bytes", codec.encode(rows))
+                finally:
+                    blosc.use_threads = before
+
+        return compress
 
     return Codec(described=described, compressor=compressor)
 

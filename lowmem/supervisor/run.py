@@ -141,7 +141,7 @@ def prepare_job(
 ) -> Prepared:
     """Return what the job will need, measured by trial runs where there is doubt."""
     records = session.read_records()
-    with _in_time(order, session) as is_over, _screen(order, session) as screen:
+    with _in_time(order, session) as is_over, screen_of(order, session) as screen:
         bench = TrialBench(
             space=session.space, clock=session.clock, device=device, is_over=is_over
         )
@@ -172,7 +172,8 @@ def _in_time(order: JobOrder, session: Session) -> Iterator[Callable[[], bool]]:
         raise StoppedError(job=order.name, reason=reason) from error
 
 
-def _screen(order: JobOrder, session: Session) -> Screen:
+def screen_of(order: JobOrder, session: Session) -> Screen:
+    """Return what shows a job to the user; a context manager."""
     progress = Progress(
         job=order.name,
         unit=order.unit,
@@ -292,7 +293,7 @@ class SupervisedRun:
         order, session = self._order, self._session
         with GpuSampler() as gpu:
             device = JobDevice.before_a_worker(gpu)
-            screen = _screen(order, session)
+            screen = screen_of(order, session)
             with attempt_tools(session, self._attempts, screen) as tools:
                 attempt = Attempt(
                     number=self._attempts,

@@ -28,7 +28,13 @@ from lowmem.shards.complete import refuse_incomplete, tally_of
 from lowmem.shards.places import boards_of, holder_of, part_of, recipe_of
 from lowmem.shards.storage import Folder
 from lowmem.supervisor.begin import begin
-from lowmem.supervisor.run import SupervisedRun, as_begun, plan_job, prepare_job
+from lowmem.supervisor.run import (
+    SupervisedRun,
+    as_begun,
+    plan_job,
+    prepare_job,
+    screen_of,
+)
 from lowmem.supervisor.run_records import device_of, write_begin
 from lowmem.supervisor.usage_meter import this_machine
 
@@ -69,10 +75,18 @@ def run_shard(order: JobOrder, session: Session, shard: Shard) -> str:
     _refuse_half_placed(space)
     device = device_of(order, session)
     planned = _planned(order, session)
-    done = _done_already(order, space, planned)
+    whole = history_of(read_records(space.journal), is_brief=True).of(name)
+    done = _done_already(order, space, planned, whole)
     if done:
         return done
     path, board = _board(order, session, planned.recipe)
+    if whole.is_done and recipe_changes(whole.recipe or {}, planned.recipe):
+        # Before the work begins: the merge comes after it.
+        with screen_of(order, session) as screen:
+            screen.line(
+                f"{space.root} holds another result of {name}: the merge will need "
+                "--restart, and replace it"
+            )
     board.tell_recipe(_text_of(planned.recipe))
     if _is_made(board, shard):
         return f"shard {shard} of {name} is done already"
@@ -130,7 +144,8 @@ def run_merge(order: JobOrder, session: Session) -> str:
     history = session.history().of(name)
     if not order.is_restart:
         planned = as_begun(planned, history) if history.has_progress else planned
-        done = _done_already(order, session.space, planned)
+        whole = history_of(read_records(session.space.journal), is_brief=True)
+        done = _done_already(order, session.space, planned, whole.of(name))
         if done:
             _close(order, session, planned)
             return done
@@ -172,11 +187,10 @@ def _refuse_half_placed(space: Workspace) -> None:
         )
 
 
-def _done_already(order: JobOrder, space: Workspace, planned: Planned) -> str:
+def _done_already(
+    order: JobOrder, space: Workspace, planned: Planned, history: JobHistory
+) -> str:
     """Return the line that says that the whole job is done; empty where it is not."""
-    history: JobHistory = history_of(read_records(space.journal), is_brief=True).of(
-        order.name
-    )
     is_there = all((space.root / name).exists() for name in history.published)
     changes = recipe_changes(history.recipe or {}, planned.recipe)
     if not (history.is_done and is_there) or changes:

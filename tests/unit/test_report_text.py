@@ -157,6 +157,18 @@ def test_status_names_the_command_that_carries_an_unfinished_job_on(state):
     assert line_with(text, "train: so it went")
 
 
+@pytest.mark.parametrize("form", ["--workspace {}", "--workspace={}"])
+def test_status_names_the_workspace_where_it_lies_by_now(form, tmp_path, monkeypatch):
+    line = f"lowmem run train {form} --seed 2"
+    history = History(command=tuple(line.format("w").split()[1:])).begin().run()
+    history.end("stopped", 75)
+    report = report_of(history, workspace=str(tmp_path / "w"))
+    monkeypatch.chdir(tmp_path)
+    assert statuses(report)["train"].next_command == line.format("w")
+    monkeypatch.chdir("/")
+    assert statuses(report)["train"].next_command == line.format(tmp_path / "w")
+
+
 def test_status_says_of_a_job_that_was_cut_off_that_its_commits_are_kept():
     history = History().begin().run().start(0)
     assert "was cut off" in text_from_statuses(report_of(history))
