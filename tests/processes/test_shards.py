@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -167,6 +168,23 @@ def test_four_at_once_one_of_them_killed_make_what_one_process_makes(here):
     assert merged.status == 0, merged
     assert sums(here / "w" / "wide.zarr") == sums(here / "whole" / "wide.zarr")
     assert_told_as_one_job(here)
+
+
+def test_beside_another_result_shards_say_first_that_the_merge_will_replace_it(here):
+    packed = (*WORDS[:-1], "--codec", "zstd")
+    for line in ((*WORDS, "--workspace", "w"), (*packed, "--workspace", "whole")):
+        done = lowmem(*line, cwd=here)
+        assert done.status == 0, done
+    shard = lowmem(*packed, "--workspace", "w", "--shard", "0/1", cwd=here)
+    assert shard.status == 0, shard
+    said = " ".join(shard.err.split())
+    assert 0 < said.find("the merge will need --restart") < said.find("is done")
+    following = told(here)["shards"]["map-wide"]["next_command"]
+    assert following.endswith(" --restart")
+    merged = lowmem(*shlex.split(following)[1:], cwd=here)
+    assert merged.status == 0, merged
+    # Of many blocks of Blosc a chunk, too: their order follows from the rows.
+    assert sums(here / "w" / "wide.zarr") == sums(here / "whole" / "wide.zarr")
 
 
 def test_one_stopped_past_its_lease_and_woken_changes_nothing(here):
