@@ -20,19 +20,19 @@ from weakref import WeakValueDictionary
 
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import FitStoppedError, InexactFitError
-from lowmem.fitting import kept
-from lowmem.fitting.compared import (
+from lowmem.fitting import fit_state
+from lowmem.fitting.callback_holder import Holder
+from lowmem.fitting.callback_states import refuse_callbacks
+from lowmem.fitting.fit_arguments import Given, given_from, refuse_model
+from lowmem.fitting.fit_state import Position
+from lowmem.fitting.mirrored_checkpoint import MirroredCheckpoint
+from lowmem.fitting.model_description import described
+from lowmem.fitting.resume_checks import (
     refuse_other,
     refuse_other_model,
     refuse_other_span,
     warn_of_other_versions,
 )
-from lowmem.fitting.described import described
-from lowmem.fitting.given import Given, given_from, refuse_model
-from lowmem.fitting.heard import refuse_callbacks
-from lowmem.fitting.held import Holder
-from lowmem.fitting.kept import Position
-from lowmem.fitting.mirrored import MirroredCheckpoint
 from lowmem.training.backend import environment, make_repeatable
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class ExactResume(Holder):
         )
         self.pass_on("on_train_begin", logs)
         refuse_callbacks(given.callbacks)
-        kept.build(self.model, given.batches)
+        fit_state.build(self.model, given.batches)
         self._epoch, self._step = self._begun_at.epoch, self._begun_at.step
         self._compare_model()
         if self._is_begun:
@@ -304,7 +304,7 @@ class ExactResume(Holder):
     # --- the state --------------------------------------------------------------------
 
     def _state(self, position: Position) -> dict[str, Any]:
-        return kept.state_of(
+        return fit_state.state_of(
             self.model,
             position,
             callbacks=self._asked().callbacks,
@@ -321,14 +321,14 @@ class ExactResume(Holder):
 
     def _restore(self, given: Given) -> None:
         if self._begun_at.step:
-            kept.warm_up(self.model, given.batches, given.class_weight)
+            fit_state.warm_up(self.model, given.batches, given.class_weight)
             self.model.history = self
         found = self._commits.restore(self._state(self._begun_at))
-        kept.put_back(found, given.callbacks)
+        fit_state.put_back(found, given.callbacks)
         self.epoch = found["history"]["epoch"]
         self.history = found["history"]["rows"]
         if self._begun_at.step:
-            self._metrics = kept.metric_values(self.model)
+            self._metrics = fit_state.metric_values(self.model)
         warn_of_other_versions(found["environment"])
 
     def _compare_model(self) -> None:
@@ -343,7 +343,7 @@ class ExactResume(Holder):
     def _find(self, given: Given) -> None:
         """Open the folder, and find where the training stands."""
         self._open()
-        found = self._commits.entry(kept.TRAINING)
+        found = self._commits.entry(fit_state.TRAINING)
         self._begun_at = Position(epoch=given.initial_epoch)
         if found:
             # An epoch goes on in the order of the version that began it.

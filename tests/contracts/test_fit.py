@@ -16,7 +16,7 @@ import zarr
 
 import lowmem
 from lowmem.base.errors_fit import FitStoppedError
-from lowmem.fitting import kept
+from lowmem.fitting import fit_state
 from lowmem.training.backend import make_repeatable
 from tests.fits import (
     BATCH,
@@ -87,15 +87,15 @@ def test_a_training_that_forgets_a_part_is_not_equal(part, tmp_path, monkeypatch
     build = KINDS["averages"].build
     kind = Kind(build=build if part == "velocity" else classifier)
     expected = by_lowmem(kind, tmp_path / "whole")
-    named = kept._variables
+    named = fit_state._variables
     monkeypatch.setattr(
-        kept,
+        fit_state,
         "_variables",
         lambda model, **words: [
             one for one in named(model, **words) if part not in one[0]
         ],
     )
-    monkeypatch.setattr(kept, "metric_values", lambda _: [])
+    monkeypatch.setattr(fit_state, "metric_values", lambda _: [])
     cut = by_lowmem(kind, tmp_path / "cut", cuts=(3,))
     assert (cut.bits, cut.history) != (expected.bits, expected.history)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lowmem.fitting.given import Given
-    from lowmem.fitting.kept import Position
+    from lowmem.fitting.fit_arguments import Given
+    from lowmem.fitting.fit_state import Position
 
 
 def refuse_other(

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from lowmem.base.errors_fit import InexactFitError
-from lowmem.fitting import heard
+from lowmem.fitting import callback_states
 from lowmem.loops.variables import Variables
 from lowmem.training import backend, state
 from lowmem.training.keras_private import flattened_layers
@@ -69,7 +69,7 @@ def state_of(
         },
         "environment": backend.environment(),
         "variables": Variables(_variables(model, has_metrics=position.step > 0)),
-        "callbacks": heard.states_of(callbacks),
+        "callbacks": callback_states.states_of(callbacks),
         "history": history,
         "random": random,
         "numpy": np.random,
@@ -80,7 +80,7 @@ def state_of(
 def put_back(found: State, callbacks: Sequence[Any]) -> None:
     """Put back what `Checkpoint.restore` has returned by value."""
     backend.restore_generator_states(found["backend"])
-    heard.put_back(callbacks, found["callbacks"])
+    callback_states.put_back(callbacks, found["callbacks"])
 
 
 def metric_values(model: keras.Model) -> list[tuple[Any, Any]]:

@@ -14,8 +14,8 @@ import keras
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.fitting.batch_sources import leaves, mapped, source_of
+from lowmem.fitting.callback_states import names_of, refuse_callbacks
 from lowmem.fitting.epoch_batches import Batches
-from lowmem.fitting.heard import names_of, refuse_callbacks
 from lowmem.training import backend
 
 if TYPE_CHECKING:
