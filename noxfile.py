@@ -57,11 +57,14 @@ TESTS = (
 WARNINGS = (
     *("-W", "default::DeprecationWarning", "-W", "default::FutureWarning"),
     *("-W", "default:The codec:UserWarning"),
+    # JAX has no labels of 64 bits, and says so.
+    *("-W", "default:Explicitly requested dtype:UserWarning"),
 )
 SEEN = "tests/golden/test_sessions.py::test_what_is_seen_is_what_is_kept"
 # What is seen of cells must be the same on every release of IPython.
 CELLS_SEEN = (f"{SEEN}[jupyter-jupyter]", f"{SEEN}[ipython-ipython]")
 NOTEBOOKS = ("tests/notebooks", "tests/docs/test_colab.py", *CELLS_SEEN)
+FIT = ("tests/contracts/test_fit.py", "tests/contracts/test_fit_refused.py")
 SHORT_TESTS = ("tests/unit/test_batches.py", "tests/processes/test_inline_notebook.py")
 SHORT = "colab-2026-08-cpu"
 # The ends of what is promised, 7.34 and the newest, are in the rows; these lie between.
@@ -164,7 +167,11 @@ def run(session: nox.Session, row: Row, tests: tuple[str, ...], name: str = "") 
 
 def _declare(row: Row) -> None:
     def matrix(session: nox.Session) -> None:
-        run(session, row, (*TESTS, *(NOTEBOOKS if row.has_notebooks else ())))
+        more = (
+            *(NOTEBOOKS if row.has_notebooks else ()),
+            *(FIT if row.has_fit else ()),
+        )
+        run(session, row, (*TESTS, *more))
 
     matrix.__doc__ = f"{row.name}: Python {row.python}."
     nox.session(matrix, python=interpreter(row.python), name=f"matrix-{row.name}")

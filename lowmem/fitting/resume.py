@@ -3,9 +3,8 @@
 Keras drives the loop; three things are done to it.
 
 - An epoch that goes on within has all its numbers shifted by the steps that were done.
-  The data set holds the rest of the epoch; where that ends, `StopIteration` ends Keras'
-  epoch, which is how Keras hears of it from any data. Its warning says that data ran out,
-  and is the only thing that is kept from the user.
+  Where the rest of it ends, `StopIteration` ends Keras' epoch, as it does from any data.
+  Its warning says that data ran out, and is all that is kept from the user.
 - The caller's callbacks are called by this one, not by Keras: so none hears twice that an
   epoch begins, and a commit comes after all of them.
 - It is Keras' own `History`, and so `fit` returns it, with the rows of former processes.
@@ -33,15 +32,15 @@ from lowmem.fitting.resume_checks import (
     refuse_other_span,
     warn_of_other_versions,
 )
-from lowmem.training.backend import environment, make_repeatable
+from lowmem.training import backend
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     Logs = dict[str, Any] | None
 
-# By folder, those that hold it. A cell that was interrupted is run again in the same
-# process, and its traceback keeps the former callback alive: the new one takes over.
+# By folder, those that hold it. A cell that was interrupted is run again, and its traceback
+# keeps the former callback alive: the new one takes over.
 _HOLDERS: WeakValueDictionary[str, ExactResume] = WeakValueDictionary()
 
 
@@ -53,8 +52,7 @@ class ExactResume(Holder):
     folder
         Where the commits are: a new or empty folder, or one of an earlier `ExactResume`.
     every_steps
-        Optimiser steps from one commit to the next; what a kill costs at most, beside a
-        validation.
+        Optimiser steps between commits; what a kill costs at most, beside a validation.
     mirror
         A second folder that gets each commit too, such as one on a mounted Drive. Where
         ``folder`` is behind, the training goes on from there.
@@ -116,9 +114,10 @@ class ExactResume(Holder):
         # Of the model, as the training was begun with it.
         self._settings: dict[str, Any] = {}
         self._offset = self._at = self._step = self._epoch = 0
-        # Steps since the last commit, and variables of metrics to be put back.
+        # Steps since the last commit; and what is put back once Keras has touched it.
         self._since = 0
         self._metrics: list[tuple[Any, Any]] = []
+        self._generators: dict[str, Any] = {}
         self._quiet: warnings.catch_warnings[None] | None = None
 
     def fit_arguments(
@@ -160,7 +159,7 @@ class ExactResume(Holder):
         >>> resume.close()
         """
         given = given_from(x, y, seed=self._seed, **of_fit)
-        make_repeatable()
+        backend.make_repeatable()
         try:
             self._find(given)
         except BaseException:
@@ -250,16 +249,14 @@ class ExactResume(Holder):
         self.show_epoch(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Pass on the number of the step in the whole epoch.
-
-        Raises
-        ------
-        StopIteration
-            After the last: it ends Keras' epoch, which takes it to be longer.
-        """
+        """Pass on the number of the step in the whole epoch; end Keras' after the last."""
         self._at = batch + self._offset
         if self._at >= self._asked().steps:
             raise StopIteration
+        if self._generators:
+            # PyTorch's loader draws when it begins to read, and an epoch reads once.
+            backend.restore_generator_states(self._generators)
+            self._generators = {}
         self.pass_on("on_train_batch_begin", self._at, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -269,6 +266,9 @@ class ExactResume(Holder):
         # Several at a time with `steps_per_execution`, and fewer at the end.
         self._step = min(self._at + self._steps_per_execution, steps)
         self._since += self._step - self._at
+        if self._offset and self._step == steps:
+            # Keras begins to read once more after a whole epoch; not where data end.
+            backend.draw_as_loader()
         # Nor where a callback has just ended the training: it would go on from there.
         if self._step == steps or self._model.stop_training:
             return
@@ -329,6 +329,7 @@ class ExactResume(Holder):
         self.history = found["history"]["rows"]
         if self._begun_at.step:
             self._metrics = fit_state.metric_values(self.model)
+            self._generators = found["backend"]
         warn_of_other_versions(found["environment"])
 
     def _compare_model(self) -> None:
@@ -336,7 +337,7 @@ class ExactResume(Holder):
         here = described(self.model)
         if not self._is_begun:
             self._settings = here
-        elif self._commits.entry("environment") == environment():
+        elif self._commits.entry("environment") == backend.environment():
             # Other releases of Keras tell of other settings, and are warned of.
             refuse_other_model(self._settings, here, folder=self._commits.folder)
 

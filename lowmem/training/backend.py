@@ -131,6 +131,12 @@ def generator_states() -> Iterator[tuple[str, NDArray[Any]]]:
             yield "device", torch.cuda.get_rng_state().numpy()
 
 
+def draw_as_loader() -> None:
+    """Draw what a loader of PyTorch draws when it begins to read; others draw nothing."""
+    if keras.backend.backend() == "torch":
+        iter(import_module("torch.utils.data").DataLoader([0]))
+
+
 def restore_generator_states(states: Mapping[str, NDArray[Any]]) -> None:
     """Put the backend's random generators back, those that are here and in ``states``.
 

@@ -51,6 +51,8 @@ def test_a_training_cut_twice_is_to_the_bit_what_fit_makes_of_the_same_order(
 ):
     """The first cut lies in the first epoch, the second in a later one."""
     kind = KINDS[name]
+    if name == "several at a time" and keras.backend.backend() == "torch":
+        pytest.skip("Keras takes one step at a time with PyTorch")
     expected = by_keras(kind)
     cut = by_lowmem(kind, tmp_path, cuts=(3, 7))
     assert cut.history == expected.history
@@ -154,7 +156,7 @@ def test_a_signal_commits_and_ends_with_75_and_the_next_process_goes_on(tmp_path
 
     class Asking(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
-            if batch == 2 and self.model.optimizer.iterations.numpy() < STEPS:
+            if batch == 2 and int(self.model.optimizer.iterations) < STEPS:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def trained():
@@ -172,7 +174,7 @@ def test_a_signal_commits_and_ends_with_75_and_the_next_process_goes_on(tmp_path
     assert isinstance(caught.value, SystemExit)
     model, history = trained()
     assert history.history == expected.history
-    bits = [one.value.numpy().tobytes() for one in model.variables]
+    bits = [keras.ops.convert_to_numpy(one).tobytes() for one in model.variables]
     assert bits == expected.bits[: len(bits)]
 
 

@@ -38,6 +38,9 @@ class Row:
         What the tests run with here, beside what they need everywhere.
     has_notebooks
         Whether the notebooks are executed too.
+    has_fit
+        Whether Keras' own `fit` is gone on with too: once for each backend, and for the
+        oldest and the newest Keras.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Row:
     is_oldest: bool = False
     tools: tuple[str, ...] = ()
     has_notebooks: bool = False
+    has_fit: bool = False
 
 
 def _colab(date: str, kind: str, python: str, *, has_notebooks: bool = False) -> Row:
@@ -63,17 +67,23 @@ def _colab(date: str, kind: str, python: str, *, has_notebooks: bool = False) ->
 ROWS = (
     Row(name=REFERENCE, python="3.11"),
     # Cells under a budget are promised on IPython 7.34, which Colab has, and from 8.0 on.
-    Row(name="oldest", python="3.11", is_oldest=True, tools=("ipython==8.0.0",)),
+    Row(
+        name="oldest",
+        python="3.11",
+        is_oldest=True,
+        tools=("ipython==8.0.0",),
+        has_fit=True,
+    ),
     Row(name="python-3.12-like-3.11", python="3.12", like=REFERENCE),
     Row(name="python-3.13-like-3.11", python="3.13", like=REFERENCE),
     Row(name="python-3.12", python="3.12"),
-    Row(name="python-3.13", python="3.13"),
+    Row(name="python-3.13", python="3.13", has_fit=True),
     _colab("2026-08", "cpu", "3.13", has_notebooks=True),
     _colab("2026-08", "tpu", "3.13"),
     _colab("2026-07", "cpu", "3.12"),
     _colab("2026-04", "cpu", "3.12"),
-    Row(name="jax", python="3.13", backend="jax"),
-    Row(name="torch", python="3.13", backend="torch"),
+    Row(name="jax", python="3.13", backend="jax", has_fit=True),
+    Row(name="torch", python="3.13", backend="torch", has_fit=True),
 )
 
 
