@@ -149,7 +149,7 @@ def _is_csv(callback: object) -> bool:
 
 def _rows(callback: Any) -> bytes:  # noqa: ANN401 - of Keras, untyped
     """Return what is in its file."""
-    file = callback.csv_file
+    file = getattr(callback, "csv_file", None)  # Keras 3.10 sets it in `fit`.
     if file is None or file.closed:
         return b""
     file.flush()
