@@ -58,6 +58,7 @@ from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
 from lowmem.report.shard_status import refuse_if_divided
 from lowmem.report.text import text_from_report
+from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import is_held, refuse_if_held
 
@@ -237,7 +238,10 @@ def report_command(
     if as_json:
         print(json_from_report(report))
     else:
-        print(without_controls(text_from_report(report, has_all_cycles=every_cycle)))
+        text = text_from_report(
+            report, has_all_cycles=every_cycle, unrecorded=told_of_unrecorded(space)
+        )
+        print(without_controls(text))
 
 
 @app.command(name="verify")
@@ -306,5 +310,8 @@ def _usage_error(error: Exception) -> int:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         raise error
-    print_paragraph(f"{format_message()} `lowmem --help` explains the commands.")
+    # Some of the library's sentences have no end.
+    said = format_message()
+    end = "" if said.endswith((".", "?")) else "."
+    print_paragraph(f"{said}{end} `lowmem --help` explains the commands.")
     return UsageError.exit_code

@@ -10,6 +10,7 @@ from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.shard_status import text_from_sharded
 from lowmem.report.tables import tables_in, without_tables
+from lowmem.report.unrecorded import NOTHING_HAS_RUN
 from lowmem.report.wording import (
     budget_texts,
     change_text,
@@ -42,17 +43,21 @@ _LEGEND = (
 )
 
 
-def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
+def text_from_report(
+    report: Report, *, has_all_cycles: bool = False, unrecorded: str = ""
+) -> str:
     """Return the report as text.
 
     Parameters
     ----------
     has_all_cycles
         Show every cycle, however many; otherwise a long list is cut in its middle.
+    unrecorded
+        See `told_of_unrecorded`.
     """
     lines = [f"Workspace {report.workspace}"]
     if not (report.jobs or report.shards):
-        lines += ["", "Nothing has run here yet. `lowmem jobs` lists what can."]
+        lines += ["", *wrapped(unrecorded or NOTHING_HAS_RUN, _WIDTH)]
     for name, job in report.jobs.items():
         lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
