@@ -39,7 +39,7 @@ from lowmem.cli.command_options import (
     WorkspaceOption,
 )
 from lowmem.cli.doctor import json_from_examination, text_from_examination
-from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.help import job_help, jobs_list, narrow_width
 from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.verify import (
@@ -68,7 +68,10 @@ app = typer.Typer(
     epilog="Begin with `lowmem doctor`, then `lowmem run all`. `lowmem run JOB --help` "
     "lists what a job takes.",
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": narrow_width(),
+    },
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
