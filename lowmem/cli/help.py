@@ -22,12 +22,14 @@ _NARROW_INDENT = 6
 _NARROW = 60
 # The library that draws the rest fills 50 columns, and more, whatever the terminal has.
 _LEAST_OF_LIBRARY = 52
+# Columns that the library leaves free.
+_FREE = 2
 
 
 def narrow_width() -> int | None:
     """Return the width of help where the terminal is narrower than its library minds."""
     columns = columns_of(sys.stdout)
-    return columns - 2 if 2 < columns < _LEAST_OF_LIBRARY else None
+    return max(columns - _FREE, 1) if 0 < columns < _LEAST_OF_LIBRARY else None
 
 
 def jobs_list(jobs: Sequence[JobDescription]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -10,7 +11,7 @@ import typer
 import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.stderr import tell, without_controls
+from lowmem.base.stderr import columns_of, tell, without_controls
 from lowmem.cli import data, exec_line, init, merging, new, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.carrying import carry_out
@@ -57,7 +58,7 @@ from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
 from lowmem.report.shard_status import refuse_if_divided
-from lowmem.report.text import text_from_report
+from lowmem.report.text import WIDTH, text_from_report
 from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import is_held, refuse_if_held
@@ -242,7 +243,10 @@ def report_command(
         print(json_from_report(report))
     else:
         text = text_from_report(
-            report, has_all_cycles=every_cycle, unrecorded=told_of_unrecorded(space)
+            report,
+            has_all_cycles=every_cycle,
+            unrecorded=told_of_unrecorded(space),
+            width=columns_of(sys.stdout) or WIDTH,
         )
         print(without_controls(text))
 
