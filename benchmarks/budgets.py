@@ -5,7 +5,8 @@
     python benchmarks/budgets.py imports       what takes too much before a job begins
     python benchmarks/budgets.py harmless      jobs that must not be
     python benchmarks/budgets.py readings      what a reading costs; --against CHECKOUT
-    python benchmarks/budgets.py supervisor    its own memory and time, in training
+    python benchmarks/budgets.py supervisor    its own memory and time, in training;
+                                               --columns 80: with a terminal to draw on
     python benchmarks/budgets.py cycles        memory after each of 200 cycles
     python benchmarks/budgets.py cache         a file of three budgets, read again
     python benchmarks/budgets.py peers         who counts which hog: Dask, Ray, a group
@@ -20,13 +21,19 @@ cores busy meanwhile.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
+import pty
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +49,7 @@ from lowmem.memory.budget import RamBudget
 from lowmem.memory.fill_rate import measured_fill_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MIB = 2**20
 # Rows of a block of `encode`: the least that it commits.
@@ -61,6 +68,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of hogs")
     parser.add_argument("--against", help="a folder with another lowmem")
     parser.add_argument("--seconds", type=int, default=300, help="of training")
+    parser.add_argument(
+        "--columns", type=int, help="of a terminal; without one if not given"
+    )
     options = parser.parse_args()
     print(f"python benchmarks/budgets.py {' '.join(sys.argv[1:])}")
     with tempfile.TemporaryDirectory(prefix="lowmem-") as folder:
@@ -174,13 +184,39 @@ def run_harmless(options: argparse.Namespace, folder: Path) -> None:
 # --- the supervisor's own size, and slopes ----------------------------------------
 
 
+@contextmanager
+def _terminal(columns: int | None) -> Iterator[int]:
+    """Give a pseudo-terminal of so many columns that is read; nothing where None."""
+    if columns is None:
+        yield subprocess.DEVNULL
+        return
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    threading.Thread(target=_drain, args=(ours,), daemon=True).start()
+    try:
+        yield theirs
+    finally:
+        os.close(theirs)
+
+
+def _drain(descriptor: int) -> None:
+    # The last one that writes closes it: then reading fails.
+    with suppress(OSError):
+        while os.read(descriptor, 65536):
+            pass
+    os.close(descriptor)
+
+
 def run_supervisor(options: argparse.Namespace, folder: Path) -> None:
     """Print the supervisor's memory and time during a training."""
     words = ["run", "train", "--workspace", str(folder / "w"), "--ram-budget", "2GiB"]
     words += ["--epochs", "100000", "--filters", "8,16", "--latent-dim", "8"]
     words += ["--time-budget", f"{options.seconds + 60}s"]
     command = [sys.executable, "-m", "lowmem", *words, "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    with (
+        _terminal(options.columns) as screen,
+        subprocess.Popen(command, stderr=screen) as process,
+    ):
         while not (workers := _committed(folder / "w")):
             time.sleep(0.5)
         began, ticks, most = time.monotonic(), _cpu_ticks(process.pid), 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import typer
 
+from lowmem.base.stderr import columns_of
 from lowmem.base.wrapping import wrapped
 from lowmem.pipeline.orders import PIPELINE
 from lowmem.protocol.messages import JobDescription
@@ -15,6 +17,19 @@ from lowmem.supervisor import planner
 
 _INDENT = 28
 _WIDTH = 96
+# Of a terminal that has no room for two columns of text.
+_NARROW_INDENT = 6
+_NARROW = 60
+# The library that draws the rest fills 50 columns, and more, whatever the terminal has.
+_LEAST_OF_LIBRARY = 52
+# Columns that the library leaves free.
+_FREE = 2
+
+
+def narrow_width() -> int | None:
+    """Return the width of help where the terminal is narrower than its library minds."""
+    columns = columns_of(sys.stdout)
+    return max(columns - _FREE, 1) if 0 < columns < _LEAST_OF_LIBRARY else None
 
 
 def jobs_list(jobs: Sequence[JobDescription]) -> str:
@@ -28,13 +43,13 @@ def jobs_list(jobs: Sequence[JobDescription]) -> str:
 def job_help(context: typer.Context, job: str | None) -> str:
     """Return the help of ``run`` or ``plan``, with the options of a job if given."""
     parts = [context.get_help()]
+    width = min(_WIDTH, columns_of(sys.stdout) or _WIDTH)
     if job is None:
-        parts.append(
-            "`lowmem jobs` lists the jobs; `lowmem run JOB --help` their options."
-        )
+        words = "`lowmem jobs` lists the jobs; `lowmem run JOB --help` their options."
+        parts.append("\n".join(wrapped(words, width)))
     else:
         described = planner.describe(PIPELINE if job == "all" else [job])
-        parts += map(_options_text, described)
+        parts += (options_text(one, width) for one in described)
     return "\n\n".join(parts)
 
 
@@ -44,16 +59,18 @@ def names_to_complete(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _options_text(job: JobDescription) -> str:
-    lines = [f"Options of {job.name} ({job.summary.rstrip('.')}):"]
+def options_text(job: JobDescription, width: int) -> str:
+    """Return the options of a job, in lines of at most so many columns."""
+    lines = wrapped(f"Options of {job.name} ({job.summary.rstrip('.')}):", width)
+    indent = _INDENT if width >= _NARROW else _NARROW_INDENT
     for option in job.options:
         head = f"  {_usage(option)}"
-        text = wrapped(_explanation(option), _WIDTH - _INDENT) or [""]
-        if len(head) >= _INDENT:
+        text = wrapped(_explanation(option), width - indent) or [""]
+        if len(head) >= indent:
             lines.append(head)
         else:
-            lines.append(f"{head:<{_INDENT}}{text.pop(0)}")
-        lines += [" " * _INDENT + line for line in text]
+            lines.append(f"{head:<{indent}}{text.pop(0)}")
+        lines += [" " * indent + line for line in text]
     return "\n".join(lines)
 
 

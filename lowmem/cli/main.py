@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -10,7 +11,7 @@ import typer
 import lowmem
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import EXIT_BUDGET, UsageError
-from lowmem.base.stderr import tell, without_controls
+from lowmem.base.stderr import columns_of, tell, without_controls
 from lowmem.cli import data, exec_line, init, merging, new, usage
 from lowmem.cli.boundary import leave_with, print_paragraph
 from lowmem.cli.carrying import carry_out
@@ -39,7 +40,7 @@ from lowmem.cli.command_options import (
     WorkspaceOption,
 )
 from lowmem.cli.doctor import json_from_examination, text_from_examination
-from lowmem.cli.help import job_help, jobs_list
+from lowmem.cli.help import job_help, jobs_list, narrow_width
 from lowmem.cli.mapping import map_command_of
 from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.verify import (
@@ -57,7 +58,8 @@ from lowmem.repair.apply import Repair, repair
 from lowmem.repair.mirror_check import remembered_mirror, verify_with
 from lowmem.report.schema import json_from_report
 from lowmem.report.shard_status import refuse_if_divided
-from lowmem.report.text import text_from_report
+from lowmem.report.text import WIDTH, text_from_report
+from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import is_held, refuse_if_held
 
@@ -67,7 +69,10 @@ app = typer.Typer(
     epilog="Begin with `lowmem doctor`, then `lowmem run all`. `lowmem run JOB --help` "
     "lists what a job takes.",
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": narrow_width(),
+    },
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -237,7 +242,13 @@ def report_command(
     if as_json:
         print(json_from_report(report))
     else:
-        print(without_controls(text_from_report(report, has_all_cycles=every_cycle)))
+        text = text_from_report(
+            report,
+            has_all_cycles=every_cycle,
+            unrecorded=told_of_unrecorded(space),
+            width=columns_of(sys.stdout) or WIDTH,
+        )
+        print(without_controls(text))
 
 
 @app.command(name="verify")
@@ -306,5 +317,8 @@ def _usage_error(error: Exception) -> int:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         raise error
-    print_paragraph(f"{format_message()} `lowmem --help` explains the commands.")
+    # Some of the library's sentences have no end.
+    said = format_message()
+    end = "" if said.endswith((".", "?")) else "."
+    print_paragraph(f"{said}{end} `lowmem --help` explains the commands.")
     return UsageError.exit_code

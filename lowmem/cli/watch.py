@@ -9,16 +9,16 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from lowmem.base.clock import Clock
-from lowmem.base.stderr import columns_of, filled, tell, unless_gone, without_controls
+from lowmem.base.stderr import columns_of, tell, unless_gone, without_controls
 from lowmem.base.workspace import Workspace
 from lowmem.cli.boundary import StopSignal
-from lowmem.pipeline.spaces import told_of_unrecorded
 from lowmem.report.live_line import LiveState, text_of
 from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.schema import Report
 from lowmem.report.shard_status import read_sharded
 from lowmem.report.status import json_from_statuses, text_from_statuses
+from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor.lock import is_held
 from lowmem.supervisor.screen import Line, is_terminal
 from lowmem.supervisor.usage_meter import this_machine
@@ -42,10 +42,9 @@ def status_text(space: Workspace, clock: Clock) -> str:
     report = whole_report(space, clock)
     standings = read_standings(space, report, clock.now())
     width = columns_of(sys.stdout) or _WIDEST
-    text = text_from_statuses(report, standings, width=width)
     unrecorded = told_of_unrecorded(space)
-    told = f"{text}\n{filled(unrecorded, _WIDEST)}" if unrecorded else text
-    return without_controls(told)
+    text = text_from_statuses(report, standings, width=width, unrecorded=unrecorded)
+    return without_controls(text)
 
 
 def status_json(space: Workspace, clock: Clock) -> str:

@@ -22,6 +22,7 @@ from lowmem.pipeline.spaces import existing_space
 from lowmem.report.live_status import read_standings
 from lowmem.report.read import read_report
 from lowmem.report.status import HEADER, row_of, statuses, text_from_statuses
+from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.report.write import page_of
 from lowmem.stores.workspace_array import StoredArray, arrays_in
 from lowmem.supervisor.lock import is_held
@@ -90,7 +91,7 @@ class Experiment:
         """Where each job stands now, and what carries an unfinished one on."""
         report = self.report
         standings = read_standings(self.space, report, SystemClock().now())
-        return Status(report, standings)
+        return Status(report, standings, told_of_unrecorded(self.space))
 
     @property
     def page(self) -> Page:
@@ -125,6 +126,7 @@ class Status:
 
     _report: Report
     _standings: Mapping[str, LiveState]
+    _unrecorded: str = ""
 
     @cached_property
     def jobs(self) -> dict[str, JobStatus]:
@@ -133,7 +135,9 @@ class Status:
 
     def __repr__(self) -> str:  # type: ignore[explicit-override]
         """Return the table as text, with what carries an unfinished job on."""
-        return text_from_statuses(self._report, self._standings)
+        return text_from_statuses(
+            self._report, self._standings, unrecorded=self._unrecorded
+        )
 
     def _repr_html_(self) -> str:
         if not self.jobs:

@@ -20,7 +20,7 @@ from lowmem.memory.shared import WORTH_TELLING_BYTES
 from lowmem.pipeline.command_session import open_session
 from lowmem.pipeline.compose import Orders, needed_order, order_of
 from lowmem.pipeline.orders import PIPELINE
-from lowmem.pipeline.spaces import told_of_unrecorded
+from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder

@@ -63,26 +63,3 @@ def existing_space(workspace: str) -> Workspace:
         )
     refuse_foreign(space)
     return space
-
-
-def told_of_unrecorded(space: Workspace) -> str:
-    """Return what to say of results that no record tells of; empty where there are none.
-
-    Of a workspace whose ``.lowmem`` was deleted, the results are still there.
-    """
-    results = (
-        space.images,
-        space.model,
-        space.latents,
-        space.analysis,
-        space.figures,
-        space.generated,
-    )
-    there = [path.name for path in results if path.exists()]
-    if space.journal.exists() or not there:
-        return ""
-    return (
-        f"{space.root} holds {', '.join(there)}, but no record of how they were made: its "
-        ".lowmem is not there. With --mirror a run brings it back; without it, a job makes "
-        "its results anew, in the place of these."
-    )

@@ -59,6 +59,7 @@ def page_from_report(
     gallery: Gallery,
     generated_at: datetime,
     training: Sequence[TrainingChart] = (),
+    unrecorded: str = "",
 ) -> str:
     """Return the page, the same for the same arguments.
 
@@ -72,6 +73,8 @@ def page_from_report(
         The moment to state on the page.
     training
         Curves of the model's history, shown with the job that wrote it.
+    unrecorded
+        See `told_of_unrecorded`.
 
     Notes
     -----
@@ -99,6 +102,7 @@ def page_from_report(
             report=report,
             views=views,
             gallery=gallery,
+            unrecorded=unrecorded,
             generated_at=timestamp(generated_at),
         )
     )

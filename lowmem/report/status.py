@@ -14,6 +14,7 @@ from lowmem.report.columns import format_columns, printable
 from lowmem.report.live_line import text_of
 from lowmem.report.next_command import command_here
 from lowmem.report.shard_status import text_from_sharded
+from lowmem.report.unrecorded import NOTHING_HAS_RUN
 from lowmem.report.wording import day_and_time, share
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def text_from_statuses(
     standings: Mapping[str, LiveState] | None = None,
     *,
     width: int = _WIDTH,
+    unrecorded: str = "",
 ) -> str:
     """Return the table of jobs and, for each unfinished one, why and what carries it on.
 
@@ -137,13 +139,15 @@ def text_from_statuses(
     ----------
     width
         Columns of a line of words, at most.
+    unrecorded
+        See `told_of_unrecorded`.
     """
     width = min(width, _WIDTH)
     rows = statuses(report, standings)
     lines = [f"Workspace {report.workspace}", ""]
     if not rows:
         if not report.shards:
-            lines.append("Nothing has run here yet. `lowmem jobs` lists what can.")
+            lines += wrapped(unrecorded or NOTHING_HAS_RUN, width)
         lines += text_from_sharded(report.shards, width=width)
         return "\n".join(map(printable, lines))
     table = [row_of(name, status) for name, status in rows.items()]

@@ -10,6 +10,7 @@ from lowmem.report.columns import format_columns, printable
 from lowmem.report.excerpt import excerpt
 from lowmem.report.shard_status import text_from_sharded
 from lowmem.report.tables import tables_in, without_tables
+from lowmem.report.unrecorded import NOTHING_HAS_RUN
 from lowmem.report.wording import (
     budget_texts,
     change_text,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lowmem.report.columns import Row
     from lowmem.report.schema import CycleReport, EventReport, JobReport, Report
 
-_WIDTH = 100
+WIDTH = 100
 _AT_MOST = 16
 _OUTCOME = 2
 
@@ -42,30 +43,43 @@ _LEGEND = (
 )
 
 
-def text_from_report(report: Report, *, has_all_cycles: bool = False) -> str:
+def text_from_report(
+    report: Report,
+    *,
+    has_all_cycles: bool = False,
+    unrecorded: str = "",
+    width: int = WIDTH,
+) -> str:
     """Return the report as text.
 
     Parameters
     ----------
     has_all_cycles
         Show every cycle, however many; otherwise a long list is cut in its middle.
+    unrecorded
+        See `told_of_unrecorded`.
+    width
+        Columns of a line of words, at most.
     """
+    limit = min(width, WIDTH)
     lines = [f"Workspace {report.workspace}"]
     if not (report.jobs or report.shards):
-        lines += ["", "Nothing has run here yet. `lowmem jobs` lists what can."]
+        lines += ["", *wrapped(unrecorded or NOTHING_HAS_RUN, limit)]
     for name, job in report.jobs.items():
-        lines += ["", *_job_lines(name, job, has_all_cycles=has_all_cycles)]
+        lines += ["", *_job_lines(name, job, limit, has_all_cycles=has_all_cycles)]
     if any(job.cycles for job in report.jobs.values()):
-        lines += ["", *wrapped(_LEGEND, _WIDTH)]
-    lines += text_from_sharded(report.shards)
+        lines += ["", *wrapped(_LEGEND, limit)]
+    lines += text_from_sharded(report.shards, width=limit)
     return "\n".join(map(printable, lines))
 
 
-def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[str]:
+def _job_lines(
+    name: str, job: JobReport, limit: int, *, has_all_cycles: bool
+) -> Iterator[str]:
     heading = f"{name}: {job.state}"
     yield heading
     yield "=" * len(heading)
-    yield from _facts(job)
+    yield from _facts(job, limit)
     if job.cycles:
         yield ""
         at_most = len(job.cycles) if has_all_cycles else _AT_MOST
@@ -74,41 +88,45 @@ def _job_lines(name: str, job: JobReport, *, has_all_cycles: bool) -> Iterator[s
         yield from ("", "  Events")
         for event in job.events:
             at = day_and_time(event.at)
-            yield from _wrapped(f"{at}  {_event_text(event)}", "    ")
-            yield from _wrapped(f"-> {event.action}", "      ")
+            yield from _wrapped(f"{at}  {_event_text(event)}", "    ", limit)
+            yield from _wrapped(f"-> {event.action}", "      ", limit)
     if job.notes:
         yield from ("", "  Notes")
         for note in job.notes:
-            yield from _wrapped(f"{day_and_time(note.at)}  {note.text}", "    ")
+            yield from _wrapped(f"{day_and_time(note.at)}  {note.text}", "    ", limit)
     if job.summary:
-        yield from _results(job)
+        yield from _results(job, limit)
 
 
-def _results(job: JobReport) -> Iterator[str]:
+def _results(job: JobReport, limit: int) -> Iterator[str]:
     yield from ("", "  Results")
     singles = without_tables(job.summary)
     width = max(map(len, singles), default=0)
     for key, value in singles.items():
-        yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ")
+        yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ", limit)
     for key, table in tables_in(job.summary).items():
         columns = format_columns(table.header, table.rows, left=frozenset({0}))
         yield from ("", f"    {key}", *(f"      {line}" for line in columns))
 
 
-def _facts(job: JobReport) -> Iterator[str]:
+def _facts(job: JobReport, limit: int) -> Iterator[str]:
     """Yield what holds of the job as a whole, a line each."""
     seed = "" if job.seed is None else f", seed {job.seed}"
-    yield from _wrapped(f"device    {devices_text(job)}{seed}", "  ")
+    yield from _wrapped(f"device    {devices_text(job)}{seed}", "  ", limit)
     for change in job.changes:
-        yield from _wrapped(f"changed   {change_text(change, job.unit)}", "  ")
-    yield f"  budget    {', '.join(budget_texts(job.budgets))}"
-    yield f"  peak      {', '.join(_peaks(job))}"
+        yield from _wrapped(f"changed   {change_text(change, job.unit)}", "  ", limit)
+    yield from _wrapped(
+        f"budget    {', '.join(budget_texts(job.budgets))}", "  ", limit
+    )
+    yield from _wrapped(f"peak      {', '.join(_peaks(job))}", "  ", limit)
     if job.cycles:
         done = count(job.items, job.unit)
-        yield f"  cycles    {cycles_text(job)}: {done} in {format_seconds(job.seconds)}"
-    yield f"  attempts  {job.attempts}, last activity {day_and_time(job.last_at)} UTC"
+        took = f"{done} in {format_seconds(job.seconds)}"
+        yield from _wrapped(f"cycles    {cycles_text(job)}: {took}", "  ", limit)
+    last = f"last activity {day_and_time(job.last_at)} UTC"
+    yield from _wrapped(f"attempts  {job.attempts}, {last}", "  ", limit)
     if job.message:
-        yield from _wrapped(f"message   {job.message}", "  ")
+        yield from _wrapped(f"message   {job.message}", "  ", limit)
 
 
 def _peaks(job: JobReport) -> Iterator[str]:
@@ -171,6 +189,6 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"  {line}" for line in lines)
 
 
-def _wrapped(text: str, indent: str) -> Sequence[str]:
+def _wrapped(text: str, indent: str, limit: int) -> Sequence[str]:
     """Return a long text as lines, the later ones set in."""
-    return wrapped(text, _WIDTH, first=indent, later=indent + "  ")
+    return wrapped(text, limit, first=indent, later=indent + "  ")

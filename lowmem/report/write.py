@@ -10,6 +10,7 @@ from lowmem.report.page import page_from_report
 from lowmem.report.read import read_report
 from lowmem.report.readings import read_telemetry
 from lowmem.report.training import training_charts
+from lowmem.report.unrecorded import told_of_unrecorded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,4 +74,5 @@ def page_of(
         gallery=read_gallery(workspace, folder),
         training=training_charts(workspace) if "train" in report.jobs else (),
         generated_at=now,
+        unrecorded=told_of_unrecorded(workspace),
     )

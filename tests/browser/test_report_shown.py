@@ -110,6 +110,10 @@ def test_a_figure_opens_at_full_size_by_click_and_by_key(browser, studied, width
         assert not is_full()
 
 
+def test_the_page_of_a_whole_study_is_below_two_megabytes(studied):
+    assert 100_000 < studied.page.stat().st_size < 2 * 10**6
+
+
 def test_no_figure_is_smaller_when_it_is_opened(browser, studied):
     with shown(browser, studied.page) as seen:
         for figure in seen.page.locator(".zoom").all():

@@ -101,6 +101,9 @@ _IS_MORE = re.compile(r"(?!\w+: |\w+ is done)\S")
 # Begins what lowmem broke into lines, and is one line here: `broken` takes it away.
 _UNBROKEN = "\0"
 _SITTING = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d  ")
+# What `lowmem report` tells of a job as a whole, and how wide that is at most.
+_FACT = re.compile(r"  (?:device|changed|budget|peak|cycles|attempts|message)  ")
+_REPORT = 100
 # Said where the folder of the sessions happens to lie in memory.
 _IN_MEMORY = " lies in memory: "
 # Below so many columns, some parts of the moving line are there only if they have room.
@@ -145,6 +148,8 @@ def _rows(line: str, columns: int | None) -> list[str]:
     if line.startswith(_UNBROKEN):
         line = line.removeprefix(_UNBROKEN)
         return wrapped(line, columns or len(line))
+    if _FACT.match(line):
+        return wrapped(line, min(columns or _REPORT, _REPORT), later="    ")
     if columns is None:
         return [line]
     starts = range(0, max(len(line), 1), columns)
@@ -180,14 +185,15 @@ def _replaced(line: str, rules: tuple[Rule, ...]) -> str:
 def _joined(lines: list[str]) -> list[str]:
     """Return the lines; what lowmem itself wraps by the width of what varies, unwrapped.
 
-    Namely where a job stands now, and a sitting on a machine.
+    Namely where a job stands now, a sitting on a machine, and a fact of a report.
     """
     found: list[str] = []
     for line in lines:
         before = found[-1] if found else ""
         is_more_of_now = _NOW.match(before) and line and not _MOVING.match(line)
         is_more_of_sitting = _SITTING.match(before) and line.startswith("  ")
-        if is_more_of_now or is_more_of_sitting:
+        is_more_of_fact = _FACT.match(before) and line.startswith("    ")
+        if is_more_of_now or is_more_of_sitting or is_more_of_fact:
             found[-1] += f" {line.strip()}"
         else:
             found.append(line)

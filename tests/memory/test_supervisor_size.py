@@ -12,7 +12,8 @@ import pytest
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process_tree import anonymous_bytes
 from lowmem.supervisor.order import SUPERVISOR_BYTES
-from tests.processes.lowmem_runs import COUNTING, job_file, running
+from tests.processes.lowmem_runs import COUNTING, job_file, running, until
+from tests.processes.test_live_display import TELLING, Terminal, running_in
 
 pytestmark = [pytest.mark.process, pytest.mark.memory, pytest.mark.slow]
 
@@ -44,3 +45,16 @@ def test_the_supervisor_takes_less_than_it_is_planned_to_while_a_job_runs(tmp_pa
     # That of `lowmem doctor` alone; its compiled part would be mapped.
     assert "psutil" not in mapped
     assert "psutil" in Path(psutil._psplatform.cext.__file__).name
+
+
+def test_with_a_terminal_to_draw_on_it_is_no_larger(tmp_path):
+    job, terminal = job_file(tmp_path, TELLING), Terminal(80)
+    words = ("--rows", 4000, "--pause", 0.02, "--cycle-steps", 20)
+    with running_in(terminal, job, tmp_path / "w", *words) as live:
+        until(lambda: sum("%  " in line for line in terminal.lines) > 3)
+        live.wait_for_commits(3)
+        most = anonymous_bytes(live.process.pid)
+        resident = field_bytes(status_of(live.process.pid), b"VmRSS:")
+    terminal.close()
+    assert most < SUPERVISOR_BYTES + COMPILED, f"{most / MIB:.1f} MiB"
+    assert resident < 25 * MIB + COMPILED, f"{resident / MIB:.1f} MiB"

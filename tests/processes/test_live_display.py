@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -24,6 +25,7 @@ from tests.processes.lowmem_runs import (
     Running,
     job_file,
     lowmem,
+    running,
     until,
 )
 
@@ -136,3 +138,19 @@ def test_a_run_shows_itself_at_any_width_and_can_be_watched_from_elsewhere(tmp_p
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.rstrip("\n") == status_text(live.space, SystemClock())
     assert files_of(space) == before
+
+
+def test_the_page_of_a_run_under_way_is_written_for_whoever_asks_for_it(tmp_path):
+    job, space = job_file(tmp_path, TELLING), tmp_path / "w"
+    page = space / "report.html"
+    words = ("--rows", 4000, "--pause", 0.02)
+    with running(job, space, *words, cycle_steps=5) as live:
+        live.wait_for_commits(1)
+        assert lowmem("report", space, "--html", page).status == 0
+        under_way = page.read_text()
+        live.process.send_signal(signal.SIGINT)
+        assert live.end().status == 75
+    assert re.search(r"count\s+<span[^>]*>running</span>", under_way)
+    assert "To go on" not in under_way
+    # The run itself writes it once more, since it ended without being done.
+    assert "To go on" in page.read_text()

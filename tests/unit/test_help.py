@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 import lowmem
-from lowmem.cli.help import names_to_complete
+from lowmem.cli.help import names_to_complete, options_text
 from lowmem.cli.main import app
+from lowmem.pipeline.orders import PIPELINE
+from lowmem.supervisor import planner
 
 
 def told(*words):
@@ -66,3 +68,16 @@ def test_a_map_takes_three_words_and_all_that_a_run_takes():
     ]
     ended = CliRunner().invoke(app, ["map", "own.py:spread", "rows.zarr"])
     assert "a word is missing, expected three" in str(ended.exception)
+
+
+@pytest.mark.parametrize("width", [40, 80, 96])
+def test_the_options_of_a_job_fit_the_terminal(width):
+    for job in planner.describe(PIPELINE):
+        lines = options_text(job, width).splitlines()
+        assert len(lines) > len(job.options)
+        # Choices are one word, which is there to be copied.
+        long = [line for line in lines if len(line) > width]
+        assert all(re.fullmatch(r"  --[a-z-]+ [a-z|-]+", line) for line in long), long
+        assert " ".join(options_text(job, width).split()) == " ".join(
+            options_text(job, 1000).split()
+        )

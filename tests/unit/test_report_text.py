@@ -103,6 +103,20 @@ def test_no_line_is_wider_than_100_columns(n_cycles):
     assert max(map(len, text.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_words_of_a_report_fit_a_narrower_terminal(width):
+    history = killed_and_retried()
+    history.incident(where="a_name.py:1 in f", action="word " * 40)
+    history.end("failed", 70, message="word " * 60, summary={"key": ["text"] * 50})
+    report = report_of(history)
+    told = text_from_report(report, width=width)
+    # The columns of the table of cycles are as wide as their figures.
+    table = told.partition("  cycle  try")[2].partition("\n\n")[0].splitlines()
+    words = [line for line in told.splitlines() if line not in table]
+    assert max(len(line) for line in words if "cycle  try" not in line) <= width
+    assert told.split() == text_from_report(report).split()
+
+
 def test_a_long_list_is_cut_in_its_middle_unless_all_are_asked_for():
     report = report_of(killed_and_retried())
     assert "more" in text_from_report(report)
