@@ -61,6 +61,11 @@ class Ran:
     group_peak: int | None = None
     group_mark: int | None = None
 
+    @property
+    def kernels_bytes(self) -> int | None:
+        """What it took by the kernel's own marks, which miss nothing; None without any."""
+        return max(self.group_mark or 0, self.rss_bytes or 0) or None
+
 
 def exec_line(
     folder: Path, name: str, line: Sequence[str], *, ram: int
