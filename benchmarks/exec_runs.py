@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,7 @@ class Ran:
         By the clock, and by the processors, all processes that were waited for.
     rss_bytes
         The kernel's high-water mark of its largest process, file-backed pages included.
+        None where that is no larger than this process, which the child was until it began.
     disk_bytes
         What was read from the disk, and not from the page cache.
     group_peak, group_mark
@@ -54,10 +56,15 @@ class Ran:
     errors: str
     took_s: float
     cpu_s: float
-    rss_bytes: int
+    rss_bytes: int | None
     disk_bytes: int
     group_peak: int | None = None
     group_mark: int | None = None
+
+    @property
+    def kernels_bytes(self) -> int | None:
+        """What it took by the kernel's own marks, which miss nothing; None without any."""
+        return max(self.group_mark or 0, self.rss_bytes or 0) or None
 
 
 def exec_line(
@@ -152,6 +159,8 @@ def _called(
             _, status, usage = os.wait4(process.pid, 0)
             took_s = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)
+            own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            mark_kib = usage.ru_maxrss
         errors.seek(0)
         said = errors.read().decode(errors="replace")
     for path in _files(made):
@@ -162,7 +171,7 @@ def _called(
         errors=said,
         took_s=took_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
-        rss_bytes=usage.ru_maxrss * 1024,
+        rss_bytes=mark_kib * 1024 if mark_kib > own_kib else None,
         disk_bytes=usage.ru_inblock * 512,
     )
 
