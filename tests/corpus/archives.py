@@ -106,7 +106,7 @@ REGULAR, HARD, SOFT, DEVICE, FOLDER, FIFO, CONTIGUOUS = (
 
 
 def tar_file(members, *, end=bytes(1024)):
-    """Return an archive of members: name and data; kind, target, size, pax, is_old."""
+    """Return an archive of members, each by the words of `tar_member`."""
     return b"".join(tar_member(**member) for member in members) + end
 
 
@@ -120,8 +120,20 @@ def tar_member(
     pax=None,
     is_old=False,
     checksum=0,
+    above=b"",
+    times=None,
 ):
-    """Return one member; ``pax``: records that come before it."""
+    """Return one member.
+
+    Parameters
+    ----------
+    pax
+        Records that come before it.
+    above
+        The first part of a long name, as POSIX has it.
+    times
+        ``gnu`` or ``star``: where these keep two more times in a header.
+    """
     before = (
         b"" if pax is None else tar_member(b"PaxHeaders/x", pax_records(pax), kind=b"x")
     )
@@ -135,6 +147,12 @@ def tar_member(
         head[place : place + len(field)] = field
     if not is_old:
         head[257:265] = b"ustar\x0000"
+    head[345 : 345 + len(above)] = above
+    if times is not None:
+        place = {"gnu": 345, "star": 476}[times]
+        head[place : place + 24] = b"%011o\0" % 1_700_000_000 * 2
+        head[257:265] = b"ustar  \0" if times == "gnu" else b"ustar\x0000"
+        head[508:512] = b"tar\0" if times == "star" else bytes(4)
     head[148:156] = b"%06o\0 " % (sum(head) + checksum)
     return before + bytes(head) + data + bytes(-len(data) % 512)
 

@@ -72,6 +72,30 @@ ELSEWHERE = (
         ("test_values_with_a_step_wider_than_a_bin_are_fitted_by_their_own_counts",),
     ),
     (
+        "a Gaussian fit of whole numbers, of which a few rows are none",
+        "a third to twice too wide",
+        "SciPy's fit of the counts of the nearest whole numbers, within 4 %",
+        (
+            "test_a_few_rows_off_the_step_do_not_hide_it",
+            "test_off_the_step_a_few_or_many_whole_numbers_are_as_wide_as_they_are",
+        ),
+    ),
+    (
+        "a Gaussian fit of a few whole numbers",
+        "not tried",
+        "the width of the numbers' own counts",
+        ("test_a_few_whole_numbers_are_as_wide_as_their_own_counts",),
+    ),
+    (
+        "labels of a store for a classifier: words, dates, packed, one too few; NaN",
+        "not tried",
+        "refused; NaN is a number of the store, and given to `fit` as it is",
+        (
+            "test_labels_that_are_no_numbers_or_not_one_a_row_are_refused",
+            "test_labels_are_given_as_they_are_stored_missing_ones_too",
+        ),
+    ),
+    (
         "a path or a need of a user's job that was changed",
         "done already, with the old values",
         "part of the recipe",

@@ -270,4 +270,41 @@ def _photoshop():
     )
 
 
+def _xbms():
+    """Yield bitmaps as lines of C: of X11, X10, and of a pointer."""
+    picture = named("other formats", reason="programs disagree")
+    ones = [
+        int("".join(str(bit) for bit in part[::-1]), 2)
+        for row in ONES.tolist()
+        for part in (row[:8], row[8:])
+    ]
+    head = "#define im_width 16\n#define im_height 16\n"
+    lists = {
+        "unsigned char": ones,
+        "char": ones,
+        "short": [low | high << 8 for low, high in zip(ones[::2], ones[1::2], strict=True)],
+    }  # fmt: skip
+    for kind, numbers in lists.items():
+        listed = ", ".join(f"0x{number:02x}" for number in numbers)
+        for spot, how in (
+            ("", ""),
+            ("#define im_x_hot 3\n#define im_y_hot 4\n", ", of a pointer"),
+        ):
+            text = f"{head}{spot}static {kind} im_bits[] = {{\n{listed} }};\n"
+            first = kind == "char" and not spot
+            yield picture(
+                f"XBM of {kind}{how}",
+                text.encode(),
+                known="whether its ones are black is not said; programs disagree",
+                before="ones white, as Pillow writes them" if first else "not tried",
+            )
+    yield picture(
+        "PBM, whose ones are black",
+        b"P4\n16 16\n" + bytes(int(f"{one:08b}"[::-1], 2) for one in ones),
+        coloured(255 * (1 - ONES)),
+        known=KNOWN + "; the specification says what its ones are",
+    )
+
+
 PICTURES = (*_bmps(), *_tgas(), *_more(), *_planes(), *_photoshop())
+XBMS = tuple(_xbms())

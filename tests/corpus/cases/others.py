@@ -10,9 +10,11 @@ import zlib
 import imagecodecs
 import numpy as np
 import pillow_heif
+import pillow_jxl  # noqa: F401 - it lets Pillow write JPEG XL
 from PIL import Image, features
 
 from tests.corpus.bitmaps import u1
+from tests.corpus.cases import jpegs
 from tests.corpus.cases.case import (
     ALPHA,
     CLEARED,
@@ -27,7 +29,7 @@ from tests.corpus.cases.case import (
 )
 from tests.corpus.cases.pngs import turned
 from tests.corpus.fits import fits, header
-from tests.corpus.jpeg import exif_block
+from tests.corpus.jpeg import PROGRESSIVE, exif, exif_block, jpeg, pixels
 from tests.corpus.png import RGB, png
 
 BY_CODEC = "samples known before another library's encoder wrote them without loss"
@@ -271,6 +273,43 @@ def _wavelets():
     yield picture("JPEG XL with alpha", data, CLEARED, allowed=1.01)
 
 
+def _from_jpegs():
+    """Yield JPEG XL that `cjxl` makes of a JPEG: the same code, and how it is turned."""
+    picture = named("JPEG 2000, JPEG XL", allowed=2)
+    known = "blocks known before our own JPEG was written, turned as its EXIF says"
+    for turn, shown in turned(jpegs.SHOWN).items():
+        data = imagecodecs.jpegxl_encode_jpeg(jpeg(jpegs.YCC, before=exif(turn)))
+        before = "not turned" if turn == 6 else "not tried"
+        yield picture(
+            f"JPEG XL made of a JPEG, orientation {turn}",
+            data,
+            shown,
+            known=known,
+            before=before,
+        )
+    for title, made, shown in (
+        ("progressive", jpeg(jpegs.YCC, before=exif(8), process=PROGRESSIVE), turned(jpegs.SHOWN)[8]),
+        ("grey", jpeg(jpegs.GREYS, before=exif(6)), turned(coloured(pixels(jpegs.GREYS)))[6]),
+        ("that does not say how it is turned", jpeg(jpegs.YCC), jpegs.SHOWN),
+        ("big-endian EXIF", jpeg(jpegs.YCC, before=exif(6, order=">")), turned(jpegs.SHOWN)[6]),
+    ):  # fmt: skip
+        yield picture(
+            f"JPEG XL made of a JPEG, {title}",
+            imagecodecs.jpegxl_encode_jpeg(made),
+            shown,
+            known=known,
+        )
+    data = _saved(
+        QUARTERS, "JXL", lossless=True, exif=exif_block(struct.pack("<2H", 6, 0))
+    )
+    yield picture(
+        "JPEG XL of pixels, its EXIF says 6, its code 1",
+        data,
+        QUARTERS,
+        known="the code counts (ISO/IEC 18181-2); libjxl shows it so",
+    )
+
+
 RAW = {
     "Olympus": b"IIRO", "Panasonic": b"IIU\0", "Fujifilm": b"FUJIFILMCCD-RAW 0201",
     "Minolta": b"\0MRM", "Sigma": b"FOVb", "Canon": b"\0\0\0\x18ftypcrx ",
@@ -322,4 +361,11 @@ def _no_pictures():
     yield picture("zlib's bytes", zlib.compress(grey), None, known="no format")
 
 
-PICTURES = (*_fits(), *_webps(), *_boxes(), *_wavelets(), *_no_pictures())
+PICTURES = (
+    *_fits(),
+    *_webps(),
+    *_boxes(),
+    *_wavelets(),
+    *_no_pictures(),
+)
+FROM_JPEGS = tuple(_from_jpegs())

@@ -323,7 +323,6 @@ def _more():
     yield picture(
         "DDS, DXT1", bitmaps.dds(block * 16, SIZE, code=b"DXT1"), flat([255, 0, 0])
     )
-    # No XBM: whether its ones are black is not said, and programs disagree.
 
 
 def _icons():

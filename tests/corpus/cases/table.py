@@ -10,10 +10,16 @@ from pathlib import Path
 from tests.corpus.cases import (
     arrayfiles,
     arrays,
+    axes,
     labels,
     members,
+    neighbours,
+    others,
+    paths,
     scaled,
+    tables,
     tarballs,
+    tiffvolumes,
     zarrs,
 )
 from tests.corpus.cases.case import case_of
@@ -36,6 +42,18 @@ CASES = (
     *zarrs.CASES,
     *scaled.CASES,
 )
+# The kinds that were mended last, with their neighbours.
+LATEST = (
+    *paths.CASES,
+    *tables.CASES,
+    *axes.CASES,
+    *(
+        case_of(one)
+        for one in (*tiffvolumes.PICTURES, *others.FROM_JPEGS, *neighbours.XBMS)
+    ),
+)
+# Group and name of each case that is a fault today, and said to be one in docs/inputs.md.
+READ_WRONG = paths.READ_WRONG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
