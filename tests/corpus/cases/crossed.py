@@ -24,6 +24,7 @@ from tests.corpus.cases import (
     tiffpages,
     tiffs,
     tiffsamples,
+    tiffvolumes,
 )  # fmt: skip
 from tests.corpus.cases.case import WITNESS, Case, Right, Row, flat, plain_png
 from tests.corpus.cases.judge import Outcome, Verdict, judged
@@ -40,6 +41,7 @@ PICTURES = (
     *tiffs.PICTURES,
     *tiffsamples.PICTURES,
     *tiffpages.PICTURES,
+    *tiffvolumes.PICTURES,
     *others.PICTURES,
     *early.PICTURES,
     *scaled.PICTURES,

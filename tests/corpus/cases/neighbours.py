@@ -306,5 +306,4 @@ def _xbms():
     )
 
 
-PICTURES = (*_bmps(), *_tgas(), *_more(), *_planes(), *_photoshop())
-XBMS = tuple(_xbms())
+PICTURES = (*_bmps(), *_tgas(), *_more(), *_planes(), *_photoshop(), *_xbms())

@@ -366,6 +366,6 @@ PICTURES = (
     *_webps(),
     *_boxes(),
     *_wavelets(),
+    *_from_jpegs(),
     *_no_pictures(),
 )
-FROM_JPEGS = tuple(_from_jpegs())
