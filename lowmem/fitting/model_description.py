@@ -10,6 +10,8 @@ a process; seeds, which it draws where none is given, and whose state is committ
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ _UNTOLD = (
     TypeError,
     ValueError,
 )
-# A longer list, such as a vocabulary, is told by its length alone.
+# A longer list, such as a vocabulary, is told by its length and its SHA-256.
 _MOST_ENTRIES = 1_000
 
 
@@ -85,10 +87,14 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a configuration
     """Return a configuration of texts, numbers, lists and mappings alone."""
     if isinstance(value, dict):
         return _mapping(value)
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
     if isinstance(value, list | tuple):
-        if len(value) > _MOST_ENTRIES:
-            return f"{len(value)} entries"
-        return [_plain(one) for one in value]
+        entries = [_plain(one) for one in value]
+        if len(entries) <= _MOST_ENTRIES:
+            return entries
+        digest = hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+        return f"{len(entries)} entries, SHA-256 {digest[:16]}"
     return _leaf(value.item() if isinstance(value, np.generic) else value)
 
 

@@ -11,6 +11,7 @@ import pytest
 import lowmem
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_fit import InexactFitError
+from lowmem.fitting.model_description import described
 from lowmem.training.backend import make_repeatable
 from tests.fits import (
     BATCH,
@@ -365,6 +366,32 @@ def test_a_model_of_other_settings_is_refused_and_they_are_named(name, tmp_path)
     assert not fit(lambda _: None)
     with pytest.raises(InexactFitError, match=expected):
         fit(change, epochs=2)
+
+
+class _Telling(keras.layers.Layer):
+    def __init__(self, told):
+        super().__init__()
+        self.told = told
+
+    def get_config(self):
+        return {**super().get_config(), "told": self.told}
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array])
+@pytest.mark.parametrize("length", [3, 2000])
+def test_a_setting_of_many_entries_is_another_where_one_of_them_is(form, length):
+    def told(changed):
+        entries = [float(n) for n in range(length)]
+        entries[-2] += changed
+        made = keras.Sequential([keras.Input((2,)), _Telling(form(entries))])
+        made.compile("sgd", "mse")
+        return described(made)
+
+    assert told(0.0) == told(0.0)
+    assert told(0.0) != told(0.5)
 
 
 def _subclass(rate):
