@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import ctypes
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -157,6 +158,8 @@ def _owns_module(package: str) -> bool | None:
 
 def _has_module() -> bool:
     try:
-        return find_spec(_MODULE) is not None
+        # A hook of pynvml's own warns whoever looks for it.
+        with warnings.catch_warnings(action="ignore"):
+            return find_spec(_MODULE) is not None
     except ValueError:  # It is loaded, and does not say from where.
         return sys.modules.get(_MODULE) is not None
