@@ -28,6 +28,7 @@ _NAME_SHARE = 0.35
 # seconds; nobody waits longer, and a rate that says so is none.
 _LONGEST_S = 100 * 86400.0
 _LONG_NOTE = 200
+_LOSSES = ("loss ", "val_loss ")
 _DRAWN, _DRAWN_ASCII = ("█", "░", "▌"), ("#", "-", "|")
 
 
@@ -86,6 +87,11 @@ class LiveState:
     def notes(self) -> list[str]:
         """The parts of its note."""
         return [part for part in printable(self.note[:_LONG_NOTE]).split(", ") if part]
+
+    @property
+    def losses(self) -> list[str]:
+        """The parts of its note that tell a loss."""
+        return [part for part in self.notes if part.startswith(_LOSSES)]
 
     @property
     def epoch(self) -> str:
@@ -155,7 +161,7 @@ def _head(standing: LiveState, columns: int) -> _Part:
 
 def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
     """Return what is shown after the bar, in its order."""
-    losses = [part for part in standing.notes if _is_loss(part)]
+    losses = standing.losses
     others = [p for p in standing.notes if p not in (*losses, standing.epoch)]
     ram = ("RAM", standing.ram_bytes, standing.ram_budget_bytes)
     vram = ("VRAM", standing.vram_bytes, standing.vram_budget_bytes)
@@ -176,10 +182,6 @@ def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
         *(_Part(14, part) for part in others),
     ]
     return [part for part in found if part.text]
-
-
-def _is_loss(part: str) -> bool:
-    return part.startswith(("loss ", "val_loss "))
 
 
 def _memory(name: str, used: int | None, budget: int | None, *, is_narrow: bool) -> str:
