@@ -60,12 +60,14 @@ $(DOCS_STAMP): pyproject.toml
 	$(DOCS_VENV)/bin/python -m pip install --quiet --group docs
 	@touch $@
 
-# Every warning is an error, and so is a page that would load anything from elsewhere.
+# Every warning is an error, and so is a page that would load anything from elsewhere, or
+# has a definition list without terms.
 docs: $(DOCS_STAMP)
 	rm -rf build/site
 	$(DOCS_VENV)/bin/python -m sphinx --quiet --fail-on-warning --fresh-env \
 	  --conf-dir docs/site --doctree-dir build/doctrees docs build/site
 	$(DOCS_VENV)/bin/python -m docs.site.outside build/site
+	$(DOCS_VENV)/bin/python -m docs.site.definition_lists build/site
 	@echo "Front page: $(abspath build/site)/index.html"
 
 # The pages of docs/reference that follow from the code.

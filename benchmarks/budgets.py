@@ -7,6 +7,7 @@
     python benchmarks/budgets.py readings      what a reading costs; --against CHECKOUT
     python benchmarks/budgets.py supervisor    its own memory and time, in training;
                                                --columns 80: with a terminal to draw on
+    python benchmarks/budgets.py drawing       what its line costs; --against CHECKOUT
     python benchmarks/budgets.py cycles        memory after each of 200 cycles
     python benchmarks/budgets.py cache         a file of three budgets, read again
     python benchmarks/budgets.py peers         who counts which hog: Dask, Ray, a group
@@ -38,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from budget_drawing import run_drawing
 from budget_hogs import HARMLESS, HOGS
 from budget_imports import run_imports
 from budget_peers import busy_cores, run_peers, status_kib
@@ -211,13 +213,16 @@ def run_supervisor(options: argparse.Namespace, folder: Path) -> None:
     """Print the supervisor's memory and time during a training."""
     words = ["run", "train", "--workspace", str(folder / "w"), "--ram-budget", "2GiB"]
     words += ["--epochs", "100000", "--filters", "8,16", "--latent-dim", "8"]
-    words += ["--time-budget", f"{options.seconds + 60}s"]
+    # Ended below; on a busy machine it takes minutes to get there.
+    words += ["--time-budget", f"{options.seconds + 900}s"]
     command = [sys.executable, "-m", "lowmem", *words, "--device", "cpu"]
     with (
         _terminal(options.columns) as screen,
         subprocess.Popen(command, stderr=screen) as process,
     ):
         while not (workers := _committed(folder / "w")):
+            if process.poll() is not None:
+                sys.exit("the run ended before its training had committed anything")
             time.sleep(0.5)
         began, ticks, most = time.monotonic(), _cpu_ticks(process.pid), 0
         while time.monotonic() - began < options.seconds and process.poll() is None:
@@ -348,6 +353,7 @@ PARTS = {
     "harmless": run_harmless,
     "readings": run_readings,
     "supervisor": run_supervisor,
+    "drawing": run_drawing,
     "cycles": run_cycles,
     "peers": run_peers,
 }

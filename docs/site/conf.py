@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from docs.site.api_text import api_text  # noqa: E402 - found by the line above
+from docs.site.definition_lists import with_plain_signatures  # noqa: E402
 from docs.site.sources import findings_text, notebooks_text  # noqa: E402
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ html_show_sourcelink = False
 html_show_search_summary = False
 html_static_path = ["static"]
 html_js_files = ["scrolled.js"]
+html_css_files = ["signatures.css"]
 
 _TEXTS = {"findings": findings_text, "notebooks": notebooks_text}
 
@@ -58,6 +60,7 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _fill)
     # After the theme, which makes the navigation at the usual 500.
     app.connect("html-page-context", _level_headings, priority=900)
+    app.connect("html-page-context", _list_parameters, priority=900)
 
 
 def _fill(app: Sphinx, _page: str, source: list[str]) -> None:
@@ -78,3 +81,12 @@ def _level_headings(
     context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
         'role="heading"', 'role="heading" aria-level="2"'
     )
+
+
+def _list_parameters(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _tree: object
+) -> None:
+    """Make a signature of several lines a list of its parameters."""
+    # A page that is made of a template alone, as of the search, has none.
+    if "body" in context:
+        context["body"] = with_plain_signatures(context["body"])

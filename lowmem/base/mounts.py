@@ -13,6 +13,11 @@ def is_in_memory(folder: Path) -> bool:
     return _file_system(folder) in _IN_MEMORY
 
 
+def is_served_by_a_program(folder: Path) -> bool:
+    """Return whether a program serves the folder's files (FUSE), as it does of Drive."""
+    return _file_system(folder).startswith("fuse")
+
+
 def _file_system(folder: Path) -> str:
     """Return the type of the file system of ``folder``, such as ext4; empty if untold."""
     try:

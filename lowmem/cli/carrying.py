@@ -6,16 +6,19 @@ import sys
 
 from lowmem.base.stderr import tell
 from lowmem.cli.supervise import supervise
+from lowmem.mapping.naming import PREFIX
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
 from lowmem.pipeline.orders import RunOptions
 from lowmem.pipeline.shard_orders import part_for
 from lowmem.pipeline.spaces import own_space
+from lowmem.protocol.job_names import require_there
 
 
 def carry_out(name: str, workspace: str, options: RunOptions) -> None:
     """Run or continue a job; this process is replaced by its supervisor."""
     space = own_space(workspace)
+    _require_named(name, options)
     if not options.quiet:
         # Whoever waits sees within a second that it works.
         tell(f"{name}: planning")
@@ -25,3 +28,12 @@ def carry_out(name: str, workspace: str, options: RunOptions) -> None:
     orders = orders_of(name, space, options, command)
     check_all(orders, space)
     supervise(orders, part_for(orders.jobs[0], space))
+
+
+def _require_named(name: str, options: RunOptions) -> None:
+    """Refuse a job that nothing here has, before anything is said or brought back.
+
+    What a merge, or a map's store, names is known from elsewhere.
+    """
+    if name != "all" and not options.is_merge and not name.startswith(PREFIX):
+        require_there(name)

@@ -12,6 +12,7 @@ from lowmem.report.columns import printable
 
 if TYPE_CHECKING:
     from lowmem.memory.programs import Program
+    from lowmem.places.disk_speed import DiskSpeed
     from lowmem.places.examination import Examination
     from lowmem.places.place import Place
 
@@ -58,6 +59,21 @@ def _program_text(program: Program) -> str:
     return f"{program.name} (id {program.pid}, {whose}) {bound}{size}"
 
 
+def _speed_text(disk: DiskSpeed) -> str:
+    """Return how fast a disk is, and why no more could be written to it."""
+    speed = ""
+    if disk.bytes_per_s is not None:
+        speed = f"takes {format_bytes(disk.bytes_per_s)}/s"
+    cut = "" if disk.problem is None else f"cannot be written to: {disk.problem}"
+    return ", then ".join(filter(None, (speed, cut)))
+
+
+def _kept_rows(found: Examination) -> dict[str, str]:
+    kept = found.disk_speeds[1:]
+    told = "; ".join(f"{one.folder} {_speed_text(one)}" for one in kept)
+    return {"disk kept": told} if kept else {}
+
+
 def text_from_examination(found: Examination) -> str:
     """Return what was found as a person reads them."""
     limit = found.cgroup_limit_bytes
@@ -74,7 +90,9 @@ def text_from_examination(found: Examination) -> str:
         "control group": f"limit {format_bytes(limit)}" if limit else "no limit",
         "GPU": gpu,
         "Keras backend": _backend_text(found),
-        "disk here": f"{format_bytes(found.disk_free_bytes)} free",
+        "disk here": f"{format_bytes(found.disk_free_bytes)} free, "
+        f"{_speed_text(found.disk_speeds[0])}",
+        **_kept_rows(found),
         "packages": ", ".join(f"{n} {v}" for n, v in found.versions.items() if v),
         "RAM budget": f"{format_budget(found.ram_budget_bytes)} by default",
         "VRAM budget": f"{format_budget(found.vram_budget_bytes)} by default"

@@ -10,6 +10,7 @@ import typer
 
 from lowmem.base.errors import OptionValueError
 from lowmem.base.stderr import without_controls
+from lowmem.pipeline.mirror_sittings import is_mirror, mirror_sats
 from lowmem.pipeline.spaces import existing_space
 from lowmem.report.accounting import json_from_usage, usage_of
 from lowmem.report.read import read_sats
@@ -36,7 +37,8 @@ def usage_command(
         list[str] | None,
         typer.Argument(
             metavar="[WORKSPACE...]",
-            help=f"Folders of experiments. {_DEFAULT_WORKSPACE} where none is given.",
+            help="Folders of experiments, and mirrors by folder or URL. "
+            f"{_DEFAULT_WORKSPACE} where none is given.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -49,18 +51,25 @@ def usage_command(
 ) -> None:
     """Say what was used, and how each sitting ended: hours, bytes."""
     first_day = None if since is None else _day(since)
-    spaces = [existing_space(w) for w in workspaces or [_DEFAULT_WORKSPACE]]
     # Named twice, it is still one.
-    spaces = list(dict.fromkeys(spaces))
-    sats = [sat for space in spaces for sat in _sats(space)]
+    found = dict(map(_told_by, workspaces or [_DEFAULT_WORKSPACE]))
+    sats = [sat for told in found.values() for sat in told]
     usage = usage_of(sats, since=first_day)
-    names = [str(space.root) for space in spaces]
+    names = list(found)
     if as_json:
         print(json_from_usage(usage, names, first_day))
         return
     # Eighty columns where nobody looks on.
     width = shutil.get_terminal_size().columns
     print(without_controls(text_from_usage(usage, names, since=first_day, width=width)))
+
+
+def _told_by(place: str) -> tuple[str, list[Sat]]:
+    """Return the name of a workspace or a mirror, and the sittings that it tells of."""
+    if is_mirror(place):
+        return place, mirror_sats(place)
+    space = existing_space(place)
+    return str(space.root), list(_sats(space))
 
 
 def _sats(space: Workspace) -> Iterator[Sat]:

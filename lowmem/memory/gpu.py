@@ -8,10 +8,13 @@ reports the host's process ids.
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 # Bytes; a free Colab GPU.
 _DEFAULT_VRAM_BYTES = 15 * 10**9
+_MODULE = "pynvml"
+_FORK = "nvidia-ml-py3"
+# Packages that install that module, or did; the first is the one to have.
+_BINDINGS = ("nvidia-ml-py", _FORK, "pynvml")
 # Of both bindings: the device fell off the bus, must be reset, or its driver has gone.
 _LOSS_CODES = frozenset(
     {15, 16, 9}  # GPU_IS_LOST, RESET_REQUIRED, DRIVER_NOT_LOADED
@@ -107,23 +114,52 @@ def default_vram_budget_bytes() -> int | None:
 
 
 def binding_problem() -> str | None:
-    """Return what is wrong with the installed NVML packages, or None."""
-    installed = [
-        name for name in ("nvidia-ml-py", "nvidia-ml-py3", "pynvml") if _is_there(name)
-    ]
-    if {"nvidia-ml-py", "nvidia-ml-py3"} <= set(installed):
+    """Return what is wrong with the installed NVML packages, or None.
+
+    Two that own one module hide or overwrite each other, and whichever is uninstalled
+    takes the module of both along: the other is listed still, and reads nothing.
+    """
+    owners = {name: _owns_module(name) for name in _BINDINGS}
+    installed = [name for name, owns in owners.items() if owns is not None]
+    owning = [name for name, owns in owners.items() if owns]
+    if len(owning) > 1:
         return (
-            "nvidia-ml-py and nvidia-ml-py3 both install the module pynvml; the last "
-            "one installed wins. Uninstall both, then install nvidia-ml-py"
+            f"{' and '.join(owning)} each install the module {_MODULE}, and one hides the "
+            f"others. Uninstall them: pip uninstall {' '.join(owning)}, then pip install "
+            f"{_BINDINGS[0]}"
         )
-    if "nvidia-ml-py3" in installed:
-        return "nvidia-ml-py3 is unmaintained since 2017: replace it by nvidia-ml-py"
+    if installed and not _has_module():
+        return (
+            f"{' and '.join(installed)} is listed as installed, but the module {_MODULE} "
+            "is gone, so no GPU is read: pip install --force-reinstall "
+            f"{_BINDINGS[0]}"
+        )
+    if _FORK in installed:
+        return f"{_FORK} is unmaintained since 2017: replace it by {_BINDINGS[0]}"
     return None
 
 
-def _is_there(package: str) -> bool:
+def _owns_module(package: str) -> bool | None:
+    """Return whether a package says that it installed the module; None without it.
+
+    Its record is read as it is: `Distribution.files` may leave out what is not there.
+    One without a record, as of a system's own packages, is judged by its name: ``pynvml``
+    has been a layer over the first of them since its release 12.
+    """
     try:
-        metadata.version(package)
+        record = metadata.distribution(package).read_text("RECORD")
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
+    if record is None:
+        return package != _MODULE
+    paths = (row[0] for row in csv.reader(record.splitlines()) if row)
+    return any(path.split("/")[0] in {_MODULE, f"{_MODULE}.py"} for path in paths)
+
+
+def _has_module() -> bool:
+    try:
+        # A hook of pynvml's own warns whoever looks for it.
+        with warnings.catch_warnings(action="ignore"):
+            return find_spec(_MODULE) is not None
+    except ValueError:  # It is loaded, and does not say from where.
+        return sys.modules.get(_MODULE) is not None

@@ -17,6 +17,7 @@ from lowmem.base.parent import begin, say, volunteer_for_oom_killer
 from lowmem.base.workspace import Workspace
 from lowmem.mirror.inbox import Inbox
 from lowmem.mirror.inspect import discard, fetch, inspect
+from lowmem.mirror.journals import bring_journals
 from lowmem.mirror.remote import Remote
 from lowmem.mirror.serve import Server, answer_recover
 from lowmem.mirror.upload import Uploader
@@ -25,6 +26,7 @@ from lowmem.protocol.mirror_messages import (
     Discard,
     Fetch,
     Inspect,
+    Journals,
     Keep,
     Recover,
     StillReading,
@@ -78,24 +80,33 @@ def _recover(request: Recover, send: Callable[[Message], None]) -> Message:
 
 
 def _inspect(
-    request: Inspect | Fetch | Discard, send: Callable[[Message], None]
+    request: Inspect | Fetch | Discard | Journals, send: Callable[[Message], None]
 ) -> Message:
-    space = Workspace.at(request.workspace)
     try:
-        remote = replace(Remote.open(request.url, space.root.name), heard=_heard(send))
-        match request:
-            case Inspect():
-                return inspect(remote, space)
-            case Fetch():
-                return fetch(remote, space, request.sha256, Path(request.folder))
-            case Discard():
-                return discard(remote, space, request.names)
+        return _found(request, _heard(send))
     except LowmemError as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001 - a store's library raises what it likes
         return _failed(
             MirrorUnreachableError(problem=f"{type(error).__name__}: {error}")
         )
+
+
+def _found(
+    request: Inspect | Fetch | Discard | Journals, heard: Callable[[], None]
+) -> Message:
+    if isinstance(request, Journals):
+        remote = replace(Remote.open(request.url, ""), heard=heard)
+        return bring_journals(remote, Path(request.folder))
+    space = Workspace.at(request.workspace)
+    remote = replace(Remote.open(request.url, space.root.name), heard=heard)
+    match request:
+        case Inspect():
+            return inspect(remote, space)
+        case Fetch():
+            return fetch(remote, space, request.sha256, Path(request.folder))
+        case Discard():
+            return discard(remote, space, request.names)
 
 
 def _heard(send: Callable[[Message], None]) -> Callable[[], None]:

@@ -90,7 +90,9 @@ class Remote:
 
     @classmethod
     def open(cls, url: str, name: str) -> Remote:
-        """Return the folder ``name`` below ``url``; nothing is made yet.
+        """Return the folder ``name`` below ``url``, or that of the URL where it is empty.
+
+        Nothing is made yet.
 
         Raises
         ------
@@ -109,7 +111,9 @@ class Remote:
             ) from error
         is_local = protocol in {"file", "local"}
         remote = cls(
-            files, f"{root.rstrip('/')}/{name}", Path(root) if is_local else None
+            files,
+            f"{root.rstrip('/')}/{name}".rstrip("/"),
+            Path(root) if is_local else None,
         )
         remote.refuse_missing()
         return remote

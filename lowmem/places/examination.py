@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.backends import BACKENDS, Backend, find_backend
@@ -20,11 +21,11 @@ from lowmem.memory.machine import (
     read_machine,
 )
 from lowmem.memory.process_tree import oom_kills
+from lowmem.places.disk_speed import DiskSpeed, read_disk_speed, slow_disk_problems
 from lowmem.places.surroundings import find_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from lowmem.memory.programs import Program
     from lowmem.places.place import Place
@@ -56,6 +57,9 @@ class Examination:
         machine of which half is free may be too full for the budget that is meant.
     cgroup_limit_bytes
         The smallest limit of a control group around this process.
+    disk_speeds
+        First of the folder itself, then of each that the place keeps and that is not
+        around it.
     backend
         What Keras computes with; None where none is installed.
     backend_said_by
@@ -77,6 +81,7 @@ class Examination:
     largest_programs: tuple[Program, ...]
     cgroup_limit_bytes: int | None
     disk_free_bytes: int
+    disk_speeds: tuple[DiskSpeed, ...]
     gpu: str | None
     vram_total_bytes: int | None
     ram_budget_bytes: int
@@ -100,8 +105,11 @@ def examine(folder: Path) -> Examination:
     backend = find_backend(os.environ)
     versions = _versions(backend)
     disk = disk_free_bytes(folder)
+    place = find_place(has_gpu=gpu is not None)
+    speeds = _disk_speeds(folder, place)
+    problems = _problems(backend, versions, disk, machine.available_bytes)
     return Examination(
-        place=find_place(has_gpu=gpu is not None),
+        place=place,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         cores=cpu_count(),
@@ -112,6 +120,7 @@ def examine(folder: Path) -> Examination:
         largest_programs=programs.largest,
         cgroup_limit_bytes=min((limit for limit, _ in cgroup_limits()), default=None),
         disk_free_bytes=disk,
+        disk_speeds=speeds,
         gpu=gpu.name if gpu else None,
         vram_total_bytes=gpu.total_bytes if gpu else None,
         ram_budget_bytes=default_ram_budget_bytes(machine),
@@ -119,8 +128,13 @@ def examine(folder: Path) -> Examination:
         backend=backend.name,
         backend_said_by=backend.said_by,
         versions=versions,
-        problems=tuple(_problems(backend, versions, disk, machine.available_bytes)),
+        problems=(*problems, *slow_disk_problems(speeds, place.kept)),
     )
+
+
+def _disk_speeds(folder: Path, place: Place) -> tuple[DiskSpeed, ...]:
+    kept = [Path(one) for one in place.kept if not folder.is_relative_to(one)]
+    return tuple(map(read_disk_speed, (folder, *kept)))
 
 
 def _versions(backend: Backend) -> dict[str, str | None]:

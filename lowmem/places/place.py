@@ -24,6 +24,8 @@ LimitSource = Literal["told", "documented"]
 
 PAGE = "docs/places.md"
 DRIVE = "/content/drive"
+# Its root takes no files.
+_MY_DRIVE = f"{DRIVE}/MyDrive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,15 @@ class Place:
         As a person calls it.
     advice
         Commands to type, and what to mind; each one line.
+    kept
+        Folders that are here now, outlive the machine, and may be slow.
     """
 
     kind: PlaceKind
     name: str
     limits: tuple[Limit, ...] = ()
     advice: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def place_of(seen: Surroundings, left: TimeLeft) -> Place:
@@ -122,7 +127,7 @@ def _colab(seen: Surroundings) -> Place:
     if accelerator != "CPU":
         limits.append(f"a {accelerator} may be withdrawn, or not be given, at any time")
     words = "--workspace /content/lowmem-work --time-budget 11h30m"
-    advice = [f"lowmem run all {words} --mirror {DRIVE}/MyDrive/lowmem"]
+    advice = [f"lowmem run all {words} --mirror {_MY_DRIVE}/lowmem"]
     if DRIVE not in seen.mounts:
         advice.insert(
             0,
@@ -137,6 +142,7 @@ def _colab(seen: Surroundings) -> Place:
         name=f"Colab, {accelerator} runtime",
         limits=_documented(*limits),
         advice=tuple(advice),
+        kept=(_MY_DRIVE,) if DRIVE in seen.mounts else (),
     )
 
 

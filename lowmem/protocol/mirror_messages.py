@@ -242,13 +242,45 @@ class Discarded(Message, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
 
 
+class Journals(Message, frozen=True, kw_only=True):
+    """Bring every journal that a mirror holds, of whatever workspace and lineage.
+
+    Attributes
+    ----------
+    url
+        Of the mirror, or of one workspace's folder in it.
+    folder
+        Where they are put, under the names that the answer gives; it is there.
+    """
+
+    url: str
+    folder: str
+
+
+class FoundJournal(msgspec.Struct, frozen=True, kw_only=True):
+    """A journal that was brought: its name now, and its workspace's folder.
+
+    That is empty where the URL is of the folder itself.
+    """
+
+    name: str
+    workspace: str
+
+
+class FoundJournals(Message, frozen=True, kw_only=True):
+    """Answer to `Journals`; of archives that are not whole, their places."""
+
+    files: tuple[FoundJournal, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
 class StillReading(Message, frozen=True, kw_only=True):
     """Bytes go on coming from the mirror."""
 
 
 # --- on the wire ------------------------------------------------------------------------
 
-MirrorRequest = Recover | Keep | Inspect | Fetch | Discard
+MirrorRequest = Recover | Keep | Inspect | Fetch | Discard | Journals
 MirrorOrder = JobCommitted | JobDone | FinishMirror
 MirrorAnswer = (
     Answered
@@ -262,6 +294,7 @@ MirrorAnswer = (
     | Inspected
     | Fetched
     | Discarded
+    | FoundJournals
     | StillReading
     | Failed
 )

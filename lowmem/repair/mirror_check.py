@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
-from lowmem.base.errors import EXIT_STORAGE, ReportedError, StorageError
+from lowmem.base.errors import ReportedError, StorageError
 from lowmem.base.files import make_folder, remove, rename, sync_file
 from lowmem.checkpoints.generations import examine, generation_path, generations
 from lowmem.checkpoints.manifest import MANIFEST
@@ -27,7 +26,7 @@ from lowmem.repair.check import verify
 from lowmem.repair.findings import MirrorRelation
 from lowmem.repair.mirror_findings import with_mirror, without
 from lowmem.repair.private_files import read_history, recorded_results
-from lowmem.supervisor.mirror_client import answer_of
+from lowmem.supervisor.mirror_client import answer_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,15 +34,10 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.history.job_history import JobHistory
-    from lowmem.protocol.messages import Message
     from lowmem.repair.findings import Verification
 
-# seconds without a byte from the mirror after which it counts as gone.
-_PATIENCE_S = 60.0
 # bytes of a message for each file, beside its path: the SHA-256 and punctuation.
 _OVERHEAD_BYTES = 120
-
-_T = TypeVar("_T", Inspected, Fetched, Discarded)
 
 
 def remembered_mirror(space: Workspace) -> str | None:
@@ -61,7 +55,9 @@ def inspected_with(
 ) -> tuple[Verification, Inspected | None]:
     """Return a verification with the mirror's; one that cannot be read is only said."""
     try:
-        inspected = _asked(Inspect(url=url, workspace=str(space.root)), Inspected)
+        inspected = answer_in_time(
+            Inspect(url=url, workspace=str(space.root)), Inspected
+        )
     except (ReportedError, StorageError) as error:
         return replace(local, mirror=MirrorRelation(url=url, problem=str(error))), None
     return told_with(local, space, url, inspected), inspected
@@ -170,7 +166,7 @@ def tidied(
     if not names:
         return inspected, []
     request = Discard(url=url, workspace=str(space.root), names=tuple(sorted(names)))
-    gone = frozenset(_asked(request, Discarded).names)
+    gone = frozenset(answer_in_time(request, Discarded).names)
     return without(inspected, gone), [
         f"mirror: removed {name}, which was not whole" for name in sorted(gone)
     ]
@@ -211,7 +207,7 @@ def _restore_files(
                 folder=str(folder),
                 sha256=dict(part),
             )
-            for file in _asked(request, Fetched).files:
+            for file in answer_in_time(request, Fetched).files:
                 wanted = part.get(file.path)
                 if wanted is None:
                     continue
@@ -244,13 +240,3 @@ def _place(source: Path, target: Path, sha256: str) -> bool:
     rename(source, target)
     sync_file(target.parent.parent)
     return True
-
-
-def _asked(request: Message, kind: type[_T]) -> _T:
-    """Return the answer to a request."""
-    answer = answer_of(request, kind, SystemClock(), patience_s=_PATIENCE_S)
-    if answer is None:
-        raise ReportedError(
-            message=f"no answer for {_PATIENCE_S:.0f} s", exit_code=EXIT_STORAGE
-        )
-    return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lowmem.base.units import format_bytes, format_seconds
 from lowmem.report.columns import printable
@@ -28,6 +29,7 @@ _NAME_SHARE = 0.35
 # seconds; nobody waits longer, and a rate that says so is none.
 _LONGEST_S = 100 * 86400.0
 _LONG_NOTE = 200
+_LOSSES = ("loss ", "val_loss ")
 _DRAWN, _DRAWN_ASCII = ("█", "░", "▌"), ("#", "-", "|")
 
 
@@ -88,13 +90,17 @@ class LiveState:
         return [part for part in printable(self.note[:_LONG_NOTE]).split(", ") if part]
 
     @property
+    def losses(self) -> list[str]:
+        """The parts of its note that tell a loss."""
+        return _losses(self.notes)
+
+    @property
     def epoch(self) -> str:
         """The part of its note that names the epoch; empty where none does."""
-        return next((part for part in self.notes if part.startswith("epoch ")), "")
+        return _epoch(self.notes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A piece of the line; the lower its rank, the longer it is kept."""
 
     rank: int
@@ -116,19 +122,25 @@ def line_of(standing: LiveState, columns: int, *, is_ascii: bool = False) -> str
     parts = [_head(standing, columns), *_parts(standing, is_narrow=is_narrow)]
     if gauge := _gauge(standing, symbols):
         parts.insert(2, _Part(11, gauge))
-    kept: list[_Part] = []
+    kept: set[_Part] = set()
+    taken = -len(_GAP)
     # The bar's own place is found after what matters more than it, and before the rest.
-    for part in sorted(parts, key=lambda part: part.rank):
-        reserved = _reserved(standing, part.rank)
-        if _width(_joined([*kept, part])) + reserved <= columns:
-            kept.append(part)
+    for part in sorted(parts, key=_rank):
+        more = len(_GAP) + width_of(part.text)
+        if taken + more + _reserved(standing, part.rank) <= columns:
+            kept.add(part)
+            taken += more
     shown = [part for part in parts if part in kept]
-    room = columns - _width(_joined(shown)) - len(_GAP)
+    room = columns - max(taken, 0) - len(_GAP)
     if standing.fraction is not None and room >= _LEAST_BAR:
         shown.insert(
             1, _Part(0, _bar(standing.fraction, min(room, _MOST_BAR), symbols))
         )
     return _cut(_joined(shown), columns)
+
+
+def _rank(part: _Part) -> int:
+    return part.rank
 
 
 def text_of(standing: LiveState) -> str:
@@ -155,8 +167,9 @@ def _head(standing: LiveState, columns: int) -> _Part:
 
 def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
     """Return what is shown after the bar, in its order."""
-    losses = [part for part in standing.notes if _is_loss(part)]
-    others = [p for p in standing.notes if p not in (*losses, standing.epoch)]
+    notes = standing.notes
+    losses, epoch = _losses(notes), _epoch(notes)
+    others = [part for part in notes if part not in (*losses, epoch)]
     ram = ("RAM", standing.ram_bytes, standing.ram_budget_bytes)
     vram = ("VRAM", standing.vram_bytes, standing.vram_budget_bytes)
     left_s = standing.left_s
@@ -169,7 +182,7 @@ def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
         _Part(9, _peak(*vram[:2], standing.vram_peak_bytes)),
         *(_Part(2 if part.startswith("loss") else 4, part) for part in losses),
         _Part(5, left),
-        _Part(6, standing.epoch),
+        _Part(6, epoch),
         _Part(10, _rate(standing)),
         _Part(12, cycle),
         _Part(13, _counts(standing)),
@@ -178,8 +191,12 @@ def _parts(standing: LiveState, *, is_narrow: bool = False) -> list[_Part]:
     return [part for part in found if part.text]
 
 
-def _is_loss(part: str) -> bool:
-    return part.startswith(("loss ", "val_loss "))
+def _losses(notes: list[str]) -> list[str]:
+    return [part for part in notes if part.startswith(_LOSSES)]
+
+
+def _epoch(notes: list[str]) -> str:
+    return next((part for part in notes if part.startswith("epoch ")), "")
 
 
 def _memory(name: str, used: int | None, budget: int | None, *, is_narrow: bool) -> str:
@@ -258,11 +275,16 @@ def _gauge(standing: LiveState, symbols: tuple[str, str, str]) -> str:
     return f"[{''.join(cells)}] {share(used, budget)}".rstrip()
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Return the columns that a text takes: East Asian characters take two."""
-    if text.isascii():
-        return len(text)
-    return sum(_columns(character) for character in text)
+    # A line is drawn for as long as a job runs: what it is drawn with is looked up once.
+    special = () if text.isascii() else set(text)
+    more = (
+        text.count(character) * (_columns(character) - 1)
+        for character in special
+        if character > "\x7f"
+    )
+    return len(text) + sum(more)
 
 
 def _columns(character: str) -> int:
@@ -272,6 +294,6 @@ def _columns(character: str) -> int:
 
 
 def _cut(text: str, columns: int) -> str:
-    while _width(text) > columns:
+    while width_of(text) > columns:
         text = text[:-1]
     return text

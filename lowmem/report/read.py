@@ -10,6 +10,8 @@ from lowmem.report.sitting_usage import sats_of
 from lowmem.report.view import report_from_records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lowmem.base.workspace import Workspace
     from lowmem.report.accounting import Sat
     from lowmem.report.schema import Report
@@ -46,6 +48,16 @@ def read_sats(workspace: Workspace, *, is_live: bool) -> list[Sat]:
     CorruptFileError
         See `read_records`.
     """
-    records = read_records(workspace.journal)
-    history = history_of(records, is_brief=True, has_sittings=True)
-    return sats_of(history.sittings, str(workspace.root), is_live=is_live)
+    return sats_in(workspace.journal, str(workspace.root), is_live=is_live)
+
+
+def sats_in(journal: Path, place: str, *, is_live: bool) -> list[Sat]:
+    """Return the sittings that a journal tells of, see `read_sats`.
+
+    Parameters
+    ----------
+    place
+        Of what workspace they are, as it is told.
+    """
+    history = history_of(read_records(journal), is_brief=True, has_sittings=True)
+    return sats_of(history.sittings, place, is_live=is_live)

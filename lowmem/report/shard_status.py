@@ -182,7 +182,7 @@ def text_from_sharded(
     Parameters
     ----------
     width
-        Columns of a line of words, at most.
+        Columns of the terminal; words take 100 of them at most.
     """
     lines: list[str] = []
     for name, job in jobs.items():
@@ -195,11 +195,12 @@ def text_from_sharded(
         lines += ["", f"{name} in shards: {of} done{more}"]
         rows = [_row(shard) for shard in job.shards]
         left = frozenset(range(len(_HEADER))) - _NUMBERS
-        lines += format_columns(_HEADER, rows, left=left) if rows else []
+        if rows:
+            lines += format_columns(_HEADER, rows, left=left, width=width)
         for shard in job.shards:
             if shard.message:
                 said = f"shard {shard.shard}: {shard.message}"
-                lines += wrapped(said, width)
+                lines += wrapped(said, min(width, _WIDTH))
         lines += [f"  {job.next_command}"]
     return lines
 

@@ -138,27 +138,27 @@ def text_from_statuses(
     Parameters
     ----------
     width
-        Columns of a line of words, at most.
+        Columns of the terminal; words take 100 of them at most.
     unrecorded
         See `told_of_unrecorded`.
     """
-    width = min(width, _WIDTH)
+    columns, width = width, min(width, _WIDTH)
     rows = statuses(report, standings)
     lines = [f"Workspace {report.workspace}", ""]
     if not rows:
         if not report.shards:
             lines += wrapped(unrecorded or NOTHING_HAS_RUN, width)
-        lines += text_from_sharded(report.shards, width=width)
+        lines += text_from_sharded(report.shards, width=columns)
         return "\n".join(map(printable, lines))
     table = [row_of(name, status) for name, status in rows.items()]
     left = frozenset(range(len(HEADER))) - _NUMBERS
-    lines += format_columns(HEADER, table, left=left)
+    lines += format_columns(HEADER, table, left=left, width=columns)
     for name, status in rows.items():
         if standings and name in standings:
             now = f"{name} now: {text_of(standings[name])}"
             lines += ["", *wrapped(now, width)]
         lines += _what_next(name, status, width)
-    lines += text_from_sharded(report.shards, width=width)
+    lines += text_from_sharded(report.shards, width=columns)
     return "\n".join(map(printable, lines))
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 WIDTH = 100
 _AT_MOST = 16
 _OUTCOME = 2
+_INDENT = "  "
 
 _LEGEND = (
     "RAM in MiB: anonymous and shared memory of the whole process tree. freed: what the "
@@ -59,7 +60,7 @@ def text_from_report(
     unrecorded
         See `told_of_unrecorded`.
     width
-        Columns of a line of words, at most.
+        Columns of the terminal; 100 of them at most are used.
     """
     limit = min(width, WIDTH)
     lines = [f"Workspace {report.workspace}"]
@@ -83,7 +84,7 @@ def _job_lines(
     if job.cycles:
         yield ""
         at_most = len(job.cycles) if has_all_cycles else _AT_MOST
-        yield from _indented(_cycle_table(job, max(at_most, _AT_MOST)))
+        yield from _indented(_cycle_table(job, max(at_most, _AT_MOST), limit))
     if job.events:
         yield from ("", "  Events")
         for event in job.events:
@@ -105,8 +106,17 @@ def _results(job: JobReport, limit: int) -> Iterator[str]:
     for key, value in singles.items():
         yield from _wrapped(f"{key:<{width}}  {value_text(value)}", "    ", limit)
     for key, table in tables_in(job.summary).items():
-        columns = format_columns(table.header, table.rows, left=frozenset({0}))
-        yield from ("", f"    {key}", *(f"      {line}" for line in columns))
+        columns = format_columns(
+            table.header,
+            table.rows,
+            left=frozenset({0}),
+            width=limit - 3 * len(_INDENT),
+        )
+        yield from (
+            "",
+            f"    {key}",
+            *(f"{3 * _INDENT}{line}".rstrip() for line in columns),
+        )
 
 
 def _facts(job: JobReport, limit: int) -> Iterator[str]:
@@ -137,7 +147,7 @@ def _peaks(job: JobReport) -> Iterator[str]:
         yield f"VRAM {format_bytes(job.vram_peak_bytes)}"
 
 
-def _cycle_table(job: JobReport, at_most: int) -> list[str]:
+def _cycle_table(job: JobReport, at_most: int, limit: int) -> list[str]:
     """Return the table of cycles; settings stand in a line of their own when they change."""
     has_vram = job.vram_peak_bytes is not None
     header = (
@@ -155,7 +165,8 @@ def _cycle_table(job: JobReport, at_most: int) -> list[str]:
             settings = cycle.settings
             rows.append(f"with {pairs(cycle.settings)}")
         rows.append(_cycle_row(cycle, has_vram=has_vram))
-    return format_columns(header, rows, left=frozenset({_OUTCOME}))
+    width = limit - len(_INDENT)
+    return format_columns(header, rows, left=frozenset({_OUTCOME}), width=width)
 
 
 def _cycle_row(cycle: CycleReport, *, has_vram: bool) -> Row:
@@ -186,7 +197,7 @@ def _event_text(event: EventReport) -> str:
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)
+    return (f"{_INDENT}{line}".rstrip() for line in lines)
 
 
 def _wrapped(text: str, indent: str, limit: int) -> Sequence[str]:

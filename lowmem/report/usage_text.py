@@ -18,7 +18,7 @@ from lowmem.report.columns import format_columns, printable
 from lowmem.report.wording import NOT_MEASURED, moment_of, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
     from lowmem.report.accounting import Amounts, Ended, Sitting, Usage, UsageRow
@@ -158,7 +158,7 @@ def counts_text(usage: Usage) -> str:
 
 
 def _table(usage: Usage, width: int) -> list[str]:
-    """Return the table, cut by columns into as many as the width demands."""
+    """Return the table of days and jobs."""
     several = len({row.workspace for row in usage.jobs}) > 1
     rows: list[tuple[str, UsageRow] | str] = []
     for day, found in groupby(usage.days, key=lambda row: row.day):
@@ -168,37 +168,16 @@ def _table(usage: Usage, width: int) -> list[str]:
     rows += [(_name(row, several=several), row) for row in usage.jobs]
     if len(usage.jobs) > 1:
         rows.append(("together", usage.total))
-    columns = list(_COLUMNS)
+    names = list(_COLUMNS)
     if usage.total.used.gpu_seconds == 0:
-        columns.remove("GPU h")
-    lines: list[str] = []
-    while columns:
-        n = next(
-            n
-            for n in range(len(columns), 0, -1)
-            if n == 1 or _is_within(_columns(rows, columns[:n]), width)
-        )
-        lines += (
-            ["", *_columns(rows, columns[:n])] if lines else _columns(rows, columns[:n])
-        )
-        columns = columns[n:]
-    return lines
-
-
-def _columns(
-    rows: Iterable[tuple[str, UsageRow] | str], names: Sequence[str]
-) -> list[str]:
+        names.remove("GPU h")
     cells: list[Row | str] = [
         row
         if isinstance(row, str)
         else (f"  {row[0]}", *(_COLUMNS[name](row[1]) for name in names))
         for row in rows
     ]
-    return format_columns(("", *names), cells, left=frozenset({0}))
-
-
-def _is_within(lines: Iterable[str], width: int) -> bool:
-    return all(len(line) <= width for line in lines)
+    return format_columns(("", *names), cells, left=frozenset({0}), width=width)
 
 
 def _name(row: UsageRow, *, several: bool) -> str:

@@ -29,7 +29,6 @@ from lowmem.supervisor import decide
 from lowmem.supervisor.cycle_ledger import CycleLedger
 from lowmem.supervisor.endings import Broke, Ending, Finished, Left, seen_from_device
 from lowmem.supervisor.processes import WorkerProcess, log_tail, worker_environment
-from lowmem.supervisor.screen import REDRAW_S
 from lowmem.supervisor.suspend import WOKEN
 from lowmem.supervisor.user_messages import told_of_stop
 from lowmem.supervisor.verdict import death, verdict_of_failure
@@ -209,7 +208,7 @@ class Attempt:
             self.tools.mirror.poll()
         if now >= self._next_draw and self.tools.background.is_idle:
             # A terminal that takes nothing is not given more and more.
-            self._next_draw = now + REDRAW_S
+            self._next_draw = now + self.tools.screen.redraw_s
             if self.tools.screen.is_due:
                 self.tools.background.do(self.tools.screen.tick)
         self._wait()

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from lowmem.base.child import NOTHING
-from lowmem.base.errors import InternalError, ReportedError
+from lowmem.base.clock import SystemClock
+from lowmem.base.errors import EXIT_STORAGE, InternalError, ReportedError
 from lowmem.base.units import format_bytes
 from lowmem.history.fold import history_of, history_of_job
 from lowmem.history.provenance import owned, owners_of
@@ -58,6 +59,8 @@ _LOOK_S = 0.05
 # seconds before a mirror's process that ended is started again.
 _START_AGAIN_S = 10.0
 
+# seconds without a byte from the mirror after which it counts as gone.
+_PATIENCE_S = 60.0
 _T = TypeVar("_T", bound="MirrorAnswer")
 
 
@@ -372,3 +375,19 @@ def answer_of(
     finally:
         helper.end()
     raise InternalError(problem="the mirror's process ended without an answer")
+
+
+def answer_in_time(request: Message, kind: type[_T]) -> _T:
+    """Return the answer of a mirror's process to whoever waits for it at a terminal.
+
+    Raises
+    ------
+    ReportedError
+        If it says that it failed, or gives no sign of life for a minute.
+    """
+    answer = answer_of(request, kind, SystemClock(), patience_s=_PATIENCE_S)
+    if answer is None:
+        raise ReportedError(
+            message=f"no answer for {_PATIENCE_S:.0f} s", exit_code=EXIT_STORAGE
+        )
+    return answer

@@ -40,10 +40,10 @@ from lowmem.supervisor.run_records import (
 from lowmem.supervisor.screen import Screen
 from lowmem.supervisor.stop_requests import asked_by
 from lowmem.supervisor.trials import TrialBench
-from lowmem.supervisor.user_messages import error_of_end, refusal
+from lowmem.supervisor.user_messages import error_of_end, refusal, told_of_done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lowmem.history.job_history import JobHistory
     from lowmem.protocol.division import Division
@@ -210,6 +210,7 @@ class SupervisedRun:
         self._attempts = history.last_attempt
         self._tempo = history.tempo
         self._startup_s = 0.0
+        self._losses: Sequence[str] = ()
         self._policy = decide.Policy(
             ladder=tuple(rung.settings for rung in prepared.rungs),
             budget=RamBudget(
@@ -306,6 +307,9 @@ class SupervisedRun:
                     tools=tools,
                 )
                 ending, run_state = attempt.run(run_state)
+        standing = screen.progress.standing(session.clock.monotonic())
+        # A worker that only publishes tells none.
+        self._losses = standing.losses or self._losses
         self._tempo, self._startup_s = attempt.tempo, attempt.startup_s
         return ending, run_state
 
@@ -343,7 +347,7 @@ class SupervisedRun:
         if verdict.state == "done":
             write_end(self._session, name, "done", verdict.exit_code, finished=finished)
             tell_done(self._session.mirror, self._session.history(), name)
-            return f"{name} is done"
+            return told_of_done(name, self._losses)
         error = error_of_end(self._order, verdict, ending)
         is_stop = verdict.state == "stopped"
         write_end(

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
-from tqdm.utils import disp_len
 
 from lowmem.base.stderr import filled, unless_gone, without_controls
-from lowmem.report.live_line import line_of, text_of
+from lowmem.report.live_line import line_of, text_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
 
 # tqdm's own lock loads multiprocessing: 2 MiB for processes that never are.
 tqdm.set_lock(threading.RLock())
-# seconds between two drawings of a terminal's line, and two lines of a log.
-REDRAW_S = 0.5
+# seconds between two drawings of a terminal's line: in the first minute of a worker, when
+# somebody looks whether it moves, and later, when it moves once a second at most.
+_REDRAW_S, _CALM_S = 0.5, 1.0
+_EARLY_S = 60.0
+# seconds between two lines of a log.
 _LINE_S = 60.0
 _APART_S = 1.0
 # Columns of a line that is told; those of the terminal where these are fewer.
@@ -73,10 +75,11 @@ class Line(tqdm):  # type: ignore[misc]
 
         def draw(text: str) -> None:
             nonlocal drawn
-            n_blank = min(drawn, self._columns()) - disp_len(text)
+            n_drawn = width_of(text)
+            n_blank = min(drawn, self._columns()) - n_drawn
             file.write(f"\r{text}{' ' * n_blank}")
             file.flush()
-            drawn = disp_len(text)
+            drawn = n_drawn
 
         return draw
 
@@ -153,6 +156,12 @@ class Screen:
         is_next = before.epoch not in {"", self._now().epoch}
         if is_next and not self._is_terminal and not self._has_just_said:
             self._say(before)
+
+    @property
+    def redraw_s(self) -> float:
+        """Seconds after which to draw again."""
+        age_s = self.clock.monotonic() - self.progress.began_s
+        return _REDRAW_S if age_s < _EARLY_S else _CALM_S
 
     @property
     def is_due(self) -> bool:

@@ -68,6 +68,24 @@ def refusal(
     )
 
 
+def told_of_done(job: str, losses: Sequence[str]) -> str:
+    """Return the line that says that a job is done, and one of its last losses.
+
+    Parameters
+    ----------
+    losses
+        As the job told them last; none where it told none.
+
+    Examples
+    --------
+    >>> print(told_of_done("train", ["loss 0.031", "val_loss 0.034"]))
+    train is done
+      last     loss 0.031, val_loss 0.034
+    """
+    last = f"\n  last     {', '.join(losses)}" if losses else ""
+    return f"{job} is done{last}"
+
+
 def error_of_end(
     order: JobOrder, verdict: endings.End, ending: endings.Ending
 ) -> LowmemError:

@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lowmem.base.workspace import Workspace
+from lowmem.protocol.job_names import is_file_reference
 from lowmem.testing import shifted_clock
 from lowmem.testing.script import Script, Told
 from lowmem.testing.stray_files import WriteWatch
-from lowmem.worker.registry import (
-    blocks_of,
-    find_job,
-    is_file_reference,
-    work_of,
-)
+from lowmem.worker.registry import blocks_of, find_job, work_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

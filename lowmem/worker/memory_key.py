@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.software import software_versions
+from lowmem.protocol.job_names import is_file_reference
 from lowmem.protocol.messages import PlannedTrial
 from lowmem.protocol.recipe import CONTENT
-from lowmem.worker.registry import is_file_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

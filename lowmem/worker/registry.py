@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module, metadata, util
+from importlib import import_module, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lowmem.base.errors import (
-    DataError,
-    InternalError,
-    UnknownJobError,
-    UsageError,
-)
+from lowmem.base.errors import InternalError, UsageError
 from lowmem.base.errors_exec import NoJobError
-from lowmem.base.suggestions import did_you_mean
 from lowmem.mapping.naming import PREFIX
 from lowmem.protocol.job import Job
+from lowmem.protocol.job_names import (
+    installed_points,
+    is_file_reference,
+    require_there,
+)
 from lowmem.worker.job_files import may_hold_job
 
 if TYPE_CHECKING:
@@ -25,14 +24,13 @@ if TYPE_CHECKING:
     from lowmem.protocol.job import Work
     from lowmem.protocol.row_blocks import Blocks
 
-GROUP = "lowmem.jobs"
 # The built-in jobs come first, in the order in which they are run.
 _ORDER = ("ingest", "train", "encode", "analyze", "generate")
 
 
 def installed_jobs() -> list[Job]:
     """Return every installed job, the built-in ones first."""
-    points = metadata.entry_points(group=GROUP)
+    points = installed_points()
     names = sorted({point.name for point in points}, key=_rank)
     return [find_job(name) for name in names]
 
@@ -58,32 +56,18 @@ def find_job(reference: str) -> Job:
         from lowmem.mapping.map_description import named_job
 
         return named_job(reference)
-    points = metadata.entry_points(group=GROUP)
-    for point in points:
-        if point.name == reference:
-            job = point.load()
-            if not isinstance(job, Job):
-                raise UsageError(
-                    f"entry point {point.value} is a {type(job).__name__}, expected a "
-                    "lowmem.Job."
-                )
-            return job
-    known = sorted(p.name for p in points)
-    raise UnknownJobError(
-        name=reference, known=known, hint=did_you_mean(reference, [*known, "all"])
-    )
-
-
-def is_file_reference(reference: str) -> bool:
-    """Return whether a job is named by a file that defines it."""
-    return reference.endswith(".py")
+    require_there(reference)
+    point = next(p for p in installed_points() if p.name == reference)
+    job = point.load()
+    if not isinstance(job, Job):
+        raise UsageError(
+            f"entry point {point.value} is a {type(job).__name__}, expected a lowmem.Job."
+        )
+    return job
 
 
 def _job_in_file(path: Path) -> Job:
-    if not path.is_file():
-        raise DataError(
-            thing=path, problem="is not there", expected="a Python file with a job"
-        )
+    require_there(str(path))
     if not may_hold_job(path):
         raise NoJobError(path=path)
     # Imports beside the file work, as they do for ``python FILE.py``.
@@ -96,7 +80,7 @@ def _job_in_file(path: Path) -> Job:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     job = _only_job(path, [v for v in vars(module).values() if isinstance(v, Job)])
-    taken = {point.name for point in metadata.entry_points(group=GROUP)} | {"all"}
+    taken = {point.name for point in installed_points()} | {"all"}
     if job.name in taken:
         raise UsageError(
             f"{path} defines job {job.name!r}, expected a name that is neither `all` nor "

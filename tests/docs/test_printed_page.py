@@ -20,6 +20,7 @@ from lowmem.integrity.stores import ArraySummary, BadChunk, StoreCheck, StoreSum
 from lowmem.memory.programs import Program
 from lowmem.pipeline.job_plans import JobPlan
 from lowmem.places import place
+from lowmem.places.disk_speed import DiskSpeed
 from lowmem.places.examination import Examination, examine
 from lowmem.protocol import messages
 from lowmem.protocol.messages import PlannedRung
@@ -78,6 +79,7 @@ def words_in(text: str) -> set[str]:
     [
         ("doctor", "", Examination, {"schema"}),
         ("doctor", "A place", place.Place, set()),
+        ("doctor", "A disk", DiskSpeed, set()),
         ("doctor", "A program", Program, set()),
         ("verify", "What was checked", Tally, set()),
         ("verify", "A finding", Finding, {"can_be_repaired"}),

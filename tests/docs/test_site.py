@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 
 import pytest
 
+from docs.site import definition_lists
+from docs.site.definition_lists import faults, with_plain_signatures
 from docs.site.outside import outside
 from docs.site.sources import findings_text, notebooks_text
 
@@ -136,3 +139,61 @@ def test_a_link_that_leads_out_of_the_site_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("[a](../jobs/job.py) [b](https://example.org) [c](x.md#there)")
     assert leading_out(page) == ["../jobs/job.py", "x.md"]
+
+
+# As Sphinx writes it: the list is the term of the one around it.
+SIGNATURE = """
+<dl class="py class">
+<dt class="sig sig-object py" id="lowmem.fit">
+<span class="sig-name">fit</span><span class="sig-paren">(</span>
+
+<dl>
+<dd><em class="sig-param"><span class="n">model</span>: <a href="#">Model</a></em>,</dd>
+<dd><em class="sig-param"><span class="n">epochs</span>: int = 1</em>,</dd>
+</dl>
+
+<span class="sig-paren">)</span><a class="headerlink" href="#lowmem.fit">x</a></dt>
+<dd><p>Train.</p>
+<dl class="field-list simple">
+<dt class="field-odd">Parameters<span class="colon">:</span></dt>
+<dd class="field-odd"><ul class="simple"><li><p>model</p></li></ul>
+</dd>
+</dl>
+</dd></dl>
+"""
+
+
+def test_a_signature_of_several_lines_is_a_list_of_parameters_and_no_list_of_terms():
+    assert faults(SIGNATURE) == ["line 9: a list of dd dd"]
+    mended = with_plain_signatures(SIGNATURE)
+    assert faults(mended) == []
+    assert mended.count("<li>") == 3
+    assert mended.count("<dl") == mended.count("</dl>") == 2
+    # What a reader sees is the same.
+    words = re.compile(r"<[^>]*>")
+    assert words.sub("", mended) == words.sub("", SIGNATURE)
+
+
+@pytest.mark.parametrize(
+    ("page", "n_faults"),
+    [
+        ("<dl><div><dt>a</dt><dd>b</dd></div></dl>", 0),
+        (
+            "<dl><dt>a<br></dt><dd><img src='x'><dl><dt>b</dt><dd>c</dd></dl></dd></dl>",
+            0,
+        ),
+        ("<dl></dl>", 1),
+        ("<dl><dt>a</dt><dd>b</dd><dt>c</dt></dl>", 1),
+        ("<dl><p>a</p><dt>a</dt><dd>b</dd></dl>", 1),
+        ("<dl><div><dt>a</dt><dd>b</dd></div><dt>c</dt><dd>d</dd></dl>", 1),
+        ("<ul><dt>a</dt></ul>", 1),
+    ],
+)
+def test_a_definition_list_has_terms_each_with_what_is_said_of_it(page, n_faults):
+    assert len(faults(page)) == n_faults
+
+
+def test_the_examples_of_definition_lists_hold():
+    ended = doctest.testmod(definition_lists)
+    assert ended.attempted
+    assert not ended.failed

@@ -85,6 +85,16 @@ def test_a_wrong_line_gets_its_status_and_a_paragraph(
     assert (tmp_path / "w").exists() == (status == 73)
 
 
+@pytest.mark.parametrize("job", ["trian", "gone.py"])
+def test_a_job_that_is_not_there_is_refused_before_anything_is_said(tmp_path, job):
+    words = ("--workspace", tmp_path / "w", "--mirror", tmp_path / "gone" / "mirror")
+    ended = lowmem("run", job, *words, cwd=tmp_path)
+    assert ended.status in {2, 65}, ended
+    assert ended.err.startswith("lowmem: ")
+    assert ended.err.count("\n\n") == 0
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -141,23 +140,93 @@ def test_what_a_job_does_not_say_of_a_device_is_not_said_for_it():
         said(uses_device="gpu")
 
 
-@pytest.mark.parametrize(
-    ("installed", "words"),
-    [
-        ({"nvidia-ml-py"}, None),
-        ({"nvidia-ml-py", "pynvml"}, None),
-        ({"nvidia-ml-py3"}, "unmaintained"),
-        ({"nvidia-ml-py", "nvidia-ml-py3"}, "last one installed wins"),
-        (set(), None),
-    ],
-    ids=["official", "official by wrapper", "fork", "both", "none"],
-)
-def test_a_conflict_of_bindings_is_named(monkeypatch, installed, words):
-    def version(package):
-        if package not in installed:
-            raise metadata.PackageNotFoundError(package)
-        return "1"
+FILE, FOLDER, LAYER = "pynvml.py", "pynvml/__init__.py", "pynvml_utils/__init__.py"
 
-    monkeypatch.setattr(metadata, "version", version)
-    problem = binding_problem()
-    assert (problem is None) if words is None else (words in problem)
+
+def site(folder, installed):
+    """Make a folder of installed packages: each with the files that it says are its own."""
+    for name, file in installed.items():
+        info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        )
+        if file is None:
+            continue
+        (info / "RECORD").write_text(f"{file},sha256=x,1\n{info.name}/RECORD,,\n")
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).touch()
+
+
+@pytest.fixture
+def problem_of(tmp_path, monkeypatch):
+    """Return what is said where only these packages are installed."""
+
+    def found(installed, *, gone=""):
+        site(tmp_path, installed)
+        if gone:
+            (tmp_path / gone).unlink()
+        monkeypatch.setattr(sys, "path", [str(tmp_path)])
+        monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+        return binding_problem()
+
+    return found
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [{"nvidia-ml-py": FILE}, {"nvidia-ml-py": FILE, "pynvml": LAYER}, {}],
+    ids=["official", "official by wrapper", "none"],
+)
+def test_bindings_in_order_are_not_told(problem_of, installed):
+    assert problem_of(installed) is None
+
+
+def test_a_binding_that_is_not_kept_up_is_named(problem_of):
+    assert "unmaintained" in problem_of({"nvidia-ml-py3": FILE})
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [
+        {"nvidia-ml-py": FILE, "nvidia-ml-py3": FILE},
+        {"nvidia-ml-py": FILE, "pynvml": FOLDER},
+        {"nvidia-ml-py": FILE, "nvidia-ml-py3": FILE, "pynvml": FOLDER},
+    ],
+    ids=["fork", "pynvml of before 12", "all"],
+)
+@pytest.mark.parametrize("gone", ["", FILE], ids=["", "one uninstalled"])
+def test_a_conflict_of_bindings_is_named(problem_of, installed, gone):
+    said = problem_of(installed, gone=gone)
+    assert said.startswith(" and ".join(installed))
+    assert f"pip uninstall {' '.join(installed)}, then pip install nvidia-ml-py" in said
+
+
+def test_a_conflict_without_records_is_known_by_the_names(problem_of):
+    said = problem_of({"nvidia-ml-py": None, "nvidia-ml-py3": None})
+    assert "one hides the others" in said
+
+
+@pytest.mark.parametrize(
+    "installed",
+    [
+        {"nvidia-ml-py": FILE},
+        {"nvidia-ml-py": FILE, "pynvml": LAYER},
+        {"nvidia-ml-py3": FILE},
+    ],
+    ids=["official", "official by wrapper", "fork"],
+)
+def test_a_binding_that_is_listed_while_its_module_is_gone_is_named(
+    problem_of, installed
+):
+    said = problem_of(installed, gone=FILE)
+    assert said.startswith(" and ".join(installed))
+    assert "the module pynvml is gone, so no GPU is read" in said
+    assert said.endswith("pip install --force-reinstall nvidia-ml-py")
+
+
+def test_a_module_that_came_by_another_way_is_there(install, tmp_path, monkeypatch):
+    site(tmp_path, {"pynvml": LAYER})
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    install(binding())
+    assert binding_problem() is None

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from lowmem.report.live_line import LiveState, line_of, text_of
+from lowmem.report.live_line import LiveState, line_of, text_of, width_of
 from lowmem.supervisor.progress import Progress, Rate
 from lowmem.supervisor.screen import Line
 
@@ -106,6 +106,14 @@ def test_memory_and_loss_are_there_from_40_columns_on(columns):
     line = line_of(TRAINING, columns)
     assert "RAM 1.2/12.0" in line
     assert "loss 0.01234" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("", 0), ("abc", 3), ("█░▌", 3), ("模型 50%", 8), ("e\u0301t\u0301e", 3)],
+)
+def test_the_width_of_a_text_is_that_of_its_characters(text, columns):
+    assert width_of(text) == columns
 
 
 def test_a_terminal_without_unicode_gets_none():

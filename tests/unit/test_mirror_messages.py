@@ -19,11 +19,14 @@ from lowmem.protocol.mirror_messages import (
     Fetched,
     FetchedFile,
     FinishMirror,
+    FoundJournal,
+    FoundJournals,
     HeldGeneration,
     Inspect,
     Inspected,
     JobCommitted,
     JobDone,
+    Journals,
     Keep,
     Mended,
     Overtaken,
@@ -56,6 +59,7 @@ REQUESTS = [
     Inspect(**PLACE),
     Fetch(**PLACE, folder="/f", sha256={"model/encoder.keras": "0" * 64, "m": ""}),
     Discard(**PLACE, names=("a", "b")),
+    Journals(url="file:///m\nö", folder="/f"),
 ]
 ORDERS = [
     JobCommitted(job="train", generation=3),
@@ -82,6 +86,9 @@ ANSWERS = [
     ),
     Fetched(files=(FetchedFile(path="model", name="0", archive="a"),)),
     Discarded(names=("a",)),
+    FoundJournals(
+        files=(FoundJournal(name="0", workspace="w"),), damaged=("/m/w/a.lowmem",)
+    ),
     StillReading(),
 ]
 READERS = (

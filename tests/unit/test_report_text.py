@@ -110,11 +110,16 @@ def test_the_words_of_a_report_fit_a_narrower_terminal(width):
     history.end("failed", 70, message="word " * 60, summary={"key": ["text"] * 50})
     report = report_of(history)
     told = text_from_report(report, width=width)
-    # The columns of the table of cycles are as wide as their figures.
-    table = told.partition("  cycle  try")[2].partition("\n\n")[0].splitlines()
-    words = [line for line in told.splitlines() if line not in table]
-    assert max(len(line) for line in words if "cycle  try" not in line) <= width
-    assert told.split() == text_from_report(report).split()
+    assert max(map(len, told.splitlines())) <= width
+    # The table of cycles is cut, and its first column stands in each part.
+    whole = text_from_report(report)
+    assert set(told.split()) == set(whole.split())
+    assert words_outside_of_cycles(told) == words_outside_of_cycles(whole)
+
+
+def words_outside_of_cycles(told):
+    before, _, rest = told.partition("  cycle  ")
+    return (before + rest.partition("  Events")[2]).split()
 
 
 def test_a_long_list_is_cut_in_its_middle_unless_all_are_asked_for():
@@ -206,3 +211,22 @@ def test_the_status_document_holds_the_same_facts():
     status = statuses(report)["train"]
     assert (status.cycles, status.items, status.next_command) == (40, 163840, None)
     assert '"cycles": 40' in json_from_statuses(report)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("job", ["train", "generate"])
+def test_status_fits_the_terminal_where_the_budget_is_told_twice(width, job):
+    history = History(job=job).begin().run(ram_budget_bytes=12_700 * 10**6).start(0)
+    for index in range(12):
+        history.cycle(index, ram_peak_bytes=700 * MIB)
+    report = report_of(history)
+    told = text_from_statuses(report, width=width)
+    # The command that continues is there to be copied.
+    words = [line for line in told.splitlines() if "lowmem run" not in line]
+    assert max(map(len, words)) <= width
+    assert "of 11.83 GiB (12.7 GB)" in told
+    wide = text_from_statuses(report, width=200)
+    assert set(told.split()) == set(wide.split())
+    # Beside each part stands whose it is.
+    assert told.count(f"\n{job}") >= (3 if width == 40 else 2)
+    assert wide.count("last activity (UTC)") == 1

@@ -93,3 +93,15 @@ def test_what_a_whole_epoch_came_to_is_sent_however_soon_the_next_one_moves():
     # Ten seconds: one a second, and the last step of each epoch.
     assert {49, 99, 149} < set(sent)
     assert len(sent) <= 10 + 3 + 1
+
+
+def test_a_line_is_drawn_twice_a_second_for_a_minute_and_once_afterwards():
+    clock = StoppedClock()
+    progress = Progress(job="train", unit="images", ram_budget_bytes=8 * GIB)
+    with Screen(progress=progress, clock=clock, is_quiet=True) as screen:
+        screen.begin()
+        waits = []
+        while clock.at_s < 100.0 + 120.0:
+            waits.append(screen.redraw_s)
+            clock.sleep(screen.redraw_s)
+    assert waits == [0.5] * 120 + [1.0] * 60
