@@ -25,7 +25,7 @@ Each line is one input and its right answer, which does not come from the code t
 before our own generator writes the file from its specification (`tests/corpus/`), or another program's answer is
 named. *Before* is what became of it when the kind was first tried; neighbours of those had not been tried.
 *Refused, could be read* is no fault, but told: exit 65, or a line with its reason in `ingest-report.csv`.
-*Silently wrong* is a fault; one that is known is listed once below, and counted in every kind of archive.
+*Silently wrong* is a fault.
 
 Seen with {software}.
 """

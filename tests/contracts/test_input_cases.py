@@ -68,11 +68,7 @@ def test_through_any_kind_of_archive_a_picture_is_what_it_is_in_a_folder(
         assert (one.verdict, one.words) == (there.verdict, there.words), one.name
 
 
-SOME = [
-    one
-    for one in (*table.CASES[: -len(table.LATEST) : _STEP], *table.LATEST)
-    if (one.group, one.name) not in table.READ_WRONG
-]
+SOME = (*table.CASES[: -len(table.LATEST) : _STEP], *table.LATEST)
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: f"{case.group}: {case.name}")
@@ -80,17 +76,6 @@ def test_no_other_input_is_silently_wrong(tmp_path, case):
     verdict, words = judged(case.right, run(case, tmp_path))
     assert not verdict.is_fault, words
     assert verdict is not Verdict.OTHERWISE, words
-
-
-WRONG = [one for one in table.LATEST if (one.group, one.name) in table.READ_WRONG]
-
-
-@pytest.mark.parametrize("case", WRONG, ids=lambda case: f"{case.group}: {case.name}")
-def test_what_is_said_to_be_read_wrong_still_is(tmp_path, case, pytestconfig):
-    """Once it is right, it leaves the list and docs/inputs.md."""
-    page = (pytestconfig.rootpath / "docs/inputs.md").read_text(encoding="utf-8")
-    assert "## Known to be read wrong" in page
-    assert judged(case.right, run(case, tmp_path))[0] is Verdict.WRONG
 
 
 UNPACKED = [one for one in paths.CASES if one.known.startswith("what ")]

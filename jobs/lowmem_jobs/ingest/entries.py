@@ -114,6 +114,26 @@ def printable(name: str) -> str:
     return name_bytes(name).decode("utf-8", "backslashreplace")
 
 
+def unpacked_to(name: str) -> str:
+    """Return a member's name as the relative path that programs unpack it to.
+
+    A slash that stands twice is one, and ``.`` names the folder that it is in: GNU tar and
+    `zip` keep both where they are given them. What points elsewhere stays as it is, for
+    `name_problem`; so does a last ``.``, which names no file.
+
+    Examples
+    --------
+    >>> unpacked_to(".//cat/./1.png"), unpacked_to("cat//"), unpacked_to("//cat")
+    ('cat/1.png', 'cat/', '//cat')
+    """
+    if name.startswith("/") or not ("//" in name or "./" in name):
+        return name
+    *folders, last = name.split("/")
+    path = "/".join([*(one for one in folders if one not in {"", "."}), last])
+    # The folder itself stays one.
+    return path or "./"
+
+
 def is_ignored(name: str) -> bool:
     """Tell whether a name is hidden, or made by macOS beside the real files."""
     if not name.startswith(".") and "/." not in name and "__MACOSX" not in name:

@@ -19,7 +19,12 @@ from io import FileIO
 from typing import IO, TYPE_CHECKING, Self
 
 from lowmem.base import DataError, remove, rename, storage_errors, sync_file
-from lowmem_jobs.ingest.entries import Entry, is_ignored, name_problem
+from lowmem_jobs.ingest.entries import (
+    Entry,
+    is_ignored,
+    name_problem,
+    unpacked_to,
+)
 from lowmem_jobs.ingest.tar_links import Links, is_link
 from lowmem_jobs.ingest.unreadable import UnreadableError
 
@@ -156,7 +161,7 @@ def list_tar(path: Path) -> Iterator[Entry]:
                     links.pass_by(member)
             if links is not None and (problem := links.place_problem(member)):
                 entry = Entry(member.name, problem=problem)
-            if not member.isdir() and not is_ignored(member.name):
+            if not _is_folder(member) and not is_ignored(member.name):
                 yield _checked(entry)
     except _DAMAGE as error:
         raise _damage(path, f"cannot be read as a tar archive ({error})") from error
@@ -174,7 +179,7 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
             archive.members = []  # type: ignore[attr-defined]
             _require_place(path, member)
             # As `tar -C FOLDER .` names them: the same files as the folder's.
-            member.name = member.name.removeprefix("./")
+            member.name = unpacked_to(member.name)
             yield member, archive.offset
 
 
@@ -258,6 +263,11 @@ def _entry(member: tarfile.TarInfo) -> Entry:
         place = member.offset
         return Entry(member.name, n_bytes=member.size, place=place, method=_SPARSE)
     return Entry(member.name, n_bytes=member.size, place=member.offset_data)
+
+
+def _is_folder(member: tarfile.TarInfo) -> bool:
+    """Tell whether a member is one: a plain file whose name ends with a slash, too."""
+    return member.isdir() or (member.isreg() and member.name.endswith("/"))
 
 
 def _checked(entry: Entry) -> Entry:

@@ -12,6 +12,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from lowmem_jobs.ingest.entries import unpacked_to
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -251,6 +253,9 @@ def packed_content(stream: IO[bytes], *, offset: int, name: str, n_bytes: int) -
     fields = _fields(_LOCAL, data, 0, b"PK\x03\x04", "its own header")
     flags, n_name, n_extra = fields[2], *fields[9:11]
     middle = _LOCAL.size + n_name
+    if len(data) < middle + n_extra:
+        # A name may be longer than the path that it is.
+        data += stream.read(middle + n_extra - len(data))
     stored, extra = data[_LOCAL.size : middle], data[middle : middle + n_extra]
     # Where it was made stands in the directory alone.
     if not any(
@@ -275,10 +280,9 @@ def path_of(name: str, system: int) -> str:
 
     Notes
     -----
-    Up to its first zero byte: what every system takes for the name. libarchive's `tar`
-    begins names with ``./``. Compress-Archive of Windows PowerShell parts folders by
-    backslashes; Info-ZIP and libarchive take them so where there is no slash, and the
-    system is that of FAT.
+    Up to its first zero byte: what every system takes for the name. Compress-Archive of
+    Windows PowerShell parts folders by backslashes; Info-ZIP and libarchive take them so
+    where there is no slash, and the system is that of FAT.
 
     Examples
     --------
@@ -288,8 +292,7 @@ def path_of(name: str, system: int) -> str:
     path = name.partition("\0")[0]
     if system == _FAT and "/" not in path:
         path = path.replace("\\", "/")
-    # The folder itself stays one.
-    return path if path == "./" else path.removeprefix("./")
+    return unpacked_to(path)
 
 
 def _fields(

@@ -42,8 +42,6 @@ CASES = (
     *scaled.CASES,
     *LATEST,
 )
-# Group and name of each case that is a fault today, and said to be one in docs/inputs.md.
-READ_WRONG = paths.READ_WRONG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
