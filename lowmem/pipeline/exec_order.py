@@ -137,7 +137,9 @@ def execute_command(order: CommandOrder, options: RunOptions, space: Workspace) 
     ):
         outcome = run_command(order, session)
         took_s = clock.monotonic() - began_s
-    for text in words_of_end(order.job, outcome, where=str(space.root)):
+        is_kept = session.history().of(order.job.name).last_cycle >= 0
+    where = str(space.root)
+    for text in words_of_end(order.job, outcome, where=where, is_kept=is_kept):
         tell(paragraph(text))
     if outcome.end is not None and not order.job.is_quiet:
         for line in lines_of_cost(order.job, outcome, took_s=took_s):
@@ -145,9 +147,18 @@ def execute_command(order: CommandOrder, options: RunOptions, space: Workspace) 
     return outcome.exit_code
 
 
-def words_of_end(job: JobOrder, outcome: CommandOutcome, *, where: str) -> list[str]:
+def words_of_end(
+    job: JobOrder, outcome: CommandOutcome, *, where: str, is_kept: bool
+) -> list[str]:
     """Return what is told of how a command ended; nothing where it ended well.
 
+    Parameters
+    ----------
+    is_kept
+        Whether anything of its state was committed.
+
+    Notes
+    -----
     A stop is told in any case; a code of the command's own is its own to explain, so it is
     not told to whoever wants to hear problems alone.
     """
@@ -156,7 +167,8 @@ def words_of_end(job: JobOrder, outcome: CommandOutcome, *, where: str) -> list[
         told = f"{job.name} was done before in {where}; --restart runs it again."
         return [] if job.is_quiet else [told]
     if end.state in {"stopped", "refused"}:
-        return [f"{job.name} was stopped: {end.message}. {_todo(end.exit_code)}"]
+        todo = _todo(end.exit_code, is_kept=is_kept)
+        return [f"{job.name} was stopped: {end.message}. {todo}"]
     if end.state == "failed" and not job.is_quiet:
         return [f"{job.name}: {end.message}."]
     return []
@@ -175,13 +187,15 @@ def lines_of_cost(
     ]
 
 
-def _todo(exit_code: int) -> str:
-    if exit_code == EXIT_STOPPED:
-        return "The same command continues from what it committed."
-    return (
-        "Give it a larger --ram, or less to do; the same command continues from what it "
-        "committed."
+def _todo(exit_code: int, *, is_kept: bool) -> str:
+    again = (
+        "the same command continues from what it committed."
+        if is_kept
+        else "it committed nothing, so the same command begins anew."
     )
+    if exit_code == EXIT_STOPPED:
+        return again[0].upper() + again[1:]
+    return f"Give it a larger --ram, or less to do; {again}"
 
 
 def _peak(peak: Peak | None) -> str:

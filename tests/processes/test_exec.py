@@ -137,6 +137,7 @@ def test_a_tree_is_stopped_within_its_budget_and_told_who_asked_and_where(tmp_pa
     assert ended.status == 73, ended
     assert "its RAM budget of 286.1 MiB (300 MB) is used up" in ended.paragraph
     assert "hog.py:8 in fill_all" in ended.paragraph
+    assert "it committed nothing, so the same command begins anew." in ended.paragraph
     (largest,) = re.findall(r"counted; largest process ([\d.]+) MiB", ended.err)
     assert 240 < float(largest) < 400
     (event,) = incidents(space)
@@ -193,6 +194,7 @@ def test_a_program_that_ends_by_the_signal_that_was_passed_on_is_to_be_continued
         status, _, err = live.end()
     assert status == 75
     assert b"asked to, by SIGHUP" in err
+    assert b"It committed nothing, so the same" in err
     (event,) = incidents(space)
     assert (event.verdict, event.signal) == ("signal", "SIGHUP")
 
@@ -225,6 +227,7 @@ def test_what_was_committed_is_gone_on_from_here_and_from_the_mirror(tmp_path):
     shutil.rmtree(space)
     stopped = count(4, "exit 75", is_mirrored=True)
     assert stopped.status == 75, stopped
+    assert "The same command continues from what it committed." in stopped.paragraph
     ended = count(7, "false")
     assert ended.status == 0, ended
     rows = "".join(f"{n}\n" for n in range(1, 7))
