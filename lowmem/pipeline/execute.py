@@ -24,6 +24,7 @@ from lowmem.report.unrecorded import told_of_unrecorded
 from lowmem.supervisor import planner
 from lowmem.supervisor.lock import WorkspaceLock
 from lowmem.supervisor.order import SUPERVISOR_BYTES, JobOrder
+from lowmem.supervisor.page_renewal import PAGE_BYTES
 from lowmem.supervisor.run import RunNeeded, run_job
 from lowmem.supervisor.short_programs import run_report
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 # Columns of a line of words.
 _LONGEST = 88
-# What the page's process takes: 30 MiB, some more for thousands of cycles.
-_PAGE_BYTES = 40 * 2**20
 
 
 def execute(orders: Orders, space: Workspace) -> None:
@@ -162,7 +161,7 @@ def has_room_for_page(budget_bytes: int, left_bytes: int) -> bool:
     """
     if left_bytes < WORTH_TELLING_BYTES:
         return True
-    return left_bytes + SUPERVISOR_BYTES + _PAGE_BYTES <= budget_bytes
+    return left_bytes + SUPERVISOR_BYTES + PAGE_BYTES <= budget_bytes
 
 
 def _lost_additions(order: JobOrder, session: Session) -> tuple[DoneRun, ...]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lowmem.protocol.messages import Answer, Cycle, Run
     from lowmem.supervisor.attempt_tools import AttemptTools
     from lowmem.supervisor.device import JobDevice
+    from lowmem.supervisor.page_renewal import PageRenewal
     from lowmem.supervisor.processes import Worker
 
 # seconds between two looks at the mirror: each costs 0.2 ms.
@@ -60,6 +61,8 @@ class Attempt:
         What the job's steps and commits have been seen to take.
     startup_s
         What the worker took until it was ready; 0 until it is.
+    page
+        Renews the report page between cycles; None where nothing does.
     """
 
     number: int
@@ -71,6 +74,7 @@ class Attempt:
     deadline: float | None = None
     tempo: Tempo = field(default_factory=Tempo)
     startup_s: float = 0.0
+    page: PageRenewal | None = None
     _ledger: CycleLedger = field(init=False)
     _watched: Watched = field(init=False)
     _stops_seen: int = 0
@@ -299,6 +303,7 @@ class Attempt:
             answer.cycle.longest_step_seconds, answer.cycle.commit_seconds
         )
         self._begin_cycle(answer.cycle.index + 1)
+        self._renew_page(used_bytes)
         if watched.is_over:
             # Killed while the record was written: a child of its may work meanwhile.
             return
@@ -313,3 +318,13 @@ class Attempt:
         else:
             watched.over(Left())
             watched.worker.tell(Leave())
+
+    def _renew_page(self, used_bytes: int) -> None:
+        """Renew the report page if that is due; the worker waits for it."""
+        page, index = self.page, self._ledger.under_way
+        if page is None or index is None or self._watched.is_over:
+            return
+        if page.is_due(used_bytes, self.policy.budget, left_s=self._left_s):
+            self._do(page.renew)
+            # Neither its time nor its memory is the cycle's.
+            self._ledger.begin(index)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from lowmem.supervisor.begin import begin
 from lowmem.supervisor.device import JobDevice
 from lowmem.supervisor.mirror_client import tell_done
 from lowmem.supervisor.order import JobOrder, plan_request
+from lowmem.supervisor.page_renewal import LONGEST_S, PageRenewal
 from lowmem.supervisor.prepare import Prepared, prepare
 from lowmem.supervisor.progress import Progress
 from lowmem.supervisor.run_records import (
@@ -38,6 +40,7 @@ from lowmem.supervisor.run_records import (
     write_incident,
 )
 from lowmem.supervisor.screen import Screen
+from lowmem.supervisor.short_programs import run_report
 from lowmem.supervisor.stop_requests import asked_by
 from lowmem.supervisor.trials import TrialBench
 from lowmem.supervisor.user_messages import error_of_end, refusal, told_of_done
@@ -105,8 +108,16 @@ def run_job(
         history,
         device,
         inputs=planned.inputs,
+        page=_page_of(session),
     )
     return run.to_the_end()
+
+
+def _page_of(session: Session) -> PageRenewal:
+    """Return what renews the report page of a workspace while a job runs in it."""
+    space = session.space
+    write = partial(run_report, space.root, space.report, timeout_s=LONGEST_S)
+    return PageRenewal(write, session.clock)
 
 
 def as_begun(planned: Planned, history: JobHistory) -> Planned:
@@ -198,8 +209,9 @@ class SupervisedRun:
         rebuild: Rebuild | None = None,
         inputs: Mapping[str, Input] | None = None,
         division: Division | None = None,
+        page: PageRenewal | None = None,
     ) -> None:
-        self._rebuild, self._division = rebuild, division
+        self._rebuild, self._division, self._page = rebuild, division, page
         self._order = order
         self._session = session
         self._prepared = prepared
@@ -305,6 +317,7 @@ class SupervisedRun:
                     device=device,
                     last_journaled_cycle=session.history().of(order.name).last_cycle,
                     tools=tools,
+                    page=self._page,
                 )
                 ending, run_state = attempt.run(run_state)
         standing = screen.progress.standing(session.clock.monotonic())

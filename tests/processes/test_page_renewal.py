@@ -1,0 +1,112 @@
+"""The report page of a job that runs: renewed between cycles, and nothing else for it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from lowmem.base.workspace import Workspace
+from tests.processes.lowmem_runs import (
+    COUNTING,
+    PATIENCE_S,
+    Running,
+    assert_counted,
+    committed_cycles,
+    job_file,
+    records,
+    run,
+    until,
+)
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+# What supervises, with a page after every cycle.
+EAGER = """
+import runpy, sys
+from lowmem.supervisor import page_renewal
+page_renewal._SHORTEST_PAUSE_S = page_renewal._PAUSE_SHARE = 0
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+# As one whose page takes long.
+SLOW = EAGER.replace(
+    "sys.argv =",
+    "import pathlib, time\n"
+    "page_renewal.PageRenewal.renew = lambda page: ("
+    "pathlib.Path('making').touch(), time.sleep(2))\n"
+    "sys.argv =",
+)
+# The command line, which becomes what supervises.
+START = """
+import os, sys
+become = os.execv
+program = sys.argv.pop(1)
+os.execv = lambda path, line: become(path, [path, "-c", program, *line[2:]])
+from lowmem.cli.start import run
+run()
+"""
+
+
+@contextmanager
+def running(job, space, *words, program=EAGER):
+    line = ["run", job, "--workspace", space, "--cycle-steps", 3, *words]
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, program, *map(str, line)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=space.parent,
+    )
+    try:
+        yield Running(process, Workspace.at(space))
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_the_page_is_renewed_while_a_job_runs_and_the_job_is_what_it_was(tmp_path):
+    job, space = job_file(tmp_path, COUNTING), tmp_path / "w"
+    page = space / "report.html"
+    with running(job, space, "--rows", 600, "--pause", 0.02) as live:
+        until(lambda: page.exists() or live.has_ended)
+        first = page.stat().st_mtime_ns
+        live.wait_for_commits(3)
+        until(lambda: page.stat().st_mtime_ns != first)
+        text = page.read_text(encoding="utf-8")
+        assert re.search(r'class="chip running"', text)
+        assert not live.has_ended
+        live.process.send_signal(signal.SIGUSR1)
+        assert live.process.wait(PATIENCE_S) == 75
+    assert 'class="chip stopped"' in page.read_text(encoding="utf-8")
+    # What was read while a page was made belongs to no cycle.
+    for one in committed_cycles(records(space)):
+        assert one.ram_start_bytes <= one.ram_peak_bytes
+    assert run(job, space, "--rows", 600).status == 0
+    assert_counted(space, 600)
+
+
+def test_a_job_that_leaves_no_room_for_a_page_has_none_until_it_ends(tmp_path):
+    job, space = job_file(tmp_path, COUNTING), tmp_path / "w"
+    words = ("--rows", 60, "--pause", 0.02, "--ram-budget", "120M")
+    with running(job, space, *words) as live:
+        live.wait_for_commits(6)
+        assert not (space / "report.html").exists()
+        assert live.process.wait(PATIENCE_S) == 0
+    assert (space / "report.html").exists()
+
+
+def test_a_stop_while_a_page_is_made_is_heard(tmp_path):
+    job, space = job_file(tmp_path, COUNTING), tmp_path / "w"
+    with running(job, space, "--rows", 60, program=SLOW) as live:
+        until(lambda: (tmp_path / "making").exists() or live.has_ended)
+        live.process.send_signal(signal.SIGTERM)
+        assert live.process.wait(PATIENCE_S) == 75
+    assert run(job, space, "--rows", 60).status == 0
+    assert_counted(space, 60)
