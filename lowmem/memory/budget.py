@@ -9,7 +9,8 @@ from enum import Enum, auto
 # earlyoom assumes 6.
 FILL_RATE = 8e9
 SHORTEST_INTERVAL_S = 0.0003
-LONGEST_INTERVAL_S = 0.1
+# Safe whatever it is, see `RamBudget`: what is read more often costs more of a core.
+LONGEST_INTERVAL_S = 0.125
 # What may pass between the moment that a reading is due and the worker's death: a late
 # wake-up, the reading itself, the stacks, the kill.
 REACTION_S = 0.0007
@@ -98,8 +99,8 @@ class RamBudget:
 
         Examples
         --------
-        >>> RamBudget(limit_bytes=10**9).next_interval_s(185_000_000)
-        0.1
+        >>> RamBudget(limit_bytes=2 * 10**9).next_interval_s(185_000_000)
+        0.125
         """
         interval_s = (self.limit_bytes - used_bytes) / self.fill_rate - REACTION_S
         return min(max(interval_s, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S)

@@ -38,7 +38,7 @@ _MOST_KEPT_OPEN = 256
 
 
 class TreeReading(NamedTuple):
-    """One reading of the whole tree, in bytes; made ten times a second and more often.
+    """One reading of the whole tree, in bytes; made eight times a second and more often.
 
     Attributes
     ----------
