@@ -185,7 +185,7 @@ def test_bindings_that_overwrite_each_other_are_named(installed):
     assert printed_by(PROBLEM, current) == "None\n"
     assert "replace it by nvidia-ml-py" in printed_by(PROBLEM, old)
     both = printed_by(PROBLEM, old, current)
-    assert both.startswith("nvidia-ml-py and nvidia-ml-py3 both install")
+    assert both.startswith("nvidia-ml-py and nvidia-ml-py3 each install the module")
 
 
 @pytest.mark.usefixtures("driver")
