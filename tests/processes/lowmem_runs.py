@@ -192,13 +192,23 @@ class Running:
 
 @contextmanager
 def running(
-    job: Path, space: Path, *words: object, cycle_steps: int | None = 3
+    job: Path,
+    space: Path,
+    *words: object,
+    cycle_steps: int | None = 3,
+    program: Sequence[str] = ("-m", "lowmem"),
 ) -> Iterator[Running]:
-    """Start a job file in a workspace; it is killed when the block ends."""
+    """Start a job file in a workspace; it is killed when the block ends.
+
+    Parameters
+    ----------
+    program
+        What Python runs in the place of the command line.
+    """
     steps = () if cycle_steps is None else ("--cycle-steps", cycle_steps)
     arguments = ["run", job, "--workspace", space, *steps, *words]
     process = subprocess.Popen(
-        [sys.executable, "-m", "lowmem", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
