@@ -324,7 +324,11 @@ class Attempt:
         page, index = self.page, self._ledger.under_way
         if page is None or index is None or self._watched.is_over:
             return
-        if page.is_due(used_bytes, self.policy.budget, left_s=self._left_s):
-            self._do(page.renew)
+        if not page.is_due(used_bytes, self.policy.budget, left_s=self._left_s):
+            return
+        self._do(page.renew)
+        if not self._watched.is_over:
+            # What the page took is the job's again: a reading sets its limits anew.
+            self._watched.look(self)
             # Neither its time nor its memory is the cycle's.
             self._ledger.begin(index)

@@ -11,7 +11,9 @@ from tests.processes.lowmem_runs import (
     COUNTING,
     PATIENCE_S,
     assert_counted,
+    attempts,
     committed_cycles,
+    incidents,
     job_file,
     records,
     run,
@@ -37,6 +39,29 @@ SLOW = EAGER.replace(
     "pathlib.Path('making').touch(), time.sleep(2))\n"
     "sys.argv =",
 )
+# As one whose page takes 150 MiB, for long enough to be read.
+LARGE = EAGER.replace(
+    "sys.argv =",
+    "import subprocess\n"
+    "TAKES = 'import time; held = bytearray(150 << 20); time.sleep(0.6)'\n"
+    "page_renewal.PageRenewal.renew = lambda page: ("
+    "subprocess.run([sys.executable, '-c', TAKES]))\n"
+    "sys.argv =",
+)
+# Takes at once, as its second cycle begins, what the budget still has.
+AT_ONCE = """
+import lowmem
+
+@lowmem.job(unit="rows", settings=({"block": 2}, {"block": 1}))
+def takes(ctx):
+    'Take 250 MiB at once.'
+    for row in range(ctx.state.get("row", 0), 3):
+        held = bytearray(250 << 20) if row else None
+        del held
+        yield lowmem.CommitPoint(items=1, state={"row": row + 1})
+    (ctx.staging / "takes.txt").write_text("3")
+    return lowmem.Result(publish=["takes.txt"])
+"""
 # The command line, which becomes what supervises.
 _START = """
 import os, sys
@@ -96,3 +121,13 @@ def test_a_stop_while_a_page_is_made_is_heard(tmp_path):
         assert live.process.wait(PATIENCE_S) == 75
     assert run(job, space, "--rows", 60).status == 0
     assert_counted(space, 60)
+
+
+def test_what_a_page_took_is_the_jobs_again_before_its_cycle_begins(tmp_path):
+    job, space = job_file(tmp_path, AT_ONCE), tmp_path / "w"
+    program = supervised_by(LARGE)
+    words = ("--ram-budget", "400M")
+    with running(job, space, *words, cycle_steps=1, **program) as live:
+        assert live.process.wait(PATIENCE_S) == 0, live.process.communicate()
+    assert not incidents(space)
+    assert [one.settings for one in attempts(space)] == [{"block": 2}]
