@@ -46,6 +46,8 @@ LINKS = {
     "hard, to what was then": ([("a", b"1"), ("b", HARD, "a"), ("a", b"2")], b"1"),
     "hard, to what comes later": ([("b", HARD, "a"), ("a", b"1")], NOT_FOLLOWED),
     "hard, to nothing": ([("b", HARD, "a")], NOT_FOLLOWED),
+    "hard, to a folder by its name": ([("a/", b"1"), ("b", HARD, "a")], NOT_FOLLOWED),
+    "soft, to a folder by its name": ([("a/", b"1"), ("b", SOFT, "a")], NOT_FOLLOWED),
     "hard, outside": ([("b", HARD, "/etc/passwd")], NOT_FOLLOWED),
     "soft": ([("a", b"1"), ("b", SOFT, "a")], b"1"),
     "soft, to what comes later": ([("b", SOFT, "a"), ("a", b"1")], b"1"),

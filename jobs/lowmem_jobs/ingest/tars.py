@@ -161,7 +161,7 @@ def list_tar(path: Path) -> Iterator[Entry]:
                     links.pass_by(member)
             if links is not None and (problem := links.place_problem(member)):
                 entry = Entry(member.name, problem=problem)
-            if not _is_folder(member) and not is_ignored(member.name):
+            if not member.isdir() and not is_ignored(member.name):
                 yield _checked(entry)
     except _DAMAGE as error:
         raise _damage(path, f"cannot be read as a tar archive ({error})") from error
@@ -180,6 +180,9 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, int]]:
             _require_place(path, member)
             # As `tar -C FOLDER .` names them: the same files as the folder's.
             member.name = unpacked_to(member.name)
+            if member.isreg() and member.name.endswith("/"):
+                # So programs unpack it, whatever its header says.
+                member.type = tarfile.DIRTYPE
             yield member, archive.offset
 
 
@@ -263,11 +266,6 @@ def _entry(member: tarfile.TarInfo) -> Entry:
         place = member.offset
         return Entry(member.name, n_bytes=member.size, place=place, method=_SPARSE)
     return Entry(member.name, n_bytes=member.size, place=member.offset_data)
-
-
-def _is_folder(member: tarfile.TarInfo) -> bool:
-    """Tell whether a member is one: a plain file whose name ends with a slash, too."""
-    return member.isdir() or (member.isreg() and member.name.endswith("/"))
 
 
 def _checked(entry: Entry) -> Entry:
