@@ -328,7 +328,8 @@ class Attempt:
             return
         self._do(page.renew)
         if not self._watched.is_over:
-            # What the page took is the job's again: a reading sets its limits anew.
-            self._watched.look(self)
             # Neither its time nor its memory is the cycle's.
             self._ledger.begin(index)
+            # What the page took is the job's again: a reading sets its limits anew. It
+            # may end the run, and is then the cycle's last.
+            self._watched.look(self)

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from lowmem.protocol.records import CycleEnded
 from tests.processes.lowmem_runs import (
     COUNTING,
     PATIENCE_S,
@@ -48,6 +49,46 @@ LARGE = EAGER.replace(
     "subprocess.run([sys.executable, '-c', TAKES]))\n"
     "sys.argv =",
 )
+# As one that is kept from its watch, once the page is made, while a job's child grows.
+LATE = EAGER.replace(
+    "sys.argv =",
+    "import pathlib, time\n"
+    "from lowmem.supervisor.attempt import Attempt\n"
+    "aside = Attempt._do\n"
+    "def aside_and_late(attempt, work):\n"
+    "    aside(attempt, work)\n"
+    "    if attempt.page is not None and work == attempt.page.renew:\n"
+    "        pathlib.Path('grow').touch()\n"
+    "        while not pathlib.Path('grown').exists():\n"
+    "            time.sleep(0.01)\n"
+    "Attempt._do = aside_and_late\n"
+    "sys.argv =",
+)
+# Has a child that takes 400 MiB, shared so that no limit refuses it, when it is told to.
+WITH_CHILD = """
+import mmap, os, pathlib, time
+import lowmem
+
+FOLDER = pathlib.Path(__file__).parent
+
+def grow():
+    while not (FOLDER / "grow").exists():
+        time.sleep(0.01)
+    held = mmap.mmap(-1, 400 << 20)
+    for start in range(0, len(held), 4096):
+        held[start] = 1
+    (FOLDER / "grown").touch()
+    time.sleep(600)
+
+@lowmem.job(unit="rows", settings=({"block": 1},))
+def late(ctx):
+    'Three rows.'
+    if os.fork() == 0:
+        grow()
+    for row in range(3):
+        yield lowmem.CommitPoint(items=1, state={"row": row + 1})
+    return lowmem.Result()
+"""
 # Takes at once, as its second cycle begins, what the budget still has.
 AT_ONCE = """
 import lowmem
@@ -131,3 +172,14 @@ def test_what_a_page_took_is_the_jobs_again_before_its_cycle_begins(tmp_path):
         assert live.process.wait(PATIENCE_S) == 0, live.process.communicate()
     assert not incidents(space)
     assert [one.settings for one in attempts(space)] == [{"block": 2}]
+
+
+def test_a_run_that_the_reading_after_a_page_ends_keeps_its_last_cycles_peak(tmp_path):
+    job, space = job_file(tmp_path, WITH_CHILD), tmp_path / "w"
+    program = supervised_by(LATE)
+    words = ("--ram-budget", "300M")
+    with running(job, space, *words, cycle_steps=1, **program) as live:
+        assert live.process.wait(PATIENCE_S) == 73, live.process.communicate()
+    ended = [one for one in records(space) if isinstance(one, CycleEnded)]
+    [stopped] = [one for one in ended if one.outcome != "committed"]
+    assert stopped.ram_peak_bytes > 400 * 2**20
