@@ -160,3 +160,8 @@ def _decoding(
         n_buffers=plan.n_buffers,
         threads=plan.threads,
     )
+
+
+def native(batch: NDArray[Any]) -> NDArray[Any]:
+    """Return the same values in the machine's byte order: TensorFlow takes bytes for it."""
+    return batch.astype(batch.dtype.newbyteorder("="), copy=False)

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     RowNumbers = NDArray[np.int32] | NDArray[np.int64]
 
@@ -133,6 +133,32 @@ def epoch_order(
 def row_number_type(n_rows: int) -> np.dtype[np.int32] | np.dtype[np.int64]:
     """Return the smaller type that counts to ``n_rows``: there may be one for each row."""
     return np.dtype(np.int32) if n_rows < 2**31 else np.dtype(np.int64)
+
+
+def chosen_rows(rows: ArrayLike, *, n_stored: int) -> RowNumbers:
+    """Return row numbers that somebody chose, in the type for so many rows.
+
+    Raises
+    ------
+    ValueError
+        If they are no list of whole numbers.
+    IndexError
+        If one is none of the rows.
+    """
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+        raise ValueError(
+            f"rows must be a list of row numbers, got shape {numbers.shape} of "
+            f"{numbers.dtype}"
+        )
+    outside = numbers[(numbers < 0) | (numbers >= n_stored)]
+    if outside.size:
+        raise IndexError(
+            f"rows must lie in 0 to {n_stored - 1}; {outside.size} do not, "
+            f"such as {outside[0]}"
+        )
+    dtype: Any = row_number_type(n_stored)
+    return numbers.astype(dtype)
 
 
 class _Whole:

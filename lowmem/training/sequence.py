@@ -5,8 +5,7 @@ It stands alone: any Keras user can give it to `fit`, without the rest of lowmem
     data = lowmem.ZarrSequence("images.zarr", batch_size=64, seed=1)
     model.fit(data, epochs=10)
 
-With TensorFlow, a `tf.data.Dataset` of the same batches is faster. Instead of the `fit`
-above, for a sequence goes on where it stands:
+With TensorFlow a `tf.data.Dataset` of the same batches, in the place of it, is faster:
 
     model.fit(data.tf_dataset(epochs=10), epochs=10, steps_per_epoch=len(data))
 """
@@ -20,14 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowmem.stores.batches import open_batches
-from lowmem.stores.epoch_order import ORDER_VERSION, EpochOrder, row_number_type
+from lowmem.stores.batches import native, open_batches
+from lowmem.stores.epoch_order import (
+    ORDER_VERSION,
+    EpochOrder,
+    chosen_rows,
+    row_number_type,
+)
 from lowmem.stores.labels import read_labels
 from lowmem.stores.metadata import read_array_info
 from lowmem.training import backend
 from lowmem.training.next_batch import Asked, InOrder
+from lowmem.training.row_transform import RowTransform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     from lowmem.stores.epoch_order import RowNumbers
@@ -64,6 +71,9 @@ class ZarrSequence(InOrder):
     labels
         Array beside ``name`` with one number a row: then a batch is ``(x, labels)``.
         ``"labels"`` in stores that `ingest` made of a folder a class.
+    transform
+        ``transform(row, rng)`` makes the sample of a row: an array of one shape and dtype
+        for all. ``rng`` is a `numpy.random.Generator` of its own for (seed, epoch, row).
     run_length
         Whether rows are shuffled one by one (1), or so many neighbours at a time, which
         slow disks read faster. It belongs to the recipe: another length, another order.
@@ -96,9 +106,9 @@ class ZarrSequence(InOrder):
     The order depends on (seed, epoch) and ``run_length`` alone: neither memory settings,
     threads, codec, chunks nor the place where a run was resumed change it. Memory: 4
     batches, at most 2 MiB for orders, 4 bytes for each of the ``rows``, and all labels; of
-    a compressed store 4 chunks more. A batch is the
-    caller's for as long as anything refers to it. One thread reads, which is enough:
-    ``workers`` of Keras' own are taken as 1, and its ``shuffle`` changes nothing.
+    a compressed store 4 chunks more. A batch is the caller's for as long as anything
+    refers to it. One thread reads, which is enough: ``workers`` of Keras' own are taken as
+    1, and its ``shuffle`` changes nothing.
 
     Checksums of an uncompressed store are verified beside the reading; what was found is
     raised with one of the next batches, and `verify` waits for the rest.
@@ -119,6 +129,7 @@ class ZarrSequence(InOrder):
         start_batch: int = 0,
         is_autoencoding: bool = True,
         labels: str | None = None,
+        transform: Callable[[NDArray[Any], np.random.Generator], object] | None = None,
         run_length: int = 1,
         memory_bytes: int | None = None,
         spill_folder: Path | str | None = None,
@@ -151,17 +162,21 @@ class ZarrSequence(InOrder):
         self._order_version = ORDER_VERSION
         self._orders: dict[int, EpochOrder] = {}
         try:
-            self._take_labels(Path(store), labels)
+            if labels is not None:
+                found = read_labels(Path(store), labels, n_rows=self._n_stored)
+                self._labels, self.class_names = found
+            self._take_transform(transform)
             self._take_rows(rows, is_shuffled=is_shuffled)
             self.go_to(epoch=epoch, start_batch=start_batch)
-        except (ValueError, IndexError):
+        except Exception:
             self.close()
             raise
 
-    def _take_labels(self, store: Path, name: str | None) -> None:
-        if name is not None:
-            found = read_labels(store, name, n_rows=self._n_stored)
-            self._labels, self.class_names = found
+    def _take_transform(self, function: Callable[..., object] | None) -> None:
+        self._transform: RowTransform | None = None
+        if function is not None and self._n_stored:
+            sample = native(self._reader.read(np.zeros(1, self._number_type)))[0]
+            self._transform = RowTransform(function, seed=self._seed, sample=sample)
 
     def go_to(self, *, epoch: int, start_batch: int = 0) -> None:
         """Make batch ``start_batch`` of ``epoch`` the one with index 0.
@@ -209,9 +224,7 @@ class ZarrSequence(InOrder):
     def _n_batches(self) -> int:
         return -(-self._n_samples // self._batch_size)
 
-    def __getitem__(
-        self, index: int
-    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+    def __getitem__(self, index: int) -> NDArray[Any] | tuple[NDArray[Any], ...]:
         """Return batch ``index``, counted from where the epoch was begun.
 
         Within an epoch of Keras' the next batch, whatever number it shuffled them to.
@@ -227,21 +240,33 @@ class ZarrSequence(InOrder):
         """Return the samples of batch ``index``, without targets."""
         return self._read(self._epoch, self._start_batch + index)
 
-    def of_rows(self, rows: ArrayLike, *, is_shuffled: bool = False) -> ZarrSequence:
+    def of_rows(
+        self,
+        rows: ArrayLike,
+        *,
+        is_shuffled: bool = False,
+        is_transformed: bool = False,
+    ) -> ZarrSequence:
         """Return a sequence of other rows that shares this one's files and memory.
 
+        They are as they are stored, as validation wants them, unless ``is_transformed``.
         Close one of the two.
         """
         other = copy(self)
-        other._take_rows(rows, is_shuffled=is_shuffled)  # noqa: SLF001 - its own class
+        other._take_rows(  # noqa: SLF001 - its own class
+            rows, is_shuffled=is_shuffled, is_transformed=is_transformed
+        )
         other.go_to(epoch=0)
         return other
 
-    def _take_rows(self, rows: ArrayLike | None, *, is_shuffled: bool) -> None:
+    def _take_rows(
+        self, rows: ArrayLike | None, *, is_shuffled: bool, is_transformed: bool = True
+    ) -> None:
+        if not is_transformed:
+            self._transform = None
         if rows is not None:
-            _refuse_rows(np.asarray(rows), self._n_stored)
-            chosen: RowNumbers = np.asarray(rows, self._number_type)
-            self._rows, self._n_samples = chosen, len(chosen)
+            self._rows = chosen_rows(rows, n_stored=self._n_stored)
+            self._n_samples = len(self._rows)
         self._is_shuffled = is_shuffled
         self._orders = {}
         # Its own, of a sequence that shares another's files.
@@ -274,6 +299,9 @@ class ZarrSequence(InOrder):
         def read_labels_of(number: int) -> NDArray[Any]:
             return self._read_labels(*divmod(int(number), self._n_batches))
 
+        labels = (
+            (read_labels_of, self._labels.dtype) if self._labels is not None else None
+        )
         shape, dtype = self._row_type
         return backend.tensorflow_dataset(
             read,
@@ -282,9 +310,7 @@ class ZarrSequence(InOrder):
             dtype=dtype,
             is_autoencoding=self._is_autoencoding,
             queue_depth=self._reader.queue_depth,
-            labels=(read_labels_of, self._labels.dtype)
-            if self._labels is not None
-            else None,
+            labels=labels,
         )
 
     def verify(self) -> None:
@@ -300,7 +326,11 @@ class ZarrSequence(InOrder):
 
     def _read(self, epoch: int, batch: int) -> NDArray[Any]:
         with self._lock:
-            return _native(self._reader.read(self._rows_of(epoch, batch)))
+            numbers = self._rows_of(epoch, batch)
+            found = native(self._reader.read(numbers))
+        # Beside the lock: it is the user's code, and may take long.
+        transform = self._transform
+        return transform(found, numbers, epoch=epoch) if transform else found
 
     def _read_labels(self, epoch: int, batch: int) -> NDArray[Any]:
         if self._labels is None:
@@ -310,14 +340,15 @@ class ZarrSequence(InOrder):
 
     def _rows_of(self, epoch: int, batch: int) -> RowNumbers:
         start = batch * self._batch_size
-        return self._rows_at(
-            epoch, start, min(start + self._batch_size, self._n_samples)
-        )
+        stop = min(start + self._batch_size, self._n_samples)
+        return self._rows_at(epoch, start, stop)
 
     @property
     def _row_type(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        if self._transform is not None:
+            return self._transform.shape, self._transform.dtype
         with self._lock:
-            nothing = _native(self._reader.read(np.empty(0, self._number_type)))
+            nothing = native(self._reader.read(np.empty(0, self._number_type)))
         return nothing.shape[1:], nothing.dtype
 
     def _rows_at(self, epoch: int, start: int, stop: int) -> RowNumbers:
@@ -358,29 +389,12 @@ class ZarrSequence(InOrder):
 
 def _n_rows(store: Path, name: str | None) -> int:
     info = read_array_info(store / name if name else store)
-    # `open_batches` has refused a store without the array.
-    return info.shape[0] if info else 0
-
-
-def _native(batch: NDArray[Any]) -> NDArray[Any]:
-    """Return the same values in the machine's byte order: TensorFlow takes bytes for it."""
-    return batch.astype(batch.dtype.newbyteorder("="), copy=False)
+    return (
+        info.shape[0] if info else 0
+    )  # `open_batches` has refused a store without it.
 
 
 def _refuse_below(least: int, **arguments: int) -> None:
     for name, value in arguments.items():
         if value < least:
             raise ValueError(f"{name} must be {least} or more, got {value}")
-
-
-def _refuse_rows(rows: NDArray[Any], n_stored: int) -> None:
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise ValueError(
-            f"rows must be a list of row numbers, got shape {rows.shape} of {rows.dtype}"
-        )
-    outside = rows[(rows < 0) | (rows >= n_stored)]
-    if outside.size:
-        raise IndexError(
-            f"rows must lie in 0 to {n_stored - 1}; {outside.size} do not, "
-            f"such as {outside[0]}"
-        )

@@ -56,6 +56,7 @@ RUN_BY = {
         "def test_counts": HERE,
         "tf_dataset": HERE,
         "class_names": HERE,
+        "def augmented": HERE,
     },
     "docs/models.md": {"def build": "docs/test_models_page.py"},
     "docs/python.md": {
@@ -194,5 +195,9 @@ def test_the_sources_of_batches_that_are_shown_train_a_model(tmp_path, monkeypat
     assert (x.shape, len(y)) == ((64, 4, 4, 1), 64)
     assert names["data"].class_names == ("cat", "dog")
     names["data"].close()
+    augmented = program("docs/jobs.md", "def augmented").replace("1000", "9")
+    exec(augmented, names := names | {"np": np})  # noqa: S102 - as shown
+    assert names["data"][0][0].dtype == np.float32
+    assert names["held_out"][0][0].dtype == np.uint8
     exec(program("docs/fit.md", "class Faces"), names)  # noqa: S102 - as shown
     assert names["Faces"].is_function_of_index is True

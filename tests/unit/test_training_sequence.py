@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import random
+from contextlib import closing
 
 import keras
 import numcodecs
@@ -187,6 +188,90 @@ def test_sequences_of_other_rows_share_files_and_keep_their_own_order(store):
     assert numbers(data) == whole
     assert sorted(whole) == list(range(8))
     assert len(held_out) == 1
+
+
+def shifted(row, rng):
+    """Return the number of an image, and a whole number drawn for it."""
+    return np.array([row[0, 0, 0], rng.integers(2**30)], np.float64)
+
+
+def samples(batches) -> dict[int, int]:
+    """Return what was drawn for each image of an epoch, by its number."""
+    return {int(number): int(drawn) for x, _ in batches for number, drawn in x}
+
+
+def test_what_a_transform_draws_follows_from_seed_epoch_and_row_alone(store):
+    """Batches, order, what was asked before and where it began change nothing."""
+    epochs = []
+    for size, shuffled in ((4, True), (3, False), (11, True)):
+        data = lowmem.ZarrSequence(
+            store, batch_size=size, seed=5, is_shuffled=shuffled, transform=shifted
+        )
+        first = samples(data[i] for i in range(len(data)))
+        data.go_to(epoch=1)
+        epochs.append((first, samples(data[i] for i in range(len(data)))))
+    assert epochs[0] == epochs[1] == epochs[2]
+    first, second = epochs[0]
+    assert len({*first.values(), *second.values()}) == 2 * N_IMAGES
+    resumed = lowmem.ZarrSequence(
+        store, batch_size=4, seed=5, epoch=1, start_batch=2, transform=shifted
+    )
+    rest = samples(resumed[i] for i in range(len(resumed)))
+    assert rest.items() <= second.items()
+    assert len(rest) == 3
+    # As anybody may draw it: Philox with the seed and the epoch as its key.
+    for number, drawn in second.items():
+        key, counter = np.array([5, 2**63 + 1], np.uint64), [0, 0, number, 0]
+        alone = np.random.Generator(np.random.Philox(key=key, counter=counter))
+        assert alone.integers(2**30) == drawn
+    other = lowmem.ZarrSequence(store, batch_size=11, seed=6, transform=shifted)
+    assert samples([other[0]]) != first
+
+
+def test_rows_that_are_held_out_are_as_they_are_stored_unless_they_are_to_be_transformed(
+    store,
+):
+    data = lowmem.ZarrSequence(store, batch_size=4, seed=5, transform=shifted)
+    assert numbers(data.of_rows([10, 8, 9])) == [10, 8, 9]
+    again = data.of_rows([10, 8, 9], is_transformed=True)
+    assert samples([again[0]]).keys() == {8, 9, 10}
+    assert data[0][0].shape == (4, 2)
+
+
+@of_tensorflow
+def test_tensorflow_gets_what_a_transform_makes(store):
+    data = lowmem.ZarrSequence(
+        store, batch_size=4, seed=5, transform=shifted, is_autoencoding=False
+    )
+    expected = [data.batch(i) for i in range(len(data))]
+    found = list(data.tf_dataset(epochs=1))
+    for batch, made in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(batch.numpy(), made)
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (lambda row, _: row[: 1 + row[0, 0, 0] % 2, : row[0, 0, 0] % 2], "shape"),
+        (lambda row, _: row / 2 if row[0, 0, 0] == 3 else row, "float64 of shape"),
+        (lambda row, _: None if row[0, 0, 0] == 3 else row, "a NoneType of row 3"),
+        (
+            lambda row, _: row.tolist(),
+            "a NumPy array of numbers for each row, got list",
+        ),
+        (lambda row, _: row.astype(str), "got <U"),
+    ],
+)
+def test_a_transform_whose_results_depend_on_their_neighbours_is_refused(
+    store, transform, words
+):
+    def first():
+        data = lowmem.ZarrSequence(store, batch_size=11, transform=transform)
+        with closing(data):
+            data.batch(0)
+
+    with pytest.raises(ValueError, match=words):
+        first()
 
 
 @of_tensorflow
