@@ -1,10 +1,12 @@
 # ruff: noqa: S311 - where it is killed is left to chance
-"""What eight random SIGKILLs do to a training: `lowmem.fit` beside what Keras has.
+"""What eight random SIGKILLs do to a training: `lowmem.fit` beside what others have.
 
     python benchmarks/fit.py                     all that are installed, eight kills each
     python benchmarks/fit.py 2 lowmem backup     two kills, some of them
+    python benchmarks/fit.py 8 lightning         where Lightning is installed
 
-Each kind is trained twice by `fit_run.py`: by one process, and by processes of which so
+Each kind is trained twice by `fit_run.py` (Lightning by `fit_lightning.py`, with the same
+layers in PyTorch): by one process, and by processes of which so
 many are killed, each after a random number of its steps. `steps repeated` are those that
 were taken more often than the training has. `weights` is the largest difference from the
 unbroken training of the same kind, over the largest weight; 0 is equality to the bit.
@@ -32,7 +34,7 @@ import numpy as np
 N_ROWS, BATCH, EPOCHS = 4000, 32, 4
 STEPS = EPOCHS * -(-N_ROWS // BATCH)
 HERE = Path(__file__).parent.resolve()
-KINDS = ("lowmem", "backup", "orbax")
+KINDS = ("lowmem", "backup", "orbax", "lightning")
 KILLS, SEED = 8, 5
 HEAD = ("kind", "kills", "steps repeated", "weights", "history", "seconds lost")
 
@@ -79,8 +81,11 @@ def run(kind: str, folder: Path, *, after: int | None = None) -> int:
     """Run a process, killed after so many steps of its own; return how it ended."""
     path = folder / "steps.txt"
     before, _ = taken(folder)
+    line = [HERE / "fit_run.py", kind, folder]
+    if kind == "lightning":
+        line = [HERE / "fit_lightning.py", folder]
     process = subprocess.Popen(
-        [sys.executable, HERE / "fit_run.py", kind, folder],
+        [sys.executable, *line],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while after and process.poll() is None:
