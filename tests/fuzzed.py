@@ -37,6 +37,7 @@ from lowmem.checkpoints.manifest import MANIFEST, Manifest, bytes_from_manifest
 from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
 from lowmem.integrity.stores import check_store
+from lowmem.mapping.map_source import find_source
 from lowmem.mirror.archive import ArchiveWriter, DamagedArchiveError, members
 from lowmem.mirror.leftovers import Leftovers
 from lowmem.mirror.names import (
@@ -361,6 +362,8 @@ def _npy(data: bytes, folder: Path) -> None:
     read_npy_shape(file)
     with contextlib.suppress(DataError):
         mapped_array(file)
+    with contextlib.suppress(DataError):
+        find_source(str(file), Workspace.at(folder))
     with open_npy(file, DECODER, None) as source:
         for index in range(min(2, len(source))):
             source.load(source.fetch(source.entry(index)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import dataclass
 from math import prod
@@ -13,7 +12,7 @@ from lowmem.base.files import storage_errors
 from lowmem.base.outside import refuse_unless_regular
 from lowmem.base.workspace import path_from_text
 from lowmem.stores.metadata import array_names, read_array_info
-from lowmem.stores.npy_header import NoHeaderError, header_text, read_header
+from lowmem.stores.npy_header import NoHeaderError, header_fields, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,14 +138,11 @@ def _npy(path: Path) -> MapSource:
     refuse_unless_regular(path)
     try:
         with storage_errors(path), path.open("rb") as stream:
-            document = ast.literal_eval(header_text(read_header(stream)))
-        dtype, shape = str(document["descr"]), tuple(map(int, document["shape"]))
+            shape, dtype = header_fields(read_header(stream))
     except NoHeaderError as error:
         raise DataError(
             thing=path, problem=f"is no .npy file ({error})", expected="one, or a store"
         ) from error
-    except (ValueError, SyntaxError, LookupError, TypeError, RecursionError) as error:
-        raise _unfit(path, f"has a header that cannot be read ({error!r})") from error
     found = _NUMBER.fullmatch(dtype)
     if found is None:
         raise _unfit(path, f"holds {dtype}")

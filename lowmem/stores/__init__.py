@@ -7,7 +7,7 @@ Public, for authors of jobs, each loaded on first use:
 - `RowReader`, `CachedReader`: rows of any Zarr array. `Reading`, `plan_reading`: what a
   budget gives to a shuffled reader.
 - `read_array_info`, `array_names`, `ArrayInfo`, `packing_at`: what a store says of itself,
-  without Zarr or NumPy, so that a job's description may ask; `read_header`, `header_text`
+  without Zarr or NumPy, so that a job's description may ask; `read_header`, `header_fields`
   and `NoHeaderError` the same of a `.npy` file, and `mapped_array` its rows; `content_errors`, what a broken store
   raises as bad data.
 - `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         read_array_info,
         two_part,
     )
-    from lowmem.stores.npy_header import NoHeaderError, header_text, read_header
+    from lowmem.stores.npy_header import NoHeaderError, header_fields, read_header
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.row_reader import RowReader
     from lowmem.stores.row_writer import RowWriter, write_group_attributes
@@ -71,7 +71,7 @@ __all__ = [
     "content_errors",
     "find_images",
     "fingerprint",
-    "header_text",
+    "header_fields",
     "images_at_once",
     "images_to_use",
     "is_same_data",
@@ -110,7 +110,7 @@ __getattr__, __dir__ = names_of(
             "read_array_info",
             "two_part",
         ],
-        "lowmem.stores.npy_header": ["NoHeaderError", "header_text", "read_header"],
+        "lowmem.stores.npy_header": ["NoHeaderError", "header_fields", "read_header"],
         "lowmem.stores.zarr_library": ["content_errors"],
         "lowmem.stores.block_writer": ["write_blocks"],
         "lowmem.stores.row_reader": ["RowReader"],

@@ -8,7 +8,8 @@ NumPy Enhancement Proposal 1: magic string, version, length of the header in two
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ast
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from io import BufferedIOBase, RawIOBase
@@ -24,6 +25,8 @@ _MOST_BYTES = 10_000
 # some thousands the interpreter's own parser is not to be trusted with it.
 _MOST_LEVELS = 16
 _MOST_SIGNS = 64
+# NumPy counts rows in 64 bits, one of them for the sign.
+_MOST_SIDE = 2**63
 
 
 class NoHeaderError(ValueError):
@@ -64,14 +67,47 @@ def _is_tangled(header: bytes) -> bool:
     return sum(map(header.count, (b"-", b"+", b"~"))) > _MOST_SIGNS
 
 
-def header_text(header: bytes) -> str:
-    r"""Return the Python literal of a whole header, such as `read_header` returns.
+class HeaderFields(NamedTuple):
+    """What a header says of its array.
+
+    Attributes
+    ----------
+    descr
+        Its type, such as ``"<f4"``; of records, and of what is none, the literal's text.
+    """
+
+    shape: tuple[int, ...]
+    descr: str
+
+
+def header_fields(header: bytes) -> HeaderFields:
+    r"""Return what a whole header says, such as `read_header` returns.
+
+    Raises
+    ------
+    NoHeaderError
+        If it is no literal, or does not give a shape of whole numbers and a type.
 
     Examples
     --------
-    >>> header_text(b"\x93NUMPY\x01\x00\x03\x00{} ")
-    '{}'
+    >>> text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}"
+    >>> header_fields(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    HeaderFields(shape=(2, 3), descr='<f4')
     """
     width = 2 if header[6] == 1 else 4
     letters = "latin1" if header[6] < _WITH_UTF8 else "utf8"
-    return header[_START + width :].decode(letters).strip()
+    try:
+        text = header[_START + width :].decode(letters).strip()
+        document = ast.literal_eval(text)
+        shape, descr = document["shape"], document["descr"]
+    except (ValueError, SyntaxError, LookupError, TypeError, MemoryError) as error:
+        raise NoHeaderError(f"its header cannot be read: {error}") from error
+    except RecursionError as error:
+        raise NoHeaderError("its header is nested as none is") from error
+    # A float may be infinite, and is no length; a truth value is none either.
+    is_shape = type(shape) is tuple and all(
+        type(side) is int and 0 <= side < _MOST_SIDE for side in shape
+    )
+    if not is_shape:
+        raise NoHeaderError(f"its header gives the shape {shape!r:.60}")
+    return HeaderFields(shape=shape, descr=str(descr))

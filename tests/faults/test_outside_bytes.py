@@ -19,6 +19,8 @@ from lowmem.base.outside import (
     parsed_json,
     read_text_bytes,
 )
+from lowmem.base.workspace import Workspace
+from lowmem.mapping.map_source import find_source
 from lowmem.stores.layout import find_layout
 from lowmem.stores.mapped import mapped_array
 from lowmem.stores.metadata import fingerprint, read_array_info
@@ -258,6 +260,10 @@ def header_of(text, version=1):
     )
 
 
+def described(shape):
+    return f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+
+
 HEADERS = {
     "brackets": header_of(b"[" * 9000 + b"\n"),
     "signs": header_of(b"-" * 9000 + b"1\n"),
@@ -265,6 +271,11 @@ HEADERS = {
     "longer than the file": b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little"),
     "no dictionary": header_of(b"[1, 2]\n"),
     "null bytes": header_of(bytes(100)),
+    "no letters": header_of(b"\xff\xfe", version=3),
+    "a side without an end": header_of(described("(2, 4, 1e999, 3)")),
+    "half a side": header_of(described("(2, 4.5, 4, 3)")),
+    "a side below none": header_of(described("(2, -4, 4, 3)")),
+    "a side in words": header_of(described("(2, '4', 4, 3)")),
 }
 
 
@@ -272,9 +283,10 @@ HEADERS = {
 def test_a_header_of_numpy_that_is_none_is_bad_data(tmp_path, name):
     file = tmp_path / "a.npy"
     file.write_bytes(HEADERS[name])
-    refused(lambda: ingest(tmp_path, file), "a.npy", "cannot be read as a NumPy array")
+    refused(lambda: ingest(tmp_path, file), "a.npy", "expected")
     assert read_npy_shape(file) is None
     refused(lambda: mapped_array(file), "a.npy cannot be read")
+    refused(lambda: find_source(str(file), Workspace.at(tmp_path)), "is no .npy file")
 
 
 def test_a_mapped_array_of_more_than_its_file_or_of_objects_is_bad_data(tmp_path):

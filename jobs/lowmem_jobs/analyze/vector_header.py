@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, refuse_unless_regular
 from lowmem.stores import (
     NoHeaderError,
     array_names,
-    header_text,
+    header_fields,
     read_array_info,
     read_header,
 )
@@ -54,13 +53,6 @@ def read_npy_shape(path: Path) -> tuple[int, ...] | None:
     refuse_unless_regular(path)
     with path.open("rb") as stream:
         try:
-            text = header_text(read_header(stream))
+            return header_fields(read_header(stream)).shape
         except NoHeaderError:
             return None
-    try:
-        shape = ast.literal_eval(text)["shape"]
-        return tuple(int(side) for side in shape)
-    except (ValueError, SyntaxError, LookupError, TypeError, MemoryError):
-        return None
-    except RecursionError:
-        return None
