@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lowmem import Job, Need, Option
 from lowmem.base import OptionValueError
 from lowmem.stores import fingerprint, images_to_use
-from lowmem_jobs.model.import_consent import CODE, check_training_code
+from lowmem_jobs.model.import_consent import CODE, check_named_code
 from lowmem_jobs.model.model_source import find_source
 from lowmem_jobs.train.architecture import REDUCTION
 from lowmem_jobs.train.memory import calibrate, predict
@@ -147,7 +147,8 @@ def check(ctx: PlanContext) -> None:
             expected="best beside --early-stopping, which keeps the best epoch's weights",
         )
     if ctx.options["model"]:
-        check_training_code(ctx, "train", ctx.options["model"])
+        reference = ctx.options["model"]
+        check_named_code(ctx, "train", "model", reference, find_source(reference))
 
 
 def ladder(ctx: PlanContext) -> Sequence[Settings]:
