@@ -39,7 +39,7 @@ def test_text_encoded_by_a_function_and_killed_has_each_line_and_no_other_code(
     lines = [f"line {row} {'e' * (row % 7)}" for row in range(3000)]
     (tmp_path / "lines.txt").write_text("\n".join(lines))
     words = ["run", "encode", "--encoder", "own.py:Counts", "--weights", "letters"]
-    words += ["--source", "lines.txt", "--cycle-steps", 1]
+    words += ["--source", "lines.txt", "--cycle-steps", 1, "--set", "read_rows=64"]
     first = lowmem(*words, cwd=tmp_path)
     assert first.status == -9, first
     # What was committed was made by this code: another one does not go on with it.
