@@ -188,7 +188,7 @@ def test_encode_gives_the_mean_of_each_posterior(trained):
     assert drive(ENCODE, folder, cycle_steps=99)
     z = zarr.open_array(folder / "latents.zarr" / "z", mode="r")[:]
     whole = keras.saving.load_model(folder / "model" / "autoencoder.keras")
-    mean = keras.Model(whole.inputs, whole.get_layer("z").output)
+    mean = keras.Model(whole.inputs[0], whole.get_layer("z").output)
     expected = mean.predict_on_batch(images())
     np.testing.assert_allclose(z, expected, rtol=1e-5, atol=1e-6)
 
