@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "lowmem",
     "lowmem.base",
+    "lowmem.mapping",
     "lowmem.memory",
     "lowmem.stores",
     "lowmem.testing",

@@ -16,7 +16,7 @@ import numpy as np
 from lowmem.base.errors import JobDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,12 +35,17 @@ class Function:
     ----------
     job
         Name of the job, for messages.
+    of_rows
+        Takes a block of rows, an array or a list of texts.
+    is_vectors
+        Whether each row's result must be a vector of floats.
     """
 
     job: str
-    of_rows: Callable[[Rows], object]
+    of_rows: Callable[[Any], object]
+    is_vectors: bool = False
 
-    def __call__(self, rows: Rows, start: int) -> Rows:
+    def __call__(self, rows: Rows | Sequence[str], start: int) -> Rows:
         """Return what the function gives for ``rows``, which begin at row ``start``.
 
         Raises
@@ -67,6 +72,11 @@ class Function:
                 f"returned {result.dtype} {where}",
                 "booleans, or numbers of up to 64 bits that are not complex",
             )
+        if self.is_vectors and (result.ndim != 2 or result.dtype.kind != "f"):  # noqa: PLR2004 - axes
+            raise self._refusal(
+                f"returned {result.dtype} of shape {result.shape} {where}",
+                "a vector of floats for each row: shape (n, d)",
+            )
         return result
 
     def refuse_unless_like(self, result: Rows, first: Rows, start: int) -> None:
@@ -88,7 +98,7 @@ class Function:
                 "now. --restart makes all of it anew",
             )
 
-    def tried(self, rows: Rows) -> tuple[Rows, bool]:
+    def tried(self, rows: Rows | Sequence[str]) -> tuple[Rows, bool]:
         """Return the result of the first rows, and whether parts give the same bits.
 
         Parameters
@@ -117,7 +127,12 @@ class Function:
         return whole, is_exact
 
     def _refuse_dependence(
-        self, rows: Rows, whole: Rows, part: Rows, start: int, bad: int
+        self,
+        rows: Rows | Sequence[str],
+        whole: Rows,
+        part: Rows,
+        start: int,
+        bad: int,
     ) -> None:
         again = _first_other(self(rows, 0), whole)
         if again is not None:

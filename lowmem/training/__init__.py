@@ -11,10 +11,11 @@
 - `steps`: one optimiser step, in one piece or in accumulated micro-batches.
 - `state`: all that must be saved so that a resumed training equals an unbroken one.
 - `plateau`: smaller steps and early stopping, as values.
+- `row_noise`: noise that a model takes as an input, keyed by the row.
 - `loop`: epochs, validation and history, cut anywhere.
 
 Public, for authors of jobs, each loaded on first use: `keras_session`; `Training` and
-`TrainingPlan`, a training that may be cut at any step; `Plateau`; `set_accumulation` and
+`TrainingPlan`, a training that may be cut at any step; `Plateau`; `RowNoise`; `set_accumulation` and
 `sees_the_batch`, for batches that are computed in parts; `kept_generators`, for work that
 draws beside a training; `environment`, the versions that last digits depend on;
 `flattened_layers`, `global_seed_state`, `is_functional` and `run_through`, what Keras'
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from lowmem.training.keras_setup import keras_session
     from lowmem.training.loop import Training, TrainingPlan
     from lowmem.training.plateau import Plateau
+    from lowmem.training.row_noise import RowNoise
     from lowmem.training.state import kept_generators
     from lowmem.training.steps import sees_the_batch, set_accumulation
 
 __all__ = [
     "Plateau",
+    "RowNoise",
     "Training",
     "TrainingPlan",
     "environment",
@@ -69,6 +72,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.training.loop": ["Training", "TrainingPlan"],
         "lowmem.training.plateau": ["Plateau"],
         "lowmem.training.keras_setup": ["keras_session"],
+        "lowmem.training.row_noise": ["RowNoise"],
         "lowmem.training.state": ["kept_generators"],
         "lowmem.training.steps": ["sees_the_batch", "set_accumulation"],
     },

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lowmem.training.row_noise import RowNoise
     from lowmem.training.sequence import ZarrSequence
 
 Row = dict[str, float]
@@ -68,6 +69,8 @@ class TrainingPlan:
     is_doubtful
         Whether it is to be found out, before parts of a batch are trained on, that they
         make the same step: see `divisible_steps`.
+    noise
+        What the model takes as its second input, if it takes one.
     """
 
     training: ZarrSequence
@@ -80,6 +83,7 @@ class TrainingPlan:
     keeps_best: bool = False
     plateau: Plateau = field(default_factory=Plateau)
     is_doubtful: bool = False
+    noise: RowNoise | None = None
 
 
 class Training:
@@ -172,7 +176,7 @@ class Training:
         data = self._plan.training
         data.go_to(epoch=self._epoch, start_batch=self._batch)
         for x in read_ahead(data.batch, len(data)):
-            self._logs = self._stepper.train(x)
+            self._logs = self._stepper.train(x, self._noise(len(x)))
             self._batch += 1
             if not isfinite(self._logs.get("loss", 0.0)):
                 raise DivergedError(epoch=self._epoch + 1, batch=self._batch)
@@ -186,9 +190,18 @@ class Training:
         data = self._plan.validation
         data.go_to(epoch=0, start_batch=self._batch)
         for x in read_ahead(data.batch, len(data)):
-            self._logs = self._stepper.test(x)
+            self._logs = self._stepper.test(x, self._noise(len(x)))
             self._batch += 1
             yield self._point(items=0)
+
+    def _noise(self, n_rows: int) -> NDArray[Any] | None:
+        """Return what the model takes beside the next batch."""
+        noise = self._plan.noise
+        if noise is None:
+            return None
+        if self._is_validating:
+            return noise.validation(batch=self._batch, n_rows=n_rows)
+        return noise.training(epoch=self._epoch, batch=self._batch, n_rows=n_rows)
 
     def _end_epoch(self) -> None:
         held_out = {f"val_{name}": value for name, value in self._logs.items()}
@@ -223,7 +236,8 @@ class Training:
     def _report(self, seen: int, metrics: Row) -> None:
         """Show how far it is: ``seen`` samples of this epoch, and their losses."""
         plan, n_samples = self._plan, self._plan.training.n_samples
-        losses = {name: metrics[name] for name in _SHOWN if name in metrics}
+        parts = [name for name in metrics if _is_part(name)]
+        losses = {name: metrics[name] for name in [*_SHOWN, *parts] if name in metrics}
         told = (f"{name} {value:.5f}" for name, value in losses.items())
         note = ", ".join([f"epoch {self._epoch + 1}/{plan.epochs}", *told])
         self._show(self._epoch * n_samples + seen, plan.epochs * n_samples, note)
@@ -315,13 +329,20 @@ class Training:
     def _warm_up(self) -> None:
         """Compile each step for each shape, always in the same order."""
         for n_rows in _distinct_batches(self._plan.training, self._plan.batch_size):
-            self._stepper.train(self._blank(n_rows))
+            self._stepper.train(*self._blank(n_rows))
         for n_rows in _distinct_batches(self._plan.validation, self._plan.batch_size):
-            self._stepper.test(self._blank(n_rows))
+            self._stepper.test(*self._blank(n_rows))
         self._model.reset_metrics()
 
-    def _blank(self, n_rows: int) -> NDArray[Any]:
-        return np.zeros((n_rows, *self._model.input_shape[1:]), np.uint8)
+    def _blank(self, n_rows: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        image_shape, noise = self._model.inputs[0].shape[1:], self._plan.noise
+        beside = None if noise is None else np.zeros((n_rows, noise.size), np.float32)
+        return np.zeros((n_rows, *image_shape), np.uint8), beside
+
+
+def _is_part(name: str) -> bool:
+    """Return whether a metric is a part of the loss, in training."""
+    return name.endswith("_loss") and not name.startswith("val_")
 
 
 def _refuse_schedule(model: keras.Model) -> None:

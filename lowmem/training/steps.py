@@ -97,24 +97,27 @@ class Stepper:
         # Compiled steps, of parts before the last and of the last.
         self._compiled: dict[bool, Any] = {False: None, True: None}
 
-    def train(self, x: NDArray[Any]) -> Logs:
+    def train(self, x: NDArray[Any], noise: NDArray[Any] | None = None) -> Logs:
         """Do one optimiser step and return the metrics of the epoch so far.
 
         Parameters
         ----------
         x : shape (batch, height, width, channels)
             uint8.
+        noise : shape (batch, k)
+            Of a model that takes some beside the images.
         """
         if self._n_parts == 1:
             with _running_metrics(self._model):
-                return _plain(self._call(x))
+                return _plain(self._call(x, noise))
         logs: Logs = {}
         sizes = [size for size in part_sizes(len(x), self._n_parts) if size]
         start = 0
         with _running_metrics(self._model):
             for number, size in enumerate(sizes, 1):
                 self._take_part(weight=size / len(x), is_last=number == len(sizes))
-                logs = self._call(x[start : start + size])
+                part = slice(start, start + size)
+                logs = self._call(x[part], None if noise is None else noise[part])
                 start += size
                 self._compiled[number == len(sizes)] = self._model.train_function
         return _plain(logs)
@@ -137,26 +140,31 @@ class Stepper:
         # None lets Keras compile one.
         self._model.train_function = self._compiled[is_last]
 
-    def _call(self, part: NDArray[Any]) -> Logs:
+    def _call(self, part: NDArray[Any], noise: NDArray[Any] | None = None) -> Logs:
         logs: Logs = self._model.train_on_batch(
-            part, self.targets(part), return_dict=True
+            _inputs(part, noise), self.targets(part), return_dict=True
         )
         return logs
 
-    def test(self, x: NDArray[Any]) -> Logs:
+    def test(self, x: NDArray[Any], noise: NDArray[Any] | None = None) -> Logs:
         """Add a batch to the validation metrics and return them so far."""
         logs: Logs = {}
         with _running_metrics(self._model):
             for start in range(0, len(x), self._micro_batch):
-                part = x[start : start + self._micro_batch]
+                at = slice(start, start + self._micro_batch)
+                part, beside = x[at], None if noise is None else noise[at]
                 logs = self._model.test_on_batch(
-                    part, self.targets(part), return_dict=True
+                    _inputs(part, beside), self.targets(part), return_dict=True
                 )
         return _plain(logs)
 
     def targets(self, part: NDArray[Any]) -> NDArray[Any]:
         """Return what the model is to make of a part, as its loss expects it."""
         return part if self._takes_bytes else part.astype(np.float32) / PIXEL_MAX
+
+
+def _inputs(part: NDArray[Any], noise: NDArray[Any] | None) -> Any:  # noqa: ANN401
+    return part if noise is None else [part, noise]
 
 
 def _give_pairs(model: keras.Model) -> None:

@@ -44,6 +44,10 @@ RUN_BY = {
         "rng.normal": "docs/test_checkpoint_page.py",
         "stopping": "docs/test_checkpoint_page.py",
     },
+    "docs/encoders.md": {
+        "def embed": "docs/test_encoders_page.py",
+        "class Embed": "docs/test_encoders_page.py",
+    },
     "docs/fit.md": {
         "lowmem.fit(": "docs/test_fit_page.py",
         "ExactResume": "docs/test_fit_page.py",

@@ -170,6 +170,7 @@ def test_the_preset_for_96_pixels_is_the_study_s_model(tmp_path):
 @pytest.mark.parametrize("shape", [(9, 17, 1), (32, 32, 3)])
 def test_the_size_of_a_model_agrees_with_keras(shape):
     from lowmem_jobs.model.autoencoder import build_autoencoder
+    from lowmem_jobs.model.variational import build_variational
 
     for batch_norm in (False, True):
         architecture = Architecture(
@@ -181,6 +182,13 @@ def test_the_size_of_a_model_agrees_with_keras(shape):
         assert model.output_shape == (None, *shape)
         size = size_of_model(architecture, shape)
         assert size.n_weights == pytest.approx(model.count_params(), rel=0.03)
+        # Of the variational one a layer more: known to the weight.
+        more = size_of_model(replace(architecture, is_variational=True), shape)
+        built = build_variational(
+            input_shape=shape, latent_dim=5, filters=(8, 16, 32), batch_norm=batch_norm
+        )
+        n_more = built.model.count_params() - model.count_params()
+        assert more.n_weights - size.n_weights == n_more
 
 
 def test_missing_images_are_asked_of_ingest_unless_a_store_was_named(tmp_path):
@@ -228,6 +236,20 @@ def test_a_model_that_cannot_be_found_is_wrong_usage(reference):
 def test_holding_out_everything_is_wrong_usage(tmp_path):
     with pytest.raises(OptionValueError, match="below 1"):
         TRAIN.check(plan(TRAIN, tmp_path, validation_split=1.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"kl_weight": 0.5}, "--kl-weight is 0.5, expected none without --preset vae"),
+        ({"kl_weight": 0.5, "preset": "plain"}, "without --preset vae"),
+        ({"preset": "vae", "model": "m:f"}, "--preset is 'vae', expected none beside"),
+    ],
+)
+def test_a_preset_that_would_have_no_effect_is_wrong_usage(tmp_path, given, told):
+    with pytest.raises(OptionValueError, match=told):
+        TRAIN.check(plan(TRAIN, tmp_path, **given))
+    TRAIN.check(plan(TRAIN, tmp_path, preset="vae", kl_weight=0.0))
 
 
 def test_early_stopping_waits_for_its_patience_and_keeps_the_best():

@@ -1,62 +1,76 @@
-"""Encode the images block by block into ``latents.zarr``."""
+"""Encode rows block by block into ``latents.zarr``."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from lowmem import RowBlocks
 from lowmem.base import DataError
-from lowmem.stores import RowReader, images_to_use, write_blocks
-from lowmem.training import keras_session
-from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of, model_file
-from lowmem_jobs.model.encoder import Encoder, load_encoder
+from lowmem.stores import RowReader, write_blocks
+from lowmem_jobs.encode.encoder_choice import EncoderKind, encoder_choice
+from lowmem_jobs.encode.function_encoder import FunctionEncoder, function_of
+from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of
+from lowmem_jobs.encode.onnx_encoder import onnx_function
+from lowmem_jobs.encode.row_readers import opened_rows
+from lowmem_jobs.encode.row_source import row_source
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from typing import Any
+    from collections.abc import Callable, Generator, Iterator
 
     from numpy.typing import NDArray
 
     from lowmem import CommitPoint, Context, Result
+    from lowmem_jobs.encode.encoder_choice import EncoderChoice
+    from lowmem_jobs.encode.row_readers import Reader, Rows
+    from lowmem_jobs.encode.row_source import RowSource
 
-_STORE = "latents.zarr"
+_STORE, _ARRAY = "latents.zarr", "z"
 _DRAWS = (
     "a layer of the encoder draws at random: each vector is one draw, which follows from "
     "--seed and the image's row"
 )
+_DAMAGED = "The model is damaged or diverged: train it again."
+_NOT_FINITE = (
+    "Let the function give finite numbers that float32 can hold, or refuse such rows."
+)
+
+
+class RowEncoder(Protocol):
+    """What makes vectors of rows, a fixed number of them at once."""
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def encode(self, rows: Any, *, row: int) -> NDArray[np.float32]:  # noqa: ANN401
+        """Return the vectors of rows, of which ``row`` is the first."""
+        ...
 
 
 @contextmanager
 def blocks(ctx: Context) -> Iterator[RowBlocks]:
-    """Open the images and the encoder: any block of latents is encoded by itself."""
-    images = images_to_use(ctx.options, ctx.workspace)
-    with (
-        keras_session(
-            seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
-        ),
-        RowReader.open(images.store, images.name) as reader,
-    ):
-        model = load_encoder(
-            model_file(ctx),
-            image_shape=images.image_shape,
-            word=ctx.options["code"],
-        )
-        encoder = Encoder(model, batch_size=batch_size_of(ctx), seed=ctx.seed)
-        yield RowBlocks(
-            store=_STORE,
-            array="z",
-            n_rows=images.n_images,
-            block_rows=BLOCK_ROWS,
-            row_shape=(encoder.latent_dim,),
-            dtype="float32",
-            make=partial(_encode, ctx, encoder, reader),
-            notes=(_DRAWS,) if encoder.draws(reader.read(0, 1)) else (),
-            summary={"n": images.n_images, "latent_dim": encoder.latent_dim},
-        )
+    """Open the rows and the encoder: any block of latents is encoded by itself."""
+    choice, source = encoder_choice(ctx.options, ctx.workspace), row_source(ctx)
+    with opened_rows(source, most_rows=_rows_at_once(ctx)) as reader:
+        if choice.kind is EncoderKind.KERAS:
+            # Keras, which other encoders do without.
+            from lowmem_jobs.encode.keras_encoder import opened_keras  # noqa: PLC0415
+
+            with opened_keras(ctx, choice, source) as encoder:
+                notes = (
+                    (_DRAWS,) if encoder.draws(np.asarray(reader.read(0, 1))) else ()
+                )
+                yield _blocks(ctx, source, reader, encoder, notes=notes)
+            return
+        first = reader.read(0, min(batch_size_of(ctx), source.n_rows))
+        of_rows = _function(ctx, choice, source, first)
+        function = FunctionEncoder(of_rows, batch_size=batch_size_of(ctx), first=first)
+        _refuse_other_function(ctx, function)
+        yield _blocks(ctx, source, reader, function, notes=function.notes)
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -65,27 +79,72 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         return (yield from write_blocks(ctx, latents))
 
 
-def _encode(
-    ctx: Context, encoder: Encoder, reader: RowReader, start: int, stop: int
-) -> NDArray[np.float32]:
-    """Return the vectors of some rows, few images being held at a time."""
+def _function(
+    ctx: Context, choice: EncoderChoice, source: RowSource, first: Rows
+) -> Callable[[Any], object]:
+    if choice.kind is EncoderKind.FUNCTION:
+        return function_of(choice, ctx.workspace)
+    return onnx_function(
+        choice,
+        batch_size=batch_size_of(ctx),
+        row_shape=source.row_shape,
+        dtype=first.dtype if isinstance(first, np.ndarray) else None,
+    )
+
+
+def _refuse_other_function(ctx: Context, function: FunctionEncoder) -> None:
+    """Hold the first vectors against those that are committed, if any are."""
+    done = min(int(ctx.state.get("rows", 0)), len(function.first))
+    if done and (ctx.staging / _STORE).exists():
+        with RowReader.open(ctx.staging / _STORE, _ARRAY) as made:
+            function.refuse_unless_same(made.read(0, done))
+
+
+def _blocks(
+    ctx: Context,
+    source: RowSource,
+    reader: Reader,
+    encoder: RowEncoder,
+    *,
+    notes: tuple[str, ...],
+) -> RowBlocks:
+    todo = _NOT_FINITE if ctx.options["encoder"] else _DAMAGED
+
+    def make(start: int, stop: int) -> NDArray[np.float32]:
+        """Return the vectors of some rows, few of these being held at a time."""
+        step = _rows_at_once(ctx)
+        parts = []
+        for at in range(start, stop, step):
+            z = encoder.encode(reader.read(at, min(at + step, stop)), row=at)
+            _refuse_non_finite(z, at, todo)
+            parts.append(z)
+        return np.concatenate(parts)
+
+    return RowBlocks(
+        store=_STORE,
+        array=_ARRAY,
+        n_rows=source.n_rows,
+        block_rows=BLOCK_ROWS,
+        row_shape=(encoder.latent_dim,),
+        dtype="float32",
+        make=make,
+        notes=notes,
+        summary={"n": source.n_rows, "latent_dim": encoder.latent_dim},
+    )
+
+
+def _rows_at_once(ctx: Context) -> int:
+    # Whole batches: the rows that share one are the same whatever is read at once.
     batch_size = batch_size_of(ctx)
-    # Whole batches: the images that share one are the same whatever is read at once.
-    step = -(-ctx.settings.get("read_rows", BLOCK_ROWS) // batch_size) * batch_size
-    parts: list[NDArray[Any]] = []
-    for at in range(start, stop, step):
-        z = encoder.encode(reader.read(at, min(at + step, stop)), row=at)
-        _refuse_non_finite(z, at)
-        parts.append(z)
-    return np.concatenate(parts)
+    return -(-ctx.settings.get("read_rows", BLOCK_ROWS) // batch_size) * batch_size
 
 
-def _refuse_non_finite(z: NDArray[np.float32], start: int) -> None:
+def _refuse_non_finite(z: NDArray[np.float32], start: int, todo: str) -> None:
     bad = np.flatnonzero(~np.isfinite(z).all(axis=1))
     if len(bad):
         raise DataError(
             thing=f"the latent vector of sample {start + bad[0]}",
             problem="is not finite",
             expected="numbers",
-            todo="The model is damaged or diverged: train it again.",
+            todo=todo,
         )

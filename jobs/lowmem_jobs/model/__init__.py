@@ -1,6 +1,7 @@
 """The study's autoencoder: the default model, its loss, its parts and their files.
 
-- `autoencoder`, `loss`: the model that `train` builds, and its loss on bytes.
+- `autoencoder`, `variational`, `loss`: the models that `train` builds, and their losses on
+  bytes.
 - `user_model`: the user's own model. `code`: opens it again by the code that built it.
 - `model_source`: finds that code's file. `import_consent`: whether the user said that
   it may run.

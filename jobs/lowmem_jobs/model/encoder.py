@@ -26,12 +26,14 @@ _UNREADABLE = (ValueError, TypeError, OSError, KeyError, BadZipFile)
 
 
 def load_encoder(
-    path: Path, *, image_shape: tuple[int, ...], word: str | None = None
+    path: Path, *, image_shape: tuple[int, ...] | None, word: str | None = None
 ) -> keras.Model:
     """Return the model in a file, cut after its layer ``z`` if it goes on behind it.
 
     Parameters
     ----------
+    image_shape
+        Of an image, or of another row; None of text.
     word
         The function that may be imported where the files beside name it.
 
@@ -39,23 +41,32 @@ def load_encoder(
     ------
     DataError
         If the file cannot be read as a Keras model (code inside a file is never run),
-        or takes other images.
+        or takes other rows.
     """
+    if image_shape is None:
+        raise DataError(
+            thing=path,
+            problem="takes numbers",
+            expected="an encoder of text: a function of a list of lines, --encoder "
+            "FILE.py:FUNCTION",
+        )
     model = read_model(path, word=word)
     taken = model.input_shape
     if not isinstance(taken, tuple) or not _fits(taken[1:], image_shape):
         raise DataError(
             thing=path,
-            problem=f"takes images of shape {taken[1:]}",
-            expected=f"{image_shape}, the shape of the images in the store",
-            todo="Give the --model that was trained on images of this --data.",
+            problem=f"takes images of shape {taken[1:]}"
+            if isinstance(taken, tuple)
+            else "takes several inputs",
+            expected=f"{image_shape}, the shape of what is to be encoded",
+            todo="Give the model that was trained on such images.",
         )
     return encoder_of(model)
 
 
-def _fits(taken: tuple[int | None, ...], image_shape: tuple[int, ...]) -> bool:
-    return len(taken) == len(image_shape) and all(
-        size in {None, given} for size, given in zip(taken, image_shape, strict=True)
+def _fits(taken: tuple[int | None, ...], row_shape: tuple[int, ...]) -> bool:
+    return len(taken) == len(row_shape) and all(
+        size in {None, given} for size, given in zip(taken, row_shape, strict=True)
     )
 
 

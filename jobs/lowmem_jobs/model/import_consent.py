@@ -189,8 +189,17 @@ def check_model_code(ctx: PlanContext, job: str, model_file: Path) -> None:
         _settle(ctx, job, reference, source, model_file.with_name(ACCOUNT))
 
 
-def check_training_code(ctx: PlanContext, job: str, reference: str) -> None:
-    """Take ``--model``, typed, for the user's word.
+def check_named_code(
+    ctx: PlanContext, job: str, option: str, reference: str, source: Path
+) -> None:
+    """Take an option that names a function, typed, for the user's word.
+
+    Parameters
+    ----------
+    option
+        Its name, such as ``model``.
+    reference, source
+        Its value, and the file of the function.
 
     Raises
     ------
@@ -198,13 +207,12 @@ def check_training_code(ctx: PlanContext, job: str, reference: str) -> None:
         If lowmem.toml or the journal names a function that the user has not given their
         word for.
     OptionValueError
-        If there is no such function, or lowmem.toml gives the word.
+        If lowmem.toml gives the word.
     """
-    source = find_source(reference)
     _refuse_configured_word(ctx, job)
-    if "model" in ctx.typed:
+    if option in ctx.typed:
         _keep_if_begun(ctx, reference, source)
-    elif _configured(ctx, job).get("model") == reference:
+    elif _configured(ctx, job).get(option) == reference:
         _settle(ctx, job, reference, source, ctx.workspace.config)
     else:
         refuse_unless_given(
@@ -212,8 +220,8 @@ def check_training_code(ctx: PlanContext, job: str, reference: str) -> None:
             source,
             typed=None,
             named_by="the journal",
-            how="model",
-            again=f"lowmem run {job} --model {quote(reference)}",
+            how=option,
+            again=f"lowmem run {job} --{option} {quote(reference)}",
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.machinery import PathFinder
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, OptionValueError, read_json
+from lowmem.mapping import module_file
 from lowmem.stores import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # What `train` writes beside the models: the images that it never saw, and of a model with
 # code of the user's own the function that builds it.
@@ -24,22 +26,15 @@ def find_source(reference: str) -> Path:
         If ``reference`` has another form, or there is no such module.
     """
     module, _, function = reference.partition(":")
-    here = str(Path.cwd())
-    # As `user_model` imports it.
-    places: list[str] | None = sys.path if here in sys.path else [here, *sys.path]
-    spec = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:depth]), places) if places else None
-        places = list(spec.submodule_search_locations or ()) if spec else None
-    if not function or spec is None or spec.origin is None:
+    source = module_file(module) if module and function else None
+    if source is None:
         raise OptionValueError(
             option="--model",
             value=reference,
             expected="MODULE:FUNCTION, the module a .py file in the current folder or "
             "installed",
         )
-    return Path(spec.origin)
+    return source
 
 
 def read_account(model_file: Path) -> dict[str, object]:

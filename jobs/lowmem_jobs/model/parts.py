@@ -66,7 +66,9 @@ def encoder_of(model: keras.Model) -> keras.Model:
     if _is_nested(model):
         return cut_at_latent(model).encoder
     if any(layer.name == LATENT_LAYER for layer in model.layers):
-        return keras.Model(model.inputs, latent_output(model))
+        # One by itself: in the place of a list of one, PyTorch's steps expect a list.
+        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+        return keras.Model(inputs, latent_output(model))
     return model
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
 from lowmem.base import ModelError, OptionValueError
+from lowmem.mapping import import_by_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType, ModuleType
 
 
 def build_custom_model(
@@ -46,7 +44,7 @@ def build_custom_model(
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    function = getattr(_imported(module_name), function_name, None)
+    function = getattr(import_by_source(module_name), function_name, None)
     if not callable(function):
         raise OptionValueError(
             option="--model",
@@ -62,44 +60,6 @@ def build_custom_model(
         )
     _check_shapes(model, reference, tuple(input_shape))
     return model
-
-
-class _Compiled(SourceFileLoader):
-    """Compiles a module's source, whatever ``__pycache__`` holds for it.
-
-    A cached file is taken for the source by its time, its hash or nothing at all, and one
-    that came with the source may hold any code. The user's word is for the source.
-    """
-
-    def get_code(self, fullname: str) -> CodeType:  # type: ignore[explicit-override]
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-class _CompiledAlone:
-    """A finder of one module."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == self.name else None
-        if spec is None or type(spec.loader) is not SourceFileLoader:
-            return None
-        spec.loader = _Compiled(name, spec.loader.path)
-        return spec
-
-
-def _imported(name: str) -> ModuleType:
-    """Import a module by its source."""
-    finder = _CompiledAlone(name)
-    sys.meta_path.insert(0, finder)
-    try:
-        return import_module(name)
-    finally:
-        sys.meta_path.remove(finder)
 
 
 def _check_shapes(model: keras.Model, reference: str, shape: tuple[int, ...]) -> None:

@@ -20,6 +20,9 @@ _PRESETS = (
 )
 
 
+# The preset of a variational autoencoder, and the weight of its divergence by default.
+VAE, KL_WEIGHT = "vae", 1.0
+
 # What a learning rate that is reduced is multiplied by; Keras' own choice.
 REDUCTION = 0.1
 
@@ -29,13 +32,26 @@ def keeps_best(options: Mapping[str, Any]) -> bool:
     return bool(options["early_stopping"]) or options["keep"] == "best"
 
 
+def kl_weight_of(options: Mapping[str, Any]) -> float:
+    """Return the weight of the divergence in the loss of a variational autoencoder."""
+    given: float | None = options["kl_weight"]
+    return KL_WEIGHT if given is None else given
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """The default autoencoder, less the size of its images."""
+    """The default autoencoder, less the size of its images.
+
+    Attributes
+    ----------
+    is_variational
+        Whether it is the variational one.
+    """
 
     filters: tuple[int, ...]
     latent_dim: int
     batch_norm: bool
+    is_variational: bool = False
 
 
 def architecture_from_options(
@@ -59,4 +75,5 @@ def architecture_from_options(
         filters=chosen,
         latent_dim=options["latent_dim"] or latent_dim,
         batch_norm=options["batch_norm"],
+        is_variational=options["preset"] == VAE,
     )

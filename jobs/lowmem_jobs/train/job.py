@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lowmem import Job, Need, Option
 from lowmem.base import OptionValueError
 from lowmem.stores import fingerprint, images_to_use
-from lowmem_jobs.model.import_consent import CODE, check_training_code
+from lowmem_jobs.model.import_consent import CODE, check_named_code
 from lowmem_jobs.model.model_source import find_source
-from lowmem_jobs.train.architecture import REDUCTION
+from lowmem_jobs.train.architecture import KL_WEIGHT, REDUCTION, VAE
 from lowmem_jobs.train.memory import calibrate, predict
 
 if TYPE_CHECKING:
@@ -111,6 +111,20 @@ OPTIONS = (
         help="Neighbours that are shuffled together, which slow disks read faster; 1 by "
         "default: each image by itself.",
     ),
+    # None where they are not given, as above.
+    Option(
+        name="preset",
+        kind="str",
+        choices=("plain", VAE),
+        help="Which model is built: plain by default; vae, a variational autoencoder.",
+    ),
+    Option(
+        name="kl_weight",
+        kind="float",
+        minimum=0,
+        help="With --preset vae: what its divergence is multiplied by in the loss; "
+        f"{KL_WEIGHT} by default.",
+    ),
     Option(
         name="model",
         kind="str",
@@ -146,8 +160,27 @@ def check(ctx: PlanContext) -> None:
             value="last",
             expected="best beside --early-stopping, which keeps the best epoch's weights",
         )
+    _check_preset(ctx.options)
     if ctx.options["model"]:
-        check_training_code(ctx, "train", ctx.options["model"])
+        reference = ctx.options["model"]
+        check_named_code(ctx, "train", "model", reference, find_source(reference))
+
+
+def _check_preset(options: Mapping[str, Any]) -> None:
+    """Refuse a preset beside a model of the user's own, and a weight without its preset."""
+    preset, weight = options["preset"], options["kl_weight"]
+    if preset and options["model"]:
+        raise OptionValueError(
+            option="--preset",
+            value=preset,
+            expected="none beside --model, which builds the model itself",
+        )
+    if weight is not None and preset != VAE:
+        raise OptionValueError(
+            option="--kl-weight",
+            value=weight,
+            expected=f"none without --preset {VAE}: no other loss has that part",
+        )
 
 
 def ladder(ctx: PlanContext) -> Sequence[Settings]:

@@ -155,6 +155,8 @@ def calibrate(ctx: PlanContext) -> Calibration:
     named = ("filters", "latent_dim", "batch_norm", "loss", "model")
     depends_on = {name: ctx.options[name] for name in named}
     depends_on["image_shape"] = images.image_shape
+    if ctx.options["preset"]:
+        depends_on["preset"] = ctx.options["preset"]
     if ctx.options["model"]:
         depends_on["source"] = fingerprint(find_source(ctx.options["model"]))
     return Calibration(trials=trials, terms=_terms, depends_on=depends_on)
@@ -192,9 +194,12 @@ def size_of_model(
         prod(size) * width for size, width in zip(sizes[1:], widths[1:], strict=True)
     )
     up = sum(prod(size) * width for size, width in zip(sizes, widths, strict=False))
+    # A second layer beside the latent one: kernel and bias.
+    spread = architecture.is_variational * (folded + 1) * architecture.latent_dim
     return ModelSize(
         n_weights=2 * (kernels + folded * architecture.latent_dim)
         + sum(widths) * 4
-        + folded,
+        + folded
+        + spread,
         n_activations=copies * (down + up) + 2 * prod(image_shape) + 2 * folded,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lowmem import Result, ZarrSequence
@@ -12,6 +13,7 @@ from lowmem.base import remove, storage_errors
 from lowmem.stores import Split, images_to_use, split_rows
 from lowmem.training import (
     Plateau,
+    RowNoise,
     Training,
     TrainingPlan,
     environment,
@@ -26,10 +28,13 @@ from lowmem_jobs.model.import_consent import advice_if_unkept
 from lowmem_jobs.model.model_source import ACCOUNT
 from lowmem_jobs.model.parts import cut_at_latent, write_parts
 from lowmem_jobs.model.user_model import build_custom_model
+from lowmem_jobs.model.variational import build_variational, compile_variational
 from lowmem_jobs.train.architecture import (
     REDUCTION,
+    VAE,
     architecture_from_options,
     keeps_best,
+    kl_weight_of,
 )
 from lowmem_jobs.train.job import OPTIONS
 
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from lowmem import CommitPoint, Context
     from lowmem.stores import Images
     from lowmem_jobs.model.parts import Parts
+    from lowmem_jobs.train.architecture import Architecture
 
 # Options that a model of the user's own leaves without effect: always, and if compiled.
 _OF_BUILDING = ("filters", "batch_norm")
@@ -54,9 +60,8 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     with keras_session(
         seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
     ):
-        model, takes_bytes = build_model(ctx, images.image_shape)
-        # Before training: a model that cannot be cut is refused while nothing is lost.
-        parts = cut_at_latent(model)
+        trained = build_model(ctx, images.image_shape)
+        model, parts = trained.model, trained.parts
         code = _code_of(ctx, model, parts, images.image_shape)
         batch_size = ctx.options["batch_size"]
         micro_batch = ctx.settings.get("micro_batch", batch_size)
@@ -78,13 +83,14 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
                 batch_size=batch_size,
                 micro_batch=micro_batch,
                 patience=ctx.options["early_stopping"],
-                takes_bytes=takes_bytes,
+                takes_bytes=trained.takes_bytes,
                 keeps_best=keeps_best(ctx.options),
                 plateau=Plateau(
                     patience=ctx.options["reduce_lr"] or 0,
                     factor=ctx.options["reduce_lr_factor"] or REDUCTION,
                 ),
                 is_doubtful=bool(ctx.options["model"]),
+                noise=trained.noise,
             )
             _note_micro_batch(ctx, model, plan)
             run = Training(model, plan, show=ctx.progress)
@@ -105,34 +111,91 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     return Result(publish=["model"], summary=summary)
 
 
-def build_model(ctx: Context, image_shape: tuple[int, ...]) -> tuple[keras.Model, bool]:
-    """Return the compiled model, and whether its loss takes targets as bytes."""
-    options = ctx.options
-    architecture = architecture_from_options(options, image_shape)
-    if options["model"]:
-        advice = advice_if_unkept(options["model"])
-        if advice is not None:
-            ctx.note(advice)
-        model = build_custom_model(
-            options["model"],
-            input_shape=image_shape,
-            latent_dim=architecture.latent_dim,
-        )
-    else:
-        model = build_autoencoder(
-            input_shape=image_shape,
-            latent_dim=architecture.latent_dim,
-            filters=architecture.filters,
-            batch_norm=architecture.batch_norm,
-        )
-    if options["model"]:
-        _warn_of_ignored(ctx, is_compiled=model.compiled)
-    if model.compiled:
-        return model, False
-    compile_autoencoder(
-        model, loss=options["loss"], learning_rate=options["learning_rate"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A compiled model, and what is published of it.
+
+    Attributes
+    ----------
+    takes_bytes
+        Whether its loss takes targets as bytes.
+    noise
+        What it takes beside images, if anything.
+    """
+
+    model: keras.Model
+    parts: Parts
+    takes_bytes: bool
+    noise: RowNoise | None = None
+
+
+def build_model(ctx: Context, image_shape: tuple[int, ...]) -> Trained:
+    """Return the model that the options name, compiled.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be cut at its latent vector: before training, while nothing is lost.
+    """
+    architecture = architecture_from_options(ctx.options, image_shape)
+    if ctx.options["model"]:
+        return _users_model(ctx, architecture, image_shape)
+    if architecture.is_variational:
+        return _variational(ctx, architecture, image_shape)
+    model = build_autoencoder(
+        input_shape=image_shape,
+        latent_dim=architecture.latent_dim,
+        filters=architecture.filters,
+        batch_norm=architecture.batch_norm,
     )
-    return model, True
+    _compile(ctx, model)
+    return Trained(model=model, parts=cut_at_latent(model), takes_bytes=True)
+
+
+def _users_model(
+    ctx: Context, architecture: Architecture, image_shape: tuple[int, ...]
+) -> Trained:
+    reference = ctx.options["model"]
+    advice = advice_if_unkept(reference)
+    if advice is not None:
+        ctx.note(advice)
+    model = build_custom_model(
+        reference, input_shape=image_shape, latent_dim=architecture.latent_dim
+    )
+    is_compiled = model.compiled
+    _warn_of_ignored(ctx, is_compiled=is_compiled)
+    if not is_compiled:
+        _compile(ctx, model)
+    return Trained(model=model, parts=cut_at_latent(model), takes_bytes=not is_compiled)
+
+
+def _variational(
+    ctx: Context, architecture: Architecture, image_shape: tuple[int, ...]
+) -> Trained:
+    built = build_variational(
+        input_shape=image_shape,
+        latent_dim=architecture.latent_dim,
+        filters=architecture.filters,
+        batch_norm=architecture.batch_norm,
+    )
+    compile_variational(
+        built.model,
+        loss=ctx.options["loss"],
+        kl_weight=kl_weight_of(ctx.options),
+        learning_rate=ctx.options["learning_rate"],
+    )
+    return Trained(
+        model=built.model,
+        parts=built.parts,
+        takes_bytes=True,
+        noise=RowNoise(seed=ctx.seed, size=architecture.latent_dim),
+    )
+
+
+def _compile(ctx: Context, model: keras.Model) -> None:
+    compile_autoencoder(
+        model, loss=ctx.options["loss"], learning_rate=ctx.options["learning_rate"]
+    )
 
 
 def _code_of(
@@ -234,6 +297,8 @@ def write_account(
     Which images the model never saw, and what builds it again where its files will not do.
     """
     account = {"validation_split": options["validation_split"]}
+    if options["preset"] == VAE:
+        account |= {"preset": VAE, "kl_weight": kl_weight_of(options)}
     account |= {"model": code} if code else {}
     with storage_errors(path):
         path.write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
