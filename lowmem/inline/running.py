@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from msgspec.structs import replace
+
 from lowmem.base.child import ran, started
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.errors_inline import RunEndedError
@@ -230,7 +232,9 @@ def _plan_of_model(
             for word in words_of(name, _plain(name, value))
         ]
         printed = _planned([*_LOWMEM, "plan", *words], "lowmem plan --model")
-    return model_plan_from_json(printed)
+    plan = model_plan_from_json(printed)
+    # The file has gone by now.
+    return replace(plan, model=getattr(options["model"], "name", plan.model))
 
 
 def _shapes_text(shapes: object) -> str | None:

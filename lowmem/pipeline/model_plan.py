@@ -138,9 +138,8 @@ def model_plan_of(options: RunOptions) -> ModelPlanning:
         planner.plan(plan_request(order, space, device), is_unread)
         bench = TrialBench(space=space, clock=clock, device=device, is_over=is_unread)
         batch_size = int(str(order.options["batch_size"]))
-        trials = tried_batches(
-            order, bench, batch_size, say=lambda text: tell(f"plan: {text}")
-        )
+        _say("measuring the model by trials of a few steps, within the budget")
+        trials = tried_batches(order, bench, batch_size, say=_say)
     return ModelPlanning(
         model=str(order.options["model"]),
         use="inference" if order.options["predict"] else "training",
