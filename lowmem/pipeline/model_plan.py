@@ -153,6 +153,10 @@ def model_plan_of(options: RunOptions) -> ModelPlanning:
     )
 
 
+def _say(text: str) -> None:
+    tell(f"plan: {text}")
+
+
 def _told(error: UnknownOptionError | MissingOptionError, options: RunOptions) -> str:
     is_missing = isinstance(error, MissingOptionError)
     return (
