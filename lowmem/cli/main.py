@@ -160,7 +160,13 @@ app.command(name="map", context_settings=OPEN, add_help_option=False)(
 )
 
 
-@app.command(name="plan", context_settings=OPEN, add_help_option=False)
+@app.command(
+    name="plan",
+    context_settings=OPEN,
+    add_help_option=False,
+    epilog="Without a JOB: the peak of a Keras model of your own, and its largest batch. "
+    "`lowmem plan --model --help` lists the options of that.",
+)
 def plan_command(
     context: typer.Context,
     job: JobArgument = None,
@@ -173,11 +179,7 @@ def plan_command(
     as_json: JsonOption = False,
     show_help: HelpOption = False,
 ) -> None:
-    """Predict what a job would need, and whether it fits.
-
-    Without a JOB: what a Keras model of your own would need, and its largest batch.
-    `lowmem plan --model --help` lists the options of that.
-    """
+    """Predict what a job would need, and whether it fits."""
     if show_help:
         print(job_help(context, trial_reference() if is_of_model(job) else job))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -11,14 +12,11 @@ import textwrap
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.processes.lowmem_runs import PATIENCE_S, lowmem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.process,
@@ -59,9 +57,10 @@ MODELS = """
         return model
 
     if __name__ == "__main__" and sys.argv[1] == "plan":
-        import lowmem, msgspec
-        words = {"batch_size": int(sys.argv[2]), "ram": sys.argv[3]}
-        plan = lowmem.plan(dense(), **words)
+        import msgspec
+        names = {"model": dense()}
+        exec(sys.argv[2], names)
+        plan = names["plan"]
         assert plan.device == "cpu" and plan.vram_peak_bytes is None
         assert "sequential: training at batch" in repr(plan)
         print(msgspec.json.encode(plan).decode())
@@ -95,7 +94,11 @@ def plans(file) -> dict:
     """Plan both models at once: neither counts the other's memory."""
     by_command = ("plan", "--model", f"{file}:convolution", "--batch-size", "32")
     by_command += ("--ram-budget", BUDGET, "--device", "cpu", "--json")
-    in_python = [sys.executable, str(file), "plan", "256", BUDGET]
+    # As docs/plan.md shows it, but for the sizes.
+    page = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
+    (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shown = shown.replace('batch_size=64, ram="2G"', f'batch_size=256, ram="{BUDGET}"')
+    in_python = [sys.executable, str(file), "plan", shown]
     with ThreadPoolExecutor() as pool:
         command = pool.submit(lowmem, *by_command, patience_s=3 * PATIENCE_S)
         script = subprocess.run(
