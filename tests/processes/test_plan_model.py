@@ -71,11 +71,15 @@ MODELS = """
 
         class Rows(keras.utils.PyDataset):
             def __len__(self):
-                return 12
+                return 5
             def __getitem__(self, index):
                 draw = np.random.default_rng(index)
-                rows = draw.integers(0, 9, (batch, *model.inputs[0].shape[1:]))
-                return rows.astype(model.inputs[0].dtype), rows.reshape(batch, -1)[:, 0]
+                shape = (batch, *model.inputs[0].shape[1:])
+                if name == "dense":
+                    rows = draw.random(shape, "float32")
+                else:
+                    rows = draw.integers(0, 256, shape, "uint8")
+                return rows, draw.integers(0, 10, batch)
 
         model.fit(Rows(), epochs=2, verbose=0)
         print("trained")

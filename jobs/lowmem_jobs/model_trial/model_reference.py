@@ -18,6 +18,10 @@ _RULE = (
     "FILE.py:FUNCTION, whose function takes nothing and returns a Keras model, or "
     "FILE.keras"
 )
+BUILT_INSTEAD = (
+    "Name the function that builds the model instead: --model FILE.py:FUNCTION, in Python "
+    "lowmem.plan(model='FILE.py:FUNCTION')."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,23 +83,23 @@ def refuse_unless_plain(path: Path) -> None:
                 problem=f"names {name}, code that is none of Keras' own",
                 expected="a model of Keras' own layers, losses and metrics alone, since "
                 "code out of a file is never run",
-                todo="Name the function that builds the model instead: "
-                "--model FILE.py:FUNCTION, in Python lowmem.plan(model="
-                "'FILE.py:FUNCTION').",
+                todo=BUILT_INSTEAD,
             )
 
 
 def _code_named(found: dict[str, Any]) -> str | None:
-    """Return the name of what an object of a configuration needs from elsewhere."""
+    """Return the name of what an object of a configuration needs from elsewhere.
+
+    A function is named without a module, be it Keras' own or not: that is for Keras to
+    find out, see `opening`.
+    """
     if found.get("class_name") == "__lambda__":
         return "a lambda"
     if "module" not in found or "class_name" not in found:
         return None
-    module = str(found["module"])
-    if module.partition(".")[0] == "keras":
+    module, name = str(found["module"]), found["class_name"]
+    if name == "function" or module.partition(".")[0] == "keras":
         return None
-    is_function = found["class_name"] == "function"
-    name = found.get("config") if is_function else found["class_name"]
     return f"{name}" if module in {"None", "builtins"} else f"{module}.{name}"
 
 

@@ -10,6 +10,7 @@ import keras
 
 from lowmem.base import DataError, ModelError, OptionValueError
 from lowmem_jobs.model_trial.model_reference import (
+    BUILT_INSTEAD,
     reference_from_text,
     refuse_unless_plain,
 )
@@ -64,7 +65,9 @@ def _loaded(path: Path, *, is_trained: bool) -> object:
         raise DataError(
             thing=path,
             problem=f"cannot be opened ({str(error).strip().splitlines()[0]})",
-            expected="what model.save('FILE.keras') writes",
+            expected="what model.save('FILE.keras') writes of Keras' own layers, losses "
+            "and metrics",
+            todo=BUILT_INSTEAD,
         ) from error
 
 
