@@ -33,6 +33,7 @@ from lowmem.supervisor.verdict import verdict_of_death
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lowmem.supervisor.batch_search import Outcome
     from lowmem.supervisor.order import JobOrder
@@ -217,7 +218,7 @@ def _attempted(order: JobOrder, bench: TrialBench, size: int) -> Ended:
         )
         if device is not None:
             device.is_back(bench.clock)
-    ended = _judged(trying, order, bench, name)
+    ended = how_ended(trying, order.name, bench.space.log(name))
     remove(bench.space.job(name))
     return Ended(
         outcome=ended,
@@ -241,10 +242,13 @@ def _environment(
     return environment
 
 
-def _judged(
-    trying: OneAnswer, order: JobOrder, bench: TrialBench, name: str
-) -> HowEnded:
+def how_ended(trying: OneAnswer, job: str, log: Path) -> HowEnded:
     """Return how a trial ended.
+
+    Parameters
+    ----------
+    log
+        What it and its libraries have printed.
 
     Raises
     ------
@@ -256,7 +260,7 @@ def _judged(
     answer, stop = trying.answer, trying.watched.ending
     if isinstance(answer, Committed):
         return "whole"
-    if stop_of(trying, order.name) is not None:
+    if stop_of(trying, job) is not None:
         return _whose(trying) if isinstance(answer, Failed) else "stopped"
     if isinstance(stop, Broke):
         return "disturbed"
@@ -268,7 +272,7 @@ def _judged(
             exit_code=answer.exit_code,
             traceback=answer.traceback,
         )
-    return _of_death(trying, log_tail(bench.space.log(name)))
+    return _of_death(trying, log_tail(log))
 
 
 def _of_death(trying: OneAnswer, printed: str) -> HowEnded:
