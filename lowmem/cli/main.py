@@ -42,6 +42,11 @@ from lowmem.cli.command_options import (
 from lowmem.cli.doctor import json_from_examination, text_from_examination
 from lowmem.cli.help import job_help, jobs_list, narrow_width
 from lowmem.cli.mapping import map_command_of
+from lowmem.cli.model_plan_text import (
+    json_from_model_plan,
+    refuse_options_of_jobs,
+    text_from_model_plan,
+)
 from lowmem.cli.plan import json_from_plans, text_from_plans
 from lowmem.cli.verify import (
     damage_error,
@@ -51,6 +56,7 @@ from lowmem.cli.verify import (
 from lowmem.cli.watch import status_json, status_text, watch, whole_report
 from lowmem.pipeline.compose import orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
+from lowmem.pipeline.model_plan import is_of_model, model_plan_of, trial_reference
 from lowmem.pipeline.orders import RunOptions
 from lowmem.pipeline.spaces import existing_space, own_space, required_job
 from lowmem.places.examination import examine
@@ -154,7 +160,13 @@ app.command(name="map", context_settings=OPEN, add_help_option=False)(
 )
 
 
-@app.command(name="plan", context_settings=OPEN, add_help_option=False)
+@app.command(
+    name="plan",
+    context_settings=OPEN,
+    add_help_option=False,
+    epilog="Without a JOB: the peak of a Keras model of your own, and its largest batch. "
+    "`lowmem plan --model --help` lists the options of that.",
+)
 def plan_command(
     context: typer.Context,
     job: JobArgument = None,
@@ -169,8 +181,22 @@ def plan_command(
 ) -> None:
     """Predict what a job would need, and whether it fits."""
     if show_help:
-        print(job_help(context, job))
+        print(job_help(context, trial_reference() if is_of_model(job) else job))
         return
+    if is_of_model(job):
+        refuse_options_of_jobs(context)
+        words = [str(job), *context.args]
+        of_model = model_plan_of(
+            RunOptions(
+                ram_budget=ram_budget,
+                vram_budget=vram_budget,
+                device=device,
+                extra=words,
+            )
+        )
+        as_text = json_from_model_plan if as_json else text_from_model_plan
+        print(as_text(of_model))
+        raise typer.Exit(0 if of_model.fits else EXIT_BUDGET)
     space = own_space(workspace)
     options = RunOptions(
         ram_budget=ram_budget,

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
+
+from msgspec.structs import replace
 
 from lowmem.base.child import ran, started
 from lowmem.base.errors import EXIT_BUDGET, UsageError
 from lowmem.base.errors_inline import RunEndedError
 from lowmem.base.workspace import Workspace
 from lowmem.inline.experiment import Experiment
+from lowmem.inline.model_handover import KerasModel, named_model
 from lowmem.inline.planned import Plan, plan_from_json
+from lowmem.inline.planned_model import ModelPlan, model_plan_from_json
 from lowmem.inline.terminal import show
 from lowmem.protocol.options import flag_of, words_of
 from lowmem.protocol.value_checks import is_list
@@ -32,6 +37,8 @@ _KEPT_BYTES = 2**16
 _OF_A_RUN = {
     "time", "cycle_steps", "recycle_every", "mirror", "mirror_data", "restart", "quiet"
 }  # fmt: skip
+# Options of the plan of a model.
+_OF_A_MODEL = {"model", "batch_size", "predict", "input_shape"}
 
 
 def run(
@@ -105,33 +112,96 @@ def run(
     return Experiment(Workspace.at(workspace))
 
 
+@overload
 def plan(
-    job: object,
+    job: str | Path,
     *,
-    workspace: str | Path = "lowmem-work",
+    workspace: str | Path = ...,
+    ram: str | None = ...,
+    vram: str | None = ...,
+    device: str | None = ...,
+    seed: int | None = ...,
+    settings: Mapping[str, object] | None = ...,
+    **options: object,
+) -> Plan: ...
+
+
+@overload
+def plan(
+    job: KerasModel | None = ...,
+    *,
+    model: KerasModel | str | Path | None = ...,
+    batch_size: int = ...,
+    predict: bool = ...,
+    input_shape: Sequence[int] | Sequence[Sequence[int]] | None = ...,
+    ram: str | None = ...,
+    vram: str | None = ...,
+    device: str | None = ...,
+) -> ModelPlan: ...
+
+
+def plan(
+    job: object = None,
+    *,
+    workspace: str | Path | None = None,
     ram: str | None = None,
     vram: str | None = None,
     device: str | None = None,
     seed: int | None = None,
     settings: Mapping[str, object] | None = None,
     **options: object,
-) -> Plan:
-    """Predict what a job would need, as ``lowmem plan`` does; run nothing of it.
+) -> Plan | ModelPlan:
+    """Predict what a job, or a Keras model, would need, as ``lowmem plan`` does.
 
-    A model of the user's own is measured by trial runs of a few steps, within the budget.
+    Nothing of a job is run. A model of the user's own is measured by trial runs of a few
+    steps, each in a process of its own and within the budget.
 
     Parameters
     ----------
-    job, workspace, ram, vram, device, seed, settings, **options
+    job
+        As of `run`. Or a compiled Keras model: then a `ModelPlan` comes back. It is
+        handed to the trials as a ``.keras`` file, so its layers, losses and metrics must
+        be Keras' own.
+    workspace, seed, settings
+        As of `run`; of a job alone.
+    ram, vram, device
         As of `run`.
+    **options
+        Of a job, its own. Of a model: ``model``, where no ``job`` is given, a model,
+        ``"FILE.keras"``, or ``"FILE.py:FUNCTION"``, which takes nothing and returns the
+        model, with any code; ``batch_size`` (32); ``predict=True`` for inference;
+        ``input_shape``, the sizes of a row, or a list of such, where the model leaves
+        any open.
 
     Raises
     ------
     RunEndedError
-        If the command ends with another exit code than 0, but for a job that does not fit.
+        If the command ends with another exit code than 0, but for what does not fit.
     UsageError
-        If ``job`` is neither a text nor a path.
+        If it is neither a job nor a model.
+
+    Notes
+    -----
+    A model costs five to eight trials, each of which loads the framework.
     """
+    is_of_job = isinstance(job, str | Path)
+    if job is None and "model" not in options:
+        raise UsageError(
+            "plan is given neither a job nor a model, expected a job's name or file, or "
+            "model=: a Keras model, 'FILE.keras' or 'FILE.py:FUNCTION'."
+        )
+    if not is_of_job and (job is None or isinstance(job, KerasModel)):
+        of_jobs = {"workspace": workspace, "seed": seed, "settings": settings}
+        given = [name for name, value in of_jobs.items() if value is not None]
+        if job is not None and "model" in options:
+            given.append("a second model")
+        if given:
+            raise UsageError(
+                f"{', '.join(given)} is given to the plan of a model, expected none: it "
+                "has no workspace, no seed and no settings. Leave it out."
+            )
+        budgets = {"ram_budget": ram, "vram_budget": vram, "device": device}
+        return _plan_of_model({"model": job, **options}, budgets)
     of_a_run = sorted(options.keys() & _OF_A_RUN)
     if of_a_run:
         raise UsageError(
@@ -139,16 +209,61 @@ def plan(
             "option of the job of that name is given in settings."
         )
     shared = {"ram_budget": ram, "vram_budget": vram, "device": device, "seed": seed}
-    line = _line("plan", job, workspace, shared, settings or {}, options)
+    where = "lowmem-work" if workspace is None else workspace
+    line = _line("plan", job, where, shared, settings or {}, options)
+    return plan_from_json(_planned(line, f"lowmem plan {job}"))
+
+
+def _plan_of_model(
+    options: Mapping[str, object], shared: Mapping[str, object]
+) -> ModelPlan:
+    unknown = sorted(options.keys() - _OF_A_MODEL)
+    if unknown:
+        raise UsageError(
+            f"{', '.join(unknown)} is given to the plan of a model, expected "
+            f"{', '.join(sorted(_OF_A_MODEL))}, ram, vram and device."
+        )
+    with named_model(options["model"]) as model:
+        given = {**options, **shared, "model": model}
+        given["input_shape"] = _shapes_text(options.get("input_shape"))
+        words = [
+            word
+            for name, value in given.items()
+            for word in words_of(name, _plain(name, value))
+        ]
+        printed = _planned([*_LOWMEM, "plan", *words], "lowmem plan --model")
+    plan = model_plan_from_json(printed)
+    # The file has gone by now.
+    return replace(plan, model=getattr(options["model"], "name", plan.model))
+
+
+def _shapes_text(shapes: object) -> str | None:
+    """Return the sizes of a row, or of each of its inputs, as they are typed."""
+    if shapes is None:
+        return None
+    if not isinstance(shapes, Iterable):
+        return str(shapes)
+    each = [one if isinstance(one, Iterable) else None for one in shapes]
+    if None in each:
+        return ",".join(map(str, shapes))
+    return ";".join(",".join(map(str, one)) for one in each if one is not None)
+
+
+def _planned(line: Sequence[str], command: str) -> str:
+    """Run a plan to its end, and return what it printed.
+
+    Raises
+    ------
+    RunEndedError
+        If it does not plan.
+    """
     ended = ran([*line, "--json"])
     if ended.returncode not in {0, EXIT_BUDGET} or not ended.stdout.strip():
         _, _, said = ended.stderr.rpartition(_SAYS)
         raise RunEndedError(
-            command=f"lowmem plan {job}",
-            status=ended.returncode,
-            said=" ".join(said.split()),
+            command=command, status=ended.returncode, said=" ".join(said.split())
         )
-    return plan_from_json(ended.stdout)
+    return ended.stdout
 
 
 def _line(

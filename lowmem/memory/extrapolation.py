@@ -72,9 +72,20 @@ def predicted_bytes(
     coefficients: Sequence[float], terms: Sequence[float], floor_bytes: int
 ) -> int:
     """Return the peak that is expected, the usual drift of a longer run included."""
+    bare = floor_bytes + excess_bytes(coefficients, terms)
+    return max(0, round(bare * (1 + DRIFT) + JITTER_BYTES))
+
+
+def excess_bytes(coefficients: Sequence[float], terms: Sequence[float]) -> float:
+    """Return what is expected beyond the floor, as the trials showed it.
+
+    Examples
+    --------
+    >>> excess_bytes((100.0, 2.0), (4.0,))
+    108.0
+    """
     with_terms = zip(coefficients, (1.0, *terms), strict=False)
-    excess = sum(factor * term for factor, term in with_terms)
-    return max(0, round((floor_bytes + excess) * (1 + DRIFT) + JITTER_BYTES))
+    return sum(factor * term for factor, term in with_terms)
 
 
 def _least_squares(

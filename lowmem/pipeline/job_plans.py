@@ -12,6 +12,7 @@ from lowmem.base.stderr import tell
 from lowmem.history.fold import history_of
 from lowmem.history.recorded import read_records
 from lowmem.pipeline.compose import Orders, needed_order
+from lowmem.pipeline.unread import is_unread
 from lowmem.supervisor import planner
 from lowmem.supervisor.forecast import smallest_budget_bytes
 from lowmem.supervisor.order import JobOrder, chosen_device, plan_request
@@ -117,7 +118,7 @@ def _plan(
     rungs, chosen, stop = planned.rungs, None, None
     if not missing:
         bench = TrialBench(
-            space=space, clock=SystemClock(), device=device, is_over=lambda: False
+            space=space, clock=SystemClock(), device=device, is_over=is_unread
         )
         records = list(read_records(space.journal))
         prepared = prepare(

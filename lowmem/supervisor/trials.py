@@ -35,7 +35,7 @@ from lowmem.supervisor.processes import WorkerProcess, worker_environment
 from lowmem.supervisor.watched import OneAnswer, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lowmem.base.clock import Clock
@@ -134,37 +134,19 @@ def _request(order: JobOrder, trial: PlannedTrial, bench: TrialBench, name: str)
 def _watched(
     request: Run, order: JobOrder, trial: PlannedTrial, bench: TrialBench, marks: Marks
 ) -> TrialPeak | None:
-    budget = RamBudget(
-        limit_bytes=order.ram_budget_bytes, fill_rate=measured_fill_rate()
-    )
-    with TreeSampler(os.getpid()) as tree:
-        watched = Watched(
-            worker=WorkerProcess(
-                request,
-                environment=_environment(order, bench.device),
-                log=bench.space.log(request.job),
-            ),
-            watch=Watch(
-                tree=tree, budget=budget, clock=bench.clock, longest_s=_INTERVAL_S
-            ),
-            tree=tree,
-            stacks=bench.space.stacks(request.job),
-            find_others=tree.find_pids,
-            is_limited=request.is_followed,
-        )
+    def keep(answer: Answer) -> None:
+        if isinstance(answer, Marked):
+            marks[answer.items] = answer.parts
 
-        def keep(answer: Answer) -> None:
-            if isinstance(answer, Marked):
-                marks[answer.items] = answer.parts
-
-        trying = OneAnswer(watched, bench.is_over, Committed | Failed, hear=keep)
-        watched.to_the_end(trying)
+    environment = _environment(order, bench.device)
+    trying = watched_trial(request, bench, environment=environment, hear=keep)
     stop = stop_of(trying, order.name)
     refusal = _refusal(trying.answer)
     if not isinstance(trying.answer, Committed) and stop is None and not refusal:
         return None
     # What was refused was never in use: it needs more than the budget all the same.
-    least_bytes = budget.hard_bytes if stop is not None else 0
+    hard_bytes = trying.watched.watch.budget.hard_bytes
+    least_bytes = hard_bytes if stop is not None else 0
     return TrialPeak(
         settings=trial.settings,
         options=trial.options,
@@ -175,6 +157,44 @@ def _watched(
         where=stop.where if stop is not None else None,
         refusal=refusal,
     )
+
+
+def watched_trial(
+    request: Run,
+    bench: TrialBench,
+    *,
+    environment: Mapping[str, str],
+    hear: Callable[[Answer], None] = lambda _: None,
+    note: Callable[[], None] = lambda: None,
+) -> OneAnswer:
+    """Run a trial to its first commit or its end, within the budget; return what it told.
+
+    Parameters
+    ----------
+    hear, note
+        Are told of each answer, and that a reading was taken.
+    """
+    budget = RamBudget(
+        limit_bytes=request.ram_budget_bytes, fill_rate=measured_fill_rate()
+    )
+    with TreeSampler(os.getpid()) as tree:
+        watched = Watched(
+            worker=WorkerProcess(
+                request, environment=environment, log=bench.space.log(request.job)
+            ),
+            watch=Watch(
+                tree=tree, budget=budget, clock=bench.clock, longest_s=_INTERVAL_S
+            ),
+            tree=tree,
+            stacks=bench.space.stacks(request.job),
+            find_others=tree.find_pids,
+            is_limited=request.is_followed,
+        )
+        trying = OneAnswer(
+            watched, bench.is_over, Committed | Failed, hear=hear, note=note
+        )
+        watched.to_the_end(trying)
+    return trying
 
 
 def _refusal(answer: object) -> str:

@@ -207,8 +207,8 @@ class OneAnswer:
     ----------
     is_over
         Asked again and again; the worker is ended once it returns True.
-    hear
-        Is told of each answer.
+    hear, note
+        Are told of each answer, and that a reading was taken.
     answer
         The first that was wanted; None if there was none.
     peak_bytes
@@ -220,6 +220,7 @@ class OneAnswer:
     is_over: Callable[[], bool]
     wanted: type[Answer] | UnionType
     hear: Callable[[Answer], None] = lambda _: None
+    note: Callable[[], None] = lambda: None
     answer: Answer | None = None
     peak_bytes: int = 0
 
@@ -227,6 +228,7 @@ class OneAnswer:
         """Keep the largest reading."""
         own_bytes = found.ram_bytes - self.watched.tree.unmapped_bytes
         self.peak_bytes = max(self.peak_bytes, own_bytes)
+        self.note()
 
     def happened(self) -> decide.Event | None:
         """Return whether an end is wanted: there is no commit to wait for."""

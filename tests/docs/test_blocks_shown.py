@@ -16,6 +16,7 @@ import lowmem
 import lowmem.testing
 from docs.site.reference import built_in_jobs
 from lowmem.cli.main import app
+from lowmem.pipeline.model_plan import is_of_model, trial_reference
 from lowmem.protocol.options import flag_of
 from lowmem.worker.registry import find_job
 from tests.driver import drive
@@ -63,6 +64,7 @@ RUN_BY = {
         "def augmented": HERE,
     },
     "docs/models.md": {"def build": "docs/test_models_page.py"},
+    "docs/plan.md": {"lowmem.plan(model": "processes/test_plan_model.py"},
     "docs/python.md": {
         "space = lowmem.run": "processes/test_run_from_python.py",
         "lowmem.open": "processes/test_run_from_python.py",
@@ -129,6 +131,8 @@ def test_every_command_that_a_page_shows_can_be_typed(page, line):
     if command.name not in {"run", "plan"} or job == "JOB" or job.endswith(".py"):
         return
     jobs = {job.name: job for job in built_in_jobs()}
+    if is_of_model(job):
+        jobs[job] = find_job(trial_reference())
     wanted = list(jobs.values()) if job == "all" else [jobs[job]]
     flags = {flag_of(option.name) for one in wanted for option in one.options}
     flags |= {flag_of(f"no_{o.name}") for one in wanted for o in one.options}

@@ -14,11 +14,14 @@ import typer
 from lowmem.base.backends import Backend
 from lowmem.cli.doctor import json_from_examination
 from lowmem.cli.main import app
+from lowmem.cli.model_plan_text import json_from_model_plan
 from lowmem.cli.plan import json_from_plans
 from lowmem.cli.verify import json_from_verification
+from lowmem.inline.planned_model import ModelPlan, model_plan_from_json
 from lowmem.integrity.stores import ArraySummary, BadChunk, StoreCheck, StoreSummary
 from lowmem.memory.programs import Program
 from lowmem.pipeline.job_plans import JobPlan
+from lowmem.pipeline.model_plan import ModelPlanning
 from lowmem.places import place
 from lowmem.places.disk_speed import DiskSpeed
 from lowmem.places.examination import Examination, examine
@@ -38,6 +41,7 @@ from lowmem.report.accounting import (
     json_from_usage,
 )
 from lowmem.report.view import report_from_records
+from lowmem.supervisor.batch_search import BatchTrial, Outcome
 from tests.report_examples import History
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +130,43 @@ def test_a_row_of_words_tells_each(title, head, field, values):
     words = get_args(values)
     assert words
     assert set(words) <= words_in(row(table(title, head=head), field))
+
+
+def test_the_plan_of_a_model_has_the_fields_that_are_told():
+    trial = BatchTrial(
+        batch_size=8,
+        ram_peak_bytes=1,
+        vram_peak_bytes=None,
+        outcome="held",
+        predicted_ram_bytes=None,
+        seconds=1.0,
+    )
+    plan = ModelPlanning(
+        model="x.keras",
+        use="training",
+        device="cpu",
+        ram_budget_bytes=10**9,
+        vram_budget_bytes=None,
+        room_bytes=9 * 10**8,
+        batch_size=8,
+        trials=(trial,),
+        seconds=1.0,
+    )
+    document = json.loads(json_from_model_plan(plan))
+    assert set(document) == named(table("plan", head="A model's plan"))
+    (printed,) = document["trials"]
+    assert set(printed) == named(table("plan", head="A trial of a model"))
+    assert set(get_args(Outcome)) <= words_in(
+        row(table("plan", head="A trial of a model"), "outcome")
+    )
+    # From Python it is the same, but for the format's own number.
+    read = model_plan_from_json(json.dumps(document))
+    assert set(ModelPlan.__struct_fields__) == set(document) - {"schema"}
+    assert (read.fits, read.largest_batch_size, read.prediction_error) == (
+        True,
+        8,
+        None,
+    )
 
 
 def test_a_plan_has_the_fields_that_are_told():
