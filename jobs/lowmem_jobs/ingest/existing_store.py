@@ -90,6 +90,15 @@ def read_before(store: Path) -> ExistingStore:
         problem = "was not made by ingest"
     elif (store / "features").exists():
         problem = "holds drawn faces, with the numbers that they were drawn from"
+    table = attributes.get("labels")
+    if isinstance(table, dict):
+        raise DataError(
+            thing=store,
+            problem=f"has labels of a table ({table.get('table')})",
+            expected="a store without labels, or with those of folders: of what is "
+            "appended the table was not asked",
+            todo="Ingest all images at once, with --labels and a table of all.",
+        )
     if info is None or problem:
         raise DataError(
             thing=store,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from lowmem.base import DataError, OptionValueError, path_from_text
 from lowmem_jobs.ingest.formats import FORMATS, kind_of, names_of_formats
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.label_choice import label_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lowmem_jobs.ingest.framing import Box
+    from lowmem_jobs.ingest.label_choice import LabelChoice
 
 # Drawn instead of read.
 FACES = "faces"
@@ -57,6 +59,8 @@ class Recipe:
         Which array of a file with several holds the images; None where it is not said.
     keeps_truncated
         Whether a JPEG is taken of which the end is missing.
+    labels
+        The table of labels; None: they follow from folders.
     """
 
     kind: str
@@ -68,6 +72,7 @@ class Recipe:
     wanted_rows: int | None = None
     array: str | None = None
     keeps_truncated: bool = False
+    labels: LabelChoice | None = None
 
     @property
     def chunk_rows(self) -> int:
@@ -101,7 +106,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
     OptionValueError
         If an option breaks its rule.
     DataError
-        If the source is not there or of no known kind.
+        If the source is not there or of no known kind, or the table of labels not there.
     """
     is_given = options["source"] is not None
     given = options["source"] if is_given else DEFAULT_SOURCE
@@ -122,6 +127,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         wanted_rows=_wanted_rows(options["chunk_rows"], size),
         array=array_option(options, kind),
         keeps_truncated=options.get("truncated") == "keep",
+        labels=label_choice(options, kind),
     )
 
 

@@ -18,6 +18,8 @@ from lowmem_jobs.ingest.ingest_recipe import (
     recipe_from_options,
     source_identity,
 )
+from lowmem_jobs.ingest.label_lines import n_line_ends, table_sha256
+from lowmem_jobs.ingest.label_table import read_label_table
 from lowmem_jobs.ingest.report import REPORT, entries_before
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits, and all of them: ahead.WAITING_BYTES.
 _WAITING_BYTES = 2**20
 _MOST_WAITING_BYTES = 2**25
+# Of a line of a table of labels, and of the name of a file that it may mean: hashes and
+# numbers, while they are sorted.
+_LINE_BYTES = 80
 # A chunk is collected, stacked, and held by Zarr while it is written.
 _CHUNK_COPIES = 4
 
@@ -66,7 +71,10 @@ def ladder(_: PlanContext) -> tuple[Settings, ...]:
 
 
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
-    ram_bytes = predicted_bytes(recipe_from_options(plan.options), settings)
+    recipe = recipe_from_options(plan.options)
+    ram_bytes = predicted_bytes(recipe, settings)
+    if recipe.labels is not None:
+        ram_bytes += _LINE_BYTES * n_line_ends(recipe.labels.path)
     return Rung(settings=settings, ram_bytes=ram_bytes)
 
 
@@ -113,9 +121,20 @@ def _under_way(settings: Settings) -> tuple[int, int]:
     return ahead, settings.get("decode_processes", min(2, ahead))
 
 
+def _check(plan: PlanContext) -> None:
+    """Refuse a table of labels that no ingest can use, before the first image."""
+    recipe = recipe_from_options(plan.options)
+    if recipe.labels is not None:
+        read_label_table(recipe.labels)
+
+
 def _inputs(plan: PlanContext) -> Mapping[str, str]:
     recipe = recipe_from_options(plan.options)
-    return {"source": source_identity(recipe, plan.workspace.root)}
+    named = {"source": source_identity(recipe, plan.workspace.root)}
+    # Only where there is one, as in every recipe before there could be.
+    if recipe.labels is not None:
+        named["labels"] = table_sha256(recipe.labels.path)
+    return named
 
 
 def _resume_at(plan: PlanContext, row: int) -> Mapping[str, object] | None:
@@ -172,6 +191,24 @@ JOB = Job(
             help="Take only so many readable images, the first by name.",
         ),
         Option(
+            name="labels",
+            kind="str",
+            help="Table of labels, joined to the pictures by name: a CSV with titles, or "
+            "one of CelebA's lists. By default labels follow from folders.",
+        ),
+        Option(
+            name="label",
+            kind="str",
+            help="Which column of --labels holds the labels: whole numbers, or words, "
+            "which become classes. Needed where the table has titles.",
+        ),
+        Option(
+            name="label_key",
+            kind="str",
+            help="Which column of --labels holds the names of the pictures; by default "
+            "the first.",
+        ),
+        Option(
             name="codec",
             kind="str",
             default="auto",
@@ -190,6 +227,7 @@ JOB = Job(
     ladder=ladder,
     predict=_predict,
     calibrate=_calibrate,
+    check=_check,
     inputs=_inputs,
     resume_at=_resume_at,
     uses_device=False,
