@@ -71,11 +71,16 @@ class JoinedLabels:
             }
         }
 
-    def refuse_unclear(self, source: ImageSource) -> None:
+    def refuse_unclear(self, source: ImageSource) -> int:
         """Refuse a source of which a line could mean two files, or no line means any.
 
         All files count, whether they can be read or not: what becomes of one must not
         decide what a line means.
+
+        Returns
+        -------
+        n_without
+            How many files have no line: none of them may turn out to be a picture.
 
         Raises
         ------
@@ -93,6 +98,7 @@ class JoinedLabels:
         self._refuse_shared(source, places, names, has_name, among=names)
         if len(paths) and not (has_own | has_name).any():
             raise self._no_line(printable(source.entry(places[0]).name))
+        return int(np.count_nonzero(~(has_own | has_name)))
 
     def refuse_unlabelled(self, names: Iterable[str]) -> None:
         """Refuse a picture that was read and has no line, by its name.
@@ -205,8 +211,8 @@ class JoinedLabels:
             problem=f"has no line of {name}",
             expected="the path within the source of each picture, or its file name, "
             f"among the names in the table, {has}",
-            todo="Add the line, or leave the picture out; --label-key names the column "
-            "of a CSV that holds the names.",
+            todo="Add the line, or leave the picture out, and run with --restart; "
+            "--label-key names the column of a CSV that holds the names.",
         )
 
 

@@ -124,7 +124,7 @@ def pack_source(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     yield from _unpack(ctx, recipe, done)
     with open_source(recipe, ctx) as opened, file_sum(recipe) as whole:
-        source = _clear(joined(opened), labels)
+        source = _clear(ctx, joined(opened), labels)
         done = _with_codec(ctx, recipe, done, n_images=_total(source, recipe, done))
         recipe = replace(recipe, codec=done.codec or recipe.codec)
         pack = Pack.open(
@@ -165,9 +165,16 @@ def pack_source(
     return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
 
 
-def _clear(source: ImageSource, labels: JoinedLabels | None) -> ImageSource:
-    if labels is not None:
-        labels.refuse_unclear(source)
+def _clear(
+    ctx: Context, source: ImageSource, labels: JoinedLabels | None
+) -> ImageSource:
+    """Return a source that the table of labels fits, as far as names tell."""
+    n_without = 0 if labels is None else labels.refuse_unclear(source)
+    if n_without:
+        ctx.log(
+            f"{n_without} of {len(source)} files have no line in the table of labels: "
+            "with the first of them that is a picture the ingest ends"
+        )
     return source
 
 
