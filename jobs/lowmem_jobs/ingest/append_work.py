@@ -21,6 +21,7 @@ from lowmem_jobs.ingest.decode_ahead import DecodeOutcome
 from lowmem_jobs.ingest.entries import TAKEN, Entry, name_hash, printable
 from lowmem_jobs.ingest.existing_store import read_before, recipe_after
 from lowmem_jobs.ingest.folder_labels import known_classes
+from lowmem_jobs.ingest.formats import SHARDS
 from lowmem_jobs.ingest.ingest_progress import IngestProgress
 from lowmem_jobs.ingest.ingest_recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
@@ -87,6 +88,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         },
         [int(source["images"]) for source in sources],
         known,
+        has_classes=recipe.kind != SHARDS and not before.has_shards,
     )
     n_classes = 0 if labels is None else len(labels.class_names)
     if len(known) != n_classes:

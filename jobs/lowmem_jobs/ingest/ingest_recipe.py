@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lowmem.base import DataError, OptionValueError, path_from_text
-from lowmem_jobs.ingest.formats import FORMATS, kind_of, names_of_formats
+from lowmem_jobs.ingest.formats import FORMATS, SHARDS, kind_of, names_of_formats
 from lowmem_jobs.ingest.framing import Framing
-from lowmem_jobs.ingest.label_choice import label_choice
+from lowmem_jobs.ingest.label_choice import LabelChoice, label_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lowmem_jobs.ingest.framing import Box
-    from lowmem_jobs.ingest.label_choice import LabelChoice
+    from lowmem_jobs.ingest.label_choice import SidecarChoice
 
 # Drawn instead of read.
 FACES = "faces"
@@ -60,7 +60,7 @@ class Recipe:
     keeps_truncated
         Whether a JPEG is taken of which the end is missing.
     labels
-        The table of labels; None: they follow from folders.
+        The table or the files that hold the labels; None: they follow from folders.
     """
 
     kind: str
@@ -72,7 +72,7 @@ class Recipe:
     wanted_rows: int | None = None
     array: str | None = None
     keeps_truncated: bool = False
-    labels: LabelChoice | None = None
+    labels: LabelChoice | SidecarChoice | None = None
 
     @property
     def chunk_rows(self) -> int:
@@ -87,6 +87,11 @@ class Recipe:
         return self.frame.size**2 * 3
 
     @property
+    def table(self) -> Path | None:
+        """The table of labels, if they come from one."""
+        return self.labels.path if isinstance(self.labels, LabelChoice) else None
+
+    @property
     def title(self) -> str:
         """What the source is called in messages and in the store."""
         return str(self.path) if self.path else f"faces:{self.n_faces}"
@@ -95,7 +100,8 @@ class Recipe:
     def listed(self) -> dict[str, str]:
         """What a store says of choices that are not the usual ones: else nothing."""
         array = {"array": self.array} if self.array else {}
-        return array | ({"truncated": "keep"} if self.keeps_truncated else {})
+        kind = {"kind": SHARDS} if self.kind == SHARDS else {}
+        return kind | array | ({"truncated": "keep"} if self.keeps_truncated else {})
 
 
 def recipe_from_options(options: Mapping[str, Any]) -> Recipe:

@@ -18,6 +18,7 @@ from lowmem_jobs.ingest.ingest_recipe import (
     recipe_from_options,
     source_identity,
 )
+from lowmem_jobs.ingest.label_choice import LabelChoice
 from lowmem_jobs.ingest.label_lines import n_line_ends, table_sha256
 from lowmem_jobs.ingest.label_table import read_label_table
 from lowmem_jobs.ingest.report import REPORT, entries_before
@@ -55,6 +56,8 @@ _MOST_WAITING_BYTES = 2**25
 # Of a line of a table of labels, and of the name of a file that it may mean: hashes and
 # numbers, while they are sorted.
 _LINE_BYTES = 80
+# Of a picture and its label in a tar: two headers and as much content.
+_SAMPLE_BYTES = 2**11
 # A chunk is collected, stacked, and held by Zarr while it is written.
 _CHUNK_COPIES = 4
 
@@ -73,8 +76,10 @@ def ladder(_: PlanContext) -> tuple[Settings, ...]:
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
     recipe = recipe_from_options(plan.options)
     ram_bytes = predicted_bytes(recipe, settings)
-    if recipe.labels is not None:
-        ram_bytes += _LINE_BYTES * n_line_ends(recipe.labels.path)
+    if recipe.table is not None:
+        ram_bytes += _LINE_BYTES * n_line_ends(recipe.table)
+    elif recipe.labels is not None and recipe.path and recipe.path.is_file():
+        ram_bytes += _LINE_BYTES * (recipe.path.stat().st_size // _SAMPLE_BYTES)
     return Rung(settings=settings, ram_bytes=ram_bytes)
 
 
@@ -124,7 +129,7 @@ def _under_way(settings: Settings) -> tuple[int, int]:
 def _check(plan: PlanContext) -> None:
     """Refuse a table of labels that no ingest can use, before the first image."""
     recipe = recipe_from_options(plan.options)
-    if recipe.labels is not None:
+    if isinstance(recipe.labels, LabelChoice):
         read_label_table(recipe.labels)
 
 
@@ -132,8 +137,8 @@ def _inputs(plan: PlanContext) -> Mapping[str, str]:
     recipe = recipe_from_options(plan.options)
     named = {"source": source_identity(recipe, plan.workspace.root)}
     # Only where there is one, as in every recipe before there could be.
-    if recipe.labels is not None:
-        named["labels"] = table_sha256(recipe.labels.path)
+    if recipe.table is not None:
+        named["labels"] = table_sha256(recipe.table)
     return named
 
 
@@ -158,7 +163,7 @@ JOB = Job(
         Option(
             name="source",
             kind="str",
-            help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
+            help="Folder, of .tar shards too, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
             f"faces; by default {DEFAULT_SOURCE}, of {DEFAULT_SOURCE_SIZE} pixels.",
         ),
         Option(name="array", kind="str", help=ARRAY_HELP),
@@ -194,13 +199,14 @@ JOB = Job(
             name="labels",
             kind="str",
             help="Table of labels, joined to the pictures by name: a CSV with titles, or "
-            "one of CelebA's lists. By default labels follow from folders.",
+            "one of CelebA's lists; or cls or json, WebDataset's files beside the "
+            "pictures. By default labels follow from folders.",
         ),
         Option(
             name="label",
             kind="str",
-            help="Which column of --labels holds the labels: whole numbers, or words, "
-            "which become classes. Needed where the table has titles.",
+            help="Which column, or field of a json, holds the labels: whole numbers, or "
+            "words, which become classes. Needed where a table has titles.",
         ),
         Option(
             name="label_key",

@@ -16,6 +16,7 @@ import numpy as np
 from lowmem.base import DataError
 from lowmem_jobs.ingest.entries import name_hash, printable
 from lowmem_jobs.ingest.folder_labels import Labels
+from lowmem_jobs.ingest.hashed_numbers import HashedNumbers
 from lowmem_jobs.ingest.label_lines import table_sha256
 from lowmem_jobs.ingest.label_table import line_numbers, read_label_table
 
@@ -51,11 +52,15 @@ class JoinedLabels:
         self.sha256 = table_sha256(choice.path)
         table = read_label_table(choice)
         self._class_names, self._example = table.class_names, table.example
-        hashes = np.frombuffer(table.hashes, np.uint64)
-        order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[order]
-        self._refuse_twice(order)
-        self._numbers = np.frombuffer(table.numbers, np.int32)[order]
+        self._lines = HashedNumbers(table.hashes, table.numbers)
+        if self._lines.twice:
+            (one, name), (two, _) = line_numbers(choice, self._lines.twice)
+            raise DataError(
+                thing=choice.path,
+                problem=f"has two lines of {name}, {one} and {two}",
+                expected="one line for each picture",
+                todo="Leave one of them out.",
+            )
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -92,8 +97,8 @@ class JoinedLabels:
         Time: 10 microseconds a file.
         """
         paths, names, places = _hashes_of(source)
-        has_own = self._is_line(paths)
-        has_name = ~has_own & self._is_line(names)
+        has_own = self._lines.has(paths)
+        has_name = ~has_own & self._lines.has(names)
         self._refuse_shared(source, places, paths, has_own)
         self._refuse_shared(source, places, names, has_name, among=names)
         if len(paths) and not (has_own | has_name).any():
@@ -143,7 +148,7 @@ class JoinedLabels:
         column = "" if self._choice.column is None else f"{self._choice.column} of "
         return (
             f"labels: {column}{self._choice.path}, {kind}; {len(labels.numbers)} of its "
-            f"{len(self._hashes)} lines have pictures"
+            f"{len(self._lines)} lines have pictures"
         )
 
     def _numbers_of(self, names: Sequence[str]) -> NDArray[np.int32]:
@@ -152,30 +157,11 @@ class JoinedLabels:
             return np.empty(0, np.int32)
         paths = np.fromiter(map(name_hash, names), np.uint64, len(names))
         files = np.fromiter(map(_file_hash, names), np.uint64, len(names))
-        wanted = np.where(self._is_line(paths), paths, files)
-        is_there = self._is_line(wanted)
+        wanted = np.where(self._lines.has(paths), paths, files)
+        is_there = self._lines.has(wanted)
         if not is_there.all():
             raise self._no_line(names[int(np.argmin(is_there))])
-        return self._numbers[np.searchsorted(self._hashes, wanted)]
-
-    def _is_line(self, wanted: Hashes) -> NDArray[np.bool_]:
-        if not len(self._hashes):
-            return np.zeros(len(wanted), bool)
-        places = np.searchsorted(self._hashes, wanted)
-        places[places == len(self._hashes)] = 0
-        return np.equal(self._hashes[places], wanted)
-
-    def _refuse_twice(self, order: NDArray[np.int64]) -> None:
-        same = np.flatnonzero(self._hashes[1:] == self._hashes[:-1])
-        if len(same):
-            places = tuple(map(int, order[same[0] : same[0] + 2]))
-            (one, name), (two, _) = line_numbers(self._choice, places)
-            raise DataError(
-                thing=self._choice.path,
-                problem=f"has two lines of {name}, {one} and {two}",
-                expected="one line for each picture",
-                todo="Leave one of them out.",
-            )
+        return self._lines.of(wanted)
 
     def _refuse_shared(
         self,

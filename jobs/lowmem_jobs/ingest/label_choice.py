@@ -1,4 +1,4 @@
-"""Which table the labels of pictures come from, read from the options of an ingest."""
+"""Which table or files the labels of pictures come from, read from the options of an ingest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Sources whose pictures have names of their own.
-_NAMED_KINDS = ("folder", "zip", "tar")
+_NAMED_KINDS = ("folder", "shards", "zip", "tar")
+# Of these, those whose other files are read where they lie.
+_SIDECAR_KINDS = ("folder", "shards", "tar")
+# The endings of WebDataset's files that hold a label.
+NUMBER, FIELDS = "cls", "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,25 @@ class LabelChoice:
     key: str | None = None
 
 
-def label_choice(options: Mapping[str, Any], kind: str) -> LabelChoice | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SidecarChoice:
+    """Files beside the pictures that hold their labels, as in WebDataset's shards.
+
+    Attributes
+    ----------
+    ending
+        Of their names, after the first dot: ``cls`` or ``json``.
+    field
+        Of a ``json``: the key of the label in the mapping.
+    """
+
+    ending: str
+    field: str | None = None
+
+
+def label_choice(
+    options: Mapping[str, Any], kind: str
+) -> LabelChoice | SidecarChoice | None:
     """Return where labels are to be taken from; None: from folders.
 
     Raises
@@ -57,6 +79,8 @@ def label_choice(options: Mapping[str, Any], kind: str) -> LabelChoice | None:
                     "add --labels TABLE."
                 )
         return None
+    if table in {NUMBER, FIELDS}:
+        return _sidecar_choice(table, column, key, kind)
     if kind not in _NAMED_KINDS:
         raise OptionValueError(
             option="--labels",
@@ -73,3 +97,22 @@ def label_choice(options: Mapping[str, Any], kind: str) -> LabelChoice | None:
             todo="Give --labels an existing file.",
         )
     return LabelChoice(path=path, column=column, key=key)
+
+
+def _sidecar_choice(
+    ending: str, field: str | None, key: str | None, kind: str
+) -> SidecarChoice:
+    if kind not in _SIDECAR_KINDS:
+        raise OptionValueError(
+            option="--labels",
+            value=ending,
+            expected=f"a --source with files KEY.{ending} beside the pictures: a .tar, a "
+            "folder of them, or of files",
+        )
+    if (field is not None) != (ending == FIELDS) or key is not None:
+        raise UsageError(
+            "--labels json wants --label FIELD, the key of the label in each KEY.json; "
+            "--labels cls has neither --label nor --label-key, since each KEY.cls holds "
+            "the number alone."
+        )
+    return SidecarChoice(ending=ending, field=field)

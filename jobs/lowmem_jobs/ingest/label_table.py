@@ -56,7 +56,9 @@ def read_label_table(choice: LabelChoice) -> LabelTable:
     columns are not held. Time: 1 s for the 202,599 lines of 41 fields of CelebA's list.
     """
     column = label_column(choice, text_lines(choice.path))
-    values, hashes, example = LabelValues(choice, column), array("Q"), ""
+    signs = column.title if column.is_counted else ""
+    values = LabelValues(lambda line: f"{choice.path}, line {line.number}", signs)
+    hashes, example = array("Q"), ""
     for line in column.lines:
         values.add(line)
         hashes.append(name_hash(line.name))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from lowmem.base import DataError
 
 if TYPE_CHECKING:
-    from lowmem_jobs.ingest.label_choice import LabelChoice
-    from lowmem_jobs.ingest.label_columns import LabelColumn, LabelLine
+    from collections.abc import Callable
+
+    from lowmem_jobs.ingest.label_columns import LabelLine
 
 # The largest sets in use have 22,000 classes.
 _MOST_CLASSES = 2**15
@@ -33,6 +34,14 @@ _FRACTION = re.compile(
 class LabelValues:
     """The labels of a column, collected line by line.
 
+    Parameters
+    ----------
+    where
+        Returns where the label of a line stands, for messages.
+    signs
+        What 1 says in a column of -1 and 1, as CelebA's attributes are; empty where such
+        numbers are numbers.
+
     Attributes
     ----------
     numbers : array of int32
@@ -46,9 +55,9 @@ class LabelValues:
     Memory: 4 bytes a line, and the names of the classes.
     """
 
-    def __init__(self, choice: LabelChoice, column: LabelColumn) -> None:
-        self._choice = choice
-        self._column = column
+    def __init__(self, where: Callable[[LabelLine], str], signs: str = "") -> None:
+        self._where = where
+        self._signs = signs
         self._first: LabelLine | None = None
         self._is_whole = True
         self._name_bytes = 0
@@ -86,10 +95,9 @@ class LabelValues:
             rank = {name: number for number, name in enumerate(class_names)}
             numbers = [rank[name] for name in self.found]
             return class_names, array("i", (numbers[one] for one in self.numbers))
-        if self._column.is_counted and set(self.numbers) <= {-1, 1}:
-            title = self._column.title
+        if self._signs and set(self.numbers) <= {-1, 1}:
             signs = array("i", (int(one > 0) for one in self.numbers))
-            return (f"not {title}", title), signs
+            return (f"not {self._signs}", self._signs), signs
         return (), self.numbers
 
     def _number(self, line: LabelLine) -> int:
@@ -120,7 +128,7 @@ class LabelValues:
                 line,
                 "says that it is missing",
                 "a label in each line",
-                "Fill it in, or leave the line and its picture out; a class of this "
+                "Fill it in, or leave it and its picture out; a class of this "
                 "name needs another one, since programs take it for none.",
             )
         if _FRACTION.fullmatch(line.cell):
@@ -137,7 +145,7 @@ class LabelValues:
             kinds = ("a word", "a number")
             raise self._refused(
                 line,
-                f"is {kinds[is_whole]}, and {_shown(first.cell)} in line {first.number} "
+                f"is {kinds[is_whole]}, and {_shown(first.cell)} of {self._where(first)} "
                 f"is {kinds[not is_whole]}",
                 "numbers alone or words alone",
             )
@@ -146,7 +154,7 @@ class LabelValues:
         self, line: LabelLine, problem: str, expected: str, todo: str = ""
     ) -> DataError:
         return DataError(
-            thing=f"{self._choice.path}, line {line.number}: {_shown(line.cell)}",
+            thing=f"{self._where(line)}: {_shown(line.cell)}",
             problem=problem,
             expected=expected,
             todo=todo,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lowmem import Context
     from lowmem_jobs.ingest.folder_labels import Labels
     from lowmem_jobs.ingest.ingest_recipe import Recipe
-    from lowmem_jobs.ingest.joined_labels import JoinedLabels
+    from lowmem_jobs.ingest.label_source import LabelSource
 
 FORMAT_VERSION = 1
 
@@ -137,7 +137,9 @@ class Pack:
         provenance: Mapping[str, Any],
         n_rows: Sequence[int],
         known: Sequence[str] = (),
-        joined: JoinedLabels | None = None,
+        joined: LabelSource | None = None,
+        *,
+        has_classes: bool = True,
     ) -> Labels | None:
         """Say in the store where it came from; all rows are written.
 
@@ -146,7 +148,9 @@ class Pack:
         n_rows, known
             See `write_labels`.
         joined
-            The table of labels; None: they follow from folders.
+            Where labels come from; None: they follow from folders.
+        has_classes
+            Whether folders may be classes: those that stand for archives are none.
 
         Returns
         -------
@@ -156,10 +160,11 @@ class Pack:
         Raises
         ------
         DataError
-            If a picture has no line in the table, or the table was changed.
+            If a picture has no label, or the table of labels was changed.
         """
         if joined is None:
-            labels = write_labels(self.store, n_rows, known, self.folders)
+            folders = self.folders if has_classes else ()
+            labels = write_labels(self.store, n_rows, known, folders)
         else:
             labels = write_made(self.store, joined.labels)
             provenance = {**provenance, **joined.attributes}

@@ -23,9 +23,10 @@ from lowmem_jobs.ingest.decode_ahead import N_PROCESSES, DecodeOutcome, outcomes
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.file_checksum import file_sum
+from lowmem_jobs.ingest.formats import SHARDS
 from lowmem_jobs.ingest.ingest_progress import IngestProgress
 from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
-from lowmem_jobs.ingest.joined_labels import JoinedLabels
+from lowmem_jobs.ingest.label_source import label_source
 from lowmem_jobs.ingest.pack import Pack, provenance
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.ingest.folder_labels import Labels
     from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.ingest_recipe import Recipe
+    from lowmem_jobs.ingest.label_source import LabelSource
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
@@ -76,7 +78,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     recipe = recipe_from_options(ctx.options)
     if recipe.kind == FACES:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
-    joined = JoinedLabels(recipe.labels) if recipe.labels is not None else None
+    joined = label_source(recipe.labels)
     made = yield from pack_source(
         ctx, recipe, IngestProgress(**ctx.state), labels=joined
     )
@@ -85,6 +87,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         summary | provenance(ctx, recipe, made.source_sha256),
         [made.done.n_stored],
         joined=joined,
+        has_classes=recipe.kind != SHARDS,
     )
     if labels is not None:
         ctx.log(joined.line(labels) if joined else _line_of_folders(labels))
@@ -102,7 +105,7 @@ def pack_source(
     *,
     first: Sequence[DecodeOutcome] | None = None,
     joined: Callable[[ImageSource], ImageSource] = lambda source: source,
-    labels: JoinedLabels | None = None,
+    labels: LabelSource | None = None,
 ) -> Generator[CommitPoint, None, Packed]:
     """Store all images of a source, from where ``done`` says.
 
@@ -113,12 +116,12 @@ def pack_source(
     joined
         Returns what the source is to be taken for.
     labels
-        The table that must have a line for each image.
+        Where each image must have its label; None: labels follow from folders.
 
     Raises
     ------
     DataError
-        If nothing of it is readable, or in the store already; if an image has no line.
+        If nothing of it is readable, or in the store already; if an image has no label.
     """
     # Pillow warns of what it makes good; what it cannot read is listed anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -139,7 +142,7 @@ def pack_source(
             while not _is_ended(source, recipe, done):
                 before = done
                 done = _take(_step(found, recipe, done), pack, done, waiting)
-                # Before a commit that would bind a table without a line of theirs.
+                # Before a commit that would bind labels without theirs.
                 _refuse_unlabelled(waiting[before.n_stored - done.n_stored :], labels)
                 if len(waiting) == recipe.chunk_rows:
                     _store(waiting, source, pack)
@@ -166,20 +169,20 @@ def pack_source(
 
 
 def _clear(
-    ctx: Context, source: ImageSource, labels: JoinedLabels | None
+    ctx: Context, source: ImageSource, labels: LabelSource | None
 ) -> ImageSource:
-    """Return a source that the table of labels fits, as far as names tell."""
+    """Return a source that the labels fit, as far as names tell."""
     n_without = 0 if labels is None else labels.refuse_unclear(source)
     if n_without:
         ctx.log(
-            f"{n_without} of {len(source)} files have no line in the table of labels: "
+            f"{n_without} of {len(source)} files have no label of theirs: "
             "with the first of them that is a picture the ingest ends"
         )
     return source
 
 
 def _refuse_unlabelled(
-    found: Sequence[DecodeOutcome], labels: JoinedLabels | None
+    found: Sequence[DecodeOutcome], labels: LabelSource | None
 ) -> None:
     if labels is not None:
         labels.refuse_unlabelled(one.name for one in found)
