@@ -341,6 +341,13 @@ def test_a_table_that_changes_while_pictures_are_stored_is_refused(tmp_path):
     with pytest.raises(DataError, match="was changed or replaced while"):
         drive(JOB, tmp_path / "w", given, overseer=Changing())
     assert not (tmp_path / "w" / "images.zarr").exists()
+    # And by a worker that goes on where another one ended.
+    assert drive(JOB, tmp_path / "v", given, leave_after=1) is None
+    table.write_text(table.read_text().replace(" 3", " 7"))
+    told = Cutter()
+    with pytest.raises(DataError, match="was changed or replaced while"):
+        drive(JOB, tmp_path / "v", given, overseer=told)
+    assert not told.cycles
 
 
 @pytest.mark.parametrize(

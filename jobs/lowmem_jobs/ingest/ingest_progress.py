@@ -34,6 +34,8 @@ class IngestProgress:
     codec, codec_reason
         The compression, and why it was chosen; empty before it was, and where the user
         chose it.
+    labels_sha256
+        Of the table of labels that it was begun with; empty where there is none.
     first_reasons
         Why the first skipped entries were, for the message should nothing be readable.
     """
@@ -50,4 +52,5 @@ class IngestProgress:
     report_bytes: int = 0
     codec: str = ""
     codec_reason: str = ""
+    labels_sha256: str = ""
     first_reasons: tuple[str, ...] = ()

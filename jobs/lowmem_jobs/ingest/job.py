@@ -55,7 +55,7 @@ _WAITING_BYTES = 2**20
 _MOST_WAITING_BYTES = 2**25
 # Of a line of a table of labels, and of the name of a file that it may mean: hashes and
 # numbers, while they are sorted.
-_LINE_BYTES = 80
+_LINE_BYTES = 96
 # Of a picture and its label in a tar: two headers and as much content.
 _SAMPLE_BYTES = 2**11
 # A chunk is collected, stacked, and held by Zarr while it is written.

@@ -20,6 +20,26 @@ class LabelSource(Protocol):
     """Labels that must be there for every picture that is stored."""
 
     @property
+    def sha256(self) -> str:
+        """Of the table; empty where the source itself holds the labels."""
+        ...
+
+    def refuse_other(self, sha256: str) -> None:
+        """Refuse a table that is not the one that an ingest was begun with.
+
+        Parameters
+        ----------
+        sha256
+            Of that one; empty where the ingest begins.
+
+        Raises
+        ------
+        DataError
+            If it is another one.
+        """
+        ...
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """What the group of a store says of where its labels come from."""
         ...

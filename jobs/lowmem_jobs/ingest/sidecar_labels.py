@@ -46,6 +46,14 @@ class SidecarLabels:
         self._samples = HashedNumbers(array("Q"), array("i"))
 
     @property
+    def sha256(self) -> str:
+        """Nothing: whether the source has changed is asked of the source."""
+        return ""
+
+    def refuse_other(self, sha256: str) -> None:
+        """Refuse nothing: see `sha256`."""
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """What the group of a store says of where its labels come from."""
         field = {} if self._choice.field is None else {"field": self._choice.field}

@@ -79,9 +79,11 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     if recipe.kind == FACES:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
     joined = label_source(recipe.labels)
-    made = yield from pack_source(
-        ctx, recipe, IngestProgress(**ctx.state), labels=joined
-    )
+    done = IngestProgress(**ctx.state)
+    if joined is not None:
+        joined.refuse_other(done.labels_sha256)
+        done = replace(done, labels_sha256=joined.sha256)
+    made = yield from pack_source(ctx, recipe, done, labels=joined)
     summary = _summary(made.recipe, made.done)
     labels = made.pack.finish(
         summary | provenance(ctx, recipe, made.source_sha256),
