@@ -8,7 +8,6 @@ new one is renamed to its place.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,15 @@ from lowmem import Result
 from lowmem.base import make_folder, storage_errors, sync_file
 from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.ingest.decode_ahead import DecodeOutcome
-from lowmem_jobs.ingest.entries import TAKEN, Entry, printable
+from lowmem_jobs.ingest.entries import TAKEN, Entry, name_hash, printable
 from lowmem_jobs.ingest.existing_store import read_before, recipe_after
 from lowmem_jobs.ingest.folder_labels import known_classes
+from lowmem_jobs.ingest.formats import SHARDS
+from lowmem_jobs.ingest.ingest_progress import IngestProgress
 from lowmem_jobs.ingest.ingest_recipe import source_bytes, source_identity
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.unreadable import UnreadableError
-from lowmem_jobs.ingest.work import IngestProgress, pack_source
+from lowmem_jobs.ingest.work import pack_source
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -78,7 +79,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     }
     sources = [*before.sources, added]
     known = known_classes(before.store)
-    n_classes = made.pack.finish(
+    labels = made.pack.finish(
         {
             **before.attributes,
             "images": done.n_stored,
@@ -87,7 +88,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         },
         [int(source["images"]) for source in sources],
         known,
+        has_classes=recipe.kind != SHARDS and not before.has_shards,
     )
+    n_classes = 0 if labels is None else len(labels.class_names)
     if len(known) != n_classes:
         ctx.log(f"labels: {n_classes} classes, formerly {len(known)}")
     summary = {**added, "content_sha256": done.digest}
@@ -114,7 +117,7 @@ class _AfterStore:
 
     def fetch(self, entry: Entry) -> Any:  # noqa: ANN401 - as the source's
         """Return an image as it is stored, unless its name is taken."""
-        wanted = _hash(printable(entry.name))
+        wanted = np.uint64(name_hash(printable(entry.name)))
         place = int(np.searchsorted(self._hashes, wanted))
         if place < len(self._hashes) and self._hashes[place] == wanted:
             raise UnreadableError(TAKEN)
@@ -125,19 +128,13 @@ class _AfterStore:
         return self._source.load(stored)
 
 
-def _hash(name: str) -> np.uint64:
-    """Return 64 bits of a name: two of a million agree once in 40 million stores."""
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return np.uint64(int.from_bytes(digest, "big"))
-
-
 def _hashes(before: ExistingStore) -> NDArray[np.uint64]:
     """Return the hashes of all names in a store, sorted."""
     found = np.empty(before.n_rows, np.uint64)
     with RowReader.open(before.store, "names") as reader:
         for start in range(0, before.n_rows, _BLOCK_ROWS):
             stop = min(start + _BLOCK_ROWS, before.n_rows)
-            found[start:stop] = [_hash(str(n)) for n in reader.read(start, stop)]
+            found[start:stop] = [name_hash(str(n)) for n in reader.read(start, stop)]
     found.sort()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -99,6 +100,12 @@ class Entries(Protocol):
 def name_bytes(name: str) -> bytes:
     """Return a name as it is stored by the system."""
     return name.encode("utf-8", "surrogateescape")
+
+
+def name_hash(name: str) -> int:
+    """Return 64 bits of a name: two of a million agree once in 40 million stores."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def printable(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.base import DataError, OptionValueError, UsageError, read_json
 from lowmem.stores import find_images, is_same_data, read_array_info
+from lowmem_jobs.ingest.formats import SHARDS
 from lowmem_jobs.ingest.framing import Framing
 from lowmem_jobs.ingest.ingest_recipe import (
     Recipe,
@@ -59,6 +60,12 @@ class ExistingStore:
         """How its images were cut, in the words of ``--crop``."""
         return str(self.attributes.get("crop", "none"))
 
+    @property
+    def has_shards(self) -> bool:
+        """Whether some of its images came from archives that their names begin with."""
+        listed = [self.attributes, *self.sources]
+        return any(source.get("kind") == SHARDS for source in listed)
+
     def appended(self, identity: str, recipe: Recipe) -> dict[str, Any] | None:
         """Return what is listed of an appended source; None if it is not there."""
         asked = (recipe.limit, recipe.array, recipe.keeps_truncated)
@@ -90,6 +97,15 @@ def read_before(store: Path) -> ExistingStore:
         problem = "was not made by ingest"
     elif (store / "features").exists():
         problem = "holds drawn faces, with the numbers that they were drawn from"
+    labels = attributes.get("labels")
+    if isinstance(labels, dict):
+        raise DataError(
+            thing=store,
+            problem=f"has labels of {labels.get('table', 'files beside the pictures')}",
+            expected="a store without labels, or with those of folders: what is "
+            "appended would have none",
+            todo="Ingest all images at once, with --labels.",
+        )
     if info is None or problem:
         raise DataError(
             thing=store,

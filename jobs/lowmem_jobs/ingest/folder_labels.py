@@ -17,7 +17,7 @@ from lowmem.base import remove
 from lowmem.stores import CLASS_NAMES, LABELS, RowWriter, read_array_info
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,14 +30,14 @@ _MOST_CLASSES = 2**15
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labels:
-    """The class of each row.
+    """The label of each row.
 
     Attributes
     ----------
     class_names
-        The classes, in the order of their numbers.
+        The classes, in the order of their numbers; none where labels are numbers.
     numbers : shape (n,)
-        The class of each row.
+        The class, or number, of each row.
     """
 
     class_names: tuple[str, ...]
@@ -107,24 +107,38 @@ def write_labels(
 
     Notes
     -----
+    Memory: 12 bytes a row, and the names of a block.
+    """
+    if folders is not None and len(folders) < FEWEST_CLASSES:
+        remove(store / LABELS)
+        return None
+    return write_made(store, lambda names: labels_from_names(names, n_rows, known))
+
+
+def write_made(
+    store: Path, made: Callable[[Iterable[str]], Labels | None]
+) -> Labels | None:
+    """Write the array of labels that are made of the names of all rows; return them.
+
+    Notes
+    -----
     One chunk: to make it again takes all names, which a repair has where it begins at
     the first row. Where it makes other chunks alone, names are missing, and nothing is
     written.
-    Memory: 12 bytes a row, and the names of a block.
     """
     remove(store / LABELS)
-    is_one = folders is not None and len(folders) < FEWEST_CLASSES
-    if is_one or not _has_all_names(store):
+    if not _has_all_names(store):
         return None
-    found = labels_from_names(_names(store), n_rows, known)
+    found = made(_names(store))
     if found is not None:
+        named = {CLASS_NAMES: list(found.class_names)} if found.class_names else {}
         writer = RowWriter.open(
             store,
             LABELS,
             row_shape=(),
             dtype="int32",
             chunk_rows=len(found.numbers),
-            attributes={CLASS_NAMES: list(found.class_names)},
+            attributes=named,
         )
         writer.append(found.numbers)
         writer.flush()

@@ -77,6 +77,14 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not _is_zarr(path)
 
 
+def _is_shards(path: Path) -> bool:
+    if not _is_folder(path):
+        return False
+    from lowmem_jobs.ingest.shards import shards_in
+
+    return bool(shards_in(path))
+
+
 def _identity_by_directory(path: Path, _workspace: Path) -> str:
     return file_identity(path, _workspace, has_directory=True)
 
@@ -87,6 +95,14 @@ def _open_folder(
     from lowmem_jobs.ingest.open_path import open_folder
 
     return open_folder(path, ctx, decoder)
+
+
+def _open_shards(
+    path: Path, ctx: Context, decoder: Decoder, _array: str | None
+) -> AbstractContextManager[ImageSource]:
+    from lowmem_jobs.ingest.open_path import open_shards
+
+    return open_shards(path, ctx, decoder)
 
 
 def _open_zip(
@@ -135,8 +151,19 @@ def _open_zarr(
 
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
+# Of which the folders are archives, and say nothing of classes.
+SHARDS = "shards"
 # By the kind that a store's attributes name; the first that fits is taken.
 FORMATS = {
+    SHARDS: Format(
+        # Which "a folder" says as well.
+        names=(),
+        is_of=_is_shards,
+        open=_open_shards,
+        identity=folder_identity,
+        n_bytes=folder_bytes,
+        is_one_file=False,
+    ),
     "folder": Format(
         names=("a folder",),
         is_of=_is_folder,

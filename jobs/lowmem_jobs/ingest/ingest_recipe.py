@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lowmem.base import DataError, OptionValueError, path_from_text
-from lowmem_jobs.ingest.formats import FORMATS, kind_of, names_of_formats
+from lowmem_jobs.ingest.formats import FORMATS, SHARDS, kind_of, names_of_formats
 from lowmem_jobs.ingest.framing import Framing
+from lowmem_jobs.ingest.label_choice import LabelChoice, label_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lowmem_jobs.ingest.framing import Box
+    from lowmem_jobs.ingest.label_choice import SidecarChoice
 
 # Drawn instead of read.
 FACES = "faces"
@@ -57,6 +59,8 @@ class Recipe:
         Which array of a file with several holds the images; None where it is not said.
     keeps_truncated
         Whether a JPEG is taken of which the end is missing.
+    labels
+        The table or the files that hold the labels; None: they follow from folders.
     """
 
     kind: str
@@ -68,6 +72,7 @@ class Recipe:
     wanted_rows: int | None = None
     array: str | None = None
     keeps_truncated: bool = False
+    labels: LabelChoice | SidecarChoice | None = None
 
     @property
     def chunk_rows(self) -> int:
@@ -82,6 +87,11 @@ class Recipe:
         return self.frame.size**2 * 3
 
     @property
+    def table(self) -> Path | None:
+        """The table of labels, if they come from one."""
+        return self.labels.path if isinstance(self.labels, LabelChoice) else None
+
+    @property
     def title(self) -> str:
         """What the source is called in messages and in the store."""
         return str(self.path) if self.path else f"faces:{self.n_faces}"
@@ -90,7 +100,8 @@ class Recipe:
     def listed(self) -> dict[str, str]:
         """What a store says of choices that are not the usual ones: else nothing."""
         array = {"array": self.array} if self.array else {}
-        return array | ({"truncated": "keep"} if self.keeps_truncated else {})
+        kind = {"kind": SHARDS} if self.kind == SHARDS else {}
+        return kind | array | ({"truncated": "keep"} if self.keeps_truncated else {})
 
 
 def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
@@ -101,7 +112,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
     OptionValueError
         If an option breaks its rule.
     DataError
-        If the source is not there or of no known kind.
+        If the source is not there or of no known kind, or the table of labels not there.
     """
     is_given = options["source"] is not None
     given = options["source"] if is_given else DEFAULT_SOURCE
@@ -122,6 +133,7 @@ def recipe_from_options(options: Mapping[str, Any]) -> Recipe:
         wanted_rows=_wanted_rows(options["chunk_rows"], size),
         array=array_option(options, kind),
         keeps_truncated=options.get("truncated") == "keep",
+        labels=label_choice(options, kind),
     )
 
 

@@ -18,6 +18,9 @@ from lowmem_jobs.ingest.ingest_recipe import (
     recipe_from_options,
     source_identity,
 )
+from lowmem_jobs.ingest.label_choice import LabelChoice
+from lowmem_jobs.ingest.label_lines import n_line_ends, table_sha256
+from lowmem_jobs.ingest.label_table import read_label_table
 from lowmem_jobs.ingest.report import REPORT, entries_before
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ _DECODING_BYTES = 40 * 2**20
 # An encoded image that waits, and all of them: ahead.WAITING_BYTES.
 _WAITING_BYTES = 2**20
 _MOST_WAITING_BYTES = 2**25
+# Of a line of a table of labels, and of the name of a file that it may mean: hashes and
+# numbers, while they are sorted.
+_LINE_BYTES = 96
+# Of a picture and its label in a tar: two headers and as much content.
+_SAMPLE_BYTES = 2**11
 # A chunk is collected, stacked, and held by Zarr while it is written.
 _CHUNK_COPIES = 4
 
@@ -66,7 +74,12 @@ def ladder(_: PlanContext) -> tuple[Settings, ...]:
 
 
 def _predict(plan: PlanContext, settings: Settings) -> Rung:
-    ram_bytes = predicted_bytes(recipe_from_options(plan.options), settings)
+    recipe = recipe_from_options(plan.options)
+    ram_bytes = predicted_bytes(recipe, settings)
+    if recipe.table is not None:
+        ram_bytes += _LINE_BYTES * n_line_ends(recipe.table)
+    elif recipe.labels is not None and recipe.path and recipe.path.is_file():
+        ram_bytes += _LINE_BYTES * (recipe.path.stat().st_size // _SAMPLE_BYTES)
     return Rung(settings=settings, ram_bytes=ram_bytes)
 
 
@@ -113,9 +126,20 @@ def _under_way(settings: Settings) -> tuple[int, int]:
     return ahead, settings.get("decode_processes", min(2, ahead))
 
 
+def _check(plan: PlanContext) -> None:
+    """Refuse a table of labels that no ingest can use, before the first image."""
+    recipe = recipe_from_options(plan.options)
+    if isinstance(recipe.labels, LabelChoice):
+        read_label_table(recipe.labels)
+
+
 def _inputs(plan: PlanContext) -> Mapping[str, str]:
     recipe = recipe_from_options(plan.options)
-    return {"source": source_identity(recipe, plan.workspace.root)}
+    named = {"source": source_identity(recipe, plan.workspace.root)}
+    # Only where there is one, as in every recipe before there could be.
+    if recipe.table is not None:
+        named["labels"] = table_sha256(recipe.table)
+    return named
 
 
 def _resume_at(plan: PlanContext, row: int) -> Mapping[str, object] | None:
@@ -139,7 +163,7 @@ JOB = Job(
         Option(
             name="source",
             kind="str",
-            help="Folder, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
+            help="Folder, of .tar shards too, .zip, .tar(.gz), .npy, .npz, .zarr, or faces:N for N drawn "
             f"faces; by default {DEFAULT_SOURCE}, of {DEFAULT_SOURCE_SIZE} pixels.",
         ),
         Option(name="array", kind="str", help=ARRAY_HELP),
@@ -172,6 +196,25 @@ JOB = Job(
             help="Take only so many readable images, the first by name.",
         ),
         Option(
+            name="labels",
+            kind="str",
+            help="Table of labels, joined to the pictures by name: a CSV with titles, or "
+            "one of CelebA's lists; or cls or json, WebDataset's files beside the "
+            "pictures. By default labels follow from folders.",
+        ),
+        Option(
+            name="label",
+            kind="str",
+            help="Which column, or field of a json, holds the labels: whole numbers, or "
+            "words, which become classes. Needed where a table has titles.",
+        ),
+        Option(
+            name="label_key",
+            kind="str",
+            help="Which column of --labels holds the names of the pictures; by default "
+            "the first.",
+        ),
+        Option(
             name="codec",
             kind="str",
             default="auto",
@@ -190,6 +233,7 @@ JOB = Job(
     ladder=ladder,
     predict=_predict,
     calibrate=_calibrate,
+    check=_check,
     inputs=_inputs,
     resume_at=_resume_at,
     uses_device=False,

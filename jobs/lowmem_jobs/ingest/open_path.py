@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, remove
 from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.encoded_files import FileSource
 from lowmem_jobs.ingest.folder import file_reader, list_folder
+from lowmem_jobs.ingest.shards import ShardReader, list_shards, shards_in
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
 from lowmem_jobs.ingest.zips import list_zip, packed_reader
 
@@ -66,6 +67,18 @@ def open_archive_tar(
         if plain != path:
             remove(plain)
         raise
+
+
+@contextmanager
+def open_shards(path: Path, ctx: Context, decoder: Decoder) -> Iterator[FileSource]:
+    """Open the members of all tar archives of a folder."""
+    shards = shards_in(path)
+    with ExitStack() as opened:
+        for shard in shards:
+            opened.enter_context(_unchanged(shard))
+        entries = opened.enter_context(Catalog(list_shards(shards), ctx.staging))
+        reader = opened.enter_context(ShardReader(path))
+        yield FileSource(entries, read=reader.read, decoder=decoder)
 
 
 @contextmanager

@@ -15,7 +15,12 @@ from lowmem_jobs.ingest.faces import (
     true_covariance,
     true_mean,
 )
-from lowmem_jobs.ingest.folder_labels import FEWEST_CLASSES, folder_of, write_labels
+from lowmem_jobs.ingest.folder_labels import (
+    FEWEST_CLASSES,
+    folder_of,
+    write_labels,
+    write_made,
+)
 from lowmem_jobs.ingest.ingest_recipe import (
     FACES,
     crop_option,
@@ -31,7 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem import Context
+    from lowmem_jobs.ingest.folder_labels import Labels
     from lowmem_jobs.ingest.ingest_recipe import Recipe
+    from lowmem_jobs.ingest.label_source import LabelSource
 
 FORMAT_VERSION = 1
 
@@ -130,20 +137,37 @@ class Pack:
         provenance: Mapping[str, Any],
         n_rows: Sequence[int],
         known: Sequence[str] = (),
-    ) -> int:
+        joined: LabelSource | None = None,
+        *,
+        has_classes: bool = True,
+    ) -> Labels | None:
         """Say in the store where it came from; all rows are written.
 
         Parameters
         ----------
         n_rows, known
             See `write_labels`.
+        joined
+            Where labels come from; None: they follow from folders.
+        has_classes
+            Whether folders may be classes: those that stand for archives are none.
 
         Returns
         -------
-        n_classes
-            0 where the images have no labels.
+        labels
+            None where the images have none.
+
+        Raises
+        ------
+        DataError
+            If a picture has no label, or the table of labels was changed.
         """
-        labels = write_labels(self.store, n_rows, known, self.folders)
+        if joined is None:
+            folders = self.folders if has_classes else ()
+            labels = write_labels(self.store, n_rows, known, folders)
+        else:
+            labels = write_made(self.store, joined.labels)
+            provenance = {**provenance, **joined.attributes}
         self.images.set_attributes({"content_sha256": provenance["content_sha256"]})
         if self.features is not None:
             self.features.set_attributes(
@@ -156,7 +180,7 @@ class Pack:
         self.flush()
         title = {"format": "lowmem-images", "format_version": FORMAT_VERSION}
         write_group_attributes(self.store, {**title, **provenance})
-        return len(labels.class_names) if labels is not None else 0
+        return labels
 
 
 def provenance(

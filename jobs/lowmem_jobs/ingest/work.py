@@ -23,7 +23,10 @@ from lowmem_jobs.ingest.decode_ahead import N_PROCESSES, DecodeOutcome, outcomes
 from lowmem_jobs.ingest.entries import TAKEN, printable
 from lowmem_jobs.ingest.faces import FaceSource
 from lowmem_jobs.ingest.file_checksum import file_sum
+from lowmem_jobs.ingest.formats import SHARDS
+from lowmem_jobs.ingest.ingest_progress import IngestProgress
 from lowmem_jobs.ingest.ingest_recipe import FACES, recipe_from_options
+from lowmem_jobs.ingest.label_source import label_source
 from lowmem_jobs.ingest.pack import Pack, provenance
 from lowmem_jobs.ingest.report import REPORT
 from lowmem_jobs.ingest.sources import open_source
@@ -38,60 +41,14 @@ if TYPE_CHECKING:
     from lowmem import Context
     from lowmem_jobs.ingest.entries import ImageSource
     from lowmem_jobs.ingest.file_checksum import FileSum
+    from lowmem_jobs.ingest.folder_labels import Labels
     from lowmem_jobs.ingest.framing import Pixels
     from lowmem_jobs.ingest.ingest_recipe import Recipe
+    from lowmem_jobs.ingest.label_source import LabelSource
 
 _REASONS_SHOWN = 3
 # Entries that end a step however few of them were images.
 _STEP_ENTRIES = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestProgress:
-    """Where an ingest stands between two steps: with the images that wait, all of it.
-
-    Attributes
-    ----------
-    unpacked_bytes
-        Bytes of a compressed archive that are unpacked, while it is.
-    n_seen
-        Entries of the source that are dealt with.
-    n_before
-        Images that were in the store before the first entry.
-    n_stored, n_skipped
-        Images that are stored or wait to be, those before included; and how many
-        entries are listed as unreadable.
-    n_taken
-        How many of these are images whose names the store had before.
-    n_short
-        How many images are stored without their ends.
-    waiting
-        Numbers of the entries whose images do not fill a chunk yet.
-    digest
-        SHA-256 of the digest before and the bytes of the last image, from one image to
-        the next; empty before the first. It does not depend on chunks or codec.
-    report_bytes
-        Length of the report.
-    codec, codec_reason
-        The compression, and why it was chosen; empty before it was, and where the user
-        chose it.
-    first_reasons
-        Why the first skipped entries were, for the message should nothing be readable.
-    """
-
-    unpacked_bytes: int = 0
-    n_seen: int = 0
-    n_before: int = 0
-    n_stored: int = 0
-    n_skipped: int = 0
-    n_taken: int = 0
-    n_short: int = 0
-    waiting: tuple[int, ...] = ()
-    digest: str = ""
-    report_bytes: int = 0
-    codec: str = ""
-    codec_reason: str = ""
-    first_reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +78,26 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
     recipe = recipe_from_options(ctx.options)
     if recipe.kind == FACES:
         ctx.log(f"{recipe.title}: drawn faces; --source takes images of your own")
-    made = yield from pack_source(ctx, recipe, IngestProgress(**ctx.state))
+    joined = label_source(recipe.labels)
+    done = IngestProgress(**ctx.state)
+    if joined is not None:
+        joined.refuse_other(done.labels_sha256)
+        done = replace(done, labels_sha256=joined.sha256)
+    made = yield from pack_source(ctx, recipe, done, labels=joined)
     summary = _summary(made.recipe, made.done)
-    n_classes = made.pack.finish(
-        summary | provenance(ctx, recipe, made.source_sha256), [made.done.n_stored]
+    labels = made.pack.finish(
+        summary | provenance(ctx, recipe, made.source_sha256),
+        [made.done.n_stored],
+        joined=joined,
+        has_classes=recipe.kind != SHARDS,
     )
-    if n_classes:
-        ctx.log(f"labels: {n_classes} classes, one folder each")
+    if labels is not None:
+        ctx.log(joined.line(labels) if joined else _line_of_folders(labels))
     return Result(publish=["images.zarr", REPORT], summary=summary)
+
+
+def _line_of_folders(labels: Labels) -> str:
+    return f"labels: {len(labels.class_names)} classes, one folder each"
 
 
 def pack_source(
@@ -138,6 +107,7 @@ def pack_source(
     *,
     first: Sequence[DecodeOutcome] | None = None,
     joined: Callable[[ImageSource], ImageSource] = lambda source: source,
+    labels: LabelSource | None = None,
 ) -> Generator[CommitPoint, None, Packed]:
     """Store all images of a source, from where ``done`` says.
 
@@ -147,17 +117,19 @@ def pack_source(
         The images that wait at the very beginning; None: those of the last commit.
     joined
         Returns what the source is to be taken for.
+    labels
+        Where each image must have its label; None: labels follow from folders.
 
     Raises
     ------
     DataError
-        If nothing of it is readable, or in the store already.
+        If nothing of it is readable, or in the store already; if an image has no label.
     """
     # Pillow warns of what it makes good; what it cannot read is listed anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     yield from _unpack(ctx, recipe, done)
     with open_source(recipe, ctx) as opened, file_sum(recipe) as whole:
-        source = joined(opened)
+        source = _clear(ctx, joined(opened), labels)
         done = _with_codec(ctx, recipe, done, n_images=_total(source, recipe, done))
         recipe = replace(recipe, codec=done.codec or recipe.codec)
         pack = Pack.open(
@@ -172,6 +144,8 @@ def pack_source(
             while not _is_ended(source, recipe, done):
                 before = done
                 done = _take(_step(found, recipe, done), pack, done, waiting)
+                # Before a commit that would bind labels without theirs.
+                _refuse_unlabelled(waiting[before.n_stored - done.n_stored :], labels)
                 if len(waiting) == recipe.chunk_rows:
                     _store(waiting, source, pack)
                     waiting.clear()
@@ -194,6 +168,26 @@ def pack_source(
     _require_images(recipe, done)
     _say_what_is_missing(ctx, done)
     return Packed(recipe=recipe, done=done, pack=pack, source_sha256=whole.hexdigest())
+
+
+def _clear(
+    ctx: Context, source: ImageSource, labels: LabelSource | None
+) -> ImageSource:
+    """Return a source that the labels fit, as far as names tell."""
+    n_without = 0 if labels is None else labels.refuse_unclear(source)
+    if n_without:
+        ctx.log(
+            f"{n_without} of {len(source)} files have no label of theirs: "
+            "with the first of them that is a picture the ingest ends"
+        )
+    return source
+
+
+def _refuse_unlabelled(
+    found: Sequence[DecodeOutcome], labels: LabelSource | None
+) -> None:
+    if labels is not None:
+        labels.refuse_unlabelled(one.name for one in found)
 
 
 def _say_what_is_missing(ctx: Context, done: IngestProgress) -> None:
