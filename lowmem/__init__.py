@@ -6,7 +6,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.inline` holds a cell, a block or a function of a running program to a budget,
   and runs the jobs from a notebook.
 - `lowmem.loops` keeps the state of a loop that somebody wrote, `lowmem.fitting` that of
-  Keras' `fit`.
+  Keras' `fit`; `lowmem.states` takes any state apart and puts it back.
 - `lowmem.testing` is for authors of jobs: it runs one, kills it and compares.
 - `lowmem.pipeline` composes and runs what a command orders; `lowmem.places` knows where
   it runs.

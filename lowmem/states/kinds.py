@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops import (
+from lowmem.states import (
     estimators,
     generators,
     numpy_values,
@@ -14,8 +14,8 @@ from lowmem.loops import (
     tensors,
     variables,
 )
-from lowmem.loops.overlaps import refuse_overlaps
-from lowmem.loops.tree import NOTHING, Packer, Unpacker, misfit
+from lowmem.states.overlaps import refuse_overlaps
+from lowmem.states.tree import NOTHING, Packer, Unpacker, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
