@@ -279,10 +279,11 @@ class UnwrittenResultError(LowmemError, FileNotFoundError):
 
     exit_code = EXIT_JOB
 
-    def __init__(self, *, job: str, name: str) -> None:
+    def __init__(self, *, job: str, name: str, by: str = "Result(publish=...)") -> None:
+        how = "is described with" if by.startswith("outputs") else "returned"
         # FileNotFoundError's own initialiser would reinterpret two arguments.
         super().__init__(
-            f"job {job} returned Result(publish=...) with {name!r}, expected it in "
+            f"job {job} {how} {by} with {name!r}, expected it in "
             "ctx.staging. Write it there before the job returns."
         )
 
@@ -294,7 +295,7 @@ class ResultNameError(LowmemError, ValueError):
 
     def __init__(self, *, job: str, name: object, reserved: Iterable[str]) -> None:
         super().__init__(
-            f"job {job} returned Result(publish=...) with {name!r}, expected the name of "
+            f"job {job} is to publish {name!r}, expected the name of "
             "a file or folder in ctx.staging such as 'out.npy' or 'figures/a.png', "
             f"without '..', and none of {', '.join(reserved)}. Choose another name."
         )

@@ -31,6 +31,7 @@ from lowmem.protocol.row_blocks import Blocks
 from lowmem.protocol.value_checks import (
     RESERVED,
     is_list,
+    is_texts,
     require,
     whole,
 )
@@ -65,6 +66,9 @@ class CommitPoint:
     is_due
         Whether to commit here whatever the pace: a state that is worth keeping, such as
         the last one, from which a run that asks for more goes on.
+    values
+        What `Context.commit` was given, in the place of ``state`` and ``arrays``; taken
+        only if this point is committed.
     """
 
     items: int = 0
@@ -74,6 +78,7 @@ class CommitPoint:
     )
     flush: Callable[[], None] | None = None
     is_due: bool = False
+    values: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         require("items", ">= 0", self.items, holds=whole("items", self.items) >= 0)
@@ -82,6 +87,11 @@ class CommitPoint:
         require("arrays", "a mapping or a function", self.arrays, holds=is_arrays)
         is_flush = self.flush is None or callable(self.flush)
         require("flush", "a function", self.flush, holds=is_flush)
+        is_values = self.values is None or isinstance(self.values, Mapping)
+        require("values", "a mapping", self.values, holds=is_values)
+        is_one_way = self.values is None or not (self.state or self.arrays)
+        rule = "the only state, without state= and arrays="
+        require("values", rule, self.values, holds=is_one_way)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +171,9 @@ class Job:
     inputs
         Returns the fingerprints of all that it reads, by name. A change of any between
         two runs is refused. By default what its path options and its needs name.
+    outputs
+        What it publishes, whatever its options: names as in `Result.publish`. A work that
+        returns nothing, or a result without ``publish``, publishes these.
     resume_at
         Returns the state to go on at a row with nothing in staging; None: it cannot.
     standing
@@ -197,6 +210,7 @@ class Job:
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = unnamed
+    outputs: tuple[str, ...] = ()
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = nowhere
     standing: Callable[[PlanContext], Standing] = alone
     is_bare: bool = False
@@ -220,6 +234,7 @@ class Job:
         for name, (rule, kind) in flags.items():
             value = getattr(self, name)
             require(name, rule, value, holds=isinstance(value, kind))
+        require("outputs", "names", self.outputs, holds=is_texts(self.outputs))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
         rule = "other names than those that every run has"

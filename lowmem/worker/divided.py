@@ -89,7 +89,8 @@ def divided(
             )
             return (yield from _made(ctx, job.name, blocks, claimant))
 
-    return replace(job, work=work)
+    # Its results are the board's, and its outputs those of who puts them together.
+    return replace(job, work=work, outputs=())
 
 
 # --- one shard ----------------------------------------------------------------------
