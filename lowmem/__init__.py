@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from lowmem.inline.supervised import supervised
     from lowmem.loops.checkpoint import Checkpoint
     from lowmem.mapping.map_decorator import map  # noqa: A004 - its public name
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Job, Result, Standing
+    from lowmem.protocol.job import Job, Result, Standing
     from lowmem.protocol.job_decorator import job
     from lowmem.protocol.option import Option
     from lowmem.protocol.planning import (
@@ -118,7 +119,8 @@ __getattr__, __dir__ = names_of(
         "lowmem.loops.checkpoint": ["Checkpoint"],
         "lowmem.mapping.map_decorator": ["map"],
         "lowmem.protocol.context": ["Context"],
-        "lowmem.protocol.job": ["CommitPoint", "Job", "Result", "Standing"],
+        "lowmem.protocol.commit_point": ["CommitPoint"],
+        "lowmem.protocol.job": ["Job", "Result", "Standing"],
         "lowmem.protocol.option": ["Option"],
         "lowmem.protocol.planning": [
             "Calibration",

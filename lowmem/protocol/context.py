@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.base.workspace import Workspace
-    from lowmem.protocol.job import CommitPoint
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.named_values import NamedValues
     from lowmem.protocol.planning import Device
 

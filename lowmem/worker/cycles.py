@@ -25,7 +25,7 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import refuse_altered, sums_of_results
 from lowmem.memory.cleanup import clean_up
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.commit_extras import CommitExtras
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.checkpoints.manifest import FileEntry
     from lowmem.checkpoints.restore import Restored
-    from lowmem.protocol.job import Job
+    from lowmem.protocol.job import Job, Result
     from lowmem.protocol.messages import Run
     from lowmem.worker.starting_point import Start
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lowmem.protocol.blocks import blocks_of
-from lowmem.protocol.job import CommitPoint
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.value_checks import whole
 from lowmem.worker.commit_extras import CommitExtras
 from lowmem.worker.named_state import NamedState

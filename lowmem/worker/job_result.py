@@ -6,11 +6,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lowmem.base.errors import (
-    JobDefinitionError,
-    ResultNameError,
-    UnwrittenResultError,
-)
+from lowmem.base.errors import JobDefinitionError
+from lowmem.base.errors_results import ResultNameError, UnwrittenResultError
 from lowmem.base.files import sync_file, sync_tree
 from lowmem.protocol.job import Result
 

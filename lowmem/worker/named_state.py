@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lowmem.protocol.job import CommitPoint
+    from lowmem.protocol.commit_point import CommitPoint
 
 # Key in the state of a commit, and the version of what is there.
 VALUES = "lowmem_values"

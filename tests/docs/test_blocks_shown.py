@@ -16,6 +16,7 @@ import lowmem
 import lowmem.testing
 from docs.site.reference import built_in_jobs
 from lowmem.cli.main import app
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.options import flag_of
 from lowmem.worker.registry import find_job
 from tests.driver import drive
@@ -52,6 +53,7 @@ RUN_BY = {
     "docs/jobs.md": {
         "def brightness(ctx": "docs/test_jobs_page.py",
         "def total": "docs/test_jobs_page.py",
+        "def add_up": "docs/test_jobs_page.py",
         "@lowmem.map": "docs/test_jobs_page.py",
         "def test_counts": HERE,
         "tf_dataset": HERE,
@@ -121,7 +123,7 @@ def test_every_command_that_a_page_shows_can_be_typed(page, line):
     # It refuses an option that it does not have; `run` leaves those to its job.
     taken = command.make_context("lowmem", words)
     job = taken.params.get("job")
-    if command.name not in {"run", "plan"} or job == "JOB" or job.endswith(".py"):
+    if command.name not in {"run", "plan"} or job == "JOB" or file_and_name(job):
         return
     jobs = {job.name: job for job in built_in_jobs()}
     wanted = list(jobs.values()) if job == "all" else [jobs[job]]

@@ -12,11 +12,10 @@ import lowmem
 from lowmem.base.errors import (
     DataError,
     JobDefinitionError,
-    ResultNameError,
     UnknownJobError,
-    UnwrittenResultError,
     UsageError,
 )
+from lowmem.base.errors_results import ResultNameError, UnwrittenResultError
 from lowmem.base.workspace import Workspace
 from lowmem.protocol.planning import PlanContext
 from lowmem.supervisor.order import is_inside
