@@ -65,10 +65,11 @@ def _imported(path: Path) -> ModuleType:
 
 
 def _is_from_elsewhere(job: Job, module: ModuleType) -> bool:
-    """Return whether a job's function was written in another module than this."""
-    home = getattr(job.work, "__module__", module.__name__)
-    # What lowmem makes of a function is its own, whose file it does not tell.
-    return home != module.__name__ and home.partition(".")[0] != "lowmem"
+    """Return whether another module, in which its function was written, has the job."""
+    home = sys.modules.get(str(getattr(job.work, "__module__", "")))
+    if home is None or home is module:
+        return False
+    return any(one is job for one in vars(home).values())
 
 
 def chosen(path: Path, name: str, named: Mapping[str, Job], own: Sequence[str]) -> Job:

@@ -48,7 +48,7 @@ class NamedState:
             self._kept = _known(state[VALUES])
         self._arrays = arrays if self._kept else {}
         self._asked: tuple[str, ...] | None = None
-        self._is_tried = False
+        self._is_tried = self._has_offered = False
 
     @property
     def is_kept(self) -> bool:
@@ -63,6 +63,11 @@ class NamedState:
                 "calls ctx.restore a second time",
                 "one call that names all that it keeps",
             )
+        if self._has_offered:
+            raise self._error(
+                "calls ctx.restore after its first point",
+                "the call before it: a commit at that point would not hold these names",
+            )
         if self._is_long:
             raise self._error(
                 f"calls ctx.restore and has commits by {_LONG}",
@@ -73,8 +78,10 @@ class NamedState:
             self._refuse_other(given, self._kept, "its last commit holds")
         self._asked = tuple(given)
         found = given if self._kept is None else self._filled(given, self._kept)
-        # Of the file that was open nothing more is read.
+        # Of the file that was open nothing more is read, and the names alone still count.
         self._arrays = {}
+        if self._kept is not None:
+            self._kept = dict.fromkeys(self._kept)
         return NamedValues(**{name: found[name] for name in given})
 
     def _filled(
@@ -103,9 +110,9 @@ class NamedState:
         UnkeptValueError
             If a value cannot be kept: told at the first point, whether it is due or not.
         """
+        self._has_offered = True
         if point.values is None:
             self._refuse_long()
-            self._is_long = True
             return
         self._refuse_taken(point.values)
         self.check_restored(point.values)

@@ -156,10 +156,13 @@ def both(ctx):
     yield lowmem.CommitPoint(state={"m": 1})
 
 
-def long_first(ctx):
-    """Offer a point in the long form before anything is asked for."""
-    yield lowmem.CommitPoint()
-    ctx.restore(n=0)
+def late(point):
+    def body(ctx):
+        """Offer a point before anything is asked for."""
+        yield point(ctx)
+        ctx.restore(n=0)
+
+    return body
 
 
 def twice(ctx):
@@ -180,7 +183,8 @@ def other_names(ctx):
     [
         (without_restore, ["did not call ctx.restore", "ctx.restore(n=...)"]),
         (both, ["calls ctx.restore and yields lowmem.CommitPoint", "ctx.commit(n=n)"]),
-        (long_first, ["has commits by lowmem.CommitPoint(state=..., arrays=...)"]),
+        (late(lambda _: lowmem.CommitPoint()), ["ctx.restore after its first point"]),
+        (late(lambda ctx: ctx.commit()), ["ctx.restore after its first point"]),
         (twice, ["calls ctx.restore a second time"]),
         (other_names, ["names pcas anew and leaves out pca", "asked for: km, pca."]),
     ],
