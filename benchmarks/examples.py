@@ -63,7 +63,7 @@ class Example:
     budget
         Of its RAM.
     options
-        Of the job, or words of the program, without the data.
+        Of the job, without the data.
     cycle_steps
         Commit points in a cycle.
     given
@@ -83,20 +83,9 @@ class Example:
     near: Mapping[str, float] = field(default_factory=dict)
     sample: str = ""
 
-    @property
-    def is_program(self) -> bool:
-        """Whether it is a loop under `lowmem exec`, no job."""
-        return self.name == "clusters"
-
     def line(self, data: Path) -> list[str]:
         """Return the command, to be typed in a folder of its own."""
         file, lowmem = str(EXAMPLES / f"{self.name}.py"), ("-m", "lowmem")
-        if self.is_program:
-            words = [sys.executable, file, str(data), *self.options]
-            return [
-                sys.executable, *lowmem, "exec", "--ram", self.budget, "--quiet",
-                "--", *words,
-            ]  # fmt: skip
         source = {"spectra": "--source", "topics": "--texts"}.get(self.name, "--data")
         return [
             sys.executable, *lowmem, "run", file, source, str(data), *self.options,
@@ -106,7 +95,7 @@ class Example:
 
     def made(self, folder: Path) -> Path:
         """Return where its results are."""
-        return folder if self.is_program else folder / "lowmem-work"
+        return folder / "lowmem-work"
 
 
 def examples(*, is_small: bool) -> dict[str, Example]:
@@ -128,7 +117,7 @@ def examples(*, is_small: bool) -> dict[str, Example]:
         ),
         Example(
             name="clusters", data="rows.npy" if is_small else "images.zarr/images", budget="600M",
-            options=(str(n_clusters),),
+            options=("--clusters", str(n_clusters)),
             given={"n_clusters": n_clusters, "rows": 1_000},
             near={"centres": 0.0, "labels": 0.0},
         ),

@@ -6,7 +6,7 @@ A map of the package, from what a person types down to the base:
 - `lowmem.inline` holds a cell, a block or a function of a running program to a budget,
   and runs the jobs from a notebook.
 - `lowmem.loops` keeps the state of a loop that somebody wrote, `lowmem.fitting` that of
-  Keras' `fit`.
+  Keras' `fit`; `lowmem.states` takes any state apart and puts it back.
 - `lowmem.testing` is for authors of jobs: it runs one, kills it and compares.
 - `lowmem.pipeline` composes and runs what a command orders; `lowmem.places` knows where
   it runs.
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from lowmem.inline.supervised import supervised
     from lowmem.loops.checkpoint import Checkpoint
     from lowmem.mapping.map_decorator import map  # noqa: A004 - its public name
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Job, Result, Standing
+    from lowmem.protocol.job import Job, Result, Standing
     from lowmem.protocol.job_decorator import job
     from lowmem.protocol.option import Option
     from lowmem.protocol.planning import (
@@ -118,7 +119,8 @@ __getattr__, __dir__ = names_of(
         "lowmem.loops.checkpoint": ["Checkpoint"],
         "lowmem.mapping.map_decorator": ["map"],
         "lowmem.protocol.context": ["Context"],
-        "lowmem.protocol.job": ["CommitPoint", "Job", "Result", "Standing"],
+        "lowmem.protocol.commit_point": ["CommitPoint"],
+        "lowmem.protocol.job": ["Job", "Result", "Standing"],
         "lowmem.protocol.option": ["Option"],
         "lowmem.protocol.planning": [
             "Calibration",

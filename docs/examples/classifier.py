@@ -51,17 +51,16 @@ def build(shape, n_classes, n_steps, seed):
     return model
 
 
-@lowmem.job(unit="images", uses_keras=True)
+@lowmem.job(
+    unit="images", uses_keras=True, outputs=["classifier.weights.h5", "history.csv"]
+)
 def classifier(ctx, data: Path, epochs: int = 10, patience: int = 2):
     """Train a classifier of labelled images."""
-    import keras
     import numpy as np
 
     from lowmem.base import UsageError
     from lowmem.stores import split_rows
     from lowmem.training import keras_session
-
-    at = {"epoch": 0, "step": 0, "waited": 0, "history": [], **ctx.state}
 
     def validation():
         """Return the mean loss of what was held out, and the share that is right."""
@@ -75,12 +74,6 @@ def classifier(ctx, data: Path, epochs: int = 10, patience: int = 2):
             right += int((logits.argmax(axis=1) == y).sum())
         return loss / (n_held_out * BATCH), right / (n_held_out * BATCH)
 
-    def arrays():
-        for number, variable in enumerate(variables):
-            yield f"now-{number}", keras.ops.convert_to_numpy(variable.value)
-        for number, value in enumerate(best):
-            yield f"best-{number}", value
-
     with keras_session(seed=ctx.seed, device=ctx.device):
         images = lowmem.ZarrSequence(data, labels="labels", batch_size=BATCH)
         split = split_rows(data, n_rows=images.n_samples, fraction=0.2)
@@ -93,41 +86,29 @@ def classifier(ctx, data: Path, epochs: int = 10, patience: int = 2):
             )
         shape, n_classes = images[0][0].shape[1:], len(images.class_names)
         model = build(shape, n_classes, epochs * n_steps, ctx.seed)
-        variables = [*model.variables, *model.optimizer.variables]
-        best = []
-        if ctx.state:
-            for number, variable in enumerate(variables):
-                variable.assign(ctx.arrays[f"now-{number}"])
-        if at["history"]:
-            best = [
-                ctx.arrays[f"best-{number}"] for number in range(len(model.weights))
-            ]
-        while at["epoch"] < epochs and not 0 < patience <= at["waited"]:
-            order = order_of(split.training, ctx.seed, at["epoch"])
+        at = ctx.restore(model=model, best=[], history=[], epoch=0, step=0, waited=0)
+        while at.epoch < epochs and not 0 < patience <= at.waited:
+            order = order_of(split.training, ctx.seed, at.epoch)
             batches = images.of_rows(order)
-            for step in range(at["step"], n_steps):
+            for step in range(at.step, n_steps):
                 x, y = batches[step]
                 rows = order[step * BATCH : (step + 1) * BATCH]
-                model.train_on_batch(changed(x, rows, ctx.seed, at["epoch"]), y)
-                at["step"] = step + 1
-                done = at["epoch"] * n_steps + step + 1
+                model.train_on_batch(changed(x, rows, ctx.seed, at.epoch), y)
+                at.step = step + 1
+                done = at.epoch * n_steps + step + 1
                 ctx.progress(done * BATCH, epochs * n_steps * BATCH)
-                yield lowmem.CommitPoint(items=BATCH, state=dict(at), arrays=arrays)
+                yield ctx.commit(items=BATCH, **vars(at))
             loss, right = validation()
-            is_best = loss < min([row[0] for row in at["history"]], default=np.inf)
-            at["waited"] = 0 if is_best else at["waited"] + 1
+            is_best = loss < min([row[0] for row in at.history], default=np.inf)
+            at.waited = 0 if is_best else at.waited + 1
             if is_best:
-                best = [
-                    keras.ops.convert_to_numpy(w.value).copy() for w in model.weights
-                ]
-            history = [*at["history"], [loss, right]]
-            at |= {"epoch": at["epoch"] + 1, "step": 0, "history": history}
-            yield lowmem.CommitPoint(state=dict(at), arrays=arrays)
-        model.set_weights(best)
+                at.best = [weights.copy() for weights in model.get_weights()]
+            at.history.append([loss, right])
+            at.epoch, at.step = at.epoch + 1, 0
+            yield ctx.commit(**vars(at))
+        model.set_weights(at.best)
         model.save_weights(ctx.staging / "classifier.weights.h5")
         images.close()
-    np.savetxt(ctx.staging / "history.csv", at["history"], header="loss,right")
-    return lowmem.Result(
-        publish=["classifier.weights.h5", "history.csv"],
-        summary={"epochs": at["epoch"], "classes": list(images.class_names)},
-    )
+    np.savetxt(ctx.staging / "history.csv", at.history, header="loss,right")
+    summary = {"epochs": at.epoch, "classes": list(images.class_names)}
+    return lowmem.Result(summary=summary)

@@ -1,40 +1,48 @@
-"""Clusters of rows that are larger than memory: a loop of scikit-learn's `partial_fit`.
+"""Clusters of rows that are larger than memory: scikit-learn's `partial_fit`."""
 
-python clusters.py ROWS N_CLUSTERS, where ROWS is a .npy file or a Zarr array.
-"""
-
-import sys
-
-import numpy as np
-import zarr
-from sklearn.cluster import MiniBatchKMeans
+import io
+from pathlib import Path
 
 import lowmem
 
-ROWS = 1_000  # Of a step.
+ROWS = 1_000  # Of a step. Not a setting: what is learned depends on it.
 
 
 def flat(rows):
     """Return rows of values as scikit-learn takes them."""
+    import numpy as np
+
     return np.asarray(rows).reshape(len(rows), -1).astype(np.float32)
 
 
-path, n_clusters = sys.argv[1], int(sys.argv[2])
-is_npy = path.endswith(".npy")
-data = np.load(path, mmap_mode="r") if is_npy else zarr.open_array(path, mode="r")
-starts = range(0, data.shape[0], ROWS)
-kmeans = MiniBatchKMeans(n_clusters, random_state=1)
-with lowmem.Checkpoint("clusters") as checkpoint:
-    state = checkpoint.restore({"step": 0, "kmeans": kmeans})
-    for step in range(state["step"], len(starts)):
-        kmeans.partial_fit(flat(data[starts[step] : starts[step] + ROWS]))
-        stopping = checkpoint.stopping
-        checkpoint.commit({"step": step + 1, "kmeans": kmeans})
-        if stopping:
-            sys.exit(75)
-# What follows from the centres alone is done again after a kill.
-labels = np.lib.format.open_memmap("labels.npy", "w+", np.int32, data.shape[:1])
-for start in starts:
-    labels[start : start + ROWS] = kmeans.predict(flat(data[start : start + ROWS]))
-labels.flush()
-np.save("centres.npy", kmeans.cluster_centers_)
+@lowmem.job(
+    unit="rows",
+    uses_device=False,
+    settings=[{"held": 4}, {"held": 1}],
+    outputs=["centres.npy", "labels.npy"],
+)
+def clusters(ctx, data: Path, clusters: int = 8):
+    """Clusters of the rows of a .npy file or a Zarr array."""
+    import numpy as np
+    import zarr
+    from sklearn.cluster import MiniBatchKMeans
+
+    is_npy = data.suffix == ".npy"
+    rows = np.load(data, mmap_mode="r") if is_npy else zarr.open_array(data, mode="r")
+    kmeans, is_learned = ctx.restore(
+        kmeans=MiniBatchKMeans(clusters, random_state=ctx.seed), is_learned=False
+    )
+    held = ctx.settings["held"]
+    for block in ctx.blocks(rows, rows=ROWS, held=held, name="learn"):
+        kmeans.partial_fit(flat(block))
+        yield ctx.commit(kmeans=kmeans, is_learned=False)
+    labels = ctx.append("labels.npy")
+    if not is_learned:
+        header = io.BytesIO()
+        shape = {"descr": "<i4", "fortran_order": False, "shape": rows.shape[:1]}
+        np.lib.format.write_array_header_1_0(header, shape)
+        labels.write(header.getvalue())
+    for block in ctx.blocks(rows, rows=ROWS, held=held, name="label"):
+        labels.write(kmeans.predict(flat(block)).astype("<i4").tobytes())
+        yield ctx.commit(kmeans=kmeans, is_learned=True)
+    np.save(ctx.staging / "centres.npy", kmeans.cluster_centers_)

@@ -19,6 +19,7 @@ MORE = 16  # Components that are iterated and thrown away: those that are kept s
     uses_device=False,
     settings=[{"held": 4}, {"held": 1}],
     calibrate="held",
+    outputs=["eigenfaces.npy", "mean-face.npy", "variances.npy"],
 )
 def eigenfaces(ctx, data: Path, components: int = 16, passes: int = 8):
     """Eigenfaces of a store of images."""
@@ -34,12 +35,14 @@ def eigenfaces(ctx, data: Path, components: int = 16, passes: int = 8):
             f"--components is {components} and --passes {passes}, expected 1 to "
             f"{min(n - 1, d)} and 1 or more: {n} images of {d} values have no more."
         )
-    at = {"pass": 0, "variances": [], **ctx.state}
-    if ctx.state:
-        total, basis, product = (ctx.arrays[k] for k in ("total", "basis", "product"))
-    else:
-        total, product = np.zeros(d, np.int64), np.zeros((d, min(components + MORE, d)))
-        basis = np.random.default_rng(ctx.seed).standard_normal(product.shape)
+    shape = (d, min(components + MORE, d))
+    at = ctx.restore(
+        step=0,
+        variances=[],
+        total=np.zeros(d, np.int64),
+        basis=np.random.default_rng(ctx.seed).standard_normal(shape),
+        product=np.zeros(shape),
+    )
 
     def blocks(step):
         """Yield rows of values, from the last commit on."""
@@ -47,38 +50,31 @@ def eigenfaces(ctx, data: Path, components: int = 16, passes: int = 8):
         for block in ctx.blocks(images, rows=ROWS, held=held, name=f"pass {step}"):
             yield np.asarray(block).reshape(len(block), d)
 
-    def point():
-        arrays = {"total": total, "basis": basis, "product": product}
-        return lowmem.CommitPoint(state=dict(at), arrays=arrays)
-
-    if at["pass"] == 0:
+    if at.step == 0:
         for rows in blocks(0):
-            total = total + rows.sum(axis=0, dtype=np.int64)
-            yield point()
-        at["pass"], basis = 1, np.linalg.qr(basis)[0]
-    mean = total / n
-    for step in range(at["pass"], passes + 1):
-        at["pass"] = step
+            at.total = at.total + rows.sum(axis=0, dtype=np.int64)
+            yield ctx.commit(**vars(at))
+        at.step, at.basis = 1, np.linalg.qr(at.basis)[0]
+    mean = at.total / n
+    for step in range(at.step, passes + 1):
+        at.step = step
         for rows in blocks(step):
             centred = rows - mean
-            product = product + centred.T @ (centred @ basis)
-            yield point()
+            at.product = at.product + centred.T @ (centred @ at.basis)
+            yield ctx.commit(**vars(at))
         # Within what the basis spans, the covariance is this small matrix.
-        values, vectors = np.linalg.eigh(basis.T @ product / (n - 1))
+        values, vectors = np.linalg.eigh(at.basis.T @ at.product / (n - 1))
         values, vectors = values[::-1][:components], vectors[:, ::-1][:, :components]
-        at["variances"] = [*at["variances"], float(values.sum())]
+        at.variances = [*at.variances, float(values.sum())]
         if step < passes:
-            basis, product = np.linalg.qr(product)[0], np.zeros_like(product)
-    faces = (basis @ vectors).T
+            at.basis, at.product = np.linalg.qr(at.product)[0], np.zeros(shape)
+    faces = (at.basis @ vectors).T
     # The sign of a component is free: its largest value is made positive.
     largest = np.abs(faces).argmax(axis=1)
     faces *= np.sign(faces[np.arange(components), largest])[:, None]
-    shape = (components, *images.shape[1:])
-    np.save(ctx.staging / "eigenfaces.npy", faces.reshape(shape).astype("f4"))
-    np.save(ctx.staging / "mean-face.npy", mean.reshape(shape[1:]))
+    faces = faces.reshape(components, *images.shape[1:])
+    np.save(ctx.staging / "eigenfaces.npy", faces.astype("f4"))
+    np.save(ctx.staging / "mean-face.npy", mean.reshape(images.shape[1:]))
     np.save(ctx.staging / "variances.npy", values)
-    return lowmem.Result(
-        publish=["eigenfaces.npy", "mean-face.npy", "variances.npy"],
-        # Of each pass: where the last ones are equal, more would change nothing.
-        summary={"images": n, "variance": at["variances"]},
-    )
+    # Of each pass: where the last ones are equal, more would change nothing.
+    return lowmem.Result(summary={"images": n, "variance": at.variances})

@@ -64,7 +64,8 @@ class UnknownJobError(UsageError):
         self.name = name
         super().__init__(
             f"job {name!r} is unknown{hint}, expected one of "
-            f"{', '.join(known)}, `all`, or a file FILE.py. `lowmem jobs` lists them."
+            f"{', '.join(known)}, `all`, or a file: FILE.py, or FILE.py:NAME for one of "
+            "its jobs. `lowmem jobs` lists them."
         )
 
 
@@ -72,12 +73,20 @@ class UnknownOptionError(UsageError):
     """Raised when a job does not have the option that was given."""
 
     def __init__(
-        self, *, option: str, job: str, known: Iterable[str], hint: str = ""
+        self,
+        *,
+        option: str,
+        job: str,
+        known: Iterable[str],
+        hint: str = "",
+        typed: str = "",
     ) -> None:
         self.option = option
+        names = ", ".join(known)
+        rule = f"one of {names}" if names else "none, for it takes none"
         super().__init__(
-            f"option {option} is unknown to job {job}{hint}, expected one of "
-            f"{', '.join(known)}. `lowmem run {job} --help` explains them."
+            f"option {option} is unknown to job {job}{hint}, expected {rule}. "
+            f"`lowmem run {typed or job} --help` explains them."
         )
 
 
@@ -92,11 +101,13 @@ class OptionValueError(UsageError):
 class MissingOptionError(UsageError):
     """Raised when an option that must be given is not."""
 
-    def __init__(self, *, option: str, job: str, expected: str) -> None:
+    def __init__(
+        self, *, option: str, job: str, expected: str, typed: str = ""
+    ) -> None:
         self.option = option
         super().__init__(
             f"option {option} of job {job} is not given, expected {expected}. Add it; "
-            "`lowmem run JOB --help` explains it."
+            f"`lowmem run {typed or job} --help` explains it."
         )
 
 
@@ -158,14 +169,20 @@ class DataError(LowmemError, ValueError):
 
 
 class MissingArtefactError(DataError):
-    """Raised when a job needs what another job has not made yet."""
+    """Raised when a job needs what another job has not made yet.
 
-    def __init__(self, *, path: Path, job: str) -> None:
+    Parameters
+    ----------
+    typed
+        What is typed for that job, where it is not its name.
+    """
+
+    def __init__(self, *, path: Path, job: str, typed: str = "") -> None:
         super().__init__(
             thing=path,
             problem="is missing",
             expected=f"the output of job {job}",
-            todo=f"Run `lowmem run {job}` in this workspace first.",
+            todo=f"Run `lowmem run {typed or job}` in this workspace first.",
         )
 
 
@@ -271,32 +288,6 @@ class DivergedError(LowmemError, ArithmeticError):
         super().__init__(
             f"the loss is not finite at epoch {epoch}, batch {batch}, expected a number: "
             "training diverged. Begin again with a smaller --learning-rate and --restart."
-        )
-
-
-class UnwrittenResultError(LowmemError, FileNotFoundError):
-    """Raised when a job ends without having written a result that it names."""
-
-    exit_code = EXIT_JOB
-
-    def __init__(self, *, job: str, name: str) -> None:
-        # FileNotFoundError's own initialiser would reinterpret two arguments.
-        super().__init__(
-            f"job {job} returned Result(publish=...) with {name!r}, expected it in "
-            "ctx.staging. Write it there before the job returns."
-        )
-
-
-class ResultNameError(LowmemError, ValueError):
-    """Raised when a job would publish outside its workspace, or over lowmem's files."""
-
-    exit_code = EXIT_JOB
-
-    def __init__(self, *, job: str, name: object, reserved: Iterable[str]) -> None:
-        super().__init__(
-            f"job {job} returned Result(publish=...) with {name!r}, expected the name of "
-            "a file or folder in ctx.staging such as 'out.npy' or 'figures/a.png', "
-            f"without '..', and none of {', '.join(reserved)}. Choose another name."
         )
 
 

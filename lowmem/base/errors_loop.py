@@ -38,7 +38,7 @@ class OtherStateError(UsageError):
     """Raised when a commit does not fit what it is to be put into."""
 
     def __init__(self, *, path: str, problem: str, expected: str, todo: str) -> None:
-        self.path = path
+        self.path, self.problem, self.expected = path, problem, expected
         super().__init__(f"{path} {problem}, expected {expected}. {todo}")
 
 

@@ -16,10 +16,10 @@ _SHOWN = 5
 class UndividedJobError(UsageError):
     """Raised when a job is to be divided whose blocks depend on each other."""
 
-    def __init__(self, *, job: str, reason: str) -> None:
+    def __init__(self, *, job: str, reason: str, typed: str = "") -> None:
         super().__init__(
             f"job {job} has no shards, since {reason}, expected one whose blocks are "
-            f"made each by itself. Run it as a whole: lowmem run {job}."
+            f"made each by itself. Run it as a whole: lowmem run {typed or job}."
         )
 
 

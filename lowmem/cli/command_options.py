@@ -24,7 +24,7 @@ JobArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="JOB",
-        help="A job's name, a file FILE.py, or `all`.",
+        help="A job's name, FILE.py, FILE.py:NAME, or `all`.",
         autocompletion=names_to_complete,
     ),
 ]

@@ -10,9 +10,9 @@ import typer
 from lowmem.base.stderr import columns_of
 from lowmem.base.wrapping import wrapped
 from lowmem.pipeline.orders import PIPELINE
-from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of
+from lowmem.protocol.told_jobs import JobDescription
 from lowmem.supervisor import planner
 
 _INDENT = 28

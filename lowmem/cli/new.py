@@ -26,27 +26,24 @@ _JOB = '''"""Sum the squares of some numbers, block by block: put your own work 
 
 import lowmem
 
-ROWS = 1_000  # Summed one by one: a setting may hold more, never change a sum.
-
 
 @lowmem.job(
     unit="rows",
-    options=[lowmem.Option(name="rows", kind="int", default=20_000, help="How many.")],
-    settings=[{{"held": 4}}, {{"held": 1}}],
+    settings=[{{"held": 4}}, {{"held": 1}}],  # Memory: it must not change the result.
+    outputs=["{name}.npy"],
 )
-def {name}(ctx):
+def {name}(ctx, rows: int = 20_000):
     """Sum of squares."""
     import numpy as np
 
-    numbers = np.arange(ctx.options["rows"], dtype=float)
-    total = ctx.state.get("total", 0.0)
-    for block in ctx.blocks(numbers, rows=ROWS * ctx.settings["held"]):
-        for start in range(0, len(block), ROWS):
-            total += float(np.square(block[start : start + ROWS]).sum())
+    numbers = np.arange(rows, dtype=float)
+    at = ctx.restore(total=0.0)
+    for block in ctx.blocks(numbers, rows=1_000, held=ctx.settings["held"]):
+        at.total += float(np.square(block).sum())
         # All that the next block needs is in here; whatever else is held may be lost.
-        yield lowmem.CommitPoint(state={{"total": total}})
-    np.save(ctx.staging / "{name}.npy", total)
-    return lowmem.Result(publish=["{name}.npy"], summary={{"total": total}})
+        yield ctx.commit(total=at.total)
+    np.save(ctx.staging / "{name}.npy", at.total)
+    return lowmem.Result(summary={{"total": at.total}})
 '''
 
 _JOB_TEST = '''"""Kill {name} at every commit, and compare: pytest test_{name}.py."""
@@ -59,7 +56,7 @@ JOB = Path(__file__).with_name("{name}.py")
 
 
 def test_{name}_is_the_same_whatever_happens_to_it(tmp_path):
-    check(Case(JOB, tmp_path, options={{"rows": 26_500}}, ram="300M"))
+    check(Case(JOB, tmp_path, options={{"rows": 6_500}}, ram="300M"))
 '''
 
 _MAP = '''"""The mean of each row: put your own function of a block of rows in its place."""

@@ -23,8 +23,7 @@ _SHOWN = 40
 def json_from_verification(found: Verification, told: Repair) -> str:
     """Return everything as an indented JSON document, schema 1."""
     findings = [
-        {**asdict(one), "can_be_repaired": one.can_be_repaired}
-        for one in found.findings
+        {**_told(one), "can_be_repaired": one.can_be_repaired} for one in found.findings
     ]
     document = {
         "schema": 1,
@@ -38,6 +37,11 @@ def json_from_verification(found: Verification, told: Repair) -> str:
         "not_repaired": told.failed,
     }
     return json.dumps(document, indent=2)
+
+
+def _told(finding: Finding) -> dict[str, object]:
+    """Return a finding without what is there for its advice alone."""
+    return {key: value for key, value in asdict(finding).items() if key != "typed"}
 
 
 def text_from_verification(found: Verification, told: Repair) -> str:

@@ -16,7 +16,7 @@ import keras
 
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.kinds import packed
+from lowmem.states.kinds import packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ import numpy as np
 
 from lowmem.base.errors_fit import InexactFitError
 from lowmem.fitting import callback_states
-from lowmem.loops.variables import Variables
+from lowmem.states.variables import Variables
 from lowmem.training import backend, state
 from lowmem.training.keras_private import flattened_layers
 

@@ -66,7 +66,8 @@ def run(
     Parameters
     ----------
     job
-        A job's name, ``all``, or the file that defines it; a text or a path.
+        A job's name, ``all``, or the file that defines it, ``jobs.py:clean`` where it defines
+        several; a text or a path.
     workspace
         Folder of the experiment; it may be new.
     ram, vram

@@ -21,10 +21,10 @@ from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import open_arrays
 from lowmem.checkpoints.retention import KEPT_GENERATIONS
 from lowmem.loops.checkpoint_folder import open_place, place_of
-from lowmem.loops.kinds import packed, unpacked, unpacked_entry
 from lowmem.loops.stopping import Stopping
-from lowmem.loops.tree import NOTHING
 from lowmem.protocol.messages import Cycle
+from lowmem.states.kinds import packed, unpacked, unpacked_entry
+from lowmem.states.tree import NOTHING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowmem.mapping.map_source import MapSource
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Result
+    from lowmem.protocol.job import Result
     from lowmem.protocol.planning import PlanContext, Settings
     from lowmem.protocol.row_blocks import RowBlocks
 

@@ -13,7 +13,8 @@ from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
 from lowmem.mapping.source_rows import open_rows
 from lowmem.mapping.unchanged_file import FILE, identity_of_file
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.row_blocks import RowBlocks
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.stores.row_reader import RowReader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.history.job_history import DoneRun
-    from lowmem.protocol.messages import JobDescription, PlannedNeed
     from lowmem.protocol.records import JobBegun
+    from lowmem.protocol.told_jobs import JobDescription, PlannedNeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +323,7 @@ def needed_order(
         stayed on another machine, and are to be made again as they were.
     """
     (description,) = planner.describe(
-        [need.job], budget_bytes=order.ram_budget_bytes, is_over=is_over
+        [need.typed], budget_bytes=order.ram_budget_bytes, is_over=is_over
     )
     options: dict[str, object] = dict(need.options or {})
     run_options = orders.options
@@ -333,18 +334,21 @@ def needed_order(
         )
         options = _own(recorded, description)
     if not order.is_quiet:
-        words = [need.job, *(f"--{key} {value}" for key, value in options.items())]
-        tell(f"{order.name}: no data in the workspace yet, so first: {' '.join(words)}")
+        words = [need.typed, *(f"--{key} {value}" for key, value in options.items())]
+        lacking = f"no {Path(need.path).name}" if need.reference else "no data"
+        tell(
+            f"{order.name}: {lacking} in the workspace yet, so first: {' '.join(words)}"
+        )
     needed = _order(
         description,
-        need.job,
+        need.typed,
         run_options,
         GivenOptions(values=options),
         orders.config,
         began_s=orders.began_s,
         is_pipeline=False,
         command=derived_command(
-            need.job,
+            need.typed,
             options,
             _as_said(run_options, order, orders),
             table=orders.config.get("run", {}),

@@ -31,7 +31,7 @@ from lowmem.supervisor.short_programs import run_report
 if TYPE_CHECKING:
     from lowmem.base.workspace import Workspace
     from lowmem.history.job_history import DoneRun, JobHistory
-    from lowmem.protocol.messages import PlannedNeed
+    from lowmem.protocol.told_jobs import PlannedNeed
     from lowmem.supervisor.session import Session
 
 # Columns of a line of words.

@@ -42,7 +42,7 @@ class JobPlan:
     chosen
         Index of the rung that a run would start with; None if none fits.
     missing
-        Paths of what must be made first, and the job that makes each.
+        Paths of what must be made first, and what is typed for the job that makes each.
     stop
         A trial that was stopped at the budget: what would do is then not known.
     """
@@ -114,7 +114,7 @@ def refuse_if_nothing_is_planned(plans: Sequence[JobPlan]) -> None:
 def _plan(
     order: JobOrder, planned: Planned, device: Device, space: Workspace
 ) -> JobPlan:
-    missing = {need.path: need.job for need in planned.missing}
+    missing = {need.path: need.typed for need in planned.missing}
     rungs, chosen, stop = planned.rungs, None, None
     if not missing:
         bench = TrialBench(

@@ -10,9 +10,9 @@ from typing import Literal
 from lowmem.base.errors import OptionValueError, UnknownOptionError, UsageError
 from lowmem.base.suggestions import did_you_mean
 from lowmem.base.units import budget_bytes_from_size, seconds_from_duration
-from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of, resolve_options, value_of
+from lowmem.protocol.told_jobs import JobDescription
 from lowmem.supervisor.order import MIRROR_BYTES, JobOrder
 
 PIPELINE = ("ingest", "train", "encode", "analyze", "generate")
@@ -154,7 +154,7 @@ def given_options(
         for o in job.options
         if o.is_shared or not is_pipeline
     }
-    title = "all" if is_pipeline else jobs[0].name
+    title, typed = ("all", "all") if is_pipeline else (jobs[0].name, jobs[0].typed)
     values: dict[str, object] = {}
     words = list(extra)
     while words:
@@ -171,7 +171,7 @@ def given_options(
         elif kinds.get(negated) == "flag" and negated != name:
             values[negated] = False
         elif name not in kinds:
-            raise _unknown(name, title, kinds)
+            raise _unknown(name, title, kinds, typed)
         else:
             if not equals and not words:
                 raise OptionValueError(
@@ -183,7 +183,9 @@ def given_options(
     return GivenOptions(values=values, assignments=assignments)
 
 
-def _unknown(name: str, job: str, kinds: Iterable[str]) -> UnknownOptionError:
+def _unknown(
+    name: str, job: str, kinds: Iterable[str], typed: str
+) -> UnknownOptionError:
     """Return what says that no job of the line has an option, and which was meant."""
     option = flag_of(name)
     shared = [flag_of(field) for field in RunOptions.__dataclass_fields__]
@@ -193,6 +195,7 @@ def _unknown(name: str, job: str, kinds: Iterable[str]) -> UnknownOptionError:
         job=job,
         known=flags,
         hint=did_you_mean(option, [*flags, *shared]),
+        typed=typed,
     )
 
 
@@ -270,7 +273,9 @@ def job_order(
         command=tuple(word for word in command if word != "--restart"),
         name=description.name,
         unit=description.unit,
-        options=resolve_options(description.name, description.options, texts),
+        options=resolve_options(
+            description.name, description.options, texts, typed=description.typed
+        ),
         pins=pins,
         seed=DEFAULT_SEED if options.seed is None else options.seed,
         device=_device(options.device),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lowmem.base.workspace import Workspace
     from lowmem.pipeline.orders import RunOptions
-    from lowmem.protocol.messages import JobDescription
+    from lowmem.protocol.told_jobs import JobDescription
     from lowmem.shards.shard import Shard
     from lowmem.supervisor.order import JobOrder
 
@@ -89,7 +89,9 @@ def shard_of(options: RunOptions, jobs: Sequence[JobDescription]) -> Shard | Non
         return None
     for job in jobs:
         if job.is_whole_for:
-            raise UndividedJobError(job=job.name, reason=job.is_whole_for)
+            raise UndividedJobError(
+                job=job.name, reason=job.is_whole_for, typed=job.typed
+            )
     if options.shard is None:
         return None
     from lowmem.shards.shard import shard_from_text  # noqa: PLC0415

@@ -26,8 +26,9 @@ from lowmem.protocol.option import Option
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Result, Work
+    from lowmem.protocol.job import Result, Work
     from lowmem.protocol.option import OptionKind
 
 _KINDS: dict[object, OptionKind] = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lowmem.base.workspace import Workspace
+    from lowmem.protocol.commit_point import CommitPoint
+    from lowmem.protocol.named_values import NamedValues
     from lowmem.protocol.planning import Device
 
 
@@ -81,6 +83,61 @@ class Context(Protocol):
 
         Each file is as it was published. None if there is none, and once this run has
         committed anything: take what is wanted of it to `staging` before.
+        """
+        ...
+
+    def restore(self, /, **values: Any) -> NamedValues:  # noqa: ANN401 - whatever is kept
+        """Return the values by these names as the last commit holds them; else as given.
+
+        Models, estimators, generators and what else has a state of its own are put into
+        the objects given; values and arrays are returned new. Called once, before the
+        first `commit`.
+
+        Parameters
+        ----------
+        **values
+            What the job begins with. Each that docs/checkpoint.md lists will do.
+
+        Raises
+        ------
+        JobDefinitionError
+            If the last commit holds other names, or was made without `commit`.
+        OtherStateError
+            If what it holds does not fit what is given.
+
+        Notes
+        -----
+        Memory: the state, and beside it one array of those that are put into objects.
+        """
+        ...
+
+    def commit(
+        self,
+        /,
+        *,
+        items: int = 0,
+        flush: Callable[[], None] | None = None,
+        is_due: bool = False,
+        **values: Any,  # noqa: ANN401 - whatever is kept
+    ) -> CommitPoint:
+        """Return a commit point that keeps values by name, to be yielded at once.
+
+        They are looked at when the commit is made, which is while the job waits at its
+        ``yield``. Nothing is copied or read for a point that is not committed.
+
+        Parameters
+        ----------
+        items, flush, is_due
+            See `CommitPoint`.
+        **values
+            By the names that `restore` was asked for, all of them.
+
+        Raises
+        ------
+        JobDefinitionError
+            Where it is yielded: if the names are others, or `restore` was not called.
+        UnkeptValueError
+            Where it is yielded: if a value cannot be kept. The first point tells.
         """
         ...
 

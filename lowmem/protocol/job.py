@@ -20,10 +20,11 @@ in its context.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.context import Context
 from lowmem.protocol.option import Option
 from lowmem.protocol.planning import Calibration, Need, PlanContext, Rung, Settings
@@ -31,57 +32,12 @@ from lowmem.protocol.row_blocks import Blocks
 from lowmem.protocol.value_checks import (
     RESERVED,
     is_list,
+    is_texts,
     require,
-    whole,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Arrays = Iterable[tuple[str, NDArray[np.generic]]]
 
 # Of a job that adds to what is there: whether what its options ask for is in place.
 Standing = Literal["", "open", "done"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitPoint:
-    """A place where the job may be cut.
-
-    Attributes
-    ----------
-    items
-        Items done since the previous point; where 0, the rows of `Context.blocks`.
-    state
-        JSON values: with ``arrays``, all that the job needs to go on from here. One
-        that would not come back equal (NaN, keys that are no text, NumPy's numbers)
-        is refused; a tuple comes back as a list.
-    arrays
-        Larger state, by name, or a function that yields it, called only if this point
-        is committed.
-    flush
-        Called before a commit: must make durable what the job wrote by itself.
-    is_due
-        Whether to commit here whatever the pace: a state that is worth keeping, such as
-        the last one, from which a run that asks for more goes on.
-    """
-
-    items: int = 0
-    state: Mapping[str, Any] = field(default_factory=dict)
-    arrays: Mapping[str, NDArray[np.generic]] | Callable[[], Arrays] = field(
-        default_factory=dict
-    )
-    flush: Callable[[], None] | None = None
-    is_due: bool = False
-
-    def __post_init__(self) -> None:
-        require("items", ">= 0", self.items, holds=whole("items", self.items) >= 0)
-        require("state", "a mapping", self.state, holds=isinstance(self.state, Mapping))
-        is_arrays = callable(self.arrays) or isinstance(self.arrays, Mapping)
-        require("arrays", "a mapping or a function", self.arrays, holds=is_arrays)
-        is_flush = self.flush is None or callable(self.flush)
-        require("flush", "a function", self.flush, holds=is_flush)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +117,9 @@ class Job:
     inputs
         Returns the fingerprints of all that it reads, by name. A change of any between
         two runs is refused. By default what its path options and its needs name.
+    outputs
+        What it publishes, whatever its options: names as in `Result.publish`. A work that
+        returns nothing, or a result without ``publish``, publishes these.
     resume_at
         Returns the state to go on at a row with nothing in staging; None: it cannot.
     standing
@@ -197,6 +156,7 @@ class Job:
     check: Callable[[PlanContext], None] = lambda _: None
     needs: Callable[[PlanContext], Sequence[Need]] = lambda _: ()
     inputs: Callable[[PlanContext], Mapping[str, str]] = unnamed
+    outputs: tuple[str, ...] = ()
     resume_at: Callable[[PlanContext, int], Mapping[str, Any] | None] = nowhere
     standing: Callable[[PlanContext], Standing] = alone
     is_bare: bool = False
@@ -220,6 +180,7 @@ class Job:
         for name, (rule, kind) in flags.items():
             value = getattr(self, name)
             require(name, rule, value, holds=isinstance(value, kind))
+        require("outputs", "names", self.outputs, holds=is_texts(self.outputs))
         is_options = all(isinstance(option, Option) for option in self.options)
         require("options", "lowmem.Option(...)s", self.options, holds=is_options)
         rule = "other names than those that every run has"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lowmem.protocol.annotated import called_with, options_of
 from lowmem.protocol.job import Job
+from lowmem.protocol.needed_jobs import NeededJobs
 from lowmem.protocol.option import Option
 from lowmem.protocol.planning import Need, PlanContext, Settings, calibration_along
-from lowmem.protocol.value_checks import LADDER, is_ladder, require
+from lowmem.protocol.value_checks import LADDER, is_ladder, is_list, is_texts, require
+
+_Asked = Callable[[PlanContext], Sequence[Need]]
+Needs = Sequence[Job | str] | _Asked
 
 
 def job(
@@ -22,7 +27,9 @@ def job(
     version: int = 1,
     uses_device: bool | None = None,
     uses_keras: bool = False,
-    needs: Callable[[PlanContext], Sequence[Need]] = lambda _: (),
+    needs: Needs = (),
+    inputs: Iterable[str] | None = None,
+    outputs: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Job]:
     """Make a job of a generator function; the short form of `Job`.
 
@@ -51,14 +58,27 @@ def job(
     uses_keras
         Whether it computes with Keras: refused where no backend is installed.
     needs
-        Returns what must exist first; it is part of the recipe, as what path options name.
+        Jobs whose results it needs: of the same file, by name or themselves, or the names
+        of installed ones. One of the same file is run first, with its own options, where a
+        result of it is missing. Or a function that returns what must exist first. What is
+        needed is part of the recipe, as what path options name.
+    inputs
+        The path options whose files are read; all of them where None. Others are no part
+        of the recipe's fingerprints: the job writes there.
+    outputs
+        Names in `Context.staging` that are published when the function returns nothing,
+        or a result that names none; each must have been written.
 
     Raises
     ------
     TypeError
         If the function takes no context, or a parameter is of no kind that an option has.
+    ValueError
+        If ``inputs`` names no path option, or another value breaks its rule.
     """
+    require("outputs", "a list of names", outputs, holds=is_texts(outputs))
     require("settings", LADDER, settings, holds=is_ladder(settings))
+    further = tuple(options)
     calibration = None if calibrate is None else calibration_along(calibrate, settings)
 
     def decorate(function: Callable[..., Any]) -> Job:
@@ -69,13 +89,43 @@ def job(
             work=called_with(function, own) if own else function,
             summary=doc.splitlines()[0] if doc else "",
             unit=unit,
-            options=(*own, *options),
+            options=_with_inputs((*own, *further), inputs),
             version=version,
             uses_device=uses_device,
             uses_keras=uses_keras,
-            needs=needs,
+            needs=_needs_of(needs),
+            outputs=tuple(outputs),
             ladder=lambda _: settings,
             calibrate=lambda _: calibration,
         )
 
     return decorate
+
+
+def _needs_of(needs: Needs) -> _Asked:
+    """Return what tells the needs of a job, however they were given."""
+    if callable(needs):
+        return needs
+    is_jobs = is_list(needs) and all(isinstance(one, Job | str) for one in needs)
+    rule = "a list of jobs or of their names, or a function of the plan"
+    require("needs", rule, needs, holds=is_jobs)
+    return NeededJobs(jobs=tuple(needs)) if needs else lambda _: ()
+
+
+def _with_inputs(
+    options: tuple[Option, ...], inputs: Iterable[str] | None
+) -> tuple[Option, ...]:
+    """Return options of which those are inputs that are named; as they are, of None."""
+    if inputs is None:
+        return options
+    require("inputs", "a list of names", inputs, holds=not isinstance(inputs, str))
+    named = list(inputs)
+    paths = [option.name for option in options if option.kind == "path"]
+    rule = f"names of path options ({', '.join(paths) or 'it has none'})"
+    require("inputs", rule, named, holds=set(named) <= set(paths))
+    return tuple(
+        replace(option, is_input=option.name in named)
+        if option.kind == "path"
+        else option
+        for option in options
+    )

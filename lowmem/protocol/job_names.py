@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
 
 from lowmem.base.errors import DataError, UnknownJobError
 from lowmem.base.suggestions import did_you_mean
+from lowmem.protocol.job_reference import file_and_name
 
 GROUP = "lowmem.jobs"
 
@@ -18,7 +18,7 @@ def installed_points() -> metadata.EntryPoints:
 
 def is_file_reference(reference: str) -> bool:
     """Return whether a job is named by a file that defines it."""
-    return reference.endswith(".py")
+    return file_and_name(reference) is not None
 
 
 def require_there(reference: str) -> None:
@@ -31,10 +31,11 @@ def require_there(reference: str) -> None:
     DataError
         If there is no such file.
     """
-    if is_file_reference(reference):
-        if not Path(reference).is_file():
+    found = file_and_name(reference)
+    if found is not None:
+        if not found[0].is_file():
             raise DataError(
-                thing=reference,
+                thing=found[0],
                 problem="is not there",
                 expected="a Python file with a job",
             )

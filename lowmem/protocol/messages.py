@@ -13,8 +13,8 @@ import msgspec
 
 from lowmem.protocol.division import Division
 from lowmem.protocol.job import Standing
-from lowmem.protocol.option import Option
 from lowmem.protocol.recipe import Input
+from lowmem.protocol.told_jobs import JobDescription, PlannedNeed
 
 # `Failed.kind` of an allocation that failed: in RAM, and on the device.
 MEMORY_ERROR = "MemoryError"
@@ -155,26 +155,6 @@ class Leave(Message, frozen=True, kw_only=True):
 # --- answers ----------------------------------------------------------------------
 
 
-class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a `Job` that the command line needs.
-
-    Attributes
-    ----------
-    uses_device
-        See `Job.said_device_use`.
-    is_adding, is_whole_for
-        Whether it has a `Job.standing`; why it has no shards, empty where it has.
-    """
-
-    name: str
-    summary: str
-    unit: str
-    options: tuple[Option, ...]
-    uses_device: bool | None = None
-    is_adding: bool = False
-    is_whole_for: str = ""
-
-
 class Described(Message, frozen=True, kw_only=True):
     """Answer to `Describe`."""
 
@@ -220,14 +200,6 @@ class PlannedTrial(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     terms: tuple[float, ...]
     floor_bytes: int
-
-
-class PlannedNeed(msgspec.Struct, frozen=True, kw_only=True):
-    """A missing artefact; see `lowmem.protocol.planning.Need`."""
-
-    path: str
-    job: str
-    options: dict[str, str] | None
 
 
 class Planned(Message, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
 def resolve_options(
-    job: str, options: Iterable[Option], given: Mapping[str, Any]
+    job: str, options: Iterable[Option], given: Mapping[str, Any], *, typed: str = ""
 ) -> dict[str, Any]:
     """Return a value for every option: what was given, checked, or its default.
 
@@ -27,6 +27,8 @@ def resolve_options(
         The options that it declares.
     given
         Values by option name (with underscores), as text or already typed.
+    typed
+        What is typed for the job, where it is not its name.
 
     Raises
     ------
@@ -45,6 +47,7 @@ def resolve_options(
                 job=job,
                 known=[flag_of(o) for o in declared],
                 hint=did_you_mean(flag_of(name), map(flag_of, declared)),
+                typed=typed,
             )
     values = {
         name: value_of(option, given[name]) if name in given else _default(option)
@@ -53,7 +56,7 @@ def resolve_options(
     for name, option in declared.items():
         if option.is_required and values[name] is None:
             raise MissingOptionError(
-                option=flag_of(name), job=job, expected=_rule(option)
+                option=flag_of(name), job=job, expected=_rule(option), typed=typed
             )
     return values
 

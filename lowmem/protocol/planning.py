@@ -92,6 +92,9 @@ class Need:
         Where it must be.
     job
         The job that makes it.
+    reference
+        What is typed after ``lowmem run`` for it, where that is not its name:
+        ``clean.py``, ``jobs.py:clean``.
     options
         If given, the supervisor runs that job with these options when ``path`` is
         missing; otherwise the run is refused.
@@ -99,6 +102,7 @@ class Need:
 
     path: Path
     job: str
+    reference: str = ""
     options: Mapping[str, str] | None = None
 
 

@@ -23,6 +23,7 @@ from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.history.fold import history_of
 from lowmem.history.provenance import owned, owner_of, owners_of
 from lowmem.integrity.chunks import layouts_in, sums_of
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.recipe import is_extension, recipe_changes
 from lowmem.repair.findings import Finding, Tally, Verification
 from lowmem.repair.journal_lines import read_lines
@@ -61,6 +62,11 @@ def verify(space: Workspace) -> Verification:
     lines = scan.journal()
     history = history_of(lines.records)
     scan.owners = owners_of(history)
+    scan.files = {
+        name: job.begun.reference
+        for name, job in history.jobs.items()
+        if job.begun is not None and file_and_name(job.begun.reference)
+    }
     unknown = (name for name in space.job_names() if name not in history.jobs)
     for job in [*history.jobs, *unknown]:
         scan.job(job, history.jobs.get(job))
@@ -82,6 +88,7 @@ class _Scan:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     _claimed: set[Path] = field(default_factory=set)
 
     def journal(self) -> JournalLines:
@@ -276,6 +283,7 @@ class _Scan:
                 path=path.relative_to(self.space.root).as_posix(),
                 problem=problem,
                 job=job,
+                typed=self.files.get(job, ""),
                 remedy=remedy,
             )
         )

@@ -10,12 +10,13 @@ FindingKind = Literal[
 ]
 Remedy = Literal["mend", "drop", "recompute", "rerun", "discard", "catch_up", "none"]
 
-# How each remedy is told; `{job}` is the job that made the thing.
+# How each remedy is told; `{job}` is the job that made the thing, `{typed}` what is typed
+# for it.
 _REMEDIES: dict[Remedy, str] = {
     "mend": "--repair repairs it",
     "drop": "--repair removes it: {job} continues from what is whole",
     "recompute": "--repair recomputes it",
-    "rerun": "lowmem run {job} --restart makes it anew",
+    "rerun": "lowmem run {typed} --restart makes it anew",
     "discard": "--repair removes it: the next run with this mirror sends it again",
     "catch_up": "--repair, or the next run with this mirror, takes what is missing",
     "none": "restore it from a copy",
@@ -36,6 +37,8 @@ class Finding:
         What is wrong with it.
     job
         The job it belongs to; empty if unknown.
+    typed
+        What is typed for that job, where it is not its name.
     remedy
         What can be done about it.
     samples, first_row
@@ -46,6 +49,7 @@ class Finding:
     path: str
     problem: str
     job: str = ""
+    typed: str = ""
     remedy: Remedy = "none"
     samples: str = ""
     first_row: int | None = None
@@ -58,7 +62,8 @@ class Finding:
     @property
     def advice(self) -> str:
         """What can be done about it, in words."""
-        return _REMEDIES[self.remedy].format(job=self.job or "the job")
+        job = self.job or "the job"
+        return _REMEDIES[self.remedy].format(job=job, typed=self.typed or job)
 
 
 @dataclass(slots=True, kw_only=True)

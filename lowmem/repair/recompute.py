@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lowmem.history.job_history import DoneRun
-    from lowmem.protocol.messages import Planned, PlannedNeed
+    from lowmem.protocol.messages import Planned
     from lowmem.protocol.planning import Device
+    from lowmem.protocol.told_jobs import PlannedNeed
     from lowmem.repair.recompute_plan import Recomputation
     from lowmem.supervisor.order import JobOrder
     from lowmem.supervisor.session import Session
@@ -113,7 +114,7 @@ def _planned_as_it_was(
 
 
 def _refuse_need(need: PlannedNeed, _: JobOrder) -> None:
-    raise MissingArtefactError(path=Path(need.path), job=need.job)
+    raise MissingArtefactError(path=Path(need.path), job=need.job, typed=need.typed)
 
 
 def _refuse_other(run: DoneRun, space: Workspace, wanted: Mapping[str, str]) -> None:

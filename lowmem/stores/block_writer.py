@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.stores.row_writer import RowWriter, write_group_attributes
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - read when orders are decoded
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lowmem.base.errors import MissingDeviceError
 from lowmem.memory.budget import SOFT_SHARE
 from lowmem.memory.gpu import GpuSampler
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.messages import Plan
 from lowmem.protocol.records import PROGRAM
 from lowmem.shards.shard import Shard  # noqa: TC001 - read when orders are decoded
@@ -36,7 +36,7 @@ class JobOrder:
     Attributes
     ----------
     reference
-        An installed name, or a file.
+        An installed name, a file, or one job of a file.
     command
         What was typed after ``lowmem``, less ``--restart``: it continues the job.
     pins
@@ -157,9 +157,10 @@ def chosen_device(
 
 def is_inside(reference: str, space: Workspace) -> bool:
     """Return whether a job is named by a file that lies in a workspace."""
-    if not reference.endswith(".py"):
+    found = file_and_name(reference)
+    if found is None:
         return False
-    return Path(reference).resolve().is_relative_to(space.root.resolve())
+    return found[0].resolve().is_relative_to(space.root.resolve())
 
 
 def needed_budget_bytes(rung: PlannedRung) -> int:

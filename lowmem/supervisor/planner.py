@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from lowmem.base.errors import LowmemError
     from lowmem.base.workspace import Workspace
     from lowmem.history.job_history import DoneRun
-    from lowmem.protocol.messages import Answer, JobDescription, Plan
+    from lowmem.protocol.messages import Answer, Plan
+    from lowmem.protocol.told_jobs import JobDescription
 
 
 def describe(

@@ -20,9 +20,10 @@ from lowmem.memory.budget import RamBudget
 from lowmem.memory.fill_rate import measured_fill_rate
 from lowmem.memory.gpu import GpuSampler
 from lowmem.memory.machine import read_machine
-from lowmem.protocol.messages import PlannedNeed, Rebuild, Run
+from lowmem.protocol.messages import Rebuild, Run
 from lowmem.protocol.recipe import CONTENT, told_done
 from lowmem.protocol.tempo import Tempo
+from lowmem.protocol.told_jobs import PlannedNeed
 from lowmem.supervisor import decide, endings, planner
 from lowmem.supervisor.attempt import Attempt
 from lowmem.supervisor.attempt_tools import attempt_tools
@@ -80,8 +81,12 @@ def run_job(
     while planned.missing:
         for need in planned.missing:
             if need.options is None:
-                raise MissingArtefactError(path=Path(need.path), job=need.job)
-            run_needed(need, order)
+                raise MissingArtefactError(
+                    path=Path(need.path), job=need.job, typed=need.typed
+                )
+            # One run may make several of them.
+            if not Path(need.path).exists():
+                run_needed(need, order)
         planned = plan_job(order, session, device)
     history = session.history().of(order.name)
     if history.has_progress and not order.is_restart:

@@ -175,7 +175,7 @@ def _planned(order: JobOrder, session: Session) -> Planned:
     """Return the plan of a job whose needs are there."""
     planned = plan_job(order, session, device_of(order, session))
     for need in planned.missing:
-        raise MissingArtefactError(path=Path(need.path), job=need.job)
+        raise MissingArtefactError(path=Path(need.path), job=need.job, typed=need.typed)
     return planned
 
 

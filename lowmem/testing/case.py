@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lowmem.base.units import bytes_from_size
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.options import words_of
 
 Prepare = Callable[[Path], object]
@@ -24,8 +25,8 @@ class Case:
     Attributes
     ----------
     job
-        What is typed after ``lowmem run``: a file, or the name of an installed job. A
-        relative path is one of the current folder.
+        What is typed after ``lowmem run``: a file, one job of a file, or the name of an
+        installed job. A relative path is one of the current folder.
     folder
         Where the runs are made and left to be looked at; a temporary folder that is
         removed where None.
@@ -73,7 +74,7 @@ class Case:
     def reference(self) -> str:
         """What names the job, from any folder."""
         text = str(self.job)
-        return str(Path(text).absolute()) if text.endswith(".py") else text
+        return str(Path(text).absolute()) if file_and_name(text) else text
 
     def words(self, **changed: object) -> list[str]:
         """Return the job's options as they are typed.

@@ -267,8 +267,8 @@ def _kills(bench: Bench) -> str:
         bench,
         "kills",
         run,
-        "Only state, arrays, ctx.blocks and ctx.append outlive a kill, as the last commit "
-        "has them: keep there all that the job goes on from.",
+        "Only what a commit holds (ctx.commit, ctx.blocks, ctx.append; state and arrays) outlives "
+        "a kill: keep there all that the job goes on from.",
     )
     unit, n_items = run.report.unit, bench.whole.report.items
     if run.report.items != n_items:

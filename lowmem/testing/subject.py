@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
+    from lowmem.protocol.commit_point import CommitPoint
     from lowmem.protocol.context import Context
-    from lowmem.protocol.job import CommitPoint, Job, Result
+    from lowmem.protocol.job import Job, Result
     from lowmem.protocol.planning import PlanContext, Settings
     from lowmem.protocol.row_blocks import RowBlocks
     from lowmem.testing.script import Kill

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from lowmem.base.errors import DivergedError, ModelError
-from lowmem.protocol.job import CommitPoint
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.stores.read_ahead import read_ahead
 from lowmem.training import backend, state
 from lowmem.training.divisible_steps import refuse_indivisible

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lowmem.base.containment import place_in
 from lowmem.worker.appended import AppendedFile
+from lowmem.worker.named_state import VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Keys in the state of a commit.
 PLACES, SIZES = "lowmem_rows", "lowmem_bytes"
+_OURS = {PLACES, SIZES, VALUES}
 
 
 class CommitExtras:
@@ -35,7 +37,7 @@ class CommitExtras:
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
-        self.own = {k: v for k, v in state.items() if k not in {PLACES, SIZES}}
+        self.own = {k: v for k, v in state.items() if k not in _OURS}
         self.places: dict[str, int] = dict(state.get(PLACES, {}))
         self._sizes: dict[str, int] = dict(state.get(SIZES, {}))
         self._files: dict[str, AppendedFile] = {}

@@ -13,31 +13,32 @@ import os
 import sys
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lowmem.base.clock import SystemClock, timestamp
 from lowmem.base.containment import place_in
-from lowmem.base.errors import (
-    EXIT_JOB,
-    JobDefinitionError,
-    ResultNameError,
-    UnwrittenResultError,
-)
-from lowmem.base.files import make_folder, publish, remove, sync_file, sync_tree
+from lowmem.base.errors import EXIT_JOB, JobDefinitionError
+from lowmem.base.files import make_folder, publish, remove
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.sums import digest_of_entries
 from lowmem.integrity.published import refuse_altered, sums_of_results
 from lowmem.memory.cleanup import clean_up
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.messages import Cycle
 from lowmem.protocol.tempo import Tempo
 from lowmem.worker.commit_extras import CommitExtras
 from lowmem.worker.input_checks import WatchedInputs
 from lowmem.worker.job_context import WorkerContext
-from lowmem.worker.job_result import checked_end, kind_of
+from lowmem.worker.job_result import (
+    checked_end,
+    kind_of,
+    refuse_unsafe,
+    refuse_unwritten,
+    sync_results,
+)
+from lowmem.worker.named_state import NamedState
 from lowmem.worker.pace import Pace
 from lowmem.worker.registry import work_of
 from lowmem.worker.starting_point import start_of
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from lowmem.base.clock import Clock
     from lowmem.checkpoints.manifest import FileEntry
     from lowmem.checkpoints.restore import Restored
-    from lowmem.protocol.job import Job
+    from lowmem.protocol.job import Job, Result
     from lowmem.protocol.messages import Run
     from lowmem.worker.starting_point import Start
 
@@ -162,6 +163,7 @@ class _Attempt:
         self._space = Workspace.at(request.workspace, request.part)
         self._restored, self._former = start.restored, start.former
         self._kept = CommitExtras({})
+        self._named = NamedState(job.name, {}, {})
         self._inputs = WatchedInputs(job.name, request.inputs)
         self._pid = os.getpid()
         self._index = start.next_generation
@@ -177,6 +179,8 @@ class _Attempt:
     def run(self) -> Completed | None:
         """Drive the generator to its end."""
         self._inputs.refuse_changed()
+        for name in self._job.outputs:
+            refuse_unsafe(self._job.name, name, self._space)
         work = self._generator()
         # The context holds the open checkpoint; the generator alone needs it.
         self._restored = None
@@ -187,10 +191,12 @@ class _Attempt:
             self._kept.end()
         if result is None:
             return None
+        staging = self._space.staging(self._request.job)
         for name in result.publish:
-            self._refuse_unsafe(name)
-        self._sync_results(result)
-        sums = sums_of_results(self._space.staging(self._request.job), result.publish)
+            refuse_unsafe(self._job.name, name, self._space)
+            refuse_unwritten(self._job, name, staging)
+        sync_results(staging, result.publish)
+        sums = sums_of_results(staging, result.publish)
         manifest = self._manifest(phase="publishing", result=result, results=sums)
         if not self._end_cycle(manifest, ()):
             return None
@@ -198,7 +204,7 @@ class _Attempt:
 
     def _generator(self) -> Generator[CommitPoint, None, Result | None]:
         context = self._context()
-        self._kept = context.kept
+        self._kept, self._named = context.kept, context.named
         work = work_of(self._job)(context)
         if not isinstance(work, Generator):
             raise self._definition_error(
@@ -213,25 +219,6 @@ class _Attempt:
             job=self._job.name, problem=problem, expected=expected
         )
 
-    def _refuse_unsafe(self, name: object) -> None:
-        """Refuse a result that is not there, or would replace what is not a job's."""
-        space = self._space
-        reserved = (space.private.name, space.report.name, space.config.name)
-        if not isinstance(name, str) or not _is_inner(name, reserved):
-            raise ResultNameError(job=self._job.name, name=name, reserved=reserved)
-        if not (space.staging(self._request.job) / name).exists():
-            raise UnwrittenResultError(job=self._job.name, name=name)
-
-    def _sync_results(self, result: Result) -> None:
-        """Force results to the disk, before a commit says that they are complete."""
-        staging = self._space.staging(self._request.job)
-        for path in (staging / name for name in result.publish):
-            sync_tree(path) if path.is_dir() else sync_file(path)
-            for folder in path.parents:
-                sync_file(folder)
-                if folder == staging:
-                    break
-
     def _drive(
         self, work: Generator[CommitPoint, None, Result | None]
     ) -> Result | None:
@@ -242,13 +229,16 @@ class _Attempt:
                 point = next(work)
             except StopIteration as end:
                 self._end_copies()
+                self._named.check_restored()
                 staging = self._space.staging(self._request.job)
-                return checked_end(self._job.name, end.value, staging)
+                return checked_end(self._job, end.value, staging)
             self._end_copies()
             if not isinstance(point, CommitPoint):
                 raise self._definition_error(
-                    f"yielded {kind_of(point)}", "a lowmem.CommitPoint(...)"
+                    f"yielded {kind_of(point)}",
+                    "a lowmem.CommitPoint(...), or ctx.commit(...)",
                 )
+            self._named.check(point)
             self._steps += 1
             rows = self._kept.new_rows()
             self._items += int(point.items) or rows
@@ -291,9 +281,10 @@ class _Attempt:
         """Commit at ``point``; return whether to go on."""
         if point.flush is not None:
             point.flush()
-        manifest = self._manifest(state=self._kept.state_with(point.state))
+        state, arrays = self._named.taken(point)
+        manifest = self._manifest(state=self._kept.state_with(state))
         self._last_state = manifest.generation
-        return self._end_cycle(manifest, _pairs(point))
+        return self._end_cycle(manifest, arrays)
 
     def _end_cycle(
         self, manifest: Manifest, arrays: Iterable[tuple[str, NDArray[np.generic]]]
@@ -370,6 +361,7 @@ class _Attempt:
             remove(staging)
         make_folder(staging)
         return WorkerContext(
+            job=self._job.name,
             workspace=self._space,
             staging=staging,
             options=self._request.options,
@@ -385,14 +377,3 @@ class _Attempt:
             keep_line=self._overseer.keep_line,
             show_progress=self._overseer.show_progress,
         )
-
-
-def _pairs(point: CommitPoint) -> Iterable[tuple[str, NDArray[np.generic]]]:
-    return point.arrays() if callable(point.arrays) else point.arrays.items()
-
-
-def _is_inner(name: str, reserved: Iterable[str]) -> bool:
-    """Return whether ``name`` leads to a place inside a folder, in its normal form."""
-    path = PurePosixPath(name)
-    is_normal = bool(path.parts) and str(path) == name and not path.is_absolute()
-    return is_normal and ".." not in path.parts and path.parts[0] not in set(reserved)

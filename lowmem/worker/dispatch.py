@@ -15,14 +15,13 @@ from lowmem.protocol.messages import (
     Describe,
     Described,
     Finished,
-    JobDescription,
     Plan,
     Planned,
-    PlannedNeed,
     PlannedRung,
     Started,
 )
 from lowmem.protocol.planning import PlanContext
+from lowmem.protocol.told_jobs import JobDescription, PlannedNeed
 from lowmem.protocol.value_checks import LADDER, is_ladder
 from lowmem.worker.memory_key import (
     compare_key,
@@ -57,13 +56,15 @@ def answer(request: Request, channel: Channel) -> None:
 
 def describe(request: Describe) -> Described:
     """Return the descriptions of the jobs asked for."""
-    jobs = [find_job(name) for name in request.jobs] or installed_jobs()
-    return Described(jobs=tuple(_description(job) for job in jobs))
+    jobs = {name: find_job(name) for name in request.jobs}
+    jobs = jobs or {job.name: job for job in installed_jobs()}
+    return Described(jobs=tuple(_description(job, name) for name, job in jobs.items()))
 
 
-def _description(job: Job) -> JobDescription:
+def _description(job: Job, reference: str) -> JobDescription:
     return JobDescription(
         name=job.name,
+        reference=reference,
         summary=job.summary,
         unit=job.unit,
         options=job.options,
@@ -99,6 +100,7 @@ def plan(request: Plan) -> Planned:
                 PlannedNeed(
                     path=str(need.path),
                     job=need.job,
+                    reference=need.reference,
                     options=dict(need.options) if need.options is not None else None,
                 )
                 for need in missing

@@ -19,7 +19,8 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import DataError
 from lowmem.base.errors_shards import MissingBlocksError
 from lowmem.base.software import software_versions
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.row_blocks import RowBlocks
 from lowmem.shards.board import Board
 from lowmem.shards.claiming import Claimant
@@ -89,7 +90,8 @@ def divided(
             )
             return (yield from _made(ctx, job.name, blocks, claimant))
 
-    return replace(job, work=work)
+    # Its results are the board's, and its outputs those of who puts them together.
+    return replace(job, work=work, outputs=())
 
 
 # --- one shard ----------------------------------------------------------------------

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lowmem.protocol.blocks import blocks_of
+from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.value_checks import whole
 from lowmem.worker.commit_extras import CommitExtras
+from lowmem.worker.named_state import NamedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem.base.workspace import Workspace
+    from lowmem.protocol.named_values import NamedValues
     from lowmem.protocol.planning import Device
     from lowmem.worker.appended import AppendedFile
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 class WorkerContext:
     """See `lowmem.protocol.context.Context`, which this satisfies."""
 
+    job: str
     workspace: Workspace
     staging: Path
     options: Mapping[str, Any]
@@ -39,11 +43,32 @@ class WorkerContext:
     keep_line: Callable[[str], None]
     show_progress: Callable[[int, int | None, str], None]
     kept: CommitExtras = field(init=False)
+    named: NamedState = field(init=False)
 
     def __post_init__(self) -> None:
+        named = NamedState(self.job, self.state, self.arrays)
+        object.__setattr__(self, "named", named)
+        if named.is_kept:
+            object.__setattr__(self, "arrays", {})
         # Beside the job's own state, each commit keeps what `blocks` and `append` need.
         object.__setattr__(self, "kept", CommitExtras(self.state))
         object.__setattr__(self, "state", self.kept.own)
+
+    def restore(self, /, **values: Any) -> NamedValues:  # noqa: ANN401
+        """Return the values by these names as the last commit holds them; else as given."""
+        return self.named.restore(values)
+
+    def commit(
+        self,
+        /,
+        *,
+        items: int = 0,
+        flush: Callable[[], None] | None = None,
+        is_due: bool = False,
+        **values: Any,  # noqa: ANN401
+    ) -> CommitPoint:
+        """Return a commit point that keeps values by name, to be yielded at once."""
+        return CommitPoint(items=items, flush=flush, is_due=is_due, values=values)
 
     def blocks(
         self,

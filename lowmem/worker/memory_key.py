@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowmem.base.software import software_versions
-from lowmem.protocol.job_names import is_file_reference
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.messages import PlannedTrial
 from lowmem.protocol.recipe import CONTENT
 
@@ -107,9 +107,10 @@ def source_of(reference: str, work: object = None) -> str:
     work
         See `Job.work`: a module that is named counts though it is not yet imported.
     """
-    if not is_file_reference(reference):
+    named = file_and_name(reference)
+    if named is None:
         return ""
-    file = Path(reference).absolute()
+    file = named[0].absolute()
     found = hashlib.sha256(file.read_bytes())
     for path in sorted(_modules_beside(file, work)):
         found.update(str(path.relative_to(file.parent)).encode() + path.read_bytes())

@@ -105,6 +105,7 @@ def _drive(
 ) -> None:
     state, arrays = start
     context = WorkerContext(
+        job=job.name,
         workspace=Workspace.at(request.workspace),
         staging=scratch,
         options=request.options,

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module, util
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors import InternalError, UsageError
-from lowmem.base.errors_exec import NoJobError
 from lowmem.mapping.naming import PREFIX
 from lowmem.protocol.job import Job
-from lowmem.protocol.job_names import (
-    installed_points,
-    is_file_reference,
-    require_there,
-)
-from lowmem.worker.job_files import may_hold_job
+from lowmem.protocol.job_names import installed_points, require_there
+from lowmem.protocol.job_reference import file_and_name
+from lowmem.worker.file_jobs import chosen, jobs_of
+from lowmem.worker.needed_results import with_needs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lowmem.protocol.job import Work
     from lowmem.protocol.row_blocks import Blocks
 
@@ -40,17 +33,23 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def find_job(reference: str) -> Job:
-    """Return the job that ``reference`` names: an installed name, a file, a map's store.
+    """Return the job that ``reference`` names: installed, of a file, or a map's store.
 
     Raises
     ------
     UnknownJobError
         If no installed job has that name.
     UsageError
-        If the file does not define exactly one job, or an entry point is not a job.
+        If the file does not define the job, or several and none is named, or an entry
+        point is not a job.
+    JobDefinitionError
+        If a job that it needs is not there.
     """
-    if is_file_reference(reference):
-        return _job_in_file(Path(reference))
+    in_file = file_and_name(reference)
+    if in_file is not None:
+        path, name = in_file
+        beside, own = jobs_of(path)
+        return with_needs(chosen(path, name, beside, own), find_job, path, beside)
     if reference.startswith(PREFIX):
         # Only who maps loads it.
         from lowmem.mapping.map_description import named_job
@@ -63,42 +62,7 @@ def find_job(reference: str) -> Job:
         raise UsageError(
             f"entry point {point.value} is a {type(job).__name__}, expected a lowmem.Job."
         )
-    return job
-
-
-def _job_in_file(path: Path) -> Job:
-    require_there(str(path))
-    if not may_hold_job(path):
-        raise NoJobError(path=path)
-    # Imports beside the file work, as they do for ``python FILE.py``.
-    sys.path.insert(0, str(path.parent.absolute()))
-    name = path.stem
-    spec = util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} cannot be imported, expected a Python file.")
-    module = util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    job = _only_job(path, [v for v in vars(module).values() if isinstance(v, Job)])
-    taken = {point.name for point in installed_points()} | {"all"}
-    if job.name in taken:
-        raise UsageError(
-            f"{path} defines job {job.name!r}, expected a name that is neither `all` nor "
-            "an installed job's, whose progress it would share. Give it another: "
-            "@lowmem.job(name=...)."
-        )
-    return job
-
-
-def _only_job(path: Path, found: Sequence[Job]) -> Job:
-    if not found:
-        raise NoJobError(path=path, has_run=True)
-    if len(found) > 1:
-        raise UsageError(
-            f"{path} defines {len(found)} jobs, expected one function decorated with "
-            "@lowmem.job(...), or one lowmem.Job."
-        )
-    return found[0]
+    return with_needs(job, find_job)
 
 
 def work_of(job: Job) -> Work:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.messages import Marked
+from lowmem.states.kinds import packed_by_name
 from lowmem.worker.registry import work_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lowmem.protocol.job import Job
@@ -84,14 +87,28 @@ def digests_of(point: CommitPoint, ctx: Any) -> dict[str, str]:  # noqa: ANN401
     -----
     Peak extra memory: one array of the state, and a copy of it where it lies scattered.
     """
+    if point.values is not None:
+        return _of_values(point.values) | _of_files(ctx)
     told = {
         f"state[{key!r}]": _digest([_json(value)]) for key, value in point.state.items()
     }
     pairs = point.arrays() if callable(point.arrays) else point.arrays.items()
     told |= {f"arrays[{name!r}]": _digest(_parts(array)) for name, array in pairs}
-    return told | {
-        f"the file {name}": _digest(blocks) for name, blocks in _appended(ctx)
-    }
+    return told | _of_files(ctx)
+
+
+def _of_values(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest of each value that is kept by name, each taken by itself."""
+    told = {}
+    for name, value in values.items():
+        trees, packer = packed_by_name({name: value})
+        arrays = (part for make in packer.arrays.values() for part in _parts(make()))
+        told[name] = _digest(chain([_json(trees)], arrays))
+    return told
+
+
+def _of_files(ctx: Any) -> dict[str, str]:  # noqa: ANN401
+    return {f"the file {name}": _digest(blocks) for name, blocks in _appended(ctx)}
 
 
 def _json(value: object) -> bytes:

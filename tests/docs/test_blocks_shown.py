@@ -17,6 +17,7 @@ import lowmem.testing
 from docs.site.reference import built_in_jobs
 from lowmem.cli.main import app
 from lowmem.pipeline.model_plan import is_of_model, trial_reference
+from lowmem.protocol.job_reference import file_and_name
 from lowmem.protocol.options import flag_of
 from lowmem.worker.registry import find_job
 from tests.driver import drive
@@ -57,6 +58,7 @@ RUN_BY = {
     "docs/jobs.md": {
         "def brightness(ctx": "docs/test_jobs_page.py",
         "def total": "docs/test_jobs_page.py",
+        "def add_up": "docs/test_jobs_page.py",
         "@lowmem.map": "docs/test_jobs_page.py",
         "def test_counts": HERE,
         "tf_dataset": HERE,
@@ -128,7 +130,7 @@ def test_every_command_that_a_page_shows_can_be_typed(page, line):
     # It refuses an option that it does not have; `run` leaves those to its job.
     taken = command.make_context("lowmem", words)
     job = taken.params.get("job")
-    if command.name not in {"run", "plan"} or job == "JOB" or job.endswith(".py"):
+    if command.name not in {"run", "plan"} or job == "JOB" or file_and_name(job):
         return
     jobs = {job.name: job for job in built_in_jobs()}
     if is_of_model(job):

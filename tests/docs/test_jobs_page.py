@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import zarr
 
+from lowmem.base.workspace import Workspace
 from lowmem.worker.registry import find_job
 from tests.driver import drive
 
@@ -82,3 +84,23 @@ def test_the_sum_shown_is_the_same_to_the_bit_at_every_setting_that_it_has(
     assert len(found) == 1
     total = np.load(space / "total.npy")
     np.testing.assert_allclose(total, rows.sum(axis=0, dtype=float), rtol=1e-4)
+
+
+def test_the_two_jobs_shown_are_one_for_the_other_and_right_wherever_they_are_cut(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    pages = re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (shown,) = (text for text in pages if "def add_up" in text)
+    file = tmp_path / "shown_survey.py"
+    file.write_text(shown)
+    for name, options in (("draw", {"numbers": 20}), ("add_up", {})):
+        job = find_job(f"{file}:{name}")
+        while drive(job, tmp_path, options, cycle_steps=3, leave_after=1) is None:
+            pass
+    (need,) = job.needs(SimpleNamespace(workspace=Workspace.at(tmp_path)))
+    assert (need.path, need.reference) == (tmp_path / "drawn.json", f"{file}:draw")
+    total = 0.0
+    for number in np.random.default_rng(1).normal(size=20):
+        total += float(number)
+    assert (tmp_path / "sum.txt").read_text() == repr(total)

@@ -16,7 +16,8 @@ from lowmem.base.journal import JournalWriter, read_bodies
 from lowmem.checkpoints.commit import commit
 from lowmem.checkpoints.manifest import Manifest
 from lowmem.checkpoints.restore import restore
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.job_decorator import job
 from lowmem.protocol.messages import Cycle
 from lowmem.worker import cycles

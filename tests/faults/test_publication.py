@@ -9,7 +9,8 @@ import pytest
 
 from lowmem.base.errors import DataError, StorageError
 from lowmem.base.workspace import Workspace
-from lowmem.protocol.job import CommitPoint, Job, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Job, Result
 from lowmem.stores.row_writer import RowWriter
 from lowmem.worker import cycles
 from tests.driver import drive

@@ -20,52 +20,35 @@ SMALL = examples(is_small=True)
 DEADLY_JOB = """
 import os, signal
 from dataclasses import replace
+from pathlib import Path
 from lowmem.worker.registry import find_job, work_of
 
 JOB = find_job({file!r})
 own = work_of(JOB)
 
 def work(ctx):
-    is_first, points, number = not ctx.state, own(ctx), 0
+    is_first, points, number = not Path({mark!r}).exists(), own(ctx), 0
     while True:
         try:
             point = next(points)
         except StopIteration as end:
             return end.value
         if is_first and number == {n_commits}:
+            Path({mark!r}).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         yield point
         number += 1
 
 JOB = replace(JOB, work=work)
 """
-# A program that dies once it has made so many commits, when it runs for the first time.
-DEADLY_PROGRAM = """
-import os, runpy, signal, sys
-import lowmem
-
-commit = lowmem.Checkpoint.commit
-
-def commit_and_die(self, state):
-    commit(self, state)
-    if os.environ["LOWMEM_ATTEMPT"] == "1" and state["step"] == {n_commits}:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-lowmem.Checkpoint.commit = commit_and_die
-runpy.run_path({file!r}, run_name="__main__")
-"""
 
 
 def deadly(example, line, folder, n_commits):
     """Return a command whose worker is killed once, in its midst."""
     file = str(EXAMPLES / f"{example.name}.py")
-    text = DEADLY_PROGRAM if example.is_program else DEADLY_JOB
-    wrapped = folder / f"{example.name}.py"
-    wrapped.write_text(text.format(file=file, n_commits=n_commits))
-    line = [str(wrapped) if word == file else word for word in line]
-    if example.is_program:
-        line[line.index("--") : line.index("--")] = ["--retries", "1"]
-    return line
+    wrapped, mark = folder / f"{example.name}.py", str(folder / "killed")
+    wrapped.write_text(DEADLY_JOB.format(file=file, n_commits=n_commits, mark=mark))
+    return [str(wrapped) if word == file else word for word in line]
 
 
 def assert_near(example, data, made):

@@ -25,9 +25,9 @@ from lowmem.pipeline.orders import (
     job_order,
     with_config,
 )
-from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option, OptionKind
 from lowmem.protocol.options import resolve_options
+from lowmem.protocol.told_jobs import JobDescription
 
 JOBS = built_in_jobs()
 

@@ -17,7 +17,8 @@ from lowmem.checkpoints.manifest import (
     bytes_from_manifest,
     manifest_from_bytes,
 )
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.job_decorator import job
 from lowmem.repair.journal_lines import read_lines
 from lowmem.supervisor.lock import WorkspaceLock, is_held

@@ -13,15 +13,15 @@ import pytest
 from lowmem.base.clock import SystemClock
 from lowmem.base.errors import (
     JobDefinitionError,
-    ResultNameError,
     StorageError,
-    UnwrittenResultError,
 )
 from lowmem.base.errors_recipe import RecipeChangedError
+from lowmem.base.errors_results import ResultNameError, UnwrittenResultError
 from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations
 from lowmem.checkpoints.manifest import ARRAYS
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.job_decorator import job
 from lowmem.protocol.messages import Run
 from lowmem.worker import cycles

@@ -12,13 +12,11 @@ from lowmem.protocol.messages import (
     Drain,
     Failed,
     Finished,
-    JobDescription,
     Leave,
     Logged,
     Marked,
     Plan,
     Planned,
-    PlannedNeed,
     PlannedRung,
     Proceed,
     Progressed,
@@ -27,6 +25,7 @@ from lowmem.protocol.messages import (
     line_from_message,
 )
 from lowmem.protocol.option import Option
+from lowmem.protocol.told_jobs import JobDescription, PlannedNeed
 
 CYCLE = Cycle(
     index=1,

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from lowmem.base.errors import OptionValueError, UnknownOptionError
 from lowmem.pipeline.orders import given_options
-from lowmem.protocol.job import CommitPoint, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Result
 from lowmem.protocol.job_decorator import job
-from lowmem.protocol.messages import JobDescription
 from lowmem.protocol.option import Option
 from lowmem.protocol.options import flag_of, resolve_options, value_of, words_of
 from lowmem.protocol.planning import Rung
+from lowmem.protocol.told_jobs import JobDescription
 
 OPTIONS = (
     Option(name="epochs", kind="int", default=20, minimum=1),

@@ -31,9 +31,10 @@ from lowmem.pipeline.orders import (
     misspelt_tables,
     with_config,
 )
-from lowmem.protocol.messages import JobDescription, Planned, PlannedRung
+from lowmem.protocol.messages import Planned, PlannedRung
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun, JobEnded
+from lowmem.protocol.told_jobs import JobDescription
 from lowmem.supervisor.order import SUPERVISOR_BYTES
 from lowmem.supervisor.planner import adds_to_others
 from lowmem.supervisor.prepare import prepare

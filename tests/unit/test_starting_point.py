@@ -12,7 +12,8 @@ from lowmem.base.workspace import Workspace
 from lowmem.checkpoints.generations import generation_path, generations, read_manifest
 from lowmem.history.fold import history_of
 from lowmem.mirror.snapshot import News, take_snapshot
-from lowmem.protocol.job import CommitPoint, Job, Result
+from lowmem.protocol.commit_point import CommitPoint
+from lowmem.protocol.job import Job, Result
 from lowmem.protocol.messages import Run
 from lowmem.protocol.option import Option
 from lowmem.protocol.records import JobBegun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lowmem.loops.tree import Packer, Unpacker, ValueKind, class_name, given_object
+from lowmem.states.tree import Packer, Unpacker, ValueKind, class_name, given_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lowmem.loops.tree import (
+from lowmem.states.tree import (
     Packer,
     Unpacker,
     ValueKind,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.tree import NOTHING, Packer, Unpacker, ValueKind, described, misfit
+from lowmem.states.tree import NOTHING, Packer, Unpacker, ValueKind, described, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -119,7 +119,8 @@ class Packer:
             Returns it once it is written, one at a time.
         """
         words = re.sub(r"\W+", ".", path.removeprefix("state"), flags=re.ASCII)
-        name = f"{len(self.arrays):04d}{words.rstrip('.')[:_NAME_LENGTH]}"
+        told = f".{words.strip('.')}" if words.strip(".") else ""
+        name = f"{len(self.arrays):04d}{told[:_NAME_LENGTH]}"
         self.arrays[name] = make
         return name
 

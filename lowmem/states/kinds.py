@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops import (
+from lowmem.states import (
     estimators,
     generators,
     numpy_values,
@@ -14,8 +14,8 @@ from lowmem.loops import (
     tensors,
     variables,
 )
-from lowmem.loops.overlaps import refuse_overlaps
-from lowmem.loops.tree import NOTHING, Packer, Unpacker, misfit
+from lowmem.states.overlaps import refuse_overlaps
+from lowmem.states.tree import NOTHING, Packer, Unpacker, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,13 +45,31 @@ def packed(state: object) -> tuple[object, Packer]:
         Naming the first value that cannot be kept.
     """
     packer = Packer(KINDS)
-    try:
-        tree = packer.pack(state, _ROOT)
-    except RecursionError:
-        problem = "is nested deeper than Python can follow"
-        raise UnkeptValueError(path=_ROOT, problem=problem) from None
+    tree = _packed(state, packer, _ROOT)
     refuse_overlaps(packer.views)
     return tree, packer
+
+
+def packed_by_name(values: Mapping[str, object]) -> tuple[dict[str, object], Packer]:
+    """Return the trees of values, each of which is named in messages as it is here.
+
+    Raises
+    ------
+    UnkeptValueError
+        Naming the first value that cannot be kept.
+    """
+    packer = Packer(KINDS)
+    trees = {name: _packed(value, packer, name) for name, value in values.items()}
+    refuse_overlaps(packer.views)
+    return trees, packer
+
+
+def _packed(value: object, packer: Packer, path: str) -> object:
+    try:
+        return packer.pack(value, path)
+    except RecursionError:
+        problem = "is nested deeper than Python can follow"
+        raise UnkeptValueError(path=path, problem=problem) from None
 
 
 def unpacked(
@@ -71,6 +89,26 @@ def unpacked(
                 f"{_ROOT}[{key!r}]", "is not in the commit", "the entries that it holds"
             )
     return found
+
+
+def unpacked_by_name(
+    trees: Mapping[str, object],
+    arrays: Mapping[str, NDArray[Any]],
+    given: Mapping[str, object],
+) -> dict[str, object]:
+    """Return the values of trees, their objects put into those given by the same names.
+
+    Raises
+    ------
+    OtherStateError
+        If they do not fit.
+    """
+    unpacker = Unpacker(KINDS, arrays)
+    # In the order of the commit: a value that is an earlier one again refers to that.
+    return {
+        name: unpacker.unpack(tree, name, given.get(name, NOTHING))
+        for name, tree in trees.items()
+    }
 
 
 def unpacked_entry(

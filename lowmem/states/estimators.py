@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lowmem.loops.tree import (
+from lowmem.states.tree import (
     NOTHING,
     Packer,
     Unpacker,

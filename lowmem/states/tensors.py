@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.numpy_values import pack_array, unpack_array
-from lowmem.loops.tree import NOTHING, Packer, Unpacker, ValueKind, misfit
+from lowmem.states.numpy_values import pack_array, unpack_array
+from lowmem.states.tree import NOTHING, Packer, Unpacker, ValueKind, misfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowmem.base.errors_loop import UnkeptValueError
-from lowmem.loops.tree import (
+from lowmem.states.tree import (
     NOTHING,
     Packer,
     Unpacker,
