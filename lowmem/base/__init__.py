@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lowmem.base.errors import (
         DataError,
         MissingArtefactError,
+        MissingDependencyError,
         ModelError,
         OptionValueError,
         StorageError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataError",
     "MissingArtefactError",
+    "MissingDependencyError",
     "ModelError",
     "OptionValueError",
     "StorageError",
@@ -64,6 +66,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.base.errors": [
             "DataError",
             "MissingArtefactError",
+            "MissingDependencyError",
             "ModelError",
             "OptionValueError",
             "StorageError",
