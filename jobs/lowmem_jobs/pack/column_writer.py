@@ -59,6 +59,8 @@ class GrowingArray:
         waiting: NDArray[Any] | None,
     ) -> None:
         self.n_rows = n_rows
+        # Opening wrote its metadata.
+        self._has_news = True
         self._n_waiting = n_rows % chunk_rows
         self._chunk = np.empty((chunk_rows, *column.shape), column.dtype)
         if waiting is not None:
@@ -89,21 +91,26 @@ class GrowingArray:
             self._n_waiting += len(part)
             done += len(part)
             if self._n_waiting == len(self._chunk):
-                self._writer.append(self._chunk)
-                self._n_waiting = 0
+                self._write(self._chunk)
         self.n_rows += len(rows)
 
     def finish(self, attributes: Mapping[str, object]) -> None:
         """Write what waits, and say what the numbers mean."""
         if self._n_waiting:
-            self._writer.append(self.waiting)
-            self._n_waiting = 0
+            self._write(self.waiting)
         if attributes:
             self._writer.set_attributes(attributes)
+            self._has_news = True
+
+    def _write(self, rows: NDArray[Any]) -> None:
+        self._writer.append(rows)
+        self._n_waiting, self._has_news = 0, True
 
     def flush(self) -> None:
-        """Wait until all that was written is on the disk."""
-        self._writer.flush()
+        """Wait until all that was written is on the disk; at once where nothing was."""
+        if self._has_news:
+            self._writer.flush()
+            self._has_news = False
 
 
 class ColumnWriter:
@@ -134,6 +141,7 @@ class ColumnWriter:
         has_own_order: bool,
     ) -> None:
         self._store = store
+        self._is_synced = False
         self._arrays = list(arrays)
         sizes: Sequence[int] = state.get("sizes", ())
         named: Mapping[str, Sequence[str]] = state.get("classes", {})
@@ -212,8 +220,10 @@ class ColumnWriter:
         """Wait until all that was written is on the disk."""
         for grown in self._grown.values():
             grown.flush()
-        sync_file(self._store)
-        sync_file(self._store.parent)
+        if not self._is_synced:
+            # The folder that gained the store, where all arrays lie deeper.
+            sync_file(self._store.parent)
+            self._is_synced = True
 
     def finish(self, attributes: Mapping[str, Mapping[str, object]]) -> None:
         """Write what waits; all rows are there.
