@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import struct
+from itertools import pairwise
 
 import google_crc32c
 import h5py
@@ -61,7 +62,9 @@ def arrow_table(values):
             "flag": pa.array(values["flag"]),
             "text": pa.array(values["text"], pa.large_string()),
             "point": fixed,
-            "path": pa.array([one.tolist() for one in values["path"]], pa.list_(pa.int16())),
+            "path": pa.array(
+                [one.tolist() for one in values["path"]], pa.list_(pa.int16())
+            ),
             "kind": pa.array(values["kind"]).dictionary_encode(),
             "when": pa.array(values["when"], pa.timestamp("us", "UTC")),
             "day": pa.array(values["day"], pa.date32()),
@@ -193,7 +196,7 @@ def read_column(group, name):
         names = node.attrs.get("class_names")
         return node[:] if names is None else [names[code] for code in node[:]]
     offsets, values = node["offsets"][:], node["values"][:]
-    rows = [values[i:j] for i, j in zip(offsets, offsets[1:], strict=False)]
+    rows = [values[i:j] for i, j in pairwise(offsets)]
     if node["values"].attrs.get("encoding") == "utf-8":
         return [row.tobytes().decode() for row in rows]
     return rows

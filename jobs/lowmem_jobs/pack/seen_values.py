@@ -102,7 +102,12 @@ class SeenColumn:
 
 
 def type_of(
-    seen: SeenColumn, *, wanted: str | None, is_nan_null: bool, unwraps_one: bool
+    seen: SeenColumn,
+    *,
+    wanted: str | None,
+    is_nan_null: bool,
+    is_of_texts: bool,
+    unwraps_one: bool,
 ) -> ColumnType:
     """Return the type that holds all that was seen, exactly.
 
@@ -110,6 +115,8 @@ def type_of(
     ----------
     wanted
         What the user asks for, see `PackRecipe.types`.
+    is_of_texts
+        Whether the file holds nothing but texts, so that any value is one as well.
     unwraps_one
         Whether a list of one element in every row is a value by itself.
 
@@ -119,6 +126,8 @@ def type_of(
         If there is none.
     """
     kinds = {k: place for k, place in seen.kinds.items() if k not in {NULL, EMPTY}}
+    if wanted == TEXT_TYPE and is_of_texts and NULL not in seen.kinds:
+        return TEXT
     base = _base_of(seen, kinds, wanted)
     lone: set[Shape] = {(), (1,)} if unwraps_one else {()}
     # Of a list that is missing nobody knows how many NaN it would be.

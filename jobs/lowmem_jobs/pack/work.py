@@ -160,6 +160,7 @@ def _seen_types(source: TableSource, done: PackProgress) -> Mapping[str, ColumnT
                 SeenColumn.from_state(state),
                 wanted=recipe.types.get(name),
                 is_nan_null=recipe.is_nan_null,
+                is_of_texts=source.format == "csv",
                 unwraps_one=source.format == "tfrecord",
             )
         except TypeRefusedError as error:
