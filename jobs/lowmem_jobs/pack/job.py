@@ -21,7 +21,7 @@ _LADDER = (
     {"block_kib": 256, "block_rows": 1024},
     {"block_kib": 32, "block_rows": 64},
 )
-# Anonymous memory in bytes, measured on the worker: see benchmarks/pack.py.
+# Anonymous memory in bytes, measured on the worker: see benchmarks/tables.py.
 _WORKER_BYTES = 110 * 2**20
 # Chunks that fill up, and their copies in a commit.
 _CHUNKS_BYTES = 2 * 2**26
