@@ -35,9 +35,10 @@ def frame_of(n_mb: int) -> pd.DataFrame:
     n_rows = n_mb * 10**6 // ROW_BYTES
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(
-        rng.normal(size=(n_rows, N_COLUMNS)), columns=[f"x{i}" for i in range(N_COLUMNS)]
+        rng.normal(size=(n_rows, N_COLUMNS)),
+        columns=[f"x{i}" for i in range(N_COLUMNS)],
     )
-    frame["text"] = [f"{row:x} " * (row % 9) for row in range(n_rows)]
+    frame["text"] = [f"t{row:x} " * (row % 9) for row in range(n_rows)]
     return frame
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import struct
 from itertools import pairwise
+from pathlib import Path
 
 import google_crc32c
 import h5py
@@ -20,6 +22,15 @@ N_ROWS = 230
 TEXTS = ["", "plain", "é and 😀", 'with "quotes", commas', "two\nlines", "x" * 300]
 # A NaN that is not the usual one.
 ODD_NAN = np.array([0x7FC12345], np.uint32).view(np.float32)[0]
+
+
+def shown(word):
+    """Return the program of docs/tables.md that has a word in it."""
+    page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()
+    (found,) = (
+        text for text in re.findall(r"(?ms)^```py\n(.*?)^```$", page) if word in text
+    )
+    return found
 
 
 def values_from(first, n_rows=N_ROWS):

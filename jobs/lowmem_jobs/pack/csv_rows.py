@@ -45,12 +45,18 @@ if TYPE_CHECKING:
 _INT = r" *(?:0|-?[1-9][0-9]*) *"
 _INTS = re.compile(rf"{_INT}(?:\n{_INT})*")
 _WHOLE = re.compile(_INT)
-_NUMBER = re.compile(
-    r" *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
-)
+_DECIMAL = r" *-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *"
+_NUMBER = re.compile(_DECIMAL)
+_NUMBERS = re.compile(rf"{_DECIMAL}(?:\n{_DECIMAL})*")
 _NO_NUMBER = re.compile(r" *(?:-?(?:inf|Inf|INF|infinity|Infinity)|nan|NaN|NAN) *")
 _BOOLS = {"true": True, "True": True, "TRUE": True}
 _BOOLS |= {"false": False, "False": False, "FALSE": False}
+# The beginning of a line that may be something else than a text.
+_NO_TEXT = re.compile(
+    r"(?:\A|\n)(?:\s*(?:\n|\Z)| *-?\.?[0-9]"
+    r"| *-?(?:inf|nan|infinity) *(?:\n|\Z)|(?:true|false)(?:\n|\Z))",
+    re.IGNORECASE,
+)
 # Of one cell; Python's own limit is 128 KiB.
 _MOST_CELL_BYTES = 2**28
 # Of a number; no float has more before its point.
@@ -171,10 +177,33 @@ def observed(values: list[str]) -> Observed:
     """Return what some cells are."""
     joined = "\n".join(values)
     is_short = max(map(len, values), default=0) <= _MOST_DIGITS
-    # Most columns of numbers are told by one look at all of their cells.
-    is_plain = is_short and joined.count("\n") == len(values) - 1
-    if is_plain and _INTS.fullmatch(joined):
-        return observed_ints(list(map(int, values)))
+    # Most columns are told by one look at all of their cells, each on a line.
+    if is_short and joined.count("\n") == len(values) - 1:
+        if _INTS.fullmatch(joined):
+            return observed_ints(list(map(int, values)))
+        if _NUMBERS.fullmatch(joined) and not any(map(isinf, map(float, values))):
+            return _observed_numbers(values)
+    if values and not _NO_TEXT.search(joined):
+        return Observed(kinds={TEXTS: 0})
+    return _observed_each(values)
+
+
+def _observed_numbers(values: list[str]) -> Observed:
+    """Return what cells are that hold finite numbers alone."""
+    whole = [row for row, cell in enumerate(values) if _WHOLE.fullmatch(cell)]
+    if not whole:
+        return Observed(kinds={FLOAT: 0})
+    found = observed_ints([int(values[row]) for row in whole])
+    first = next((n for n, row in enumerate(whole) if n != row), len(whole))
+    return Observed(
+        kinds={INT: whole[0], FLOAT: first},
+        low=found.low,
+        high=found.high,
+        beyond=None if found.beyond is None else whole[found.beyond],
+    )
+
+
+def _observed_each(values: list[str]) -> Observed:
     kinds: dict[str, int] = {}
     low = high = 0
     beyond = None

@@ -23,10 +23,10 @@ _LADDER = (
 )
 # Anonymous memory in bytes, measured on the worker: see benchmarks/tables.py.
 _WORKER_BYTES = 110 * 2**20
-# Chunks that fill up, and their copies in a commit.
-_CHUNKS_BYTES = 2 * 2**26
+# Chunks that fill up, and a copy of one in a commit.
+_CHUNKS_BYTES = 2**26 + 2**22
 # A block as Python's objects, as Arrow's, and as arrays.
-_BLOCK_COPIES = 24
+_BLOCK_COPIES = 16
 
 
 def _ladder(_: PlanContext) -> tuple[Settings, ...]:

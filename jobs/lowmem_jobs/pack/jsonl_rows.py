@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from math import isinf
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from lowmem_jobs.pack.seen_values import (
     TEXTS,
     Observed,
     Shape,
+    observed_ints,
 )
 from lowmem_jobs.pack.table_files import opened_bytes
 
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
 # Lists within lists: the axes of a row.
 _MOST_AXES = 8
+# A number that may be beyond all floats.
+_MAY_BE_LARGE = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
 # No float holds it, not even nearly.
 _LEAST_NO_FLOAT = 2**1023
 _KINDS = {bool: BOOL, int: INT, float: FLOAT, str: TEXTS, type(None): NULL}
@@ -98,7 +103,11 @@ def _some(
 
 def _row(line: str) -> dict[str, object]:
     try:
-        found = json.loads(line, object_pairs_hook=_object, parse_float=_float)
+        found = json.loads(
+            line,
+            object_pairs_hook=_object,
+            parse_float=_float if _MAY_BE_LARGE.search(line) else None,
+        )
     except _LineError:
         raise
     except ValueError as error:
@@ -139,6 +148,15 @@ def _flatten(found: dict[str, object], before: str, flat: dict[str, object]) -> 
 
 def observed(values: list[Any]) -> Observed:
     """Return what some values are."""
+    types = set(map(type, values))
+    if types == {float}:
+        return Observed(kinds={FLOAT: 0}, shapes={(): 0})
+    if types == {int} and max(map(abs, values)) < _LEAST_NO_FLOAT:
+        return replace(observed_ints(values), shapes={(): 0})
+    return _observed_each(values)
+
+
+def _observed_each(values: list[Any]) -> Observed:
     kinds: dict[str, int] = {}
     shapes: dict[Shape, int] = {}
     low = high = 0

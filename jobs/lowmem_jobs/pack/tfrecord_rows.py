@@ -183,7 +183,7 @@ def _masked(data: bytes) -> int:
     Examples
     --------
     >>> hex(_masked(b"123456789"))
-    '0x40d5a53'
+    '0xc78ab0e5'
     """
     crc = google_crc32c.value(data)
     return int(((crc >> 15 | crc << 17) + _MASK_DELTA) % _WORD)

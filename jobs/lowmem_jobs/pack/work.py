@@ -43,6 +43,7 @@ from lowmem_jobs.pack.table_source import PackProgress, TableSource
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
 
     from lowmem import Context
 
@@ -117,13 +118,13 @@ def _look(
     """Look at all values; return where the storing begins."""
     reader = seen_reader(source.format)
     columns = {name: SeenColumn.from_state(one) for name, one in done.seen.items()}
-    first = f"{source.files[0].path}: row 0"
+    first = f"row 0 of {source.files[0].path.name}"
     before = done
     for block, after in source.blocks(done):
         path, row, n_rows = source.files[after.file].path, after.row, block.n_rows
 
-        def place(found: int, path: object = path, row: int = row - n_rows) -> str:
-            return f"{path}: row {row + found}"
+        def place(found: int, path: Path = path, row: int = row - n_rows) -> str:
+            return f"row {row + found} of {path.name}"
 
         for name in {**columns, **block.columns}:
             if name not in columns:
