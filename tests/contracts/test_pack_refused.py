@@ -79,6 +79,7 @@ JSON = {
     "a name twice": ('{"a": 1, "a": 2}', "'a' twice"),
     "a name twice by way of an object": ('{"a.b": 1, "a": {"b": 2}}', "'a.b' twice"),
     "no object": ("[1]", "row 0", "no object"),
+    "too deep": ("[" * 99999, "row 0", "too deeply"),
     "no JSON": ('{"a": 1}\n{"a": ', "row 1", "no JSON"),
     "null": ('{"a": 1.5}\n{"a": null}', "'a'", "row 1", "--null"),
     "a value that is missing": ('{"b": 1}\n{"a": 2, "b": 1}', "'a'", "row 0"),
@@ -188,6 +189,10 @@ PARQUET = {
         "null",
     ),
     "nothing but nulls": (lambda: pa.nulls(2), "is null"),
+    "empty lists": (
+        lambda: pa.array([[], []], pa.list_(pa.float64(), 0)),
+        "empty lists",
+    ),
     "lists of lists": (lambda: pa.array([[[1]], [[2], [3]]]), "list<"),
     "lists of texts": (lambda: pa.array([["x"], ["y"]]), "list<"),
     "a map": (
@@ -302,6 +307,11 @@ HDF5 = {
         lambda f: f.create_dataset("a", (2,), "f8", external=[("o.bin", 0, 16)]),
         "other files",
     ),
+    "a name twice by way of a group": (
+        lambda f: (f.create_dataset("a.x", data=[1, 2]), f.__setitem__("a/x", [1, 2])),
+        "'a.x'",
+        "twice",
+    ),
     "texts that are no UTF-8": (
         lambda f: f.create_dataset("a", data=np.array([b"x", b"\xff"])),
         "row 1",
@@ -365,7 +375,7 @@ def test_a_record_that_is_no_example_of_the_table_is_refused(case, tmp_path):
 
 
 def test_a_gzip_file_that_is_cut_short_or_altered_is_refused(tmp_path):
-    data = gzip.compress(b"a\n" + b"1\n" * 5000)
+    data = gzip.compress(b"a\n" + b"1\n" * 300)
     for number, altered in enumerate((data[:-9], data[:-8] + b"\0" * 8)):
         source = written(tmp_path, "a.csv.gz", altered)
         message = refused(tmp_path / str(number), source)

@@ -84,7 +84,8 @@ def _rows_of(
         array = _nearest(array)
     values = _values(array, column.dtype, is_nan_null=is_nan_null)
     if values is None:
-        is_float = column.dtype.startswith("float")
+        # Where that was asked for, a list is missing, and not a float in it.
+        is_float = column.dtype.startswith("float") and not is_nan_null
         raise null_refused(_first_null_row(array), name, is_float=is_float)
     return ColumnRows(values=values.reshape(len(array), *column.shape))
 

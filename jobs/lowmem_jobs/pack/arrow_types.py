@@ -48,7 +48,7 @@ def declared_columns(
         Naming the first column that cannot be kept.
     """
     fields = [found for field in schema for found in _flat_fields(field, field.name)]
-    refuse_names((name for name, _ in fields), path)
+    refuse_names((name for name, _ in fields if recipe.takes(name)), path)
     columns: dict[str, ColumnType] = {}
     for name, field in fields:
         if recipe.takes(name):

@@ -58,6 +58,10 @@ class ColumnType:
                 problem=f"holds {self.dtype}",
                 expected="booleans, or whole numbers and floats of at most 64 bits",
             )
+        if 0 in self.shape:
+            raise TypeRefusedError(
+                problem="holds nothing but empty lists", expected="lists of values"
+            )
 
     @property
     def is_text(self) -> bool:

@@ -129,7 +129,7 @@ def _header(lines: LineReader, path: Path, recipe: PackRecipe) -> tuple[list[str
             f"begins with numbers: {', '.join(cells)[:80]}",
             todo="--no-header takes the first line as a row.",
         )
-    refuse_names(cells, path)
+    refuse_names(filter(recipe.takes, cells), path)
     return cells, lines.position
 
 

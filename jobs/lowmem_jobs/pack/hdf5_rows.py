@@ -37,8 +37,8 @@ def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
     """Return the wanted columns, which have equally many rows."""
     with _opened(path) as file:
         found = list(_data_sets(file))
-        refuse_names((name for name, _ in found), path)
         wanted = [(name, data) for name, data in found if recipe.takes(name)]
+        refuse_names((name for name, _ in wanted), path)
         types: dict[str, ColumnType] = {}
         for name, data in wanted:
             try:
@@ -51,14 +51,14 @@ def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
 
 def _data_sets(file: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5py has no types
     """Yield the data sets of a file by name; links to other places are not followed."""
-    found: dict[str, Any] = {}
+    found: list[tuple[str, Any]] = []
 
     def note(name: str, node: object) -> None:
         if isinstance(node, h5py.Dataset):
-            found[name.replace("/", ".")] = node
+            found.append((name.replace("/", "."), node))
 
     file.visititems(note)
-    yield from sorted(found.items())
+    yield from sorted(found, key=lambda one: one[0])
 
 
 def _refuse_unequal(path: Path, wanted: Sequence[tuple[str, Any]]) -> None:

@@ -94,7 +94,7 @@ def _some(
             continue
         try:
             rows.append(_row(line))
-        except (ValueError, RecursionError) as error:
+        except _LineError as error:
             raise RowRefusedError(
                 row=len(rows), problem=f"is {error}", expected="one JSON object a line"
             ) from error
@@ -112,6 +112,8 @@ def _row(line: str) -> dict[str, object]:
         raise
     except ValueError as error:
         raise _LineError(f"no JSON ({error})") from error
+    except RecursionError as error:
+        raise _LineError("JSON that is nested too deeply") from error
     if not isinstance(found, dict):
         raise _LineError(f"no object but a {type(found).__name__}")
     flat: dict[str, object] = {}
