@@ -13,7 +13,7 @@ Public, for authors of jobs, each loaded on first use:
 - `fingerprint`, `two_part`, `is_same_data`: whether the data of a recipe are the same.
 - `find_images`, `images_to_use`, `images_at_once`, `Images`, `PIXEL_MAX`: images, and how
   many of them a model is to compute at once.
-- `split_rows`, `Split`: which rows are held out. `LABELS`, `CLASS_NAMES`: where a store
+- `split_rows`, `Split`: which rows are held out; `unit_hash`, what decides it by a name. `LABELS`, `CLASS_NAMES`: where a store
   keeps the class of each image.
 """
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from lowmem.stores.reading import Reading, plan_reading
     from lowmem.stores.row_reader import RowReader
     from lowmem.stores.row_writer import RowWriter, write_group_attributes
-    from lowmem.stores.validation_split import Split, split_rows
+    from lowmem.stores.validation_split import Split, split_rows, unit_hash
     from lowmem.stores.zarr_library import content_errors
 
 __all__ = [
@@ -82,6 +82,7 @@ __all__ = [
     "read_header",
     "split_rows",
     "two_part",
+    "unit_hash",
     "write_blocks",
     "write_group_attributes",
 ]
@@ -115,7 +116,7 @@ __getattr__, __dir__ = names_of(
         "lowmem.stores.block_writer": ["write_blocks"],
         "lowmem.stores.row_reader": ["RowReader"],
         "lowmem.stores.reading": ["Reading", "plan_reading"],
-        "lowmem.stores.validation_split": ["Split", "split_rows"],
+        "lowmem.stores.validation_split": ["Split", "split_rows", "unit_hash"],
         "lowmem.stores.row_writer": ["RowWriter", "write_group_attributes"],
     },
 )

@@ -73,6 +73,10 @@ RUN_BY = {
         "lowmem.plan": "processes/test_run_from_python.py",
     },
     "docs/scale.md": {"RowBlocks": HERE},
+    "docs/tables.md": {
+        "ZarrSequence": "contracts/test_pack_trained.py",
+        "def words": "processes/test_pack_killed.py",
+    },
 }
 
 

@@ -1,0 +1,90 @@
+"""Rows of Parquet files, row group by row group, some of each at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lowmem.base import DataError
+from lowmem_jobs.pack.arrow_columns import arrow_rows
+from lowmem_jobs.pack.arrow_types import declared_columns
+from lowmem_jobs.pack.column_types import TableBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from lowmem_jobs.pack.column_types import ColumnType
+    from lowmem_jobs.pack.pack_recipe import PackRecipe
+    from lowmem_jobs.pack.table_formats import BlockLimits
+
+# Of a column's pages, which are read through it.
+_BUFFER_BYTES = 2**20
+
+
+def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
+    """Return the wanted columns."""
+    with _opened(path) as file:
+        return declared_columns(file.schema_arrow, path, recipe, has_own_order=False)
+
+
+def blocks(
+    path: Path,
+    position: tuple[int, ...],
+    limits: BlockLimits,
+    recipe: PackRecipe,
+    types: Mapping[str, ColumnType],
+) -> Iterator[TableBlock]:
+    """Yield the rows from (row group, row in it) on."""
+    group, done = position or (0, 0)
+    with _opened(path) as file:
+        wanted = sorted({_top(name, file) for name in types})
+        for number in range(group, file.metadata.num_row_groups):
+            told = file.metadata.row_group(number)
+            size = limits.rows_of(told.total_byte_size / max(1, told.num_rows))
+            row = 0
+            for batch in file.iter_batches(
+                size, row_groups=[number], columns=wanted, use_threads=False
+            ):
+                # Of a row group that was begun the rows before are decoded again.
+                rest = batch.slice(max(0, done - row))
+                row += len(batch)
+                if len(rest):
+                    yield TableBlock(
+                        columns=arrow_rows(rest, types, is_nan_null=recipe.is_nan_null),
+                        n_rows=len(rest),
+                        position=(number, row),
+                    )
+            if row != told.num_rows:
+                raise _damaged(path, f"gives {row} of {told.num_rows} rows of a group")
+            done = 0
+
+
+def _top(name: str, file: Any) -> str:  # noqa: ANN401 - Arrow has no types
+    """Return the column of the file that a column is in, or is."""
+    names = file.schema_arrow.names
+    parts = name.split(".")
+    tops = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next(top for top in tops if top in names)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with pq.ParquetFile(
+            path,
+            pre_buffer=False,
+            buffer_size=_BUFFER_BYTES,
+            page_checksum_verification=True,
+        ) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(thing=path, problem=problem, expected="a whole Parquet file")

@@ -1,0 +1,244 @@
+"""Which files are read, in which order, and whether they stay as they are.
+
+Only the standard library: the planner asks for the fingerprints.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from lowmem.base import DataError, path_from_text, read_json, storage_errors
+from lowmem.stores import fingerprint
+from lowmem_jobs.pack.pack_recipe import AUTO
+from lowmem_jobs.pack.table_formats import format_of, names_of_table_formats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lowmem_jobs.pack.pack_recipe import PackRecipe
+
+# What `Dataset.save_to_disk` of Hugging Face leaves beside its Arrow files.
+_SAVED_STATE, _SAVED_PARTS = "state.json", "dataset_dict.json"
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFile:
+    """One file of the source.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    format
+        A key of `FORMATS`.
+    """
+
+    path: Path
+    format: str
+
+
+def find_table_files(recipe: PackRecipe) -> list[TableFile]:
+    """Return the files in the order of their rows.
+
+    That of ``--source``; within a folder by name, of a saved data set as it says itself.
+
+    Raises
+    ------
+    DataError
+        If one is missing or of no known kind, or if they are of several kinds.
+    """
+    found = [
+        file
+        for text in recipe.sources
+        for file in _files_at(path_from_text(text), recipe.format)
+    ]
+    first = found[0]
+    for file in found:
+        if file.format != first.format:
+            raise DataError(
+                thing=file.path,
+                problem=f"is of the kind {file.format} and {first.path} of {first.format}",
+                expected="one kind of file",
+                todo="Pack them one by one, each in a workspace of its own.",
+            )
+    return found
+
+
+def _files_at(path: Path, wanted: str) -> Iterator[TableFile]:
+    if not path.exists():
+        raise DataError(thing=path, problem="is not there", expected="a file or folder")
+    if not path.is_dir():
+        yield _file(path, wanted)
+    elif (path / _SAVED_STATE).is_file():
+        yield from (TableFile(path=file, format="arrow") for file in _saved_in(path))
+    elif (path / _SAVED_PARTS).is_file():
+        raise DataError(
+            thing=path,
+            problem="holds several data sets, saved as one dictionary",
+            expected="one of them",
+            todo="Give one of the folders in it, such as its train.",
+        )
+    else:
+        yield from _files_in(path, wanted)
+
+
+def _file(path: Path, wanted: str) -> TableFile:
+    key = format_of(path.name) if wanted == AUTO else wanted
+    if key is None:
+        raise DataError(
+            thing=path,
+            problem="has a name that says no kind of table",
+            expected=names_of_table_formats(),
+            todo="--format says what it is.",
+        )
+    return TableFile(path=path, format=key)
+
+
+def _files_in(folder: Path, wanted: str) -> Iterator[TableFile]:
+    """Yield the files of a folder by name; hidden ones and marks (_SUCCESS) are none."""
+    with storage_errors(folder):
+        files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith((".", "_"))
+        )
+    if not files:
+        raise DataError(thing=folder, problem="holds no files", expected="tables")
+    yield from (_file(path, wanted) for path in files)
+
+
+def _saved_in(folder: Path) -> list[Path]:
+    """Return the Arrow files of a saved data set, in the order of its rows."""
+    state = cast("dict[str, object]", read_json(folder / _SAVED_STATE))
+    listed = state.get("_data_files")
+    names = [
+        one.get("filename") for one in (listed if isinstance(listed, list) else [])
+    ]
+    is_listed = bool(names) and all(
+        isinstance(name, str) and name == Path(name).name for name in names
+    )
+    if not is_listed or state.get("_indices_data_files"):
+        raise DataError(
+            thing=folder / _SAVED_STATE,
+            problem="lists no data files, or an order of rows apart from them",
+            expected="what save_to_disk writes",
+            todo="Save the data set again, after flatten_indices().",
+        )
+    return [folder / str(name) for name in names]
+
+
+def saved_rows(folder: Path) -> int | None:
+    """Return how many rows a saved data set says that it has; None where it does not."""
+    if (
+        not (folder / _SAVED_STATE).is_file()
+        or not (folder / "dataset_info.json").is_file()
+    ):
+        return None
+    told = cast("dict[str, object]", read_json(folder / "dataset_info.json"))
+    state = cast("dict[str, object]", read_json(folder / _SAVED_STATE))
+    splits, name = told.get("splits"), state.get("_split")
+    if not isinstance(splits, dict) or not isinstance(splits.get(name), dict):
+        return None
+    n_rows = splits[name].get("num_examples")
+    return n_rows if isinstance(n_rows, int) else None
+
+
+def stamp_of_file(path: Path) -> list[int]:
+    """Return what changes whenever a file is written or replaced."""
+    with storage_errors(path):
+        status = path.stat()
+    return [
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    ]
+
+
+class UnchangedFiles:
+    """The files of a run, as they were when it began.
+
+    Parameters
+    ----------
+    known
+        Of each file its stamp and fingerprint, as `state` gave them; empty at first.
+    """
+
+    def __init__(
+        self, files: Sequence[TableFile], known: Sequence[tuple[list[int], str]]
+    ) -> None:
+        self._files = files
+        self._known: list[tuple[list[int], str]] = []
+        for index, file in enumerate(files):
+            stamp = stamp_of_file(file.path)
+            if index < len(known) and known[index][0] == stamp:
+                self._known.append((stamp, known[index][1]))
+                continue
+            content = fingerprint(file.path)
+            if index < len(known) and known[index][1] != content:
+                raise _changed(file)
+            self._known.append((stamp, content))
+
+    def state(self) -> list[list[object]]:
+        """Return what the next attempt is to know, as JSON values."""
+        return [[stamp, content] for stamp, content in self._known]
+
+    def refuse_changed(self, index: int) -> None:
+        """Refuse to go on with a file that was touched since.
+
+        Raises
+        ------
+        DataError
+            Naming it.
+        """
+        file = self._files[index]
+        if not file.path.exists() or stamp_of_file(file.path) != self._known[index][0]:
+            raise _changed(file)
+
+    def identities(self) -> list[str]:
+        """Return the fingerprints of all files."""
+        return [content for _, content in self._known]
+
+
+def _changed(file: TableFile) -> DataError:
+    return DataError(
+        thing=file.path,
+        problem="changed while it was read",
+        expected="the file as it was when the run began",
+        todo="With it back the same command continues; --restart takes it as it is now.",
+    )
+
+
+@contextmanager
+def opened_bytes(path: Path, position: int) -> Iterator[IO[bytes]]:
+    """Open a file, or what a gzip file holds, at a position of its bytes.
+
+    Raises
+    ------
+    DataError
+        If a gzip file is damaged or cut short.
+
+    Notes
+    -----
+    Of a gzip file all before the position is unpacked again.
+    """
+    with storage_errors(path), path.open("rb") as raw:
+        is_gzip = raw.read(2) == _GZIP_MAGIC
+        raw.seek(0)
+        stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+        try:
+            stream.seek(position)
+            yield stream
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                thing=path,
+                problem=f"cannot be unpacked ({error})",
+                expected="a whole gzip file",
+            ) from error
