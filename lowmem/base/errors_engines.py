@@ -40,6 +40,32 @@ class SmallSlotError(LowmemError, MemoryError):
         super().__init__(f"{place} has {found}, expected {expected}. {todo}")
 
 
+class SmallShareError(LowmemError, MemoryError):
+    """Raised when what each shard has of the budget does not hold the job.
+
+    Parameters
+    ----------
+    share
+        RAM budget of each.
+    said
+        What a run with that is refused for.
+    whole
+        The --ram-budget that would do for all; empty where nobody knows.
+    """
+
+    exit_code = EXIT_BUDGET
+
+    def __init__(
+        self, *, n_shards: int, share: str, said: str, whole: str = ""
+    ) -> None:
+        how = f", which is {whole} for all of them" if whole else ""
+        super().__init__(
+            f"each of {n_shards} shards has {share} of RAM, expected what the job needs: "
+            f"{said} That is of one shard{how}; fewer --shards have more each, and "
+            "--shard-ram SIZE gives each so much."
+        )
+
+
 class LostShardError(LowmemError):
     """Raised when a shard was killed, or stopped at once, again and again."""
 

@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 from typing import NoReturn
 
-from lowmem.base.errors import UsageError
+from lowmem.base.errors import BudgetError, UsageError
+from lowmem.base.errors_engines import SmallShareError
 from lowmem.base.stderr import tell
+from lowmem.base.units import format_budget
 from lowmem.base.workspace import Workspace
 from lowmem.cli.launching import become_launch
 from lowmem.engines.chosen import require_engine
@@ -50,18 +52,22 @@ def launch(
     recover_first(space, options)
     budgets, is_given = whole_budgets(options, space)
     share = shard_bytes(engine, budgets.ram_bytes, is_given=is_given)
-    command = tuple(sys.argv[1:])
-    orders = orders_of(name, space, _of_a_shard(options, engine, share), command)
-    check_all(orders, space)
-    order = orders.jobs[0]
-    own, n_shards = own_bytes(engine), engine.n_shards
-    device = refuse_unfit(
-        order,
-        space,
-        is_here=engine.is_here,
-        is_replacing=options.restart,
-        whole_bytes=lambda each: each * n_shards + own,
-    )
+    command, n_shards = tuple(sys.argv[1:]), engine.n_shards
+    try:
+        orders = orders_of(name, space, _of_a_shard(options, engine, share), command)
+        check_all(orders, space)
+        order = orders.jobs[0]
+        device = refuse_unfit(
+            order,
+            space,
+            is_here=engine.is_here,
+            is_replacing=options.restart,
+            whole_bytes=lambda each: each * n_shards + own_bytes(engine),
+        )
+    except BudgetError as error:
+        raise SmallShareError(
+            n_shards=n_shards, share=format_budget(share), said=str(error)
+        ) from error
     # Of one machine's GPU, too, each shard has a share.
     vram_bytes = order.vram_budget_bytes if device == "gpu" and engine.is_here else None
     become_launch(

@@ -81,8 +81,8 @@ class DaskWorkers:
             if limit and limit // n_threads < need:
                 raise SmallSlotError(
                     place=f"Dask's worker {address}",
-                    found=f"a memory limit of {format_budget(limit)} for {n_threads} "
-                    f"threads, which is {format_budget(limit // n_threads)} for each",
+                    found=f"a memory limit of {format_budget(limit)} and {n_threads} "
+                    f"at once, which is {format_budget(limit // n_threads)} for each",
                     expected=f"{format_budget(need)}, the budget of a shard, for each",
                     todo="Give its `dask worker` fewer --nthreads or a larger "
                     "--memory-limit; or a smaller --shard-ram.",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from lowmem.base.clock import SystemClock
 from lowmem.base.config import read_config
-from lowmem.base.errors import BudgetError, DataError, MissingArtefactError
+from lowmem.base.errors import DataError, MissingArtefactError
+from lowmem.base.errors_engines import SmallShareError
 from lowmem.base.errors_recipe import RecipeChangedError
 from lowmem.base.stderr import tell
 from lowmem.base.units import format_budget
@@ -27,6 +28,7 @@ from lowmem.supervisor.order import (
 from lowmem.supervisor.prepare import prepare
 from lowmem.supervisor.subreaper import become_subreaper
 from lowmem.supervisor.trials import TrialBench
+from lowmem.supervisor.user_messages import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,8 +84,8 @@ def refuse_unfit(
         If what the job needs is not there.
     RecipeChangedError
         If the workspace holds another result, which the merge would not replace.
-    BudgetError
-        If the smallest settings do not fit a shard's budget.
+    SmallShareError
+        If the smallest settings do not fit a shard's budget; it tells the launch's.
     DataError
         If the job's file lies inside the workspace: the merge does not run that unasked.
     """
@@ -100,17 +102,7 @@ def refuse_unfit(
         raise MissingArtefactError(path=Path(need.path), job=need.job)
     if is_here and not is_replacing:
         _refuse_other_result(order, space, planned)
-    need_bytes = _need_bytes(order, space, planned, device, is_here=is_here)
-    if need_bytes is not None:
-        n_shards = order.shard.count if order.shard else 1
-        raise BudgetError(
-            job=order.name,
-            budget=format_budget(whole_bytes(order.ram_budget_bytes)),
-            problem=f"each of {n_shards} shards has {format_budget(order.ram_budget_bytes)} "
-            f"of it, and the smallest settings need {format_size(need_bytes)}",
-            needed=format_size(whole_bytes(need_bytes)),
-            note="Fewer --shards have more each.",
-        )
+    _refuse_small(order, space, planned, device, whole_bytes, is_here=is_here)
     return device
 
 
@@ -130,16 +122,17 @@ def _refuse_other_result(order: JobOrder, space: Workspace, planned: Planned) ->
         )
 
 
-def _need_bytes(
+def _refuse_small(
     order: JobOrder,
     space: Workspace,
     planned: Planned,
     device: Device,
+    whole_bytes: Callable[[int], int],
     *,
     is_here: bool,
-) -> int | None:
-    """Return what a shard needs that has too little; None for one that may start."""
-    rungs = planned.rungs
+) -> None:
+    """Refuse a share that the job's settings do not fit; elsewhere by its formula alone."""
+    rungs, stop = planned.rungs, None
     if is_here:
         become_subreaper()
         bench = TrialBench(
@@ -154,8 +147,15 @@ def _need_bytes(
             say=lambda text: None if order.is_quiet else tell(f"{order.name}: {text}"),
         )
         if prepared.start is not None:
-            return None
-        rungs = prepared.rungs
-    if any(fits(rung, order.planned_budget_bytes) for rung in rungs):
-        return None
-    return smallest_budget_bytes(rungs)
+            return
+        rungs, stop = prepared.rungs, prepared.stop
+    elif any(fits(rung, order.planned_budget_bytes) for rung in rungs):
+        return
+    available_bytes = read_machine().available_bytes if is_here else 2**63
+    smallest = None if stop else smallest_budget_bytes(rungs)
+    raise SmallShareError(
+        n_shards=order.shard.count if order.shard else 1,
+        share=format_budget(order.ram_budget_bytes),
+        said=str(refusal(order, rungs, stop, available_bytes=available_bytes)),
+        whole="" if smallest is None else format_size(whole_bytes(smallest)),
+    )
