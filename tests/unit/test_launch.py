@@ -15,6 +15,7 @@ from lowmem.base.errors import UsageError
 from lowmem.base.errors_engines import EngineUnavailableError, MissingEngineError
 from lowmem.engines.chosen import require_engine
 from lowmem.engines.elsewhere import ShardTask, end_from_text, run_shard, text_of
+from lowmem.engines.engine import LaunchOrder
 from lowmem.engines.engine_options import (
     engine_options,
     own_bytes,
@@ -22,6 +23,7 @@ from lowmem.engines.engine_options import (
     shard_words,
 )
 from lowmem.engines.launch_folder import PATIENCE_S, LaunchFolder, LaunchWatch
+from lowmem.engines.slurm import SlurmEngine
 from lowmem.engines.slurm_script import array_options, last_ends, script_of
 
 MIB = 2**20
@@ -201,3 +203,71 @@ def test_a_task_that_stops_queues_itself_again_unless_its_launch_is_to_end(tmp_p
 def test_an_allocation_is_a_tenth_larger_than_the_budget():
     (found,) = (o for o in array_options([0], 3600 * MIB, job="x") if "--mem" in o)
     assert found == "--mem=4000M"
+
+
+@pytest.fixture
+def noted(monkeypatch, tmp_path):
+    """Put programs on PATH that note their words; `squeue` prints the file ``queue``."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    note = f'#!/bin/sh\necho "$(basename $0) $*" >> {tmp_path}/noted\n'
+    for name, does in (
+        ("sbatch", "echo '12;cluster'"),
+        ("squeue", f"cat {tmp_path}/queue"),
+        ("scancel", "true"),
+    ):
+        (programs / name).write_text(f"{note}{does}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def lines() -> list[str]:
+        found = (tmp_path / "noted").read_text().splitlines()
+        (tmp_path / "noted").write_text("")
+        return found
+
+    return lines
+
+
+def test_an_array_is_submitted_watched_and_told_to_stop_by_slurms_own_programs(
+    noted, tmp_path
+):
+    order = LaunchOrder(
+        engine="slurm",
+        job="encode",
+        workspace=str(tmp_path),
+        n_shards=3,
+        shard_words=("run", "encode"),
+        merge_words=(),
+        folder=str(tmp_path),
+        shard_ram_bytes=900 * MIB,
+        deadline=None,
+        is_quiet=True,
+        engine_options=("partition=short",),
+    )
+    folder = LaunchFolder(tmp_path / "launches" / "a")
+    folder.beat(1)
+    former = LaunchFolder(tmp_path / "launches" / "b")
+    former.tell("array.7")
+    with SlurmEngine(order, folder) as slurm:
+        assert noted() == ["scancel 7"]
+        slurm.start([0, 1, 2], None)
+        (line,) = noted()
+        words = line.split()
+        assert {"--array=0-2", "--mem=1000M", "--requeue", "--parsable"} < set(words)
+        assert words[-2:] == ["--partition=short", str(folder.path / "script.1.sh")]
+        # One is at work, one is done, and one has left without a word.
+        (tmp_path / "queue").write_text("12_1\n")
+        folder.tell("ended.12.0.0.75")
+        folder.tell("ended.12.0.1.0")
+        (done,) = slurm.ended(0.0)
+        assert (done.index, done.status) == (0, 0)
+        assert noted() == ["squeue --array --noheader --jobs=12 --format=%F_%K"]
+        slurm.signal(signal.SIGUSR1)
+        asked_to = ["scancel --state=PENDING 12", "scancel --signal=USR1 12"]
+        assert noted() == asked_to
+        (tmp_path / "queue").write_text("")
+        folder.tell("ended.12.1.0.75")
+        ends = {end.index: end.status for end in slurm.ended(0.0)}
+        assert ends == {1: 75, 2: -9}
+    assert "no-requeue" in folder.names()
+    assert "no-requeue" in former.names()
