@@ -25,8 +25,8 @@ _WITH_VALUE = {
 _ALONE = {"mirror_data", "restart"}
 # Bytes that the launcher itself takes, and for each shard the engine beside it, as the
 # budget counts: measured by benchmarks/scale.py, and rounded up.
-_LAUNCHER_BYTES = {"local": 32 * 2**20, "dask": 128 * 2**20, "ray": 640 * 2**20}
-_BESIDE_BYTES = {"local": 0, "dask": 112 * 2**20, "ray": 112 * 2**20}
+_LAUNCHER_BYTES = {"local": 32 * 2**20, "dask": 96 * 2**20, "ray": 512 * 2**20}
+_BESIDE_BYTES = {"local": 0, "dask": 64 * 2**20, "ray": 96 * 2**20}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

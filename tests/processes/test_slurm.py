@@ -199,16 +199,18 @@ def test_an_engine_submits_the_array_waits_through_its_time_limits_and_merges(
     tmp_path, slurm: Cluster
 ):
     (tmp_path / "own.py").write_text(
-        "import time\nimport numpy as np\n\ndef spread(rows):\n    time.sleep(4)\n"
+        "import time\nimport numpy as np\n\ndef spread(rows):\n    time.sleep(3)\n"
         "    return np.repeat(rows, 2**18, 1)\n"
     )
-    values = np.arange(48.0)[:, None]
+    values = np.arange(40.0)[:, None]
     np.save(tmp_path / "rows.npy", values)
     line = [sys.executable, "-m", "lowmem", "map", "own.py:spread", "rows.npy"]
     line += ["wide.zarr", "--set", "rows=1", "--workspace", "w", "--cycle-steps", "1"]
     line += ["--engine", "slurm", "--shards", "2", "--shard-ram", "1G"]
-    # 96 s of work for each, in jobs of one minute: each stops in time and comes again.
-    line += ["--engine-option", "time=1", "--engine-option", "mem=0"]
+    # 60 s of work for each, in jobs of one minute: each stops in time and comes again.
+    # A warning two minutes before would come at once.
+    for option in ("time=1", "mem=0", "signal=USR1@5"):
+        line += ["--engine-option", option]
     done = subprocess.run(
         line,
         cwd=tmp_path,
