@@ -6,6 +6,7 @@ import sys
 
 from lowmem.base.stderr import tell
 from lowmem.cli.supervise import supervise
+from lowmem.engines.engine_options import EngineOptions
 from lowmem.mapping.naming import PREFIX
 from lowmem.pipeline.compose import check_all, orders_of
 from lowmem.pipeline.mirror import recover_first
@@ -15,10 +16,20 @@ from lowmem.pipeline.spaces import own_space
 from lowmem.protocol.job_names import require_there
 
 
-def carry_out(name: str, workspace: str, options: RunOptions) -> None:
-    """Run or continue a job; this process is replaced by its supervisor."""
+def carry_out(
+    name: str,
+    workspace: str,
+    options: RunOptions,
+    engine: EngineOptions | None = None,
+) -> None:
+    """Run or continue a job; this process is replaced by its supervisor, or launcher."""
     space = own_space(workspace)
     _require_named(name, options)
+    if engine is not None:
+        # What launches is loaded where it is used.
+        from lowmem.cli.launch_line import launch  # noqa: PLC0415
+
+        launch(name, workspace, options, engine)
     if not options.quiet:
         # Whoever waits sees within a second that it works.
         tell(f"{name}: planning")

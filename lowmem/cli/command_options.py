@@ -79,6 +79,31 @@ LeaseOption = Annotated[
         metavar="DURATION", help="After it others may take a block over. Default 10m."
     ),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|dask|ray|slurm", help="Run all shards there, and merge them."
+    ),
+]
+ShardsOption = Annotated[
+    int | None, typer.Option(metavar="N", help="How many, with --engine.")
+]
+ShardRamOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="RAM of each; else a share of --ram-budget."),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Dask's or Ray's, which runs; else one is started here."
+    ),
+]
+EngineOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-option", metavar="NAME=VALUE", help="For sbatch: partition=short."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only problems.")]
 HelpOption = Annotated[
     bool,

@@ -19,6 +19,8 @@ from lowmem.cli.command_options import (
     DEFAULT_WORKSPACE,
     OPEN,
     DeviceOption,
+    EngineOption,
+    EngineOptionsOption,
     HelpOption,
     JobArgument,
     JsonOption,
@@ -29,9 +31,12 @@ from lowmem.cli.command_options import (
     RamOption,
     RecycleOption,
     RestartOption,
+    SchedulerOption,
     SeedOption,
     SetOption,
     ShardOption,
+    ShardRamOption,
+    ShardsOption,
     StepsOption,
     TimeOption,
     VramOption,
@@ -54,6 +59,7 @@ from lowmem.cli.verify import (
     text_from_verification,
 )
 from lowmem.cli.watch import status_json, status_text, watch, whole_report
+from lowmem.engines.engine_options import engine_options
 from lowmem.pipeline.compose import orders_of
 from lowmem.pipeline.job_plans import plans_of, refuse_if_nothing_is_planned
 from lowmem.pipeline.model_plan import is_of_model, model_plan_of, trial_reference
@@ -129,6 +135,11 @@ def run_command(
     quiet: QuietOption = False,
     shard: ShardOption = None,
     lease: LeaseOption = None,
+    engine: EngineOption = None,
+    shards: ShardsOption = None,
+    shard_ram: ShardRamOption = None,
+    scheduler: SchedulerOption = None,
+    engine_option: EngineOptionsOption = None,
     show_help: HelpOption = False,
 ) -> None:
     """Run a job, or continue it where it was cut."""
@@ -152,7 +163,18 @@ def run_command(
         pins=set_ or (),
         extra=context.args,
     )
-    carry_out(required_job(job), workspace, options)
+    carry_out(
+        required_job(job),
+        workspace,
+        options,
+        engine_options(
+            engine=engine,
+            shards=shards,
+            shard_ram=shard_ram,
+            scheduler=scheduler,
+            more=engine_option or (),
+        ),
+    )
 
 
 app.command(name="map", context_settings=OPEN, add_help_option=False)(

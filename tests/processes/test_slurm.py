@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 import zarr
 
-from lowmem.protocol.records import CycleEnded, RunBegun
+from lowmem.base.workspace import Workspace
+from lowmem.history.recorded import read_records
+from lowmem.protocol.records import CycleEnded, Incident, RunBegun
+from lowmem.shards.places import parts_in
 from tests.processes.lowmem_runs import (
     COUNTING,
     assert_counted,
@@ -189,3 +193,41 @@ def test_the_array_of_the_docs_makes_the_shards_and_a_dependent_job_merges_them(
         assert f"shard {n}/3 of map-wide is done" in text
     result = zarr.open_array(tmp_path / "w" / "wide.zarr" / "wide", mode="r")
     np.testing.assert_array_equal(result[:, :: 2**17], np.repeat(values, 2, axis=1))
+
+
+def test_an_engine_submits_the_array_waits_through_its_time_limits_and_merges(
+    tmp_path, slurm: Cluster
+):
+    (tmp_path / "own.py").write_text(
+        "import time\nimport numpy as np\n\ndef spread(rows):\n    time.sleep(3)\n"
+        "    return np.repeat(rows, 2**18, 1)\n"
+    )
+    values = np.arange(40.0)[:, None]
+    np.save(tmp_path / "rows.npy", values)
+    line = [sys.executable, "-m", "lowmem", "map", "own.py:spread", "rows.npy"]
+    line += ["wide.zarr", "--set", "rows=1", "--workspace", "w", "--cycle-steps", "1"]
+    line += ["--engine", "slurm", "--shards", "2", "--shard-ram", "1G"]
+    # 60 s of work for each, in jobs of one minute: each stops in time and comes again.
+    # A warning two minutes before would come at once.
+    for option in ("time=1", "mem=0", "signal=USR1@5"):
+        line += ["--engine-option", option]
+    done = subprocess.run(
+        line,
+        cwd=tmp_path,
+        env=slurm.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE_S,
+    )
+    assert done.returncode == 0, done
+    result = zarr.open_array(tmp_path / "w" / "wide.zarr" / "wide", mode="r")
+    np.testing.assert_array_equal(result[:, :: 2**17], np.repeat(values, 2, axis=1))
+    assert "map-wide: shard 1/2 is done" in done.stderr
+    stops = [
+        event.verdict
+        for part in parts_in(Workspace(tmp_path / "w"), "map-wide")
+        for event in read_records(part.space.journal)
+        if isinstance(event, Incident)
+    ]
+    assert "time" in stops
