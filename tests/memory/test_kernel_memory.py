@@ -20,6 +20,8 @@ for _ in range(60):
         sys.stdin.read()
         os._exit(0)
 """
+# Libraries of many parts have many mappings.
+LIBRARIES = "import numpy, scipy.stats, sklearn.decomposition\n"
 THREADS = """
 import threading, time
 threading.stack_size(2**16)
@@ -55,7 +57,9 @@ def kernel_bytes(group):
     pytest.skip("the group does not tell of the kernel's memory")
 
 
-@pytest.mark.parametrize(("setup", "n"), [(CHILDREN, 60), (THREADS, 400)])
+@pytest.mark.parametrize(
+    ("setup", "n"), [(CHILDREN, 60), (LIBRARIES + CHILDREN, 60), (THREADS, 400)]
+)
 def test_what_the_kernel_holds_for_processes_and_threads_counts(group, setup, n):
     enter = f"open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
     with TreeSampler(os.getpid()) as tree, child_of(enter + setup):
