@@ -1,8 +1,8 @@
 """Memory of a tree of processes, as the budget counts it.
 
 Counted is what the kernel cannot reclaim: anonymous and shared resident pages of every
-process of the tree, shared memory that nobody maps, see `shared`, and page tables beyond
-what resident pages need, see `pages`. File-backed pages and the page cache are not counted: they go when memory is needed.
+process of the tree, shared memory that nobody maps, see `shared`, and what the kernel
+holds for each process, see `pages`. File-backed pages and the page cache are not counted: they go when memory is needed.
 
 Two traps, and how they are met. Forked processes share pages until one writes, so the
 plain sum counts them more than once; and shared memory that is mapped is among what the
@@ -188,7 +188,7 @@ class TreeSampler:
         job = self.members
         if self.is_root_shared and self.root_pid in self._tree:
             job.append(self._tree[self.root_pid])
-        least = most = sum(p.anon_bytes + p.table_bytes for p in self._tree.values())
+        least = most = sum(p.anon_bytes + p.kernel_bytes for p in self._tree.values())
         if len(job) > 1:
             largest = max(p.anon_bytes for p in job)
             least += largest - sum(p.anon_bytes for p in job)
@@ -225,7 +225,7 @@ class TreeSampler:
             shared_bytes={p.pid: p.shared_bytes for p in processes},
             faulted_bytes=faulted,
         )
-        true = anon_true + shared_true + sum(p.table_bytes for p in processes)
+        true = anon_true + shared_true + sum(p.kernel_bytes for p in processes)
         return self._reading(true, true, true)
 
     def _shared(self) -> tuple[Bounds, Bounds]:
@@ -277,7 +277,9 @@ class TreeSampler:
         growth = self.shared.growth_bytes
         shared = then.shared_true_bytes + max(0, growth - then.growth_bytes)
         for p in self._tree.values():
-            anon += p.table_bytes + max(0, p.anon_bytes - then.anon_bytes.get(p.pid, 0))
+            anon += p.kernel_bytes + max(
+                0, p.anon_bytes - then.anon_bytes.get(p.pid, 0)
+            )
             shared += max(0, p.shared_bytes - then.shared_bytes.get(p.pid, 0))
             if p.pid in then.faulted_bytes:
                 anon += max(0, p.faulted_bytes() - then.faulted_bytes[p.pid])
