@@ -129,10 +129,10 @@ def test_the_largest_batch_of_a_plan_was_tried_and_held(plans, name):
     trials = {one["batch_size"]: one for one in plan["trials"]}
     largest, missed = plan["largest_batch_size"], plan["smallest_missed_batch_size"]
     assert trials[largest]["outcome"] == "held"
-    assert plan["largest_ram_peak_bytes"] <= 0.95 * BUDGET_BYTES
+    assert plan["largest_ram_peak_bytes"] <= 0.88 * BUDGET_BYTES
     # It fills the budget, or the next one is next to it.
     is_next = missed is not None and missed <= 1.03 * largest + 1
-    assert trials[largest]["ram_peak_bytes"] > 0.85 * BUDGET_BYTES or is_next
+    assert trials[largest]["ram_peak_bytes"] > 0.75 * BUDGET_BYTES or is_next
     asked = trials[plan["batch_size"]]
     assert plan["ram_peak_bytes"] == asked["ram_peak_bytes"]
     assert plan["predicted_ram_bytes"] == asked["predicted_ram_bytes"]
@@ -145,7 +145,8 @@ def test_the_largest_batch_really_trains_and_one_well_beyond_is_stopped(
 ):
     def trained(name, batch):
         line = ("exec", "--ram", BUDGET, "--workspace", tmp_path / f"{name}-{batch}")
-        return lowmem(*line, "--quiet", "--", sys.executable, file, name, batch)
+        words = (*line, "--quiet", "--", sys.executable, file, name, batch)
+        return lowmem(*words, patience_s=3 * PATIENCE_S)
 
     largest = {name: plan["largest_batch_size"] for name, plan in plans.items()}
     cases = [(name, size * more) for name, size in largest.items() for more in (1, 2)]
