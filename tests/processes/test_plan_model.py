@@ -129,10 +129,10 @@ def test_the_largest_batch_of_a_plan_was_tried_and_held(plans, name):
     trials = {one["batch_size"]: one for one in plan["trials"]}
     largest, missed = plan["largest_batch_size"], plan["smallest_missed_batch_size"]
     assert trials[largest]["outcome"] == "held"
-    assert plan["largest_ram_peak_bytes"] <= 0.95 * BUDGET_BYTES
+    assert plan["largest_ram_peak_bytes"] <= 0.88 * BUDGET_BYTES
     # It fills the budget, or the next one is next to it.
     is_next = missed is not None and missed <= 1.03 * largest + 1
-    assert trials[largest]["ram_peak_bytes"] > 0.85 * BUDGET_BYTES or is_next
+    assert trials[largest]["ram_peak_bytes"] > 0.75 * BUDGET_BYTES or is_next
     asked = trials[plan["batch_size"]]
     assert plan["ram_peak_bytes"] == asked["ram_peak_bytes"]
     assert plan["predicted_ram_bytes"] == asked["predicted_ram_bytes"]
@@ -145,10 +145,11 @@ def test_the_largest_batch_really_trains_and_one_well_beyond_is_stopped(
 ):
     def trained(name, batch):
         line = ("exec", "--ram", BUDGET, "--workspace", tmp_path / f"{name}-{batch}")
-        return lowmem(*line, "--quiet", "--", sys.executable, file, name, batch)
+        words = (*line, "--quiet", "--", sys.executable, file, name, batch)
+        return lowmem(*words, patience_s=3 * PATIENCE_S)
 
     largest = {name: plan["largest_batch_size"] for name, plan in plans.items()}
-    cases = [(name, size * more) for name, size in largest.items() for more in (1, 2)]
+    cases = [*largest.items(), ("dense", 2 * largest["dense"])]
     with ThreadPoolExecutor(2) as pool:
         ends = list(pool.map(lambda case: trained(*case), cases))
     for (name, batch), ended in zip(cases, ends, strict=True):
@@ -204,7 +205,6 @@ def test_what_cannot_be_planned_is_refused_before_a_framework_is_loaded(tmp_path
         (("--model", model), 65, "names nets.Doubled, code that is none of Keras' own"),
         (("--model", tmp_path / "none.keras"), 2, "there is no file"),
         (("--batch-size", "4"), 2, "option --model is missing"),
-        (("--model", model, "--workspace", tmp_path), 2, "has no workspace"),
         (("--model", model, "--epochs", "3"), 2, "option --epochs is unknown"),
     ):
         ended = lowmem("plan", *words)

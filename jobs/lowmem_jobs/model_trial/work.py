@@ -21,22 +21,24 @@ if TYPE_CHECKING:
 
     from lowmem import Context
 
-# Steps after which a trial has allocated what later ones use again.
-_STEPS = 4
+# Steps after which a trial has allocated what later ones use again, batches that a backend
+# takes ahead of the step among them.
+_STEPS = 8
 
 
-class _SameBatch(keras.utils.PyDataset):
-    """One batch, again and again."""
+class _FreshBatches(keras.utils.PyDataset):
+    """Batches that are made anew, as a source that reads them has them: some at a time."""
 
-    def __init__(self, batch: tuple[Any, ...]) -> None:
+    def __init__(self, rows: tuple[Any, ...], n_rows: int) -> None:
         super().__init__()
-        self._batch = batch
+        self._rows, self._n_rows = rows, n_rows
 
     def __len__(self) -> int:
         return _STEPS
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        return self._batch
+        made = keras.tree.map_structure(lambda row: row.times(self._n_rows), self._rows)
+        return tuple(made)
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -55,8 +57,7 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
         inputs = input_rows(model, shapes_from_text(ctx.options["input_shape"]))
         targets = target_rows(model, inputs) if is_trained else None
         rows = (inputs,) if targets is None else (inputs, targets)
-        batch = keras.tree.map_structure(lambda row: row.times(n_rows), rows)
-        source = _SameBatch(batch)
+        source = _FreshBatches(rows, n_rows)
         if is_trained:
             model.fit(source, verbose=0, shuffle=False)
         else:
