@@ -2,7 +2,7 @@
 
 Read `job` (the options), `ingest_recipe` (what is wanted) and `work` (how a chunk comes
 to be) first. A source is a numbered sequence of images in a fixed order: files of a
-folder (`folder`), members of archives (`zips`, `tars`, `shards`), rows of an array (`arrays`)
+folder (`folder`), members of archives (`zips`, `tars`, `tar_shards`), rows of an array (`arrays`)
 or faces that are drawn (`faces`, `drawing`). `image_decoder` makes RGB of every mode
 that Pillow reads; `decode_ahead` has that done in order by several processes:
 `decoder_processes` owns them, `decoder_program` is what runs in them, `decode_tasks`

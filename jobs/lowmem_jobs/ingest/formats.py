@@ -80,7 +80,7 @@ def _is_folder(path: Path) -> bool:
 def _is_shards(path: Path) -> bool:
     if not _is_folder(path):
         return False
-    from lowmem_jobs.ingest.shards import shards_in
+    from lowmem_jobs.ingest.tar_shards import shards_in
 
     return bool(shards_in(path))
 

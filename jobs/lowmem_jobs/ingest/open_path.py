@@ -9,7 +9,7 @@ from lowmem.base import DataError, remove
 from lowmem_jobs.ingest.catalog import Catalog
 from lowmem_jobs.ingest.encoded_files import FileSource
 from lowmem_jobs.ingest.folder import file_reader, list_folder
-from lowmem_jobs.ingest.shards import ShardReader, list_shards, shards_in
+from lowmem_jobs.ingest.tar_shards import ShardReader, list_shards, shards_in
 from lowmem_jobs.ingest.tars import list_tar, plain_tar, span_reader
 from lowmem_jobs.ingest.zips import list_zip, packed_reader
 
