@@ -19,10 +19,10 @@ _LADDER = (
     {"block_kib": 4096, "block_rows": 32768},
     {"block_kib": 1024, "block_rows": 8192},
     {"block_kib": 256, "block_rows": 1024},
-    {"block_kib": 32, "block_rows": 64},
+    {"block_kib": 64, "block_rows": 512},
 )
 # Anonymous memory in bytes, measured on the worker: see benchmarks/tables.py.
-_WORKER_BYTES = 110 * 2**20
+_WORKER_BYTES = 130 * 2**20
 # Chunks that fill up, and a copy of one in a commit.
 _CHUNKS_BYTES = 2**26 + 2**22
 # A block as Python's objects, as Arrow's, and as arrays.

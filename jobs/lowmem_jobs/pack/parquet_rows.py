@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.pack.table_formats import BlockLimits
 
 # Of a column's pages, which are read through it.
-_BUFFER_BYTES = 2**20
+_BUFFER_BYTES = 2**18
 
 
 def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
