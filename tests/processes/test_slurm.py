@@ -222,10 +222,9 @@ def test_an_engine_submits_the_array_waits_for_a_task_that_comes_again_and_merge
         launches = space.shards / "map-wide" / "launches"
         until(lambda: list(launches.glob("*/array.*")), patience_s=PATIENCE_S)
         (named,) = launches.glob("*/array.*")
-        first = f"{named.suffix.removeprefix('.')}_0"
-        until(lambda: runs_of_shards(space), patience_s=PATIENCE_S)
-        # As SLURM's own warning: the task commits, ends with 75, and is queued again.
-        slurm.ask("scancel", "--signal=USR1", first)
+        until(lambda: list(space.shards.rglob("*.done")), patience_s=PATIENCE_S)
+        # As SLURM's own warning: a task commits, ends with 75, and is queued again.
+        slurm.ask("scancel", "--signal=USR1", named.suffix.removeprefix("."))
         _, said = launch.communicate(timeout=PATIENCE_S)
     assert launch.returncode == 0, said
     result = zarr.open_array(space.root / "wide.zarr" / "wide", mode="r")
@@ -234,25 +233,10 @@ def test_an_engine_submits_the_array_waits_for_a_task_that_comes_again_and_merge
     assert {event.signal for event in incidents_of_shards(space)} == {"SIGUSR1"}
 
 
-def records_of_shards(space: Workspace):
-    for part in parts_in(space, "map-wide"):
-        yield part.shard.index, *read_records(part.space.journal)
-
-
-def runs_of_shards(space: Workspace) -> list[RunBegun]:
-    """Return how the first shard's runs began."""
-    return [
-        record
-        for index, *own in records_of_shards(space)
-        for record in own
-        if index == 0 and isinstance(record, RunBegun)
-    ]
-
-
 def incidents_of_shards(space: Workspace) -> list[Incident]:
     return [
         record
-        for _, *own in records_of_shards(space)
-        for record in own
+        for part in parts_in(space, "map-wide")
+        for record in read_records(part.space.journal)
         if isinstance(record, Incident)
     ]
