@@ -34,6 +34,21 @@ def withheld() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Handle signals to stop as before, once a block is over whose library has its own.
+
+    Set again even where Python knows of no change: a library of C++ does not tell it.
+    """
+    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
 def withhold() -> None:
     """Hold back all signals to stop from here on, across `exec` too."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

@@ -6,7 +6,9 @@ text comes back.
 
 from __future__ import annotations
 
+import logging
 import os
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 import distributed
@@ -39,7 +41,9 @@ class DaskWorkers:
 
     def connect(self) -> None:
         """Reach them, or start them here; see `Workers`."""
-        # What it starts here is ended by it, and by no key of the terminal.
+        # Once it is started, it lets signals through that were held back.
+        resource_tracker.ensure_running()
+        # What is started here is ended by the launch, and by no key of the terminal.
         with withheld():
             try:
                 self._client = distributed.Client(self._address(), timeout=_PATIENCE_S)
@@ -59,6 +63,8 @@ class DaskWorkers:
             memory_limit=0,
             host="127.0.0.1",
             dashboard_address=None,
+            # At its end each worker tells at length that its scheduler has gone.
+            silence_logs=logging.CRITICAL,
         )
         return str(self._cluster.scheduler_address)
 

@@ -21,6 +21,7 @@ from lowmem.engines.shard_process import ShardProcess
 # seconds between two looks at the process, and at the launch's folder.
 _LOOK_S = 0.1
 _LISTEN_S = 1.0
+_LOST = -9
 
 
 class ShardTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,8 @@ class ShardTask(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     words
         After ``lowmem``.
+    attempt
+        Which start of this shard it is, by the count of the launch.
     folder
         Current folder of the shard.
     launch
@@ -37,6 +40,7 @@ class ShardTask(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     index: int
+    attempt: int
     words: tuple[str, ...]
     folder: str
     launch: str
@@ -83,6 +87,10 @@ def run_shard(text: str) -> str:
     if launch.is_stopped():
         # It has waited for its turn until then.
         return _told(ShardEnd(index=task.index, status=EXIT_STOPPED, lasted_s=0.0))
+    # An engine may call a task again whose worker has died; a launch counts its starts.
+    if not launch.begin(task.index, task.attempt):
+        said = "its worker has died"
+        return _told(ShardEnd(index=task.index, status=_LOST, said=said, lasted_s=0.0))
     return _told(_run(task, launch))
 
 

@@ -5,6 +5,7 @@ A launch writes names that are used once, as all that shards share:
 - ``beat.N``: it is alive. A shard elsewhere that sees no new one for a minute, by its own
   clock, or no folder any more, belongs to no launch: it stops.
 - ``stop.N.SIGNAL``: every shard is to be sent that signal.
+- ``begun.INDEX.ATTEMPT``: a shard was started, by a worker elsewhere.
 - ``INDEX.log``: what each shard prints.
 - ``ended.*``, ``array.*``: what a SLURM array tells, see `lowmem.engines.slurm`.
 """
@@ -76,6 +77,14 @@ class LaunchFolder:
     def stop(self, count: int, number: int) -> None:
         """Have every shard sent a signal."""
         self.tell(f"{_STOP}{count:06d}.{signal.Signals(number).name}")
+
+    def begin(self, index: int, attempt: int) -> bool:
+        """Note that a shard is started; False where this very start was noted before."""
+        name = f"begun.{index}.{attempt}"
+        if name in (self.names() or ()):
+            return False
+        self.tell(name)
+        return True
 
     def is_stopped(self) -> bool:
         """Return whether its shards were told to stop, or it is gone."""

@@ -13,6 +13,7 @@ import ray
 
 from lowmem.base.errors import EXIT_JOB
 from lowmem.base.errors_engines import EngineUnavailableError, SmallSlotError
+from lowmem.base.stop_signals import handlers_kept, withheld
 from lowmem.base.units import format_budget
 from lowmem.engines.elsewhere import end_from_text, run_shard
 from lowmem.engines.next_step import ShardEnd
@@ -35,6 +36,11 @@ class RayWorkers:
 
     def connect(self) -> None:
         """Reach them, or start them here; see `Workers`."""
+        # Ray's own end this process, by SIGABRT.
+        with handlers_kept(), withheld():
+            self._begin()
+
+    def _begin(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             if self._order.scheduler:

@@ -52,7 +52,7 @@ class TaskEngine(Generic[Handle]):
         self._order, self._folder, self._workers = order, folder, workers
         self._clock = SystemClock()
         self._running: dict[int, Handle] = {}
-        self._n_signals = 0
+        self._n_signals, self._n_starts = 0, 0
 
     def __enter__(self) -> Self:
         try:
@@ -68,8 +68,10 @@ class TaskEngine(Generic[Handle]):
     def start(self, indices: Sequence[int], left_s: float | None) -> None:
         """Start these shards; see `Engine`."""
         for index in indices:
+            self._n_starts += 1
             task = ShardTask(
                 index=index,
+                attempt=self._n_starts,
                 words=tuple(self._order.words_of(index, left_s)),
                 folder=self._order.folder,
                 launch=str(self._folder.path),

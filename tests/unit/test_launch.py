@@ -129,12 +129,17 @@ def test_what_has_no_folder_of_the_launch_tells_so_and_one_that_is_over_starts_n
     tmp_path,
 ):
     def told(launch):
-        task = ShardTask(index=3, words=(), folder=str(tmp_path), launch=str(launch))
+        task = ShardTask(
+            index=3, attempt=1, words=(), folder=str(tmp_path), launch=str(launch)
+        )
         return end_from_text(run_shard(text_of(task)))
 
     lacking = told(tmp_path / "none")
     assert (lacking.index, lacking.status) == (3, 69)
     assert "none is not there on" in lacking.said
+    # A worker that died has begun this very start: it is lost, and not begun twice.
+    assert LaunchFolder(tmp_path).begin(3, 1)
+    assert told(tmp_path).is_lost
     LaunchFolder(tmp_path).stop(1, signal.SIGTERM)
     assert (told(tmp_path).status, list(tmp_path.glob("*.log"))) == (75, [])
 
