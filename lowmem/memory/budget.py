@@ -14,6 +14,10 @@ LONGEST_INTERVAL_S = 0.125
 # What may pass between the moment that a reading is due and the worker's death: a late
 # wake-up, the reading itself, the stacks, the kill.
 REACTION_S = 0.0007
+# Of that a reading of so many processes; of each more it takes this much longer.
+_PROCESSES_AT_ONCE, _PROCESS_S = 8, 0.00003
+# Of the budget: the most by which the kill comes earlier for that.
+_WIDEST_LATENESS = 0.1
 # Of the budget: the kill comes this much before its end.
 GUARD_BAND = 0.02
 # Of a small budget the band may be wider, but never wider than of one this large.
@@ -59,7 +63,9 @@ class RamBudget:
     - i = (B - u) / r - R: then u* <= B - r (R - e) <= B.
     - i = s, where the above is shorter than s: u* <= H + r (s + e) <= H + G = B.
 
-    The longest interval only ever shortens i. What is assumed is e <= R: see `priority`
+    The longest interval only ever shortens i. A reading of hundreds of processes takes
+    longer than R. So `lateness_bytes`, what r adds in that time, is taken for used: with
+    it both cases hold for the longer e. What is assumed is e <= R: see `priority`
     and `background` for what makes it so, and the table of ``benchmarks/budgets.py``
     for what it was. On a machine that fills more than 21 GB/s the second case rests
     upon the band as it is: a fiftieth of 1 GiB is the widest that is taken from a job.
@@ -93,6 +99,23 @@ class RamBudget:
         if used_bytes > self.soft_bytes:
             return Pressure.SOFT
         return Pressure.NORMAL
+
+    def lateness_bytes(self, n_processes: int) -> int:
+        """Return what may be added while so many processes are read, beyond `REACTION_S`.
+
+        At most a tenth of the budget: more than some hundred processes in a small budget
+        may pass it.
+
+        Examples
+        --------
+        >>> budget = RamBudget(limit_bytes=2**30)
+        >>> budget.lateness_bytes(8), budget.lateness_bytes(150) // 2**20
+        (0, 32)
+        """
+        longer_s = max(0, n_processes - _PROCESSES_AT_ONCE) * _PROCESS_S
+        return round(
+            min(self.fill_rate * longer_s, _WIDEST_LATENESS * self.limit_bytes)
+        )
 
     def next_interval_s(self, used_bytes: int) -> float:
         """Return the time after which the next reading is due; see the class's notes.

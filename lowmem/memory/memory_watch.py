@@ -80,20 +80,22 @@ def look(
         worth a refinement.
     """
     reading = tree.read()
-    is_doubtful = reading.least_bytes <= budget.hard_bytes < reading.most_bytes
+    hard_bytes = budget.hard_bytes - budget.lateness_bytes(reading.n_processes)
+    is_doubtful = reading.least_bytes <= hard_bytes < reading.most_bytes
     if minds_soft and reading.ram_bytes > budget.soft_bytes:
         is_doubtful |= not reading.is_exact
     if is_doubtful:
         holding.enter_context(tree.held())
         reading = tree.refine()
-    pressure = budget.pressure(reading.least_bytes)
+    late_bytes = budget.lateness_bytes(reading.n_processes)
+    pressure = budget.pressure(reading.least_bytes + late_bytes)
     if pressure is not Pressure.HARD:
         pressure = budget.pressure(min(reading.ram_bytes, budget.hard_bytes))
         holding.close()
     return Look(
         ram_bytes=reading.ram_bytes,
         pressure=pressure,
-        next_in_s=budget.next_interval_s(reading.most_bytes),
+        next_in_s=budget.next_interval_s(reading.most_bytes + late_bytes),
     )
 
 

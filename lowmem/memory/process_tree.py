@@ -350,6 +350,13 @@ class TreeSampler:
         process = Process.find(pid, parent, is_kept_open=is_kept_open)
         if process is None:
             return False
+        if not process.read():
+            # It has ended, and its parent has not asked how: for as long as that takes
+            # nobody else gets its id. To look at hundreds of them anew in each reading
+            # would take longer than a job needs to pass its budget.
+            process.close()
+            self._newcomers.know(pid)
+            return False
         self._tree[pid] = process
         self._newcomers.know(pid)
         if pid != self.root_pid and pid not in self.apart:

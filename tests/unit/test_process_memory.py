@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lowmem.memory.pages import Process
 from lowmem.memory.proc import field_bytes
 from lowmem.memory.process_tree import (
     TreeSampler,
@@ -170,6 +171,50 @@ def test_a_child_counts_from_its_start_to_its_end():
         after = tree.read()
         assert after.n_processes == 1
         assert tree.pids == []
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_processes_that_ended_and_are_not_waited_for_are_looked_at_once(monkeypatch):
+    setup = """
+for _ in range(50):
+    if os.fork() == 0:
+        os._exit(0)
+for pid in map(int, os.listdir("/proc/self/task")):
+    children = open(f"/proc/self/task/{pid}/children").read().split()
+for child in children:
+    os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
+later = sys.stdin.readline
+sys.stdin = type("Input", (), {"read": lambda _: (later(), fork_one(), later())})()
+def fork_one():
+    if os.fork() == 0:
+        held = b"x" * (30 * 2**20)
+        print("forked", flush=True)
+        later()
+        os._exit(0)
+"""
+    found = []
+    find = Process.find
+
+    def noted(pid, *rest, **options):
+        found.append(pid)
+        return find(pid, *rest, **options)
+
+    with TreeSampler(os.getpid()) as tree, child_of(setup) as process:
+        for _ in range(3):
+            tree.read()
+        monkeypatch.setattr(Process, "find", noted)
+        before = tree.read()
+        for _ in range(40):
+            tree.read()
+        assert found == []
+        assert tree.pids == [process.pid]
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "forked\n"
+        tree.read()
+        assert tree.read().ram_bytes - before.ram_bytes > 30 * MIB
+        assert len(found) == 1
 
 
 @pytest.mark.process
