@@ -58,6 +58,7 @@ class FakeMachine:
     is_held: bool = False
     n_steps: int = 0
     n_refined: int = 0
+    n_processes: int = 2
 
     def pass_time(self, seconds):
         if self.is_held:
@@ -71,7 +72,7 @@ class FakeMachine:
             ram_bytes=round(most),
             least_bytes=round(least),
             most_bytes=round(most),
-            n_processes=2,
+            n_processes=self.n_processes,
         )
 
     def read(self):
@@ -89,14 +90,17 @@ class FakeMachine:
         self.is_held = False
 
 
-def peak_when_watched(machine, budget, lateness):
-    """Return the use at the death of the job; ``lateness`` is a share of `REACTION_S`."""
+def peak_when_watched(machine, budget, lateness, longer_s=0.0):
+    """Return the use at the death of the job.
+
+    ``lateness`` is a share of `REACTION_S`, ``longer_s`` what a reading takes beyond it.
+    """
     while True:
         found = look(machine, budget, ExitStack())
         if found.pressure is Pressure.HARD:
             return machine.used
         late = lateness[machine.n_steps % len(lateness)] * REACTION_S
-        machine.pass_time(found.next_in_s + late)
+        machine.pass_time(found.next_in_s + late + longer_s)
         assert machine.n_steps < 10**4
 
 
@@ -118,6 +122,31 @@ def test_no_filling_passes_the_limit_from_any_level_at_any_fitful_rate(
     budget = RamBudget(limit_bytes=limit, fill_rate=rate)
     machine = FakeMachine(rate, speeds, used=some_level(budget, start))
     assert peak_when_watched(machine, budget, delays) <= limit + 1
+
+
+@given(
+    limit=limits,
+    rate=rates,
+    start=shares,
+    twice=st.sampled_from([0.0, 0.5]),
+    n_processes=st.integers(1, 400),
+)
+def test_no_number_of_processes_that_take_long_to_read_passes_the_limit(
+    limit, rate, start, twice, n_processes
+):
+    budget = RamBudget(limit_bytes=limit, fill_rate=rate)
+    # By a microbenchmark: some 20 microseconds for each process beyond the first few.
+    longer_s = 20e-6 * max(0, n_processes - 8)
+    if longer_s * rate > limit / 10:
+        return
+    machine = FakeMachine(
+        rate,
+        [1.0],
+        used=some_level(budget, start),
+        twice=twice * limit,
+        n_processes=n_processes,
+    )
+    assert peak_when_watched(machine, budget, [1.0], longer_s) <= limit + 1
 
 
 @given(limit=limits, rate=rates, start=shares, twice=shares, speeds=speeds)
