@@ -103,6 +103,31 @@ def test_what_the_kernel_holds_for_a_process_is_little_beside_what_it_has():
         assert MIB // 8 < found.kernel_bytes < MIB
 
 
+def test_what_a_process_has_is_what_its_status_says_in_whatever_order(monkeypatch):
+    setup = "import ctypes, threading\nheld = b'x' * (9 * 2**20)"
+    with child_of(setup) as process:
+        found = Process.find(process.pid)
+        text = found.status.read()
+        lines = dict(line.split(b":", 1) for line in text.splitlines())
+        kib = {
+            name: int(value.split()[0])
+            for name, value in lines.items()
+            if b"kB" in value
+        }
+        shuffled = b"\n".join(sorted(text.splitlines(), reverse=True)) + b"\n"
+        for given_text in (text, b"Name:\tVmHWM: 7 kB\n" + shuffled):
+            monkeypatch.setattr(type(found.status), "read", lambda _, t=given_text: t)
+            found.hwm_bytes = 0
+            assert found.read()
+            assert found.anon_bytes == kib[b"RssAnon"] * 1024 > 9 * MIB
+            assert found.shared_bytes == kib[b"RssShmem"] * 1024
+            assert found.data_bytes == kib[b"VmData"] * 1024
+            assert found.hwm_bytes == kib[b"VmHWM"] * 1024
+            tables = kib[b"VmPTE"] * 1024
+            assert found.kernel_bytes == 2 * tables + (16 + 24) * 1024
+        found.close()
+
+
 def test_the_kernels_peak_begins_anew_where_the_kernel_allows_it():
     if not reset_peak(os.getpid()):
         pytest.skip("the kernel forbids clear_refs")
