@@ -15,8 +15,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 import zarr
 from pyarrow import feather, ipc, parquet
+
+from lowmem.base.errors import LowmemError
+from lowmem_jobs.pack.job import JOB
+from tests.driver import drive
 
 N_ROWS = 230
 TEXTS = ["", "plain", "é and 😀", 'with "quotes", commas', "two\nlines", "x" * 300]
@@ -220,3 +225,30 @@ def digest_of(folder):
         whole.update(str(file.relative_to(folder)).encode() + b"\0")
         whole.update(hashlib.sha256(file.read_bytes()).digest())
     return whole.hexdigest()
+
+
+# Of `pack`.
+SETTINGS = {"block_kib": 64, "block_rows": 100}
+
+
+def pack(folder, *sources, **options):
+    """Pack files in one attempt of small blocks; return the group."""
+    options = {"source": [str(source) for source in sources], **options}
+    drive(JOB, folder / "w", options, settings=SETTINGS)
+    return zarr.open_group(folder / "w" / "table.zarr", mode="r")
+
+
+def refused(folder, *sources, **options):
+    """Return what is said, in one line; nothing may be published."""
+    with pytest.raises(LowmemError) as caught:
+        pack(folder, *sources, **options)
+    assert not (folder / "w" / "table.zarr").exists()
+    assert caught.value.exit_code in {2, 65}
+    return str(caught.value)
+
+
+def written(folder, name, content):
+    """Return the path of a new file."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path

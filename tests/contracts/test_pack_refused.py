@@ -11,37 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import zarr
 from pyarrow import feather, ipc, parquet
 
-from lowmem.base.errors import DataError, LowmemError, OptionValueError
-from lowmem_jobs.pack.job import JOB
-from tests.driver import drive
-from tests.packed_tables import example, framed, read_column
-
-SETTINGS = {"block_kib": 64, "block_rows": 100}
-
-
-def pack(folder, *sources, **options):
-    options = {"source": [str(source) for source in sources], **options}
-    drive(JOB, folder / "w", options, settings=SETTINGS)
-    return zarr.open_group(folder / "w" / "table.zarr", mode="r")
-
-
-def refused(folder, *sources, **options):
-    """Return what is said, in one line; nothing may be published."""
-    with pytest.raises(LowmemError) as caught:
-        pack(folder, *sources, **options)
-    assert not (folder / "w" / "table.zarr").exists()
-    assert caught.value.exit_code in {2, 65}
-    return str(caught.value)
-
-
-def written(folder, name, content):
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
+from lowmem.base.errors import DataError, OptionValueError
+from tests.packed_tables import example, framed, pack, read_column, refused, written
 
 CSV = {
     "texts among numbers": ("a\n1\n2\nx\n", "column 'a'", "row 0", "row 2"),

@@ -47,7 +47,7 @@ def declared_columns(
     DataError
         Naming the first column that cannot be kept.
     """
-    fields = [found for field in schema for found in _flat_fields(field, field.name)]
+    fields = [found for field in schema for found in flat_fields(field, field.name)]
     refuse_names((name for name, _ in fields if recipe.takes(name)), path)
     columns: dict[str, ColumnType] = {}
     for name, field in fields:
@@ -61,12 +61,13 @@ def declared_columns(
     return columns
 
 
-def _flat_fields(field: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def flat_fields(field: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield the columns that a field is, those in structures too."""
     if not pa.types.is_struct(field.type):
         yield name, field
         return
     for inner in field.type:
-        yield from _flat_fields(inner, f"{name}.{inner.name}")
+        yield from flat_fields(inner, f"{name}.{inner.name}")
 
 
 def _refuse_ordered(kind: Any, found: ColumnType, *, has_own_order: bool) -> None:  # noqa: ANN401

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from lowmem.base import DataError
 from lowmem_jobs.pack.arrow_columns import arrow_rows
-from lowmem_jobs.pack.arrow_types import declared_columns
-from lowmem_jobs.pack.column_types import TableBlock
+from lowmem_jobs.pack.arrow_types import declared_columns, flat_fields
+from lowmem_jobs.pack.column_types import TableBlock, TypeRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +29,36 @@ _BUFFER_BYTES = 2**18
 def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
     """Return the wanted columns."""
     with _opened(path) as file:
-        return declared_columns(file.schema_arrow, path, recipe, has_own_order=False)
+        schema = file.schema_arrow
+        types = declared_columns(schema, path, recipe, has_own_order=False)
+        for name in _int96_columns(file):
+            if name in types:
+                raise _no_int96().at(path, name)
+        return types
+
+
+def _int96_columns(file: Any) -> Iterator[str]:  # noqa: ANN401 - Arrow has no types
+    """Yield the columns of times in 96 bits; of a list what is in it is such a time."""
+    names = [
+        name
+        for field in file.schema_arrow
+        for name, _ in flat_fields(field, field.name)
+    ]
+    for number in range(len(file.schema)):
+        stored = file.schema.column(number)
+        if stored.physical_type == "INT96":
+            within = [n for n in names if f"{stored.path}.".startswith(f"{n}.")]
+            yield max(within, key=len)
+
+
+def _no_int96() -> TypeRefusedError:
+    # Arrow makes 64 bits of them and wraps around, without a word.
+    return TypeRefusedError(
+        problem="holds times of 96 bits (INT96), which lose digits or years in 64",
+        expected="times of 64 bits",
+        todo="Write the file anew with pyarrow's coerce_timestamps='us', or with Spark's "
+        "outputTimestampType TIMESTAMP_MICROS.",
+    )
 
 
 def blocks(
