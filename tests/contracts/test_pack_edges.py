@@ -7,7 +7,7 @@ import datetime as dt
 import pyarrow as pa
 from pyarrow import parquet
 
-from tests.packed_tables import pack, refused
+from tests.packed_tables import pack, refused, written
 
 
 def test_times_of_96_bits_are_refused_as_64_bits_would_wrap_around(tmp_path):
@@ -28,3 +28,17 @@ def test_times_of_96_bits_are_refused_as_64_bits_would_wrap_around(tmp_path):
         assert f"column '{name}'" in message
         assert "coerce_timestamps" in message
     assert pack(tmp_path, source, columns=["n", "l.x"])["n"][:] == [7]
+
+
+def test_a_folder_within_a_folder_is_refused_as_its_rows_would_be_missing(tmp_path):
+    folder = tmp_path / "all"
+    (folder / "year=2024").mkdir(parents=True)
+    for place in (folder, folder / "year=2024"):
+        written(place, "a.csv", "a\n1\n")
+    message = refused(tmp_path, folder)
+    assert f"{folder / 'year=2024'} is a folder" in message
+    (folder / "year=2024").rename(folder / "_old")
+    (folder / "b.csv").symlink_to(tmp_path / "nowhere.csv")
+    assert "b.csv is no file" in refused(tmp_path, folder)
+    (folder / "b.csv").unlink()
+    assert pack(tmp_path, folder)["a"].shape == (1,)

@@ -101,15 +101,29 @@ def _file(path: Path, wanted: str) -> TableFile:
 
 
 def _files_in(folder: Path, wanted: str) -> Iterator[TableFile]:
-    """Yield the files of a folder by name; hidden ones and marks (_SUCCESS) are none."""
+    """Yield the files of a folder by name; hidden ones and marks (_SUCCESS) are none.
+
+    Raises
+    ------
+    DataError
+        If there are none, or something else among them, whose rows would be missing.
+    """
     with storage_errors(folder):
         files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.is_file() and not path.name.startswith((".", "_"))
+            path for path in folder.iterdir() if not path.name.startswith((".", "_"))
         )
     if not files:
         raise DataError(thing=folder, problem="holds no files", expected="tables")
+    for path in files:
+        if not path.is_file():
+            said = "a folder" if path.is_dir() else "no file"
+            raise DataError(
+                thing=path,
+                problem=f"is {said} within a folder that --source names",
+                expected="nothing but files in it",
+                todo="Give the files themselves, or folders that hold files alone, with "
+                "commas between them; what begins with _ or . is left out.",
+            )
     yield from (_file(path, wanted) for path in files)
 
 
