@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 
 import pyarrow as pa
+import pytest
 from pyarrow import parquet
 
-from tests.packed_tables import pack, refused, written
+from tests.packed_tables import pack, read_column, refused, written
 
 
 def test_times_of_96_bits_are_refused_as_64_bits_would_wrap_around(tmp_path):
@@ -42,3 +44,12 @@ def test_a_folder_within_a_folder_is_refused_as_its_rows_would_be_missing(tmp_pa
     assert "b.csv is no file" in refused(tmp_path, folder)
     (folder / "b.csv").unlink()
     assert pack(tmp_path, folder)["a"].shape == (1,)
+
+
+@pytest.mark.parametrize("name", ["a.TSV", "a.Tsv.GZ"])
+def test_a_name_in_capitals_says_the_same_delimiter(name, tmp_path):
+    content = b"name\tplace, land\nx\tparis, fr\n"
+    source = tmp_path / name
+    source.write_bytes(gzip.compress(content) if "GZ" in name else content)
+    group = pack(tmp_path, source)
+    assert read_column(group, "place, land") == ["paris, fr"]

@@ -101,7 +101,8 @@ def _records(
 
 
 def _delimiter_of(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes else ","
+    # In letters of any case, as `format_of` takes the name.
+    return "\t" if path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
 
 
 def _header(lines: LineReader, path: Path, recipe: PackRecipe) -> tuple[list[str], int]:
