@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 
+import h5py
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -53,3 +54,30 @@ def test_a_name_in_capitals_says_the_same_delimiter(name, tmp_path):
     source.write_bytes(gzip.compress(content) if "GZ" in name else content)
     group = pack(tmp_path, source)
     assert read_column(group, "place, land") == ["paris, fr"]
+
+
+def test_a_data_set_of_two_names_is_a_column_of_each(tmp_path):
+    source = tmp_path / "a.h5"
+    with h5py.File(source, "w") as file:
+        file["in/x"] = [1, 2]
+        file["in/y"] = file["in/x"]
+        file["on"] = file["in"]
+        # A group that is in itself ends somewhere.
+        file["in/up"] = file["/"]
+    group = pack(tmp_path, source)
+    assert set(group.attrs["arrays"]) == {"in.x", "in.y", "on.x", "on.y"}
+    assert group["on.y"][:].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "link", [h5py.SoftLink("/x"), h5py.ExternalLink("other.h5", "/x")]
+)
+def test_a_link_that_is_not_followed_is_refused_by_its_name(link, tmp_path):
+    source = tmp_path / "a.h5"
+    with h5py.File(source, "w") as file:
+        file["x"] = [1, 2]
+        file["y"] = link
+    message = refused(tmp_path, source)
+    assert "column 'y'" in message
+    assert "is a link to '/x'" in message
+    assert pack(tmp_path, source, columns=["x"])["x"].shape == (2,)

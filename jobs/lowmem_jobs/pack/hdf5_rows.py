@@ -50,15 +50,24 @@ def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
 
 
 def _data_sets(file: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5py has no types
-    """Yield the data sets of a file by name; links to other places are not followed."""
-    found: list[tuple[str, Any]] = []
+    """Yield the data sets of a file by each of their names.
 
-    def note(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset):
-            found.append((name.replace("/", "."), node))
+    A soft or external link is not followed, and comes in the place of a data set.
+    """
+    yield from sorted(_linked(file, "", [file]), key=lambda one: one[0])
 
-    file.visititems(note)
-    yield from sorted(found, key=lambda one: one[0])
+
+def _linked(group: Any, before: str, above: list[Any]) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    # `visititems` of h5py gives each data set once, under one of its names.
+    for name in group:
+        link = group.get(name, getlink=True)
+        node = group[name] if isinstance(link, h5py.HardLink) else link
+        if isinstance(node, h5py.Group):
+            # One that is in itself would have names without end.
+            if node not in above:
+                yield from _linked(node, f"{before}{name}.", [*above, node])
+        elif not isinstance(node, h5py.Datatype):
+            yield f"{before}{name}", node
 
 
 def _refuse_unequal(path: Path, wanted: Sequence[tuple[str, Any]]) -> None:
@@ -74,6 +83,11 @@ def _refuse_unequal(path: Path, wanted: Sequence[tuple[str, Any]]) -> None:
 
 
 def _type_of(data: Any, wanted: str | None) -> ColumnType:  # noqa: ANN401
+    if not isinstance(data, h5py.Dataset):
+        raise TypeRefusedError(
+            problem=f"is a link to {data.path!r}, which is not followed",
+            expected="a data set of the file, or a hard link to one",
+        )
     dtype = data.dtype
     _refuse_elsewhere(data)
     if wanted == "float64" and dtype.kind in "iuf":
