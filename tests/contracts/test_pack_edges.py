@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.packed_tables import pack, read_column, refused, written
+from lowmem.base.errors import OptionValueError
+from tests.packed_tables import pack, read_column, refused, saved, written
 
 
 def test_times_of_96_bits_are_refused_as_64_bits_would_wrap_around(tmp_path):
@@ -81,3 +82,24 @@ def test_a_link_that_is_not_followed_is_refused_by_its_name(link, tmp_path):
     assert "column 'y'" in message
     assert "is a link to '/x'" in message
     assert pack(tmp_path, source, columns=["x"])["x"].shape == (2,)
+
+
+UNUSED = {
+    "--types": ("a.txt", {"types": ["text=float64"]}),
+    "--delimiter": ("a.jsonl", {"delimiter": ";"}),
+    "--no-header": ("a.parquet", {"header": False}),
+}
+
+
+@pytest.mark.parametrize("option", UNUSED)
+def test_an_option_that_would_do_nothing_is_wrong_usage(option, tmp_path):
+    name, options = UNUSED[option]
+    source = written(tmp_path, name, '{"text": 1}\n')
+    with pytest.raises(OptionValueError, match=f"{option} is .*, expected nothing for"):
+        pack(tmp_path, source, **options)
+
+
+def test_a_saved_data_set_is_no_file_of_another_format(tmp_path):
+    folder = saved(tmp_path / "data")
+    assert "which is Arrow" in refused(tmp_path, folder, format="csv")
+    assert pack(tmp_path, folder, format="arrow")["x"].shape == (4,)

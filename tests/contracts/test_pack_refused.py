@@ -14,7 +14,15 @@ import pytest
 from pyarrow import feather, ipc, parquet
 
 from lowmem.base.errors import DataError, OptionValueError
-from tests.packed_tables import example, framed, pack, read_column, refused, written
+from tests.packed_tables import (
+    example,
+    framed,
+    pack,
+    read_column,
+    refused,
+    saved,
+    written,
+)
 
 CSV = {
     "texts among numbers": ("a\n1\n2\nx\n", "column 'a'", "row 0", "row 2"),
@@ -241,21 +249,6 @@ def test_a_parquet_or_arrow_file_that_is_cut_short_is_refused(tmp_path):
             cut = written(tmp_path, f"cut{whole.suffix}", data[:n_bytes])
             assert "cut" in refused(tmp_path, cut)
     assert pack(tmp_path, tmp_path / "whole.arrows")["x"].shape == (500,)
-
-
-def saved(folder, n_told=4):
-    """Save a data set as Hugging Face's library does, in two files."""
-    folder.mkdir(parents=True)
-    names = ["data-00001-of-00002.arrow", "data-00000-of-00002.arrow"]
-    for number, name in enumerate(names):
-        table = pa.table({"x": [2 * number, 2 * number + 1]})
-        with ipc.new_stream(folder / name, table.schema) as writer:
-            writer.write_table(table)
-    state = {"_data_files": [{"filename": name} for name in names], "_split": "train"}
-    (folder / "state.json").write_text(json.dumps(state))
-    info = {"splits": {"train": {"num_examples": n_told}}}
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    return folder
 
 
 def test_a_saved_data_set_has_the_order_that_it_says_and_all_its_rows(tmp_path):

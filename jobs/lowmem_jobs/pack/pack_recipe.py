@@ -115,6 +115,34 @@ def recipe_from_options(options: Mapping[str, Any]) -> PackRecipe:
     return recipe
 
 
+def refuse_unused(recipe: PackRecipe, found: str) -> None:
+    """Refuse options that mean nothing for files of a format.
+
+    Raises
+    ------
+    OptionValueError
+        For the first of them.
+    """
+    if found == "text" and recipe.types:
+        raise OptionValueError(
+            option="--types",
+            value=",".join(f"{name}={wanted}" for name, wanted in recipe.types.items()),
+            expected="nothing for lines of text, which are texts",
+        )
+    if found == "csv":
+        return
+    for option, value in (
+        ("--delimiter", recipe.delimiter),
+        ("--no-header", None if recipe.has_header else True),
+    ):
+        if value is not None:
+            raise OptionValueError(
+                option=option,
+                value=value,
+                expected=f"nothing for files of the kind {found}; it is for CSV alone",
+            )
+
+
 def _refuse_left_out(recipe: PackRecipe) -> None:
     for name in recipe.named:
         if not recipe.takes(name):

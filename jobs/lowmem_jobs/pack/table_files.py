@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from lowmem.base import DataError, path_from_text, read_json, storage_errors
 from lowmem.stores import fingerprint
-from lowmem_jobs.pack.pack_recipe import AUTO
+from lowmem_jobs.pack.pack_recipe import AUTO, refuse_unused
 from lowmem_jobs.pack.table_formats import format_of, names_of_table_formats
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # What `Dataset.save_to_disk` of Hugging Face leaves beside its Arrow files.
 _SAVED_STATE, _SAVED_PARTS = "state.json", "dataset_dict.json"
+_SAVED_FORMAT = "arrow"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -52,6 +53,8 @@ def find_table_files(recipe: PackRecipe) -> list[TableFile]:
     ------
     DataError
         If one is missing or of no known kind, or if they are of several kinds.
+    OptionValueError
+        If an option means nothing for such files.
     """
     found = [
         file
@@ -67,6 +70,7 @@ def find_table_files(recipe: PackRecipe) -> list[TableFile]:
                 expected="one kind of file",
                 todo="Pack them one by one, each in a workspace of its own.",
             )
+    refuse_unused(recipe, first.format)
     return found
 
 
@@ -76,7 +80,16 @@ def _files_at(path: Path, wanted: str) -> Iterator[TableFile]:
     if not path.is_dir():
         yield _file(path, wanted)
     elif (path / _SAVED_STATE).is_file():
-        yield from (TableFile(path=file, format="arrow") for file in _saved_in(path))
+        if wanted not in {AUTO, _SAVED_FORMAT}:
+            raise DataError(
+                thing=path,
+                problem="holds what save_to_disk wrote, which is Arrow",
+                expected=f"--format {_SAVED_FORMAT} or {AUTO}",
+                todo="Give the files themselves where something else is meant.",
+            )
+        yield from (
+            TableFile(path=file, format=_SAVED_FORMAT) for file in _saved_in(path)
+        )
     elif (path / _SAVED_PARTS).is_file():
         raise DataError(
             thing=path,
