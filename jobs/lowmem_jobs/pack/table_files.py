@@ -141,7 +141,12 @@ def _files_in(folder: Path, wanted: str) -> Iterator[TableFile]:
 
 
 def _saved_in(folder: Path) -> list[Path]:
-    """Return the Arrow files of a saved data set, in the order of its rows."""
+    """Return the Arrow files of a saved data set, in the order of its rows.
+
+    How many rows dataset_info.json tells is no witness: of a data set that was filtered it
+    is those of the whole. That all are there follows from the list, and the mark at the end
+    of each file.
+    """
     state = cast("dict[str, object]", read_json(folder / _SAVED_STATE))
     listed = state.get("_data_files")
     names = [
@@ -157,23 +162,16 @@ def _saved_in(folder: Path) -> list[Path]:
             expected="what save_to_disk writes",
             todo="Save the data set again, after flatten_indices().",
         )
-    return [folder / str(name) for name in names]
-
-
-def saved_rows(folder: Path) -> int | None:
-    """Return how many rows a saved data set says that it has; None where it does not."""
-    if (
-        not (folder / _SAVED_STATE).is_file()
-        or not (folder / "dataset_info.json").is_file()
-    ):
-        return None
-    told = cast("dict[str, object]", read_json(folder / "dataset_info.json"))
-    state = cast("dict[str, object]", read_json(folder / _SAVED_STATE))
-    splits, name = told.get("splits"), state.get("_split")
-    if not isinstance(splits, dict) or not isinstance(splits.get(name), dict):
-        return None
-    n_rows = splits[name].get("num_examples")
-    return n_rows if isinstance(n_rows, int) else None
+    files = [folder / str(name) for name in names]
+    for file in files:
+        if not file.is_file():
+            raise DataError(
+                thing=file,
+                problem="is not there",
+                expected=f"each file that {folder / _SAVED_STATE} lists",
+                todo="Copy the saved data set anew, with all of its files.",
+            )
+    return files
 
 
 def stamp_of_file(path: Path) -> list[int]:
