@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 
 import h5py
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -103,3 +104,16 @@ def test_a_saved_data_set_is_no_file_of_another_format(tmp_path):
     folder = saved(tmp_path / "data")
     assert "which is Arrow" in refused(tmp_path, folder, format="csv")
     assert pack(tmp_path, folder, format="arrow")["x"].shape == (4,)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint64"])
+def test_numbers_of_any_type_are_taken_as_nearest_floats(dtype, tmp_path):
+    numbers = np.array([1.0, 2.0, 120.0]).astype(dtype)
+    parquet.write_table(pa.table({"x": numbers}), tmp_path / "a.parquet")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = numbers
+    for kind in ("parquet", "h5"):
+        folder = tmp_path / kind
+        group = pack(folder, tmp_path / f"a.{kind}", types=["x=float64"])
+        assert group["x"].dtype == np.float64
+        assert group["x"][:].tolist() == [1.0, 2.0, 120.0]

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lowmem_jobs.pack.arrow_types import is_number_kind
 from lowmem_jobs.pack.column_types import (
     ColumnRows,
     RowRefusedError,
@@ -80,7 +81,7 @@ def _rows_of(
         if is_list:
             return _list_rows(array, column, name, is_nan_null=is_nan_null)
         return _bytes_rows(array)
-    if column.dtype == FLOAT_TYPE and not pa.types.is_floating(_leaf(array.type)):
+    if column.dtype == FLOAT_TYPE and is_number_kind(array.type):
         array = _nearest(array)
     values = _values(array, column.dtype, is_nan_null=is_nan_null)
     if values is None:
@@ -108,12 +109,6 @@ def _list_rows(
     return ColumnRows(
         values=values.reshape(-1, *column.shape), lengths=np.diff(offsets)
     )
-
-
-def _leaf(kind: Any) -> Any:  # noqa: ANN401
-    while pa.types.is_fixed_size_list(kind):
-        kind = kind.value_type
-    return kind
 
 
 def _refuse_damaged(array: Any, name: str) -> None:  # noqa: ANN401
@@ -239,7 +234,9 @@ def _coded(array: Any, name: str) -> ColumnRows:  # noqa: ANN401
 
 
 def _nearest(array: Any) -> Any:  # noqa: ANN401
-    """Return decimals or whole numbers as the nearest floats."""
+    """Return numbers as the nearest floats of 64 bits; those that are keep their bits."""
+    if pa.types.is_float64(array.type):
+        return array
     if pa.types.is_decimal(array.type):
         numbers = [None if one is None else float(one) for one in array.to_pylist()]
         return pa.array(numbers, pa.float64())

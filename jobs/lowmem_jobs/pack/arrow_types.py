@@ -93,8 +93,7 @@ def _type_of(kind: Any, wanted: str | None) -> ColumnType:  # noqa: ANN401
 
 
 def _as_float(kind: Any) -> ColumnType:  # noqa: ANN401
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if is_number or pa.types.is_decimal(kind):
+    if is_number_kind(kind):
         return ColumnType(dtype="float64")
     raise TypeRefusedError(
         problem=f"is {kind}", expected="numbers, which --types takes as float64"
@@ -107,6 +106,15 @@ def _as_text(kind: Any) -> ColumnType:  # noqa: ANN401
         return TEXT
     raise TypeRefusedError(
         problem=f"is {kind}", expected="texts or categories, which --types takes as str"
+    )
+
+
+def is_number_kind(kind: Any) -> bool:  # noqa: ANN401
+    """Return whether values of a type are numbers, each by itself."""
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
     )
 
 
