@@ -117,3 +117,10 @@ def test_numbers_of_any_type_are_taken_as_nearest_floats(dtype, tmp_path):
         group = pack(folder, tmp_path / f"a.{kind}", types=["x=float64"])
         assert group["x"].dtype == np.float64
         assert group["x"][:].tolist() == [1.0, 2.0, 120.0]
+
+
+def test_a_number_after_lists_of_two_lengths_is_refused(tmp_path):
+    content = '{"a": [1, 2, 3]}\n{"a": [1, 2, 3, 4]}\n{"a": 5}\n'
+    message = refused(tmp_path, written(tmp_path, "a.jsonl", content))
+    assert "column 'a'" in message
+    assert "() (row 2 of a.jsonl)" in message

@@ -75,7 +75,12 @@ class SeenColumn:
         for kind, row in found.kinds.items():
             self.kinds.setdefault(kind, place(row))
         for shape, row in found.shapes.items():
-            alike = [known for known in self.shapes if known[1:] == shape[1:]]
+            # A value by itself is not alike to lists: it has no elements.
+            alike = [
+                known
+                for known in self.shapes
+                if len(known) == len(shape) and known[1:] == shape[1:]
+            ]
             if shape not in self.shapes and len(alike) < 2:  # noqa: PLR2004 - unlike
                 self.shapes[shape] = place(row)
         self.low, self.high = min(self.low, found.low), max(self.high, found.high)
