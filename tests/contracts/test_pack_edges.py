@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from lowmem.base.errors import OptionValueError
 from tests.packed_tables import pack, read_column, refused, saved, written
@@ -124,3 +124,53 @@ def test_a_number_after_lists_of_two_lengths_is_refused(tmp_path):
     message = refused(tmp_path, written(tmp_path, "a.jsonl", content))
     assert "column 'a'" in message
     assert "() (row 2 of a.jsonl)" in message
+
+
+def _dictionary(values, kind, codes=(0, 1, 0, 0)):
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes, pa.int32()), pa.array(values, kind)
+    )
+
+
+def _tensors():
+    kind = pa.fixed_shape_tensor(pa.float32(), [2])
+    lists = pa.array([[1, 2], [3, 4], [5, 6], [7, 8]], pa.list_(pa.float32(), 2))
+    return pa.ExtensionArray.from_storage(kind, lists)
+
+
+def _bools():
+    return pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, 1, 0], pa.int8()))
+
+
+def _arrow_file(folder, inner, *, is_ragged):
+    """Write two rows of four elements, as lists of two or of other lengths."""
+    made = (
+        pa.ListArray.from_arrays(pa.array([0, 1, 4], pa.int32()), inner)
+        if is_ragged
+        else pa.FixedSizeListArray.from_arrays(inner, 2)
+    )
+    feather.write_feather(pa.table({"l": made}), folder / "a.feather", "uncompressed")
+    return folder / "a.feather"
+
+
+@pytest.mark.parametrize("is_ragged", [True, False])
+def test_what_lists_hold_is_kept_or_refused_in_any_wrapping(is_ragged, tmp_path):
+    for kind in (pa.float64(), pa.int64()):
+        source = _arrow_file(
+            tmp_path, _dictionary([1, None], kind, (0, 0, 0, 1)), is_ragged=is_ragged
+        )
+        message = refused(tmp_path, source)
+        assert "row 1, column 'l' is null" in message
+        assert ("--null nan" in message) == (kind == pa.float64())
+    kept = {
+        "float64": (_dictionary([1.5, None], pa.float64()), [1.5, np.nan, 1.5, 1.5]),
+        "int64": (_dictionary([5, 7], pa.int64()), [5, 7, 5, 5]),
+        "float32": (_tensors(), [[1, 2], [3, 4], [5, 6], [7, 8]]),
+        "int8": (_bools(), [1, 0, 1, 0]),
+    }
+    for dtype, (inner, expected) in kept.items():
+        source = _arrow_file(tmp_path, inner, is_ragged=is_ragged)
+        found = read_column(pack(tmp_path / dtype, source, null="nan"), "l")
+        assert {row.dtype.name for row in found} == {dtype}
+        assert [len(row) for row in found] == ([1, 3] if is_ragged else [2, 2])
+        np.testing.assert_array_equal(np.concatenate(list(found)), expected)

@@ -67,13 +67,11 @@ def _rows_of(
     *,
     is_nan_null: bool,
 ) -> ColumnRows:
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
     _refuse_damaged(array, name)
-    if pa.types.is_dictionary(array.type):
-        if column.is_coded:
-            return _coded(array, name)
-        array = array.dictionary_decode()
+    if column.is_coded:
+        return _coded(array, name)
+    outer, array = array, next(_levels(array))
+    if array is not outer:
         _refuse_damaged(array, name)
     if column.is_ragged:
         _refuse_null(array, name)
@@ -150,15 +148,30 @@ def _first_null(array: Any) -> int:  # noqa: ANN401
 def _first_null_row(array: Any) -> int:  # noqa: ANN401
     """Return the first row that is null, or has a null in it."""
     per_row = 1
-    kind, inner = array.type, array
-    found = [_first_null(array)] if array.null_count else []
-    while pa.types.is_fixed_size_list(kind):
-        per_row *= kind.list_size
-        inner = inner.flatten()
-        kind = inner.type
-        if inner.null_count and not found:
-            found.append(_first_null(inner) // per_row)
-    return found[0] if found else 0
+    for level in _levels(array):
+        if pa.types.is_fixed_size_list(level.type) and not level.null_count:
+            per_row *= level.type.list_size
+        elif level.null_count:
+            return _first_null(level) // per_row
+    return 0
+
+
+def _levels(array: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield an array and what is in it, down to plain values; only lists have an inside.
+
+    Extensions and dictionaries are taken off, wherever they are: a value that is null in a
+    dictionary is no null of the array that has it.
+    """
+    while True:
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        elif pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        else:
+            yield array
+            if not pa.types.is_fixed_size_list(array.type):
+                return
+            array = array.flatten()
 
 
 def _null_mask(array: Any) -> NDArray[np.bool_]:  # noqa: ANN401
@@ -168,17 +181,12 @@ def _null_mask(array: Any) -> NDArray[np.bool_]:  # noqa: ANN401
 
 def _values(array: Any, dtype: str, *, is_nan_null: bool) -> NDArray[Any] | None:  # noqa: ANN401
     """Return the numbers of an array, flat; None where one is null and may not be."""
-    is_float = dtype.startswith("float")
-    while pa.types.is_fixed_size_list(array.type):
-        if array.null_count:
+    may_be_nan = dtype.startswith("float") and is_nan_null
+    for level in _levels(array):
+        is_list = pa.types.is_fixed_size_list(level.type)
+        if level.null_count and (is_list or not may_be_nan):
             return None
-        array = array.flatten()
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    if array.null_count and not (is_float and is_nan_null):
-        return None
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = level
     if pa.types.is_boolean(array.type):
         found: NDArray[Any] = array.to_numpy(zero_copy_only=False)
         return found
