@@ -108,12 +108,16 @@ def _row(line: str) -> dict[str, object]:
             object_pairs_hook=_object,
             parse_float=_float if _MAY_BE_LARGE.search(line) else None,
         )
+        return _flat(found)
     except _LineError:
         raise
     except ValueError as error:
         raise _LineError(f"no JSON ({error})") from error
     except RecursionError as error:
         raise _LineError("JSON that is nested too deeply") from error
+
+
+def _flat(found: object) -> dict[str, object]:
     if not isinstance(found, dict):
         raise _LineError(f"no object but a {type(found).__name__}")
     flat: dict[str, object] = {}
