@@ -81,7 +81,7 @@ def test_a_link_that_is_not_followed_is_refused_by_its_name(link, tmp_path):
         file["y"] = link
     message = refused(tmp_path, source)
     assert "column 'y'" in message
-    assert "is a link to '/x'" in message
+    assert "is a soft or external link" in message
     assert pack(tmp_path, source, columns=["x"])["x"].shape == (2,)
 
 
@@ -174,3 +174,14 @@ def test_what_lists_hold_is_kept_or_refused_in_any_wrapping(is_ragged, tmp_path)
         assert {row.dtype.name for row in found} == {dtype}
         assert [len(row) for row in found] == ([1, 3] if is_ragged else [2, 2])
         np.testing.assert_array_equal(np.concatenate(list(found)), expected)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    source = written(tmp_path, "a.jsonl", '{"b": 1, "\\ud800": 1}\n')
+    message = refused(tmp_path, source)
+    assert r"column '\ud800' has half a character" in message
+    assert pack(tmp_path, source, columns=["b"])["b"].shape == (1,)
+    source = tmp_path / "a.h5"
+    with h5py.File(source, "w") as file:
+        file[b"b"], file[b"\xff"] = [1, 2], [1, 2]
+    assert "has half a character" in refused(tmp_path / "h5", source)

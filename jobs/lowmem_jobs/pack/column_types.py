@@ -208,7 +208,9 @@ def refuse_names(names: Iterable[str], path: Path) -> None:
             problem = "is there twice"
         elif not _NAME.fullmatch(name):
             problem = "is no name of an array"
-        elif len(name.encode(errors="replace")) > _NAME_BYTES:
+        elif not _is_utf8(name):
+            problem = "has half a character, which is no text"
+        elif len(name.encode()) > _NAME_BYTES:
             problem = f"has more than {_NAME_BYTES} bytes"
         if problem:
             raise DataError(
@@ -218,6 +220,15 @@ def refuse_names(names: Iterable[str], path: Path) -> None:
                 todo="Rename it in the source.",
             )
         known.add(name)
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a name has bytes: half of a pair of surrogates has none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def missing_columns(

@@ -50,18 +50,17 @@ def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
 
 
 def _data_sets(file: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5py has no types
-    """Yield the data sets of a file by each of their names.
-
-    A soft or external link is not followed, and comes in the place of a data set.
-    """
+    """Yield the data sets of a file by each of their names; None for any other link."""
     yield from sorted(_linked(file, "", [file]), key=lambda one: one[0])
 
 
 def _linked(group: Any, before: str, above: list[Any]) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     # `visititems` of h5py gives each data set once, under one of its names.
-    for name in group:
-        link = group.get(name, getlink=True)
-        node = group[name] if isinstance(link, h5py.HardLink) else link
+    for raw in group.id:
+        # The low-level form alone takes names that are no UTF-8.
+        name = raw.decode(errors="surrogateescape")
+        is_hard = group.id.links.get_info(raw).type == h5py.h5l.TYPE_HARD
+        node = group[raw] if is_hard else None
         if isinstance(node, h5py.Group):
             # One that is in itself would have names without end.
             if node not in above:
@@ -83,9 +82,9 @@ def _refuse_unequal(path: Path, wanted: Sequence[tuple[str, Any]]) -> None:
 
 
 def _type_of(data: Any, wanted: str | None) -> ColumnType:  # noqa: ANN401
-    if not isinstance(data, h5py.Dataset):
+    if data is None:
         raise TypeRefusedError(
-            problem=f"is a link to {data.path!r}, which is not followed",
+            problem="is a soft or external link, which is not followed",
             expected="a data set of the file, or a hard link to one",
         )
     dtype = data.dtype

@@ -123,6 +123,8 @@ def _look(
 
         for name in {**columns, **block.columns}:
             if name not in columns:
+                # Here, as no commit holds a name that is no text.
+                refuse_names([name], path)
                 columns[name] = SeenColumn()
                 if before.n_rows:
                     # All rows before have none.
@@ -145,7 +147,6 @@ def _seen_types(source: TableSource, done: PackProgress) -> Mapping[str, ColumnT
     recipe, first = source.recipe, source.files[0].path
     if not done.seen:
         raise _no_rows(source)
-    refuse_names(done.seen, first)
     missing = [name for name in recipe.named if name not in done.seen]
     if missing:
         raise missing_columns(first, missing, done.seen)
