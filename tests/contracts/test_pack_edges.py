@@ -185,3 +185,13 @@ def test_a_name_that_is_no_text_is_refused(tmp_path):
     with h5py.File(source, "w") as file:
         file[b"b"], file[b"\xff"] = [1, 2], [1, 2]
     assert "has half a character" in refused(tmp_path / "h5", source)
+
+
+def test_a_column_may_have_the_name_of_the_array_that_it_becomes(tmp_path):
+    table = pa.table({"features": [1.0, 2.0, 3.0], "labels": [4, 5, 6]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    group = pack(
+        tmp_path, tmp_path / "a.parquet", features=["features"], label="labels"
+    )
+    assert group["features"][:].tolist() == [[1.0], [2.0], [3.0]]
+    assert group["labels"][:].tolist() == [4, 5, 6]

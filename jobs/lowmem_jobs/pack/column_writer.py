@@ -191,7 +191,7 @@ class ColumnWriter:
                 self._grown[one.name].append(codes)
             elif one.type.is_ragged:
                 self._append_ragged(one.name, rows[0])
-            elif len(rows) > 1 or one.columns != (one.name,):
+            elif one.type.shape != rows[0].values.shape[1:] or len(rows) > 1:
                 self._grown[one.name].append(_side_by_side(one, rows))
             else:
                 self._grown[one.name].append(rows[0].values)
