@@ -277,6 +277,13 @@ HDF5 = {
         lambda f: f.create_dataset("a", data=np.zeros(2, [("x", int)])),
         "'a'",
     ),
+    "times of HDF5": (
+        lambda f: h5py.h5d.create(
+            f.id, b"a", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((2,))
+        ),
+        "column 'a'",
+        "no form",
+    ),
     "one value": (lambda f: f.create_dataset("a", data=1.5), "one value"),
     "another length": (lambda f: f.create_dataset("a", data=[1, 2, 3]), "lengths"),
     "values of other files": (

@@ -87,7 +87,7 @@ def _type_of(data: Any, wanted: str | None) -> ColumnType:  # noqa: ANN401
             problem="is a soft or external link, which is not followed",
             expected="a data set of the file, or a hard link to one",
         )
-    dtype = data.dtype
+    dtype = _dtype_of(data)
     _refuse_elsewhere(data)
     if wanted == "float64" and dtype.kind in "iuf":
         return ColumnType(dtype="float64", shape=data.shape[1:])
@@ -110,6 +110,18 @@ def _type_of(data: Any, wanted: str | None) -> ColumnType:  # noqa: ANN401
     return ColumnType(
         dtype=_plain(dtype).name, shape=data.shape[1:], attributes=attributes
     )
+
+
+def _dtype_of(data: Any) -> np.dtype[Any]:  # noqa: ANN401
+    try:
+        dtype: np.dtype[Any] = data.dtype
+    except TypeError as error:
+        # A time of HDF5 (H5T_TIME), and whatever else NumPy has no form of.
+        raise TypeRefusedError(
+            problem=f"has a type that NumPy has no form of ({error})",
+            expected="numbers, booleans, texts, or lists of them",
+        ) from error
+    return dtype
 
 
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
