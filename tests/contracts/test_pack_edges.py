@@ -12,7 +12,12 @@ import pytest
 from pyarrow import feather, parquet
 
 from lowmem.base.errors import OptionValueError
+from lowmem_jobs.pack import hdf5_rows
+from lowmem_jobs.pack.column_types import TEXT, ColumnType
+from lowmem_jobs.pack.table_formats import BlockLimits
 from tests.packed_tables import pack, read_column, refused, saved, written
+
+BYTES = ColumnType(dtype="uint8", is_ragged=True)
 
 
 def test_times_of_96_bits_are_refused_as_64_bits_would_wrap_around(tmp_path):
@@ -195,3 +200,26 @@ def test_a_column_may_have_the_name_of_the_array_that_it_becomes(tmp_path):
     )
     assert group["features"][:].tolist() == [[1.0], [2.0], [3.0]]
     assert group["labels"][:].tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("kind", ["lists", "texts", "fixed texts"])
+def test_long_rows_of_hdf5_are_read_few_at_a_time(kind, tmp_path):
+    n_rows, row_bytes, limits = 40, 50_000, BlockLimits(n_bytes=2**17, n_rows=999)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if kind == "lists":
+            data = file.create_dataset("x", (n_rows,), h5py.vlen_dtype(np.uint8))
+            for row in range(n_rows):
+                data[row] = np.full(row_bytes, row, np.uint8)
+        else:
+            width = None if kind == "texts" else row_bytes
+            dtype = h5py.string_dtype(length=width)
+            file.create_dataset("x", data=["y" * row_bytes] * n_rows, dtype=dtype)
+        # Short rows alone are soon read many at a time.
+        file.create_dataset("z", data=["short"] * 2000, dtype=h5py.string_dtype())
+    found = {}
+    for name in ("x", "z"):
+        types = {name: TEXT if name == "z" or kind != "lists" else BYTES}
+        found[name] = list(hdf5_rows.blocks(tmp_path / "a.h5", (), limits, None, types))
+    assert sum(block.n_rows for block in found["x"]) == n_rows
+    assert max(block.columns["x"].values.nbytes for block in found["x"]) <= 2**17
+    assert len(found["z"]) < 20

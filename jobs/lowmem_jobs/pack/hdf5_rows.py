@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from lowmem_jobs.pack.pack_recipe import PackRecipe
     from lowmem_jobs.pack.table_formats import BlockLimits
 
-# Of a row of texts or lists, whose length the file does not tell before it is read.
-_RAGGED_ROW_BYTES = 1024
-
 
 def declared(path: Path, recipe: PackRecipe) -> Mapping[str, ColumnType]:
     """Return the wanted columns, which have equally many rows."""
@@ -160,21 +157,37 @@ def blocks(
     with _opened(path) as file:
         data = {name: one for name, one in _data_sets(file) if name in types}
         n_rows = min((len(one) for one in data.values()), default=0)
-        row_bytes = sum(
-            _RAGGED_ROW_BYTES if kind.is_ragged else kind.row_bytes
-            for kind in types.values()
-        )
-        size = limits.rows_of(row_bytes)
-        for first in range(start, n_rows, size):
+        told_bytes = sum(_told_bytes(one, types[name]) for name, one in data.items())
+        is_told = all(h5py.check_vlen_dtype(one.dtype) is None for one in data.values())
+        size = limits.rows_of(told_bytes) if is_told else 1
+        first = start
+        while first < n_rows:
             stop = min(first + size, n_rows)
-            yield TableBlock(
-                columns={
-                    name: _rows_of(one[first:stop], types[name], name)
-                    for name, one in data.items()
-                },
-                n_rows=stop - first,
-                position=(stop,),
-            )
+            columns = {
+                name: _rows_of(one[first:stop], types[name], name)
+                for name, one in data.items()
+            }
+            yield TableBlock(columns=columns, n_rows=stop - first, position=(stop,))
+            if not is_told:
+                # How long texts and lists are is known when they are read. A block of the
+                # rows that come grows from one row, and shrinks where they are longer.
+                row_bytes = told_bytes + _longest_bytes(columns)
+                size = min(2 * size, limits.rows_of(row_bytes))
+            first = stop
+
+
+def _told_bytes(data: Any, column: ColumnType) -> int:  # noqa: ANN401
+    """Return the bytes of a row, as far as the file tells them."""
+    return int(data.dtype.itemsize) if column.is_ragged else column.row_bytes
+
+
+def _longest_bytes(columns: Mapping[str, ColumnRows]) -> int:
+    """Return the bytes of a row that were as long as the longest one in each column."""
+    return sum(
+        int(rows.lengths.max(initial=0)) * rows.values.itemsize
+        for rows in columns.values()
+        if rows.lengths is not None
+    )
 
 
 def _rows_of(values: NDArray[Any], column: ColumnType, name: str) -> ColumnRows:
