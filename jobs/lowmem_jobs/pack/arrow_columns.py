@@ -17,7 +17,7 @@ from lowmem_jobs.pack.column_types import (
 from lowmem_jobs.pack.pack_recipe import FLOAT_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,12 +41,17 @@ def _flat_array(array: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: AN
 
 
 def arrow_rows(
-    batch: Any,  # noqa: ANN401 - Arrow's
+    arrays: Iterable[tuple[str, Any]],
     types: Mapping[str, ColumnType],
     *,
     is_nan_null: bool,
 ) -> dict[str, ColumnRows]:
-    """Return the rows of a batch, column by column.
+    """Return the rows of arrays, column by column.
+
+    Parameters
+    ----------
+    arrays
+        By name, as `flat_columns` gives them; others than ``types`` has are left out.
 
     Raises
     ------
@@ -54,7 +59,7 @@ def arrow_rows(
         For the first row of a column that cannot be kept.
     """
     found = {}
-    for name, array in flat_columns(batch):
+    for name, array in arrays:
         if name in types:
             found[name] = _rows_of(array, types[name], name, is_nan_null=is_nan_null)
     return found

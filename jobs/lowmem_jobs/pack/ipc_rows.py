@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lowmem.base import DataError
-from lowmem_jobs.pack.arrow_columns import arrow_rows
+from lowmem_jobs.pack.arrow_columns import arrow_rows, flat_columns
 from lowmem_jobs.pack.arrow_types import declared_columns
 from lowmem_jobs.pack.column_types import TableBlock
 
@@ -52,7 +52,9 @@ def blocks(
             for start in range(done, len(batch), size):
                 part = batch.slice(start, size)
                 yield TableBlock(
-                    columns=arrow_rows(part, types, is_nan_null=recipe.is_nan_null),
+                    columns=arrow_rows(
+                        flat_columns(part), types, is_nan_null=recipe.is_nan_null
+                    ),
                     n_rows=len(part),
                     position=(number, start + len(part)),
                 )
