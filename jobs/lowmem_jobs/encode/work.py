@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context, Result
     from lowmem_jobs.encode.encoder_choice import EncoderChoice
-    from lowmem_jobs.encode.row_readers import Reader, Rows
+    from lowmem_jobs.encode.row_readers import OpenedRows, Rows
     from lowmem_jobs.encode.row_source import RowSource
 
 _STORE, _ARRAY = "latents.zarr", "z"
@@ -103,7 +103,7 @@ def _refuse_other_function(ctx: Context, function: FunctionEncoder) -> None:
 def _blocks(
     ctx: Context,
     source: RowSource,
-    reader: Reader,
+    reader: OpenedRows,
     encoder: RowEncoder,
     *,
     notes: tuple[str, ...],
@@ -118,6 +118,7 @@ def _blocks(
             z = encoder.encode(reader.read(at, min(at + step, stop)), row=at)
             _refuse_non_finite(z, at, todo)
             parts.append(z)
+        reader.refuse_changed()
         return np.concatenate(parts)
 
     return RowBlocks(
