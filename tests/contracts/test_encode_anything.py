@@ -215,6 +215,34 @@ def test_what_rounds_otherwise_in_other_batches_is_said(tmp_path):
     assert "always 32" in note
 
 
+@pytest.mark.parametrize("encoder", ["rounding.py:scaled", "m.onnx"])
+def test_batches_beyond_a_block_are_cut_with_it_and_go_on_where_they_were(
+    tmp_path, encoder
+):
+    code = (
+        "import numpy as np\n"
+        "def scaled(rows):\n"
+        "    assert len(rows) <= 48\n"
+        "    return rows * np.float32(1 + 1e-6 * (len(rows) == 48))\n"
+    )
+    (tmp_path / "rounding.py").write_text(code)
+    if encoder == "m.onnx":
+        write_onnx(tmp_path / "m.onnx", rows=70)
+    given = {"encoder": encoder, "source": "rows.npy", "batch_size": 70}
+    overseer = Cutter(leave_after=2)
+    assert drive(JOB, tmp_path / "w", given, overseer=overseer) is None
+    assert drive(JOB, tmp_path / "w", given)
+    if encoder == "m.onnx":
+        expected = VALUES.astype(np.float64) @ MATRIX
+        np.testing.assert_allclose(latents(tmp_path / "w"), expected, 1e-4, 1e-5)
+        return
+    (note,) = overseer.notes
+    assert "always 48" in note
+    scale = np.full((N_ROWS, 1), 1 + 1e-6, np.float32)
+    scale[N_ROWS // 48 * 48 :] = 1
+    np.testing.assert_array_equal(latents(tmp_path / "w"), VALUES * scale)
+
+
 def test_another_function_does_not_go_on_with_what_is_committed(tmp_path):
     given = {"encoder": "own.py:product", "source": "rows.npy"}
     drive(JOB, tmp_path / "w", given, leave_after=2)

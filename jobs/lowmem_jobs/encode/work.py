@@ -66,9 +66,14 @@ def blocks(ctx: Context) -> Iterator[RowBlocks]:
                 )
                 yield _blocks(ctx, source, reader, encoder, notes=notes)
             return
-        first = reader.read(0, min(batch_size_of(ctx), source.n_rows))
+        batch_size = batch_size_of(ctx)
+        # Batches end with a block: no call has more rows, the first neither.
+        first = reader.read(0, min(batch_size, BLOCK_ROWS, source.n_rows))
         of_rows = _function(ctx, choice, source, first)
-        function = FunctionEncoder(of_rows, batch_size=batch_size_of(ctx), first=first)
+        if choice.kind is EncoderKind.FUNCTION:
+            # A model gets its batch filled up.
+            batch_size = min(batch_size, BLOCK_ROWS)
+        function = FunctionEncoder(of_rows, batch_size=batch_size, first=first)
         _refuse_other_function(ctx, function)
         yield _blocks(ctx, source, reader, function, notes=function.notes)
 
