@@ -13,6 +13,7 @@ first use:
   `load_function`, `import_by_source`: either imported, compiled from its source.
 - `find_source`, `MapSource`: an array that a user names; `open_rows` reads it in the
   worker.
+- `UnchangedFile`: refuses what was read of a file that changed meanwhile.
 - `Function`: calls a function of rows and refuses what is no row for each row.
 """
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from lowmem.mapping.map_source import MapSource, find_source
     from lowmem.mapping.rowwise import Function
     from lowmem.mapping.source_rows import open_rows
+    from lowmem.mapping.unchanged_file import UnchangedFile
 
 __all__ = [
     "Function",
     "MapSource",
+    "UnchangedFile",
     "find_source",
     "function_file",
     "import_by_source",
@@ -56,5 +59,6 @@ __getattr__, __dir__ = names_of(
         "lowmem.mapping.map_source": ["MapSource", "find_source"],
         "lowmem.mapping.rowwise": ["Function"],
         "lowmem.mapping.source_rows": ["open_rows"],
+        "lowmem.mapping.unchanged_file": ["UnchangedFile"],
     },
 )

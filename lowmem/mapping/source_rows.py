@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import google_crc32c
 import numpy as np
 
+from lowmem.base.errors import DataError
 from lowmem.base.files import storage_errors
 from lowmem.base.outside import stream_of
+from lowmem.mapping.unchanged_file import UnchangedFile
 from lowmem.stores.buffers import BufferPool
 from lowmem.stores.chunk_decoder import ChunkDecoder
 from lowmem.stores.layout import find_layout
@@ -53,18 +55,27 @@ def open_rows(source: MapSource, *, call_rows: int, held: int) -> Reader:
         Rows that are asked for at once, and how many such calls are in use at once.
     """
     if source.chunk_rows is None:
-        return _Mapped(source.path)
+        return _Mapped(source)
     return _Chunked(source.path, call_rows=call_rows, held=held)
 
 
 class _Mapped:
     """Rows of a .npy file, which the kernel reads, and keeps or drops."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: MapSource) -> None:
+        self._unchanged = UnchangedFile.at(source.path)
         # The mapping is all that the subclass knows; what it computes should be plain.
-        self._array = mapped_array(path).view(np.ndarray)
+        self._array = mapped_array(source.path).view(np.ndarray)
+        if self._array.shape != source.shape:
+            raise DataError(
+                thing=source.path,
+                problem=f"has the shape {self._array.shape} by now",
+                expected=f"{source.shape}, as when it was found",
+            )
 
     def read(self, start: int, stop: int) -> Rows:
+        # To touch what was cut off would end the process.
+        self._unchanged.refuse_changed()
         rows: Rows = self._array[start:stop]
         return rows
 

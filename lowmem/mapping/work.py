@@ -12,7 +12,7 @@ from lowmem.mapping.naming import MAKER
 from lowmem.mapping.rowwise import Function
 from lowmem.mapping.sizes import calls_in_block
 from lowmem.mapping.source_rows import open_rows
-from lowmem.mapping.unchanged_file import FILE, identity_of_file
+from lowmem.mapping.unchanged_file import FILE, UnchangedFile, identity_of_file
 from lowmem.protocol.commit_point import CommitPoint
 from lowmem.protocol.job import Result
 from lowmem.protocol.row_blocks import RowBlocks
@@ -50,6 +50,7 @@ class _Mapping:
     """
 
     source: MapSource
+    unchanged: UnchangedFile
     reader: Reader
     function: Function
     rows: int
@@ -155,6 +156,7 @@ def _summary(mapping: _Mapping) -> dict[str, Any]:
 def _begun(ctx: Context, task: MapTask, source: MapSource) -> _Mapping:
     """Return the mapping, whose function was tried if nothing is done yet."""
     rows = task.rows(ctx, source)
+    unchanged = UnchangedFile.at(source.path)
     reader = open_rows(source, call_rows=rows, held=ctx.settings.get("held", 1))
     function = Function(job=task.job, of_rows=task.loaded(ctx))
     first: list[Rows] = []
@@ -172,6 +174,7 @@ def _begun(ctx: Context, task: MapTask, source: MapSource) -> _Mapping:
         like, first = result[:0].copy(), [result]
     return _Mapping(
         source=source,
+        unchanged=unchanged,
         reader=reader,
         function=function,
         rows=rows,
@@ -192,6 +195,8 @@ def _refuse_other_function(mapping: _Mapping, made: RowReader, done: int) -> Non
 def _blocks(mapping: _Mapping, first: int, last: int, held: int) -> Iterator[Rows]:
     """Yield the results of whole blocks, in memory that is used again.
 
+    None of a source that changed while they were made.
+
     Parameters
     ----------
     first, last
@@ -205,6 +210,7 @@ def _blocks(mapping: _Mapping, first: int, last: int, held: int) -> Iterator[Row
         mapping.function.refuse_unless_like(result, mapping.like, start)
         stop = start + len(rows)
         if size == mapping.rows:
+            mapping.unchanged.refuse_changed()
             yield result
             continue
         if into is None:
@@ -212,5 +218,6 @@ def _blocks(mapping: _Mapping, first: int, last: int, held: int) -> Iterator[Row
         into[filled : filled + len(rows)] = result
         filled += len(rows)
         if filled == size or stop == last:
+            mapping.unchanged.refuse_changed()
             yield into[:filled]
             filled = 0

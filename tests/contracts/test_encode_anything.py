@@ -19,7 +19,10 @@ from lowmem.protocol.planning import PlanContext
 from lowmem.stores.row_writer import RowWriter
 from lowmem_jobs.encode import job as encode_job
 from lowmem_jobs.encode import work as encode_work
+from lowmem_jobs.encode.encoder_choice import encoder_choice
 from lowmem_jobs.encode.job import JOB
+from lowmem_jobs.encode.number_types import held_numbers
+from lowmem_jobs.encode.onnx_encoder import onnx_function
 from tests.analyzing import analyze
 from tests.driver import Cutter, drive
 from tests.sharding import files_of, merge, shard
@@ -212,6 +215,34 @@ def test_what_rounds_otherwise_in_other_batches_is_said(tmp_path):
     assert "always 32" in note
 
 
+@pytest.mark.parametrize("encoder", ["rounding.py:scaled", "m.onnx"])
+def test_batches_beyond_a_block_are_cut_with_it_and_go_on_where_they_were(
+    tmp_path, encoder
+):
+    code = (
+        "import numpy as np\n"
+        "def scaled(rows):\n"
+        "    assert len(rows) <= 48\n"
+        "    return rows * np.float32(1 + 1e-6 * (len(rows) == 48))\n"
+    )
+    (tmp_path / "rounding.py").write_text(code)
+    if encoder == "m.onnx":
+        write_onnx(tmp_path / "m.onnx", rows=70)
+    given = {"encoder": encoder, "source": "rows.npy", "batch_size": 70}
+    overseer = Cutter(leave_after=2)
+    assert drive(JOB, tmp_path / "w", given, overseer=overseer) is None
+    assert drive(JOB, tmp_path / "w", given)
+    if encoder == "m.onnx":
+        expected = VALUES.astype(np.float64) @ MATRIX
+        np.testing.assert_allclose(latents(tmp_path / "w"), expected, 1e-4, 1e-5)
+        return
+    (note,) = overseer.notes
+    assert "always 48" in note
+    scale = np.full((N_ROWS, 1), 1 + 1e-6, np.float32)
+    scale[N_ROWS // 48 * 48 :] = 1
+    np.testing.assert_array_equal(latents(tmp_path / "w"), VALUES * scale)
+
+
 def test_another_function_does_not_go_on_with_what_is_committed(tmp_path):
     given = {"encoder": "own.py:product", "source": "rows.npy"}
     drive(JOB, tmp_path / "w", given, leave_after=2)
@@ -346,6 +377,58 @@ def test_an_onnx_model_that_cannot_serve_is_refused(tmp_path, how, encoder, told
         encode(tmp_path / "w", encoder)
 
 
+# Whole numbers, the type that a model takes, and the first that it does not hold.
+HELD = [
+    ([5, 2**31 - 1], "int64", "INT32", None),
+    ([5, 4294967301], "int64", "INT32", "int32.* hold 4294967301 "),
+    ([7, 2**63], "uint64", "INT64", "int64.* hold 9223372036854775808 "),
+    ([2048, 65504], "int32", "FLOAT16", None),
+    ([2048, 2049], "int32", "FLOAT16", "float16.* hold 2049 "),
+    ([1, 70000], "uint32", "FLOAT16", "float16.* hold 70000 "),
+    ([1, -(2**31)], "int32", "FLOAT16", "float16.* hold -2147483648 "),
+    ([-(2**24), 2**40], "int64", "FLOAT", None),
+    ([0, 2**24 + 1], "int32", "FLOAT", "float32.* hold 16777217 "),
+    ([-(2**63), 2**53], "int64", "DOUBLE", None),
+    ([0, 2**63 - 1], "int64", "DOUBLE", "float64.* hold 9223372036854775807 "),
+    ([0, 2**64 - 1], "uint64", "DOUBLE", "float64.* hold 18446744073709551615 "),
+    ([0, 1], "bool", "FLOAT", None),
+    ([0.1, np.inf], "float64", "FLOAT", None),
+    ([0.1, 1e39], "float64", "FLOAT", "float32.* hold 1e\\+39 "),
+]
+
+
+@pytest.mark.parametrize(("values", "dtype", "taken", "told"), HELD)
+def test_a_number_that_the_models_type_does_not_hold_is_refused_by_name(
+    tmp_path, values, dtype, taken, told
+):
+    write_onnx(tmp_path / "m.onnx", dtype=taken)
+    function = onnx_function(
+        encoder_choice({"encoder": "m.onnx", "weights": None, "model": None}, None),
+        batch_size=2,
+        row_shape=(7,),
+        dtype=np.dtype(dtype),
+    )
+    rows = np.zeros((2, 7), dtype)
+    rows[:, 3] = values
+    if told is None:
+        assert function(rows).shape == (2, 3)
+    else:
+        with pytest.raises(DataError, match=rf"m\.onnx takes {told}of the rows"):
+            function(rows)
+
+
+def test_a_fraction_or_what_is_beyond_a_whole_type_is_refused_of_floats_too(tmp_path):
+    whole = np.array([-(2.0**31), 0, 2**31 - 1])
+    held = held_numbers(tmp_path, whole, np.dtype("int32"))
+    assert held.dtype == np.int32
+    assert held.tolist() == whole.tolist()
+    for value in (2.7, 2.0**31, -(2.0**31) - 1, np.nan, np.inf):
+        with pytest.raises(DataError, match=r"takes int32, which does not hold"):
+            held_numbers(tmp_path, np.array([1.0, value]), np.dtype("int32"))
+    with pytest.raises(DataError, match=r"float32, which does not hold \(2\+3j\)"):
+        held_numbers(tmp_path, np.array([1, 2 + 3j]), np.dtype("float32"))
+
+
 def test_other_rows_and_damage_are_refused_by_the_file(tmp_path):
     write_onnx(tmp_path / "m.onnx")
     np.save("wide.npy", np.zeros((9, 8), np.float32))
@@ -371,6 +454,14 @@ def test_a_keras_file_encodes_rows_that_are_no_images(tmp_path):
     found = encode(tmp_path / "w", "whole.keras")
     kernel, bias = (np.asarray(v, np.float64) for v in layer.get_weights())
     np.testing.assert_allclose(found, VALUES @ kernel + bias, rtol=1e-4, atol=1e-5)
+    for row, told in ((2**24 + 1, "float32.*16777217 "), (2**40, None)):
+        np.save("whole.npy", np.full((40, 7), row))
+        if told is None:
+            found = encode(tmp_path / "held", "whole.keras", "whole.npy")
+            np.testing.assert_allclose(found[39], 2.0**40 * kernel.sum(0), rtol=1e-3)
+            continue
+        with pytest.raises(DataError, match=rf"whole\.keras takes {told}of the rows"):
+            encode(tmp_path / "other", "whole.keras", "whole.npy")
     (tmp_path / "lines.txt").write_text("one\n")
     with pytest.raises(DataError, match=r"whole\.keras takes numbers.*list of lines"):
         encode(tmp_path / "text", "whole.keras", "lines.txt")

@@ -228,6 +228,27 @@ def test_a_line_that_could_mean_two_files_or_no_line_at_all_is_refused(
         table.refuse_unclear(Files(*files))
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["b/1.png"], "two lines of b/1.png, .* by its file name, 1.png"),
+        (["2.png", "a/3.png", "b/1.png"], "two lines of b/1.png"),
+        # The line of the path alone; another file is that of the name.
+        (["b/1.png", "1.png"], None),
+        (["c/d/4.png", "x/2.png"], None),
+    ],
+)
+def test_two_lines_of_one_picture_by_its_path_and_its_name_are_refused(
+    tmp_path, files, told
+):
+    table = joined(tmp_path, LINES)
+    if told is None:
+        table.refuse_unclear(Files(*files))
+    else:
+        with pytest.raises(DataError, match=told):
+            table.refuse_unclear(Files(*files))
+
+
 def test_a_path_that_an_archive_has_twice_is_one_file(tmp_path):
     assert joined(tmp_path, LINES).refuse_unclear(Files("x/1.png", "x/1.png")) == 0
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lowmem.base import DataError, refuse_unless_regular, storage_errors
+from lowmem.mapping import UnchangedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,15 +33,22 @@ class LineFile:
 
     Attributes
     ----------
+    file
+        As it was before its lines were counted.
     n_lines
         How many there are; a last one need not end in a newline.
     places
         Where every 1,024th line begins, in bytes.
     """
 
-    path: Path
+    file: UnchangedFile
     n_lines: int
     places: array[int]
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self.file.path
 
     def read(self, start: int, stop: int) -> list[str]:
         """Return the lines of rows ``start`` to ``stop`` (exclusive).
@@ -48,13 +56,15 @@ class LineFile:
         Raises
         ------
         DataError
-            If one of them is not UTF-8.
+            If one of them is not UTF-8, or the file is not what it was when its lines
+            were counted.
         """
         with storage_errors(self.path), self.path.open("rb") as stream:
             stream.seek(self.places[start // _APART])
             for _ in range(start % _APART):
                 stream.readline()
             lines = [stream.readline() for _ in range(start, stop)]
+            self.file.refuse_changed(stream)
         return [self._text(line, row) for row, line in enumerate(lines, start)]
 
     def _text(self, line: bytes, row: int) -> str:
@@ -83,14 +93,12 @@ def find_lines(path: Path) -> LineFile:
     Reads the whole file, once in a process for as long as it is not written to.
     """
     refuse_unless_regular(path)
-    with storage_errors(path):
-        status = path.stat()
-    return _scanned(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+    return _scanned(UnchangedFile.at(path))
 
 
 @lru_cache(maxsize=4)
-def _scanned(path: Path, _: tuple[int, ...]) -> LineFile:
-    n_lines, at, places = 0, 0, array("q")
+def _scanned(file: UnchangedFile) -> LineFile:
+    path, n_lines, at, places = file.path, 0, 0, array("q")
     with storage_errors(path), path.open("rb") as stream:
         for line in _lines(stream):
             if len(line) > _LONGEST:
@@ -106,7 +114,7 @@ def _scanned(path: Path, _: tuple[int, ...]) -> LineFile:
         raise DataError(
             thing=path, problem="is empty", expected="a line of text or more"
         )
-    return LineFile(path=path, n_lines=n_lines, places=places)
+    return LineFile(file=file, n_lines=n_lines, places=places)
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from lowmem.base import (
     refuse_unless_regular,
     storage_errors,
 )
+from lowmem_jobs.encode.number_types import held_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ def onnx_function(
     ------
     DataError
         If the file cannot be read, takes weights from other files, or takes other rows.
+        So does the function for a row with a number that the model's type does not hold.
     OptionValueError
         If it has no such output.
     MissingDependencyError
@@ -77,7 +79,7 @@ def onnx_function(
 
     def of_rows(rows: NDArray[Any]) -> NDArray[Any]:
         batch = np.zeros((batch_size, *rows.shape[1:]), wanted)
-        batch[: len(rows)] = rows
+        batch[: len(rows)] = held_numbers(choice.file, rows, wanted)
         (made,) = session.run([output], {taken.name: batch})
         if np.shape(made)[:1] != (batch_size,):
             return np.asarray(made)  # Refused by its number of rows.

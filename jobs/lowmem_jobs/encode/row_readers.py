@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lowmem.mapping import MapSource, open_rows
+from lowmem.mapping import MapSource, UnchangedFile, open_rows
 from lowmem.stores import Images, RowReader
 
 if TYPE_CHECKING:
@@ -26,8 +26,35 @@ class Reader(Protocol):
         ...
 
 
+class OpenedRows:
+    """The rows of a source that must stay as it is.
+
+    Parameters
+    ----------
+    file
+        Of what is read; taken before the first row is.
+    """
+
+    def __init__(self, reader: Reader, file: UnchangedFile) -> None:
+        self._reader, self._file = reader, file
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Return rows ``start`` to ``stop`` (exclusive), until the next are asked for."""
+        return self._reader.read(start, stop)
+
+    def refuse_changed(self) -> None:
+        """Refuse rows that are used by now and may have changed under the use.
+
+        Raises
+        ------
+        DataError
+            If the source was written to or replaced since it was opened.
+        """
+        self._file.refuse_changed()
+
+
 @contextmanager
-def opened_rows(source: RowSource, *, most_rows: int) -> Iterator[Reader]:
+def opened_rows(source: RowSource, *, most_rows: int) -> Iterator[OpenedRows]:
     """Open a source.
 
     Parameters
@@ -37,9 +64,12 @@ def opened_rows(source: RowSource, *, most_rows: int) -> Iterator[Reader]:
     """
     found = source.found
     if isinstance(found, Images):
+        array = found.store / found.name if found.name else found.store
+        file = UnchangedFile.at(array)
         with RowReader.open(found.store, found.name) as reader:
-            yield reader
+            yield OpenedRows(reader, file)
     elif isinstance(found, MapSource):
-        yield open_rows(found, call_rows=most_rows, held=1)
+        file = UnchangedFile.at(found.path)
+        yield OpenedRows(open_rows(found, call_rows=most_rows, held=1), file)
     else:
-        yield found
+        yield OpenedRows(found, found.file)

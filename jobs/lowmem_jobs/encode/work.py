@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lowmem import CommitPoint, Context, Result
     from lowmem_jobs.encode.encoder_choice import EncoderChoice
-    from lowmem_jobs.encode.row_readers import Reader, Rows
+    from lowmem_jobs.encode.row_readers import OpenedRows, Rows
     from lowmem_jobs.encode.row_source import RowSource
 
 _STORE, _ARRAY = "latents.zarr", "z"
@@ -66,9 +66,14 @@ def blocks(ctx: Context) -> Iterator[RowBlocks]:
                 )
                 yield _blocks(ctx, source, reader, encoder, notes=notes)
             return
-        first = reader.read(0, min(batch_size_of(ctx), source.n_rows))
+        batch_size = batch_size_of(ctx)
+        # Batches end with a block: no call has more rows, the first neither.
+        first = reader.read(0, min(batch_size, BLOCK_ROWS, source.n_rows))
         of_rows = _function(ctx, choice, source, first)
-        function = FunctionEncoder(of_rows, batch_size=batch_size_of(ctx), first=first)
+        if choice.kind is EncoderKind.FUNCTION:
+            # A model gets its batch filled up.
+            batch_size = min(batch_size, BLOCK_ROWS)
+        function = FunctionEncoder(of_rows, batch_size=batch_size, first=first)
         _refuse_other_function(ctx, function)
         yield _blocks(ctx, source, reader, function, notes=function.notes)
 
@@ -103,7 +108,7 @@ def _refuse_other_function(ctx: Context, function: FunctionEncoder) -> None:
 def _blocks(
     ctx: Context,
     source: RowSource,
-    reader: Reader,
+    reader: OpenedRows,
     encoder: RowEncoder,
     *,
     notes: tuple[str, ...],
@@ -118,6 +123,7 @@ def _blocks(
             z = encoder.encode(reader.read(at, min(at + step, stop)), row=at)
             _refuse_non_finite(z, at, todo)
             parts.append(z)
+        reader.refuse_changed()
         return np.concatenate(parts)
 
     return RowBlocks(

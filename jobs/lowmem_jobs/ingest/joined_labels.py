@@ -99,7 +99,9 @@ class JoinedLabels:
         }
 
     def refuse_unclear(self, source: ImageSource) -> int:
-        """Refuse a source of which a line could mean two files, or no line means any.
+        """Refuse a source of which a line could mean two files, or two lines mean one.
+
+        So is one of which no line means any file.
 
         All files count, whether they can be read or not: what becomes of one must not
         decide what a line means.
@@ -112,7 +114,8 @@ class JoinedLabels:
         Raises
         ------
         DataError
-            Naming two files of one line, or a file and a line of which none fits.
+            Naming two files of one line, two lines of one file, or a file and a line of
+            which none fits.
 
         Notes
         -----
@@ -123,6 +126,11 @@ class JoinedLabels:
         has_name = ~has_own & self._lines.has(names)
         self._refuse_shared(source, places, paths, has_own)
         self._refuse_shared(source, places, names, has_name, among=names)
+        both = has_own & (names != paths) & self._lines.has(names)
+        # A line of a file that lies at the top is that one's.
+        both[both] = ~np.isin(names[both], paths)
+        if both.any():
+            raise self._two_lines(source.entry(places[int(np.argmax(both))]).name)
         if len(paths) and not (has_own | has_name).any():
             raise self._no_line(printable(source.entry(places[0]).name))
         return int(np.count_nonzero(~(has_own | has_name)))
@@ -204,6 +212,16 @@ class JoinedLabels:
             problem=f"has one line for {one} and {two}",
             expected="one that only one file of the source can be meant by",
             todo="Give the paths within the source in the table.",
+        )
+
+    def _two_lines(self, name: str) -> DataError:
+        name = printable(name)
+        return DataError(
+            thing=self._choice.path,
+            problem=f"has two lines of {name}, by its path and by its file name, "
+            f"{name.rpartition('/')[2]}",
+            expected="one line for each picture",
+            todo="Leave one of them out.",
         )
 
     def _no_line(self, name: str) -> DataError:
