@@ -292,7 +292,9 @@ def test_a_controller_that_answers_late_ends_nothing(noted, tmp_path, monkeypatc
     with SlurmEngine(of_slurm(tmp_path), folder) as slurm:
         slurm.start([0, 1, 2], None)
         monkeypatch.setattr(slurm_engine, "_PROGRAM_S", 0.2)
-        os.mkfifo(tmp_path / "queue")
+        # In the place of the shell, so that it ends with it.
+        program = tmp_path / "programs" / "squeue"
+        program.write_text(program.read_text().replace("cat ", "exec sleep 60 #"))
         assert list(slurm.ended(0.0)) == []
         assert [line.split()[0] for line in noted()] == ["sbatch", "squeue"]
 
