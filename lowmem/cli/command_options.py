@@ -92,7 +92,7 @@ ShardRamOption = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="RAM of each; else a share of --ram-budget."),
 ]
-SchedulerOption = Annotated[
+EngineAddressOption = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS", help="Dask's or Ray's, which runs; else one is started here."

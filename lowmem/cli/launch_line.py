@@ -46,6 +46,11 @@ def launch(
             "--engine and --shard are given, expected one of them: an engine runs all "
             "shards, --shards of them."
         )
+    if name == "all":
+        raise UsageError(
+            "--engine is given with `all`, expected one job: each waits for all shards of "
+            "the one before."
+        )
     require_engine(engine.engine)
     if not options.quiet:
         tell(f"{name}: planning")
@@ -82,7 +87,7 @@ def launch(
             shard_ram_bytes=share,
             deadline=order.deadline,
             is_quiet=order.is_quiet,
-            scheduler=engine.scheduler,
+            address=engine.address,
             engine_options=engine.more,
         )
     )

@@ -19,6 +19,7 @@ from lowmem.cli.command_options import (
     DEFAULT_WORKSPACE,
     OPEN,
     DeviceOption,
+    EngineAddressOption,
     EngineOption,
     EngineOptionsOption,
     HelpOption,
@@ -31,7 +32,6 @@ from lowmem.cli.command_options import (
     RamOption,
     RecycleOption,
     RestartOption,
-    SchedulerOption,
     SeedOption,
     SetOption,
     ShardOption,
@@ -138,7 +138,7 @@ def run_command(
     engine: EngineOption = None,
     shards: ShardsOption = None,
     shard_ram: ShardRamOption = None,
-    scheduler: SchedulerOption = None,
+    engine_address: EngineAddressOption = None,
     engine_option: EngineOptionsOption = None,
     show_help: HelpOption = False,
 ) -> None:
@@ -171,7 +171,7 @@ def run_command(
             engine=engine,
             shards=shards,
             shard_ram=shard_ram,
-            scheduler=scheduler,
+            address=engine_address,
             more=engine_option or (),
         ),
     )

@@ -54,8 +54,8 @@ class DaskWorkers:
             self._refuse_small(_workers(self._client))
 
     def _address(self) -> str:
-        if self._order.scheduler:
-            return self._order.scheduler
+        if self._order.address:
+            return self._order.address
         self._cluster = distributed.LocalCluster(
             n_workers=self._order.n_shards,
             threads_per_worker=1,
@@ -69,12 +69,12 @@ class DaskWorkers:
         return str(self._cluster.scheduler_address)
 
     def _unavailable(self, error: Exception) -> EngineUnavailableError:
-        where = f" at {self._order.scheduler}" if self._order.scheduler else ""
+        where = f" at {self._order.address}" if self._order.address else ""
         return EngineUnavailableError(
             engine=_NAME,
             problem=f"{where} does not answer, or has no worker: {error}".strip(),
             expected="one with a worker at least",
-            todo="Start `dask scheduler` and `dask worker ADDRESS`, or leave --scheduler "
+            todo="Start `dask scheduler` and `dask worker ADDRESS`, or leave --engine-address "
             "out to have both started here.",
         )
 

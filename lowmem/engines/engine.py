@@ -48,7 +48,7 @@ class LaunchOrder:
     shard_ram_bytes: int
     deadline: float | None
     is_quiet: bool
-    scheduler: str = ""
+    address: str = ""
     engine_options: tuple[str, ...] = ()
 
     def words_of(self, index: int, left_s: float | None) -> list[str]:

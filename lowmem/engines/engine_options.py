@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EngineName = Literal["local", "dask", "ray", "slurm"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-_WITH_SCHEDULER = {"dask", "ray"}
+_WITH_ADDRESS = {"dask", "ray"}
 # Of `lowmem run`, what a launch has for itself, and gives its shards in its own words.
 _WITH_VALUE = {
     "engine", "shards", "shard_ram", "scheduler", "engine_option", "workspace",
@@ -46,13 +46,13 @@ class EngineOptions:
     engine: EngineName
     n_shards: int
     shard_ram_bytes: int | None
-    scheduler: str
+    address: str
     more: tuple[str, ...]
 
     @property
     def is_here(self) -> bool:
         """Whether all shards run on this machine, and share its budget."""
-        return self.engine != "slurm" and not self.scheduler
+        return self.engine != "slurm" and not self.address
 
 
 def engine_options(
@@ -60,7 +60,7 @@ def engine_options(
     engine: str | None,
     shards: int | None,
     shard_ram: str | None,
-    scheduler: str | None,
+    address: str | None,
     more: Sequence[str],
 ) -> EngineOptions | None:
     """Return what a line asks of an engine; None where it asks for none.
@@ -73,7 +73,7 @@ def engine_options(
     given = {
         "shards": shards,
         "shard_ram": shard_ram,
-        "scheduler": scheduler,
+        "engine_address": address,
         "engine_option": tuple(more) or None,
     }
     if engine is None:
@@ -94,10 +94,10 @@ def engine_options(
             value=shards,
             expected=f"a whole number from 1 to {MOST_SHARDS}, beside --engine",
         )
-    if scheduler is not None and (engine not in _WITH_SCHEDULER or not scheduler):
+    if address is not None and (engine not in _WITH_ADDRESS or not address):
         raise OptionValueError(
-            option="--scheduler",
-            value=scheduler,
+            option="--engine-address",
+            value=address,
             expected="the address of a Dask scheduler or a Ray cluster, with "
             "--engine dask or ray",
         )
@@ -114,7 +114,7 @@ def engine_options(
         shard_ram_bytes=None
         if shard_ram is None
         else budget_bytes_from_size(shard_ram),
-        scheduler=scheduler or "",
+        address=address or "",
         more=tuple(more),
     )
 
@@ -136,7 +136,7 @@ def shard_bytes(options: EngineOptions, ram_bytes: int, *, is_given: bool) -> in
 
     Examples
     --------
-    >>> two = engine_options(engine="local", shards=2, shard_ram=None, scheduler=None,
+    >>> two = engine_options(engine="local", shards=2, shard_ram=None, address=None,
     ...                      more=())
     >>> shard_bytes(two, 10**9, is_given=True)
     483222784

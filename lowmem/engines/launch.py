@@ -49,10 +49,16 @@ if TYPE_CHECKING:
     from lowmem.engines.launch_folder import LaunchFolder
     from lowmem.engines.next_step import ShardEnd
 
+# Demands to stop, of which the last says: at once. Seconds between two that are told.
+_FOR_GOOD = 2
+_APART_S = 0.2
 # seconds to wait for an end, between two looks at signals and the time.
 _LOOK_S = 0.5
 # seconds between two listings of all markers.
 _COUNT_S = 5.0
+# seconds for shards to answer, once they were asked to stop by a second demand, or
+# since the time was over: workers that are gone never do.
+_ANSWER_S = 30.0
 # seconds for the shards of a launch that was killed to hear of it and to go.
 _FORMER_S = 60.0
 
@@ -80,6 +86,7 @@ class Launch:
         progress = Progress(job=order.job, unit="blocks", ram_budget_bytes=0)
         self._screen = Screen(progress=progress, clock=clock, is_quiet=order.is_quiet)
         self._n_handed_on = 0
+        self._urgent_s: float | None = None
         self._n_beats, self._beat_at, self._count_at = 0, 0.0, 0.0
 
     def to_the_end(self) -> int:
@@ -132,6 +139,9 @@ class Launch:
                 case Halt():
                     self._hand_on(engine)
                     self._wait(engine)
+                    if self._is_unanswered():
+                        # Where they work still, they hear of no launch, and stop.
+                        return End(status=StoppedError.exit_code)
                 case Wait():
                     self._wait(engine)
                 case Merge():
@@ -142,6 +152,15 @@ class Launch:
     def _is_to_end(self) -> bool:
         left_s = self._left_s()
         return self._stops.count > 0 or (left_s is not None and left_s <= 0)
+
+    def _is_unanswered(self) -> bool:
+        """Return whether shards were asked to stop for good, and have not for long."""
+        left_s = self._left_s()
+        if self._stops.count < _FOR_GOOD and (left_s is None or left_s > 0):
+            return False
+        now = self._clock.monotonic()
+        self._urgent_s = now if self._urgent_s is None else self._urgent_s
+        return now - self._urgent_s > _ANSWER_S
 
     def _left_s(self) -> float | None:
         deadline = self._order.deadline
@@ -213,8 +232,13 @@ class Launch:
             number = int(signal.SIGTERM)
         else:
             return
-        self._n_handed_on = max(heard.count, 1)
-        engine.signal(number)
+        n_more = max(heard.count, 1) - self._n_handed_on
+        self._n_handed_on += n_more
+        for n in range(n_more):
+            if n:
+                # Two that come at once are taken for one.
+                self._clock.sleep(_APART_S)
+            engine.signal(number)
 
     def _name(self, index: int) -> str:
         return f"{index}/{self._order.n_shards}"

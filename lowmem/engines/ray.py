@@ -7,6 +7,7 @@ text comes back.
 from __future__ import annotations
 
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 import ray
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from lowmem.engines.engine import LaunchOrder
 
 _LOST = -9
+# seconds for a cluster to answer.
+_PATIENCE_S = 30.0
 # The least that Ray takes for its object store, in which a text needs next to nothing.
 _STORE_BYTES = 80 * 2**20
 
@@ -36,15 +39,26 @@ class RayWorkers:
 
     def connect(self) -> None:
         """Reach them, or start them here; see `Workers`."""
+        self._refuse_silent()
         # Ray's own end this process, by SIGABRT.
         with handlers_kept(), withheld():
             self._begin()
 
+    def _refuse_silent(self) -> None:
+        """Refuse an address at which nobody listens: Ray tries it again without end."""
+        host, _, port = self._order.address.rpartition(":")
+        if not host or not port.isdecimal() or "/" in host:
+            return
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+        except (OSError, OverflowError) as error:
+            raise self._unavailable(error) from error
+
     def _begin(self) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            if self._order.scheduler:
-                ray.init(address=self._order.scheduler, **quiet)
+            if self._order.address:
+                ray.init(address=self._order.address, **quiet)
                 self._refuse_small([dict(node["Resources"]) for node in _nodes()])
             else:
                 n_shards = self._order.n_shards
@@ -62,12 +76,12 @@ class RayWorkers:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> EngineUnavailableError:
-        where = self._order.scheduler or "this machine"
+        where = self._order.address or "this machine"
         return EngineUnavailableError(
             engine="Ray",
             problem=f"at {where} does not answer: {error}",
             expected="a cluster that runs",
-            todo="Start one by `ray start --head`, or leave --scheduler out to have one "
+            todo="Start one by `ray start --head`, or leave --engine-address out to have one "
             "started here.",
         )
 

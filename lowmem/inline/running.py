@@ -240,12 +240,12 @@ def _plan_of_model(
 
 def _shapes_text(shapes: object) -> str | None:
     """Return the sizes of a row, or of each of its inputs, as they are typed."""
-    if shapes is None:
-        return None
+    if shapes is None or isinstance(shapes, str):
+        return shapes
     if not isinstance(shapes, Iterable):
         return str(shapes)
     each = [one if isinstance(one, Iterable) else None for one in shapes]
-    if None in each:
+    if any(one is None for one in each):
         return ",".join(map(str, shapes))
     return ";".join(",".join(map(str, one)) for one in each if one is not None)
 

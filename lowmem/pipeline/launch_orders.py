@@ -99,7 +99,7 @@ def refuse_unfit(
     device = _device(order, is_here=is_here)
     planned = planner.plan(plan_request(order, space, device))
     for need in planned.missing:
-        raise MissingArtefactError(path=Path(need.path), job=need.job)
+        raise MissingArtefactError(path=Path(need.path), job=need.job, typed=need.typed)
     if is_here and not is_replacing:
         _refuse_other_result(order, space, planned)
     _refuse_small(order, space, planned, device, whole_bytes, is_here=is_here)

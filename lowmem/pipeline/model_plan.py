@@ -15,6 +15,7 @@ from lowmem.base.clock import SystemClock
 from lowmem.base.errors import (
     InternalError,
     MissingOptionError,
+    OptionValueError,
     UnknownOptionError,
     UsageError,
 )
@@ -138,6 +139,12 @@ def model_plan_of(options: RunOptions) -> ModelPlanning:
         planner.plan(plan_request(order, space, device), is_unread)
         bench = TrialBench(space=space, clock=clock, device=device, is_over=is_unread)
         batch_size = int(str(order.options["batch_size"]))
+        if batch_size > MOST_ROWS:
+            raise OptionValueError(
+                option="--batch-size",
+                value=batch_size,
+                expected=f"at most {MOST_ROWS}, the most rows that are tried",
+            )
         _say("measuring the model by trials of a few steps, within the budget")
         trials = tried_batches(order, bench, batch_size, say=_say)
     return ModelPlanning(

@@ -15,7 +15,8 @@ LADDER = "one or more mappings of names to whole numbers, such as [{'block': 4}]
 RESERVED = (
     "workspace", "ram_budget", "vram_budget", "time_budget", "device", "seed",
     "cycle_steps", "recycle_every", "mirror", "mirror_data", "restart", "set", "quiet",
-    "shard", "lease", "help", "json", "version",
+    "shard", "lease", "engine", "shards", "shard_ram", "engine_address",
+    "engine_option", "help", "json", "version",
 )  # fmt: skip
 # What a default may be, exactly: NumPy's numbers do not cross to the supervisor.
 _DEFAULTS: dict[str, tuple[type, ...]] = {

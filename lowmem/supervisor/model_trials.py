@@ -21,6 +21,7 @@ from lowmem.protocol.messages import DEVICE_MEMORY_ERROR, Committed, Failed, Run
 from lowmem.supervisor.batch_search import (
     BatchTrial,
     Room,
+    bounds_of,
     next_batch,
     predicted_at,
 )
@@ -128,7 +129,7 @@ def tried_batches(
             where=ended.where,
         )
         say(told_of(trial))
-        if trial.outcome == "disturbed" and size <= batch_size:
+        if trial.outcome == "disturbed" and bounds_of(trials)[0] < batch_size:
             raise ReportedError(
                 message=_told_of_others(order, size), exit_code=EXIT_BUDGET
             )

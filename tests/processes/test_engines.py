@@ -138,7 +138,15 @@ def test_dasks_workers_refused_stopped_and_gone_on_with_make_the_result_of_one(
     here, whole
 ):
     with dask(here, n_workers=2, memory="1GB") as address:
-        line = [*TOLD, "--workspace", "w", "--engine", "dask", "--scheduler", address]
+        line = [
+            *TOLD,
+            "--workspace",
+            "w",
+            "--engine",
+            "dask",
+            "--engine-address",
+            address,
+        ]
         line += ["--shards", 2, "--shard-ram"]
         refused = lowmem(*line, "1200M", cwd=here)
         assert refused.status == 73, refused

@@ -178,9 +178,7 @@ def test_a_plan_tells_others_memory_apart_and_ends_with_its_reader(file):
     assert DISTURBED.encode() in said, said
     assert b"needs more" not in said
     process.stdout.close()
-    closed = time.monotonic()
     assert process.wait(timeout=PATIENCE_S) == 75
-    assert time.monotonic() - closed < 10
     process.stderr.close()
 
 

@@ -8,11 +8,14 @@ import shlex
 import signal
 import subprocess
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
+from lowmem.base.clock import SystemClock
 from lowmem.base.errors import UsageError
 from lowmem.base.errors_engines import EngineUnavailableError, MissingEngineError
+from lowmem.engines import slurm as slurm_engine
 from lowmem.engines.chosen import require_engine
 from lowmem.engines.elsewhere import ShardTask, end_from_text, run_shard, text_of
 from lowmem.engines.engine import LaunchOrder
@@ -22,6 +25,7 @@ from lowmem.engines.engine_options import (
     shard_bytes,
     shard_words,
 )
+from lowmem.engines.launch import Launch
 from lowmem.engines.launch_folder import PATIENCE_S, LaunchFolder, LaunchWatch
 from lowmem.engines.slurm import SlurmEngine
 from lowmem.engines.slurm_script import array_options, last_ends, script_of
@@ -29,12 +33,12 @@ from lowmem.engines.slurm_script import array_options, last_ends, script_of
 MIB = 2**20
 
 
-def asked(engine="local", shards=2, shard_ram=None, scheduler=None, more=()):
+def asked(engine="local", shards=2, shard_ram=None, address=None, more=()):
     return engine_options(
         engine=engine,
         shards=shards,
         shard_ram=shard_ram,
-        scheduler=scheduler,
+        address=address,
         more=more,
     )
 
@@ -49,7 +53,7 @@ def test_shares_of_one_machine_and_what_the_launcher_takes_fill_the_budget():
 
 
 def test_of_other_machines_a_budget_must_be_given_and_none_is_kept_back():
-    there = asked("dask", 4, scheduler="tcp://there:8786")
+    there = asked("dask", 4, address="tcp://there:8786")
     assert shard_bytes(there, 8 * 10**9, is_given=True) == 2 * 10**9
     with pytest.raises(UsageError, match="--shard-ram SIZE is that of each"):
         shard_bytes(there, 8 * 10**9, is_given=False)
@@ -71,8 +75,8 @@ def test_a_budget_that_the_engine_alone_uses_up_is_refused_with_its_figures():
         ({"shards": None}, "--shards is None, expected a whole number from 1"),
         ({"shards": 0}, "--shards is 0"),
         ({"engine": None}, "--shards is 2, expected --engine beside it"),
-        ({"scheduler": "tcp://a:1"}, "with --engine dask or ray"),
-        ({"engine": "ray", "scheduler": ""}, "expected the address"),
+        ({"address": "tcp://a:1"}, "with --engine dask or ray"),
+        ({"engine": "ray", "address": ""}, "expected the address"),
         ({"more": ("partition=a",)}, "with --engine slurm"),
         ({"engine": "slurm", "more": ("array=0-9",)}, "and none of array"),
         ({"engine": "slurm", "more": ("-p short",)}, "a long option of sbatch"),
@@ -233,10 +237,8 @@ def noted(monkeypatch, tmp_path):
     return lines
 
 
-def test_an_array_is_submitted_watched_and_told_to_stop_by_slurms_own_programs(
-    noted, tmp_path
-):
-    order = LaunchOrder(
+def of_slurm(tmp_path):
+    return LaunchOrder(
         engine="slurm",
         job="encode",
         workspace=str(tmp_path),
@@ -249,6 +251,12 @@ def test_an_array_is_submitted_watched_and_told_to_stop_by_slurms_own_programs(
         is_quiet=True,
         engine_options=("partition=short",),
     )
+
+
+def test_an_array_is_submitted_watched_and_told_to_stop_by_slurms_own_programs(
+    noted, tmp_path
+):
+    order = of_slurm(tmp_path)
     folder = LaunchFolder(tmp_path / "launches" / "a")
     folder.beat(1)
     former = LaunchFolder(tmp_path / "launches" / "b")
@@ -276,3 +284,65 @@ def test_an_array_is_submitted_watched_and_told_to_stop_by_slurms_own_programs(
         assert ends == {1: 75, 2: -9}
     assert "no-requeue" in folder.names()
     assert "no-requeue" in former.names()
+
+
+def test_a_controller_that_answers_late_ends_nothing(noted, tmp_path, monkeypatch):
+    folder = LaunchFolder(tmp_path / "launches" / "a")
+    folder.beat(1)
+    with SlurmEngine(of_slurm(tmp_path), folder) as slurm:
+        slurm.start([0, 1, 2], None)
+        monkeypatch.setattr(slurm_engine, "_PROGRAM_S", 0.2)
+        # In the place of the shell, so that it ends with it.
+        program = tmp_path / "programs" / "squeue"
+        program.write_text(program.read_text().replace("cat ", "exec sleep 60 #"))
+        assert list(slurm.ended(0.0)) == []
+        assert [line.split()[0] for line in noted()] == ["sbatch", "squeue"]
+
+
+def test_shards_that_never_answer_are_waited_for_a_while_after_the_second_demand(
+    tmp_path, monkeypatch
+):
+    """As where all workers have gone: nobody is left to say that it has stopped."""
+
+    class Silent(SystemClock):
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+        def sleep(self, seconds):
+            self.now += seconds
+
+    clock, heard, signals = Silent(), [], []
+    engine = SimpleNamespace(
+        start=lambda indices, _: heard.append(indices),
+        ended=lambda seconds: clock.sleep(seconds) or (),
+        signal=signals.append,
+    )
+    order = LaunchOrder(
+        engine="dask",
+        job="encode",
+        workspace=str(tmp_path),
+        n_shards=2,
+        shard_words=(),
+        merge_words=(),
+        folder=str(tmp_path),
+        shard_ram_bytes=MIB,
+        deadline=None,
+        is_quiet=True,
+    )
+    launch = Launch(order, lambda *_: engine, clock)
+    demands = iter([0, 0, 1, 1, *[3] * 10**4])
+    stops = SimpleNamespace(count=0, by="SIGINT")
+
+    def state():
+        stops.count = next(demands)
+        return stops
+
+    monkeypatch.setattr(type(launch._stops), "heard", property(lambda _: stops))
+    monkeypatch.setattr(type(launch._stops), "count", property(lambda _: state().count))
+    end = launch._until_the_end(engine)
+    assert (end.status, end.index) == (75, None)
+    assert heard == [(0, 1)]
+    assert signals == [signal.SIGINT] * 3
+    assert 30 < clock.now < 60

@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from lowmem.base.child import Exit
+from lowmem.base.clock import SystemClock
 from lowmem.base.errors import ReportedError, StoppedError
+from lowmem.inline.running import _shapes_text
 from lowmem.memory.budget import RamBudget
 from lowmem.protocol.messages import (
     DEVICE_MEMORY_ERROR,
@@ -17,8 +20,9 @@ from lowmem.protocol.messages import (
     Cycle,
     Failed,
 )
+from lowmem.supervisor import model_trials
 from lowmem.supervisor.endings import Broke
-from lowmem.supervisor.model_trials import how_ended
+from lowmem.supervisor.model_trials import Ended, how_ended
 
 GIB, MIB = 2**30, 2**20
 REFUSED = Failed(kind=MEMORY_ERROR, exit_code=73, message="MemoryError: no message")
@@ -88,3 +92,21 @@ def test_an_error_of_the_models_own_code_ends_the_plan_with_its_traceback(tmp_pa
 def test_a_plan_that_is_no_longer_wanted_says_so(tmp_path):
     with pytest.raises(StoppedError, match="while its memory was being measured"):
         judged(tmp_path, stop=Broke(verdict="signal"))
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3, 64])
+def test_memory_of_others_in_the_first_trials_is_never_the_models(monkeypatch, asked):
+    """Of a batch below the smallest trial, too: nothing was tried of it."""
+    disturbed = Ended(outcome="disturbed", ram_bytes=MIB, vram_bytes=None)
+    monkeypatch.setattr(model_trials, "_tried", lambda *_: disturbed)
+    order = SimpleNamespace(name="net", ram_budget_bytes=GIB, vram_budget_bytes=None)
+    bench = SimpleNamespace(device="cpu", clock=SystemClock())
+    with pytest.raises(ReportedError, match="Nothing is known of the model"):
+        model_trials.tried_batches(order, bench, asked, say=lambda _: None)
+
+
+def test_sizes_of_a_row_that_are_typed_stay_what_they_are():
+    assert _shapes_text("128,16") == "128,16"
+    assert _shapes_text((128, 16)) == "128,16"
+    assert _shapes_text([(128, 16), (3,)]) == "128,16;3"
+    assert _shapes_text([np.array([4, 2])]) == "4,2"

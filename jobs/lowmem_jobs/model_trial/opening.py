@@ -64,7 +64,7 @@ def _loaded(path: Path, *, is_trained: bool) -> object:
     except (TypeError, ValueError, OSError, KeyError, NotImplementedError) as error:
         raise DataError(
             thing=path,
-            problem=f"cannot be opened ({str(error).strip().splitlines()[0]})",
+            problem=f"cannot be opened ({(str(error).strip() or type(error).__name__).splitlines()[0]})",
             expected="what model.save('FILE.keras') writes of Keras' own layers, losses "
             "and metrics",
             todo=BUILT_INSTEAD,
