@@ -1,4 +1,4 @@
-"""`train --preset vae`: the published loss, exact resume, and models that plain Keras opens."""
+"""`train --autoencoder vae`: the published loss, exact resume, and models that plain Keras opens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ pytestmark = [
 SHAPE = (7, 6, 3)
 # 20 images: 18 in batches of 8, 8 and 2, and 2 held out.
 N_IMAGES = 20
-SMALL = {"preset": "vae", "filters": [4], "latent_dim": 3, "batch_size": 8, "epochs": 2}
+SMALL = {
+    "autoencoder": "vae",
+    "filters": [4],
+    "latent_dim": 3,
+    "batch_size": 8,
+    "epochs": 2,
+}
 FILES = ("autoencoder.keras", "encoder.keras", "decoder.keras", "history.csv")
 
 
@@ -180,7 +186,7 @@ def test_what_is_published_is_plain_keras_and_its_summary_has_both_parts(trained
         parts = [summary[f"{side}{name}_loss"] for name in ("reconstruction", "kl")]
         assert summary[f"{side}loss"] == pytest.approx(sum(parts), 1e-4)
     account = json.loads((folder / "model" / "training.json").read_text())
-    assert account == {"validation_split": 0.1, "preset": "vae", "kl_weight": 1.0}
+    assert account == {"validation_split": 0.1, "autoencoder": "vae", "kl_weight": 1.0}
 
 
 def test_encode_gives_the_mean_of_each_posterior(trained):

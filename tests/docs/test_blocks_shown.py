@@ -213,5 +213,6 @@ def test_the_sources_of_batches_that_are_shown_train_a_model(tmp_path, monkeypat
     exec(augmented, names := names | {"np": np})  # noqa: S102 - as shown
     assert names["data"][0][0].dtype == np.float32
     assert names["held_out"][0][0].dtype == np.uint8
+    names["data"].close()
     exec(program("docs/fit.md", "class Faces"), names)  # noqa: S102 - as shown
     assert names["Faces"].is_function_of_index is True

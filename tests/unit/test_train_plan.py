@@ -241,15 +241,23 @@ def test_holding_out_everything_is_wrong_usage(tmp_path):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"kl_weight": 0.5}, "--kl-weight is 0.5, expected none without --preset vae"),
-        ({"kl_weight": 0.5, "preset": "plain"}, "without --preset vae"),
-        ({"preset": "vae", "model": "m:f"}, "--preset is 'vae', expected none beside"),
+        (
+            {"kl_weight": 0.5},
+            "--kl-weight is 0.5, expected none without --autoencoder vae",
+        ),
+        ({"kl_weight": 0.5, "autoencoder": "plain"}, "without --autoencoder vae"),
+        (
+            {"autoencoder": "vae", "model": "m:f"},
+            "--autoencoder is 'vae', expected none beside",
+        ),
     ],
 )
-def test_a_preset_that_would_have_no_effect_is_wrong_usage(tmp_path, given, told):
+def test_a_kind_or_weight_that_would_have_no_effect_is_wrong_usage(
+    tmp_path, given, told
+):
     with pytest.raises(OptionValueError, match=told):
         TRAIN.check(plan(TRAIN, tmp_path, **given))
-    TRAIN.check(plan(TRAIN, tmp_path, preset="vae", kl_weight=0.0))
+    TRAIN.check(plan(TRAIN, tmp_path, autoencoder="vae", kl_weight=0.0))
 
 
 def test_early_stopping_waits_for_its_patience_and_keeps_the_best():

@@ -20,7 +20,7 @@ _PRESETS = (
 )
 
 
-# The preset of a variational autoencoder, and the weight of its divergence by default.
+# The variational autoencoder, and the weight of its divergence by default.
 VAE, KL_WEIGHT = "vae", 1.0
 
 # What a learning rate that is reduced is multiplied by; Keras' own choice.
@@ -75,5 +75,5 @@ def architecture_from_options(
         filters=chosen,
         latent_dim=options["latent_dim"] or latent_dim,
         batch_norm=options["batch_norm"],
-        is_variational=options["preset"] == VAE,
+        is_variational=options["autoencoder"] == VAE,
     )

@@ -113,7 +113,7 @@ OPTIONS = (
     ),
     # None where they are not given, as above.
     Option(
-        name="preset",
+        name="autoencoder",
         kind="str",
         choices=("plain", VAE),
         help="Which model is built: plain by default; vae, a variational autoencoder.",
@@ -122,7 +122,7 @@ OPTIONS = (
         name="kl_weight",
         kind="float",
         minimum=0,
-        help="With --preset vae: what its divergence is multiplied by in the loss; "
+        help="With --autoencoder vae: what its divergence is multiplied by in the loss; "
         f"{KL_WEIGHT} by default.",
     ),
     Option(
@@ -160,26 +160,26 @@ def check(ctx: PlanContext) -> None:
             value="last",
             expected="best beside --early-stopping, which keeps the best epoch's weights",
         )
-    _check_preset(ctx.options)
+    _check_autoencoder(ctx.options)
     if ctx.options["model"]:
         reference = ctx.options["model"]
         check_named_code(ctx, "train", "model", reference, find_source(reference))
 
 
-def _check_preset(options: Mapping[str, Any]) -> None:
-    """Refuse a preset beside a model of the user's own, and a weight without its preset."""
-    preset, weight = options["preset"], options["kl_weight"]
-    if preset and options["model"]:
+def _check_autoencoder(options: Mapping[str, Any]) -> None:
+    """Refuse a kind beside a model of the user's own, and a weight that it has not."""
+    kind, weight = options["autoencoder"], options["kl_weight"]
+    if kind and options["model"]:
         raise OptionValueError(
-            option="--preset",
-            value=preset,
+            option="--autoencoder",
+            value=kind,
             expected="none beside --model, which builds the model itself",
         )
-    if weight is not None and preset != VAE:
+    if weight is not None and kind != VAE:
         raise OptionValueError(
             option="--kl-weight",
             value=weight,
-            expected=f"none without --preset {VAE}: no other loss has that part",
+            expected=f"none without --autoencoder {VAE}: no other loss has that part",
         )
 
 

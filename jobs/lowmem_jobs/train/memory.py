@@ -155,8 +155,8 @@ def calibrate(ctx: PlanContext) -> Calibration:
     named = ("filters", "latent_dim", "batch_norm", "loss", "model")
     depends_on = {name: ctx.options[name] for name in named}
     depends_on["image_shape"] = images.image_shape
-    if ctx.options["preset"]:
-        depends_on["preset"] = ctx.options["preset"]
+    if ctx.options["autoencoder"]:
+        depends_on["autoencoder"] = ctx.options["autoencoder"]
     if ctx.options["model"]:
         depends_on["source"] = fingerprint(find_source(ctx.options["model"]))
     return Calibration(trials=trials, terms=_terms, depends_on=depends_on)

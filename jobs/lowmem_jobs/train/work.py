@@ -297,8 +297,8 @@ def write_account(
     Which images the model never saw, and what builds it again where its files will not do.
     """
     account = {"validation_split": options["validation_split"]}
-    if options["preset"] == VAE:
-        account |= {"preset": VAE, "kl_weight": kl_weight_of(options)}
+    if options["autoencoder"] == VAE:
+        account |= {"autoencoder": VAE, "kl_weight": kl_weight_of(options)}
     account |= {"model": code} if code else {}
     with storage_errors(path):
         path.write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
