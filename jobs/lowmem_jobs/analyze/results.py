@@ -19,6 +19,7 @@ from lowmem_jobs.analyze.figure_selection import (
     choose_portraits,
 )
 from lowmem_jobs.analyze.job import MOST_TURNING, shown_pairs
+from lowmem_jobs.analyze.known_features import has_truth
 from lowmem_jobs.analyze.store import pair_table, write_store
 from lowmem_jobs.analyze.summary import headline, summary_of, to_json
 from lowmem_jobs.analyze.sweeps import ColumnsSweep
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.stages import AnalysisState
     from lowmem_jobs.analyze.study import Study
     from lowmem_jobs.analyze.vectors import Latents
+    from lowmem_jobs.model.latents_origin import LatentsOrigin
 
 
 class Results:
@@ -45,6 +47,8 @@ class Results:
         The rows that the study is of.
     columns
         Their components in the frame in which pairs were measured.
+    origin
+        Of the latents, where it is known.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Results:
         *,
         kept: RetainedRows,
         columns: Columns,
+        origin: LatentsOrigin | None,
     ) -> None:
+        self._origin = origin
         self._context, self._course, self._latents = context, state, latents
         self._kept, self._columns = kept, columns
 
@@ -76,15 +82,30 @@ class Results:
                 self._context.log(line)
         write_file(folder / "summary.json", to_json(summary))
         write_csv(folder / "pairs.csv", pair_table(study))
-        write_store(staging / "analysis.zarr", study)
+        write_store(staging / "analysis.zarr", study, self._origin)
         for text in left_out(study, self._context.options):
             self._context.note(text)
+        if why := self._why_no_truth():
+            self._context.note(why)
         if study.core is not None and not study.core.is_settled:
             self._context.note(
                 f"the inner core still moved in the last of {study.core.n_iterations} "
                 "passes: its figures are rough"
             )
         return Result(publish=["analysis.zarr", "analysis"], summary=headline(summary))
+
+    def _why_no_truth(self) -> str:
+        """Return why known features were not compared with; empty where they were."""
+        origin, context = self._origin, self._context
+        images = context.workspace.images
+        if origin is None or context.options["latents"]:
+            return ""
+        if not has_truth(images, self._latents.n_rows) or origin.is_of(images):
+            return ""
+        return (
+            "did not compare with the features behind the images: latents.zarr is of "
+            f"{origin.rows}, not of the workspace's images"
+        )
 
     def _compared(
         self, study: Study, summary: dict[str, Any], other: Portrait

@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowmem_jobs.analyze.study import Study
+    from lowmem_jobs.model.latents_origin import LatentsOrigin
 
 _CHUNK_BYTES = 8 * 2**20
 
 
-def write_store(path: Path, study: Study) -> None:
-    """Write the whole store anew."""
+def write_store(path: Path, study: Study, origin: LatentsOrigin | None = None) -> None:
+    """Write the whole store anew; ``origin`` is that of the latents, where it is known."""
     remove(path)
     arrays, table = _arrays(study), pair_table(study)
     # Stores of equal shapes differ in nothing else that a fingerprint reads.
     content = sha256()
     for array in (*arrays.values(), *table.values()):
         content.update(np.ascontiguousarray(array).data)
-    write_group_attributes(
-        path, {**_provenance(study), "content_sha256": content.hexdigest()}
-    )
+    attributes = {**_provenance(study), "content_sha256": content.hexdigest()}
+    if origin is not None:
+        attributes |= origin.attributes
+    write_group_attributes(path, attributes)
     _write_arrays(path, arrays)
     pairs = path / "pairs"
     write_group_attributes(

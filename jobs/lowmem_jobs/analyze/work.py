@@ -32,6 +32,7 @@ from lowmem_jobs.analyze.sweeps import (
     radius_from,
 )
 from lowmem_jobs.analyze.vectors import open_latents
+from lowmem_jobs.model.latents_origin import origin_of
 from lowmem_jobs.stats.gaussian import fit_gaussians
 from lowmem_jobs.stats.pairs import PairSums, pair_measures
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from lowmem_jobs.analyze.retained_rows import RetainedRows
     from lowmem_jobs.analyze.stages import Arrays
     from lowmem_jobs.analyze.vectors import Latents
+    from lowmem_jobs.model.latents_origin import LatentsOrigin
     from lowmem_jobs.stats.moments import Moments
 
     Floats = NDArray[np.float64]
@@ -64,14 +66,16 @@ def work(context: Context) -> Generator[CommitPoint, None, Result]:
         threadpool_limits(limits=1, user_api="blas"),
         open_latents(path, is_given=given is not None) as latents,
     ):
-        return (yield from _Analysis(context, latents).run())
+        return (yield from _Analysis(context, latents, origin_of(path)).run())
 
 
 class _Analysis:
     """One run of the job, from its last commit."""
 
-    def __init__(self, context: Context, latents: Latents) -> None:
-        self._context = context
+    def __init__(
+        self, context: Context, latents: Latents, origin: LatentsOrigin | None
+    ) -> None:
+        self._context, self._origin = context, origin
         self._options = context.options
         self._latents = latents
         refuse_absent_pairs(self._options["show_pairs"], latents.n_features)
@@ -107,7 +111,12 @@ class _Analysis:
             turning=kept.turning,
         )
         results = Results(
-            self._context, self._course, self._latents, kept=kept, columns=columns
+            self._context,
+            self._course,
+            self._latents,
+            kept=kept,
+            columns=columns,
+            origin=self._origin,
         )
         return (yield from results.of(study, self._other))
 
@@ -129,7 +138,9 @@ class _Analysis:
     ) -> Generator[CommitPoint, None, Recovery | None]:
         """Compare with the features behind the images, where these are z's own."""
         images = self._context.workspace.images
-        is_own = self._options["latents"] is None
+        is_own = self._options["latents"] is None and (
+            self._origin is None or self._origin.is_of(images)
+        )
         if not (is_own and has_truth(images, self._latents.n_rows)):
             yield from self._course.skip_to("truth")
             return None

@@ -16,9 +16,10 @@ from lowmem_jobs.encode.job import BLOCK_ROWS, batch_size_of
 from lowmem_jobs.encode.onnx_encoder import onnx_function
 from lowmem_jobs.encode.row_readers import opened_rows
 from lowmem_jobs.encode.row_source import row_source
+from lowmem_jobs.model.latents_origin import LatentsOrigin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -55,6 +56,7 @@ class RowEncoder(Protocol):
 def blocks(ctx: Context) -> Iterator[RowBlocks]:
     """Open the rows and the encoder: any block of latents is encoded by itself."""
     choice, source = encoder_choice(ctx.options, ctx.workspace), row_source(ctx)
+    attributes = LatentsOrigin.of(rows=source.path, encoder=choice.file).attributes
     with opened_rows(source, most_rows=_rows_at_once(ctx)) as reader:
         if choice.kind is EncoderKind.KERAS:
             # Keras, which other encoders do without.
@@ -64,7 +66,9 @@ def blocks(ctx: Context) -> Iterator[RowBlocks]:
                 notes = (
                     (_DRAWS,) if encoder.draws(np.asarray(reader.read(0, 1))) else ()
                 )
-                yield _blocks(ctx, source, reader, encoder, notes=notes)
+                yield _blocks(
+                    ctx, source, reader, encoder, notes=notes, attributes=attributes
+                )
             return
         batch_size = batch_size_of(ctx)
         # Batches end with a block: no call has more rows, the first neither.
@@ -75,7 +79,14 @@ def blocks(ctx: Context) -> Iterator[RowBlocks]:
             batch_size = min(batch_size, BLOCK_ROWS)
         function = FunctionEncoder(of_rows, batch_size=batch_size, first=first)
         _refuse_other_function(ctx, function)
-        yield _blocks(ctx, source, reader, function, notes=function.notes)
+        yield _blocks(
+            ctx,
+            source,
+            reader,
+            function,
+            notes=function.notes,
+            attributes=attributes,
+        )
 
 
 def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
@@ -112,6 +123,7 @@ def _blocks(
     encoder: RowEncoder,
     *,
     notes: tuple[str, ...],
+    attributes: Mapping[str, Any],
 ) -> RowBlocks:
     todo = _NOT_FINITE if ctx.options["encoder"] else _DAMAGED
 
@@ -134,6 +146,7 @@ def _blocks(
         row_shape=(encoder.latent_dim,),
         dtype="float32",
         make=make,
+        attributes=attributes,
         notes=notes,
         summary={"n": source.n_rows, "latent_dim": encoder.latent_dim},
     )

@@ -10,6 +10,7 @@ import numpy as np
 from lowmem.stores import RowReader, read_array_info
 from lowmem_jobs.generate.option_values import SCORED_ROWS
 from lowmem_jobs.generate.prediction import SEARCH_BYTES
+from lowmem_jobs.model.latents_origin import origin_of
 from lowmem_jobs.stats.neighbours import Neighbours
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ def why_no_search(ctx: Context, task: GenerationTask) -> str:
     wanted = (images.shape[0] if images else 0, task.frame.dimension)
     if latents.shape != wanted:
         return f"latents.zarr has shape {latents.shape}, not {wanted} as the images"
+    return _why_of_others(ctx)
+
+
+def _why_of_others(ctx: Context) -> str:
+    origin, space = origin_of(ctx.workspace.latents), ctx.workspace
+    if origin is None:
+        return ""
+    if not origin.is_of(space.images):
+        return f"latents.zarr is of {origin.rows}, not of the workspace's images"
+    if not origin.is_by(space.model / "encoder.keras"):
+        return f"another encoder made latents.zarr ({origin.encoder})"
     return ""
 
 

@@ -39,6 +39,7 @@ from lowmem_jobs.generate.scoring import score
 from lowmem_jobs.generate.search import search
 from lowmem_jobs.generate.vector_sources import AlongPath, AtRandom, VectorSource
 from lowmem_jobs.model.encoder import Encoder, load_encoder, read_model
+from lowmem_jobs.model.latents_origin import refuse_other_encoder
 from lowmem_jobs.stats.methods import NEAR
 from lowmem_jobs.stats.samplers import sampler
 from lowmem_jobs.stats.samplers_free import Near
@@ -62,6 +63,9 @@ def work(ctx: Context) -> Generator[CommitPoint, None, Result]:
             seed=ctx.seed, device=ctx.device, vram_budget_bytes=ctx.vram_budget_bytes
         ),
     ):
+        refuse_other_encoder(
+            ctx.workspace.analysis, ctx.workspace.model / "encoder.keras"
+        )
         frame = read_frame(ctx.workspace.analysis)
         keep_former(ctx)
         decoder, encoder, image_shape = _models(ctx, frame)

@@ -9,6 +9,7 @@
 - `parts`: encoder and decoder out of an autoencoder, and files of them.
 - `model_file`: refuses model files that take anything from outside themselves.
 - `encoder`: a model file as an encoder, in batches of one fixed size.
+- `latents_origin`: what latents were made of and by what, as their store says it.
 
 All but these two are imported in the worker alone, since they load Keras.
 """
