@@ -19,7 +19,7 @@ ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 _WITH_ADDRESS = {"dask", "ray"}
 # Of `lowmem run`, what a launch has for itself, and gives its shards in its own words.
 _WITH_VALUE = {
-    "engine", "shards", "shard_ram", "scheduler", "engine_option", "workspace",
+    "engine", "shards", "shard_ram", "engine_address", "engine_option", "workspace",
     "ram_budget", "time_budget", "mirror",
 }  # fmt: skip
 _ALONE = {"mirror_data", "restart"}
@@ -37,7 +37,7 @@ class EngineOptions:
     ----------
     shard_ram_bytes
         RAM budget of each shard; None for a share of the whole.
-    scheduler
+    address
         Where an engine that runs already is to be found; empty for none.
     more
         Options of `sbatch`.

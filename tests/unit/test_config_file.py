@@ -50,7 +50,12 @@ def order_of(options: RunOptions):
 
 
 def defaults(options: list[Option]) -> dict[str, object]:
-    return resolve_options("x", options, {})
+    return resolve_options("x", options, required(options))
+
+
+def required(options):
+    """Return values for what has no default, as a command line gives them."""
+    return {option.name: "here" for option in options if option.is_required}
 
 
 def underscored(table):
@@ -70,7 +75,10 @@ def test_the_file_read_back_sets_what_holds_without_it(tmp_path):
     assert order_of(with_config(RunOptions(), found["run"])) == order_of(RunOptions())
     for job in JOBS:
         given = underscored(found[job.name])
-        assert resolve_options(job.name, job.options, given) == defaults(job.options)
+        given_all = given | required(job.options)
+        assert resolve_options(job.name, job.options, given_all) == defaults(
+            job.options
+        )
         # And not because it sets nothing.
         assert set(given) == {o.name for o in job.options if o.default is not None}
 

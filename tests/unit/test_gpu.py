@@ -124,7 +124,7 @@ def test_the_jobs_that_compute_with_keras_are_those_that_use_a_device():
     }
     assert named == {
         True: ["encode", "generate", "train"],
-        False: ["analyze", "append", "ingest"],
+        False: ["analyze", "append", "ingest", "pack"],
         None: [],
     }
 
